@@ -1,0 +1,25 @@
+"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE, and the switch that rewrites expected outputs.
+
+`dev` looks for new examples in every run, `ci` repeats the same ones so that a run never fails by luck, `nightly` looks
+long. Tests set no numbers of their own unless an example is expensive.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("dev", max_examples=30, deadline=None)
+settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, database=None)
+settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", action="store_true", help="rewrite expected outputs instead of comparing with them")
+
+
+@pytest.fixture(scope="session")
+def golden(request: pytest.FixtureRequest) -> bool:
+    """Whether expected outputs are to be rewritten."""
+    return bool(request.config.getoption("--golden"))
