@@ -1,0 +1,105 @@
+"""Facts about models: capabilities, limits, prices, and which parameters they take."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from runtime.catalog.capability import Capability, Certainty, Endpoint
+from runtime.source import NanoUsd
+
+__all__ = ["Limits", "Model", "ParameterRules", "Prices", "Range", "ReasoningFacts"]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Tokens; None is unknown. ``max_input`` is what may be sent, where it is less than ``context``."""
+
+    context: int | None = None
+    max_input: int | None = None
+    max_output: int | None = None
+
+
+class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Integer nano-dollars per million tokens (``request`` and ``search``: per thousand calls; ``image``: per thousand).
+
+    None is "no price of its own": cache reads and writes then cost as input, reasoning as output. ``source`` and
+    ``date`` (YYYY-MM-DD) say where the numbers were read and when.
+    """
+
+    source: str
+    date: str
+    input: NanoUsd
+    output: NanoUsd
+    cache_read: NanoUsd | None = None
+    cache_write_5m: NanoUsd | None = None
+    cache_write_1h: NanoUsd | None = None
+    reasoning: NanoUsd | None = None
+    audio_input: NanoUsd | None = None
+    audio_output: NanoUsd | None = None
+    image: NanoUsd | None = None
+    request: NanoUsd | None = None
+    search: NanoUsd | None = None
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A number outside is moved to the nearer end."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class ParameterRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What happens to top-level fields of an upstream request, in its own protocol's names, in this order.
+
+    ``drop`` removes; ``rename`` maps the old name to the new; ``range`` clamps; ``add`` sets a field (JSON text) that is
+    absent; ``exclusive`` lists groups of which only the first present is kept.
+    """
+
+    drop: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+    range: dict[str, Range] = {}
+    add: dict[str, str] = {}
+    exclusive: tuple[tuple[str, ...], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.drop or self.rename or self.range or self.add or self.exclusive)
+
+
+class ReasoningFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How a model is told to think.
+
+    ``style``: `effort` takes effort words; `budget` a token budget (thinking `enabled`); `adaptive` effort words with
+    thinking that the model measures itself. ``efforts`` are the words it knows, weakest first. ``can_disable``: it can be
+    told not to think. ``with_tools``: what may be said of effort in a request that has tools: `any` word, nothing
+    (`omit`), or only the word `none`, which must then be said.
+    """
+
+    style: Literal["effort", "budget", "adaptive"] = "effort"
+    efforts: tuple[str, ...] = ("low", "medium", "high")
+    can_disable: bool = True
+    with_tools: Literal["any", "omit", "none"] = "any"
+    min_budget: int = 1024
+    max_budget: int | None = None
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One model of one provider. ``id`` is the provider's own name for it."""
+
+    id: str
+    name: str | None = None
+    endpoint: Endpoint = Endpoint.CHAT
+    protocol: str | None = None
+    has: tuple[Capability, ...] = ()
+    lacks: tuple[Capability, ...] = ()
+    limits: Limits = Limits()
+    prices: Prices | None = None
+    parameters: ParameterRules = ParameterRules()
+    reasoning: ReasoningFacts | None = None
+    released: str | None = None
+
+    def certainty(self, capability: Capability) -> Certainty:
+        """Whether the model is known to have ``capability``, known to lack it, or neither."""
+        if capability in self.has:
+            return Certainty.STATED
+        return Certainty.DENIED if capability in self.lacks else Certainty.ASSUMED
