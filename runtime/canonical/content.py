@@ -70,7 +70,7 @@ class Image(Value, frozen=True, tag="image"):
 
 
 class Audio(Value, frozen=True, tag="audio"):
-    """``media_type`` of the source is `audio/wav`, `audio/mpeg`, …"""
+    """Sound. ``media_type`` of the source is `audio/wav`, `audio/mpeg` or the like."""
 
     source: Source
     cache: CacheMark | None = None

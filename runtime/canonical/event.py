@@ -168,7 +168,9 @@ class _Growing:
                 return Text(text=text + more, citations=citations + tuple(self._citations), cache=cache)
             case Reasoning(text=text, seal=seal, sealed_by=sealed_by, redacted=redacted):
                 whole = (seal or "") + (self._seal or "") or None
-                return Reasoning(text=text + more, seal=whole, sealed_by=sealed_by if whole else None, redacted=redacted)
+                return Reasoning(
+                    text=text + more, seal=whole, sealed_by=sealed_by if whole else None, redacted=redacted
+                )
             case Refusal(text=text):
                 return Refusal(text=text + more)
             case ToolCall(id=id_, name=name, arguments=arguments, custom=custom):

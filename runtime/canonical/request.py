@@ -8,8 +8,20 @@ from runtime.canonical.base import Extensions, Value
 from runtime.canonical.content import CacheMark, Part
 
 __all__ = [
-    "ToolSubset", "Effort", "ToolMode", "JsonObject", "JsonSchema", "Message", "NamedTool", "ReasoningConfig", "Request",
-    "ResponseFormat", "Role", "Sampling", "Tool", "ToolChoice",
+    "Effort",
+    "JsonObject",
+    "JsonSchema",
+    "Message",
+    "NamedTool",
+    "ReasoningConfig",
+    "Request",
+    "ResponseFormat",
+    "Role",
+    "Sampling",
+    "Tool",
+    "ToolChoice",
+    "ToolMode",
+    "ToolSubset",
 ]  # fmt: skip
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -132,5 +144,3 @@ class Request(Value, frozen=True):
     store: bool | None = None
     extensions: dict[str, Extensions] = {}
     unknown: tuple[str, ...] = ()
-
-

@@ -42,7 +42,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     Attributes:
         developer_role: the role `developer` is understood; else it is sent as `system`.
         system_anywhere: system messages are taken in mid-conversation; else they are folded (see the codec).
-        max_tokens_field: the name of Chat's output limit.
+        max_tokens_field: the only name of Chat's output limit that it knows; None: either, and what passes through keeps its own.
         stream_usage: `stream_options.include_usage` is understood.
         text_only_content: content is a string, not a list of parts.
         empty_content: what an assistant turn without text holds beside tool calls.
@@ -55,7 +55,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     developer_role: bool = True
     system_anywhere: bool = True
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     stream_usage: bool = True
     text_only_content: bool = False
     empty_content: Literal["null", "empty", "omit"] = "null"

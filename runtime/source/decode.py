@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
@@ -35,7 +34,7 @@ _FAULTY: Final = _Faulty()
 
 def decode(node: Node, type_: type[T], diagnostics: Diagnostics, subject: str) -> T | None:
     """Build a ``type_`` from ``node``. ``subject`` names the thing in messages ("provider"). None when it is faulty."""
-    value = _Decoder(diagnostics).read(node, _info(cast('Any', type_)), subject)
+    value = _Decoder(diagnostics).read(node, _info(cast("Any", type_)), subject)
     return None if value is _FAULTY else cast("T", value)
 
 
@@ -65,7 +64,7 @@ class _Decoder:
     def __init__(self, diagnostics: Diagnostics) -> None:
         self._diagnostics = diagnostics
 
-    def read(self, node: Node, info: inspect.Type, subject: str) -> Any:  # noqa: C901 — one table of types
+    def read(self, node: Node, info: inspect.Type, subject: str) -> Any:
         match info:
             case inspect.Metadata():
                 return self._quantity_or_inner(node, info, subject)
@@ -231,7 +230,7 @@ class _Decoder:
         self._diagnostics.error(code, span, message, hint)
 
 
-def _complaint(value: Any, info: Any) -> str | None:  # noqa: C901 — one line per constraint
+def _complaint(value: Any, info: Any) -> str | None:
     if isinstance(value, str):
         if info.pattern is not None and not re.search(info.pattern, value):
             return f"does not match {info.pattern}"
@@ -311,5 +310,3 @@ def _singular(noun: str) -> str:
     if noun.endswith("ies"):
         return noun[:-3] + "y"
     return noun.removesuffix("s")
-
-

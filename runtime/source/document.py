@@ -54,7 +54,7 @@ class MappingNode(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...]
     span: Span
 
-    def get(self, key: str) -> "Node | None":
+    def get(self, key: str) -> Node | None:
         return next((entry.node for entry in self.entries if entry.key == key), None)
 
 
@@ -209,7 +209,9 @@ class _Reader:
             return None
         if plain and _AMBIGUOUS.fullmatch(node.value):
             self._diagnostics.error(
-                "ambiguous-scalar", span, f"the key {node.value} is read differently by different YAML readers",
+                "ambiguous-scalar",
+                span,
+                f"the key {node.value} is read differently by different YAML readers",
                 f'write "{node.value}"',
             )
         elif plain and not isinstance(_resolve(node.value), str):
@@ -226,7 +228,9 @@ class _Reader:
             return ScalarNode(node.value, node.value, plain=False, span=span)
         if _AMBIGUOUS.fullmatch(node.value):
             self._diagnostics.error(
-                "ambiguous-scalar", span, f"{node.value} is read differently by different YAML readers",
+                "ambiguous-scalar",
+                span,
+                f"{node.value} is read differently by different YAML readers",
                 f'write "{node.value}" for text, or {_plainer(node.value)}',
             )
             return ScalarNode(node.value, node.value, plain=True, span=span)
@@ -244,8 +248,14 @@ def _resolve(raw: str) -> ScalarValue:
     if _INTEGER.fullmatch(raw):
         return int(raw, 0)
     if _FLOAT.fullmatch(raw) or _SPECIAL_FLOAT.fullmatch(raw):
-        return float(raw.replace(".inf", "inf").replace(".Inf", "inf").replace(".INF", "inf").replace(".nan", "nan")
-                     .replace(".NaN", "nan").replace(".NAN", "nan"))
+        return float(
+            raw.replace(".inf", "inf")
+            .replace(".Inf", "inf")
+            .replace(".INF", "inf")
+            .replace(".nan", "nan")
+            .replace(".NaN", "nan")
+            .replace(".NAN", "nan")
+        )
     return raw
 
 

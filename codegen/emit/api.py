@@ -1,0 +1,240 @@
+"""`generated/api/<resource>.py`: what implements a resource, as a protocol, and the router that connects it.
+
+The module declares, hand-written services implement, the composition root connects: a service that lacks a method is a
+type error where it is given to `build_router`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+from jinja2 import Environment
+
+from codegen.emit.layout import (
+    INDENT, WIDTH, Atom, Call, Expression, Sequence_, Subscript, assignment, flat, from_import, quoted,
+)  # fmt: skip
+from codegen.emit.output import Output
+from codegen.emit.python import exports, header
+from codegen.emit.types import type_expression
+from codegen.emit.value import expression
+from codegen.ir import ListOf, Project, Reference, Type
+from codegen.ir.operations import Content, Operation, Parameter, Resource
+from codegen.lower.openapi import ROOT
+from codegen.passes.rewrite import references
+
+__all__ = ["emit_api"]
+
+
+def emit_api(project: Project, env: Environment) -> Iterator[Output]:
+    """One module for each resource, and the package."""
+    if project.api is None:
+        return
+    template = env.get_template("api.py.jinja")
+    for resource in project.resources:
+        yield Output(
+            path=f"generated/api/{resource.name}.py",
+            sources=(resource.source, ROOT),
+            text=template.render(
+                header=header(resource.source),
+                resource=resource.name,
+                service=resource.service,
+                imports=_imports(resource),
+                exports=exports([resource.service, "build_router"]),
+                operations=[_operation(operation) for operation in resource.operations],
+                raw=_raw_paths(resource),
+                handlers=[_operation(operation) for operation in resource.operations if operation.protocol is None],
+            ),
+        )
+    yield Output(
+        path="generated/api/__init__.py",
+        sources=(ROOT,),
+        text=env.get_template("api_package.py.jinja").render(
+            header=header(ROOT), prefixes=_prefixes(project.api.prefixes)
+        ),
+    )
+
+
+def _prefixes(prefixes: tuple[str, ...]) -> str:
+    return assignment("PREFIXES", Atom("tuple[str, ...]"), Sequence_(tuple(Atom(quoted(one)) for one in prefixes)))
+
+
+def _imports(resource: Resource) -> list[list[str]]:
+    """Import lines, a list for each group, as import sorters order them."""
+    raw = any(operation.protocol is not None for operation in resource.operations)
+    typed = any(operation.protocol is None for operation in resource.operations)
+    annotations = [*_typing_names(resource), "Protocol"]
+    groups = [[from_import("typing", sorted(annotations))]]
+    third_party = [*(["import msgspec"] if "Annotated" in annotations else []), "from litestar import Router"]
+    sources = _sources(resource)
+    groups.append([*third_party, *([from_import("litestar.params", sorted(sources))] if sources else [])])
+    used: dict[str, set[str]] = {}
+    for type_ in _annotated(resource):
+        for found in references(type_):
+            used.setdefault(found.module, set()).add(found.name)
+    own = [from_import(f"generated.types.{module}", sorted(used[module])) for module in sorted(used)]
+    own += ["from runtime.web.exchange import Exchange"] if raw else []
+    own.append("from runtime.web.front import Front")
+    own += ["from runtime.web.raw import RawOperation, raw_route"] if raw else []
+    own += ["from runtime.web.typed import typed"] if typed else []
+    return [*groups, own]
+
+
+def _sources(resource: Resource) -> list[str]:
+    """Litestar's words for where the handlers' arguments come from."""
+    handled = [operation for operation in resource.operations if operation.protocol is None]
+    text = " ".join(_handled(parameter) for operation in handled for parameter in operation.parameters)
+    words = sorted(set(re.findall(r"\b(?:From(?:Path|Query)|(?:Path|Query)Parameter)(?=[\[(])", text)))
+    return [*words, *(["JSONBody"] if any(operation.body for operation in handled) else [])]
+
+
+def _typing_names(resource: Resource) -> list[str]:
+    text = " ".join(flat(type_expression(type_)) for type_ in _annotated(resource))
+    return [name for name in ("Annotated", "Literal") if f"{name}[" in text]
+
+
+def _annotated(resource: Resource) -> Iterator[Type]:
+    """The types that stand in the signatures of typed operations."""
+    for operation in resource.operations:
+        if operation.protocol is not None:
+            continue
+        yield from (parameter.type for parameter in _taken(operation))
+        contents = [*(operation.body.content if operation.body else ()), *_success(operation)[1]]
+        yield from (content.type for content in contents if isinstance(content.type, Reference))
+
+
+def _raw_paths(resource: Resource) -> list[dict[str, object]]:
+    """Raw operations by path: all methods of one path are one route."""
+    routes: dict[tuple[str, ...], list[Operation]] = {}
+    for operation in resource.operations:
+        if operation.protocol is not None:
+            routes.setdefault(_spelled(operation), []).append(operation)
+    return [
+        {"paths": _path_list(paths, 4), "operations": [_operation(operation) for operation in operations]}
+        for paths, operations in routes.items()
+    ]
+
+
+def _operation(operation: Operation) -> dict[str, object]:
+    common: dict[str, object] = {
+        "id": operation.id,
+        "name": operation.name,
+        "verb": operation.verb,
+        "scope": operation.scope,
+        "protocol": operation.protocol,
+        "description": _description(operation),
+    }
+    return common | (_typed(operation) if operation.protocol is None else _raw(operation))
+
+
+def _raw(operation: Operation) -> dict[str, object]:
+    return {"method": _definition(operation.name, ["self", "exchange: Exchange"], "None")}
+
+
+def _typed(operation: Operation) -> dict[str, object]:
+    status, contents = _success(operation)
+    answer = _answer(contents)
+    taken = [_parameter(parameter) for parameter in _taken(operation)]
+    handled = [_handled(parameter) for parameter in _taken(operation)]
+    names = [parameter.name for parameter in _taken(operation)]
+    body = _body(operation)
+    if body is not None:
+        taken.insert(0, f"data: {body}")
+        handled.insert(0, f"data: JSONBody[{body}]")
+        names.insert(0, "data")
+    called = f"await service.{operation.name}({', '.join(f'{name}={name}' for name in names)})"
+    return {
+        "paths": _path_list(_spelled(operation), 2),
+        "method": _definition(operation.name, ["self", *taken], answer),
+        "handler": _definition(operation.name, handled, answer),
+        "call": called if answer == "None" else f"return {called}",
+        "status": status,
+        "media_type": contents[0].media_type if contents else "application/json",
+    }
+
+
+def _definition(name: str, parameters: list[str], answer: str) -> str:
+    """The first line of a method or handler, both of which are one level deep."""
+    line = f"{INDENT}async def {name}({', '.join(parameters)}) -> {answer}:"
+    if len(line) <= WIDTH:
+        return line
+    body = "".join(f"{INDENT * 2}{parameter},\n" for parameter in parameters)
+    return f"{INDENT}async def {name}(\n{body}{INDENT}) -> {answer}:"
+
+
+def _path_list(paths: tuple[str, ...], depth: int) -> str:
+    if len(paths) == 1:
+        return f"[{quoted(paths[0])}]"
+    body = "".join(f"{INDENT * (depth + 1)}{quoted(path)},\n" for path in paths)
+    return f"[\n{body}{INDENT * depth}]"
+
+
+def _description(operation: Operation) -> str:
+    """The schema's prose, and where the operation is reached."""
+    last = f"{operation.verb} {operation.paths[0]}"
+    return "\n\n".join(filter(None, (f"{operation.summary}.", operation.description, f"Answers {last}.")))
+
+
+def _spelled(operation: Operation) -> tuple[str, ...]:
+    """The paths as Litestar writes them: a parameter has a kind."""
+    paths = operation.paths
+    for parameter in operation.parameters:
+        if parameter.place == "path":
+            kind = "path" if parameter.slashes else "str"
+            paths = tuple(path.replace(f"{{{parameter.wire}}}", f"{{{parameter.wire}:{kind}}}") for path in paths)
+    return paths
+
+
+def _taken(operation: Operation) -> list[Parameter]:
+    """What a typed method takes, in the order that Python asks for: what has a default comes last."""
+    return sorted(operation.parameters, key=lambda parameter: not _needed(parameter))
+
+
+def _needed(parameter: Parameter) -> bool:
+    return parameter.required and parameter.default is msgspec.UNSET
+
+
+def _parameter(parameter: Parameter) -> str:
+    """A parameter of a method."""
+    return _argument(parameter, type_expression(parameter.type), "{}")
+
+
+def _handled(parameter: Parameter) -> str:
+    """A parameter of a handler, with Litestar's word for where it comes from, which takes the limits too."""
+    place = parameter.place.title()
+    match type_expression(parameter.type):
+        case Subscript("Annotated", (inner, Call(_, limits))):
+            if isinstance(parameter.type, ListOf):
+                limits = tuple((name.replace("length", "items"), value) for name, value in limits)
+            marker = flat(Call(f"{place}Parameter", limits))
+            return _argument(parameter, inner, f"Annotated[{{}}, {marker}]")
+        case plain:
+            return _argument(parameter, plain, f"From{place}[{{}}]")
+
+
+def _argument(parameter: Parameter, annotation: Expression, form: str) -> str:
+    if _needed(parameter):
+        return f"{parameter.name}: {form.format(flat(annotation))}"
+    if parameter.default is msgspec.UNSET:
+        return f"{parameter.name}: {form.format(f'{flat(annotation)} | None')} = None"
+    return f"{parameter.name}: {form.format(flat(annotation))} = {flat(expression(parameter.default))}"
+
+
+def _body(operation: Operation) -> str | None:
+    content = operation.body.content if operation.body else ()
+    return content[0].type.name if content and isinstance(content[0].type, Reference) else None
+
+
+def _success(operation: Operation) -> tuple[int, tuple[Content, ...]]:
+    """The first status that is a success, and what it brings."""
+    response = next(response for response in operation.responses if response.status.startswith("2"))
+    return int(response.status), response.content
+
+
+def _answer(contents: tuple[Content, ...]) -> str:
+    """What a typed method gives back."""
+    if len(contents) != 1:
+        return "None"
+    type_ = contents[0].type
+    return type_.name if isinstance(type_, Reference) else "str"
