@@ -1,0 +1,56 @@
+"""Public names: well formed, with a star only where one can stand for something, and each given once."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from runtime.config.draft import Draft
+from runtime.config.scope import Scope
+from runtime.source import Note
+
+__all__ = ["check_names"]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9@*][A-Za-z0-9@*._:/+-]{0,199}")
+
+
+def check_names(scope: Scope, draft: Draft) -> None:
+    """Check the names of aliases, combos and keys."""
+    for section, names in (("aliases", scope.config.aliases), ("combos", scope.config.combos)):
+        for name in names:
+            _check_form(scope, section, name)
+            if name in draft.models and name in draft.names.models:
+                message = f"{section[:-2] if section == 'aliases' else 'combo'} {name!r} has the name of a model"
+                scope.diagnostics.error("name-collision", scope.at.key(section, name), message, "choose another name")
+    for name in scope.config.combos:
+        if name in scope.config.aliases:
+            note = Note(scope.at.key("aliases", name), "the alias")
+            message = f"combo {name!r} has the name of an alias"
+            scope.diagnostics.error("name-collision", scope.at.key("combos", name), message, "rename one", [note])
+    for name, target in scope.config.aliases.items():
+        _check_stars(scope, name, target)
+    for name, combo in scope.config.combos.items():
+        for index, item in enumerate(combo.targets):
+            if "*" in (item if isinstance(item, str) else item.model):
+                span = scope.at.value("combos", name, "targets", index)
+                scope.diagnostics.error("bad-pattern", span, "a target cannot hold `*`", "name one model")
+
+
+def _check_form(scope: Scope, section: str, name: str) -> None:
+    span = scope.at.key(section, name)
+    if not _NAME.fullmatch(name) or name.endswith("/"):
+        hint = "use letters, digits and `._:/@+-`, at most 200, and begin with a letter or digit"
+        scope.diagnostics.error("invalid-name", span, f"{name!r} cannot be a public name", hint)
+    elif section == "combos" and "*" in name:
+        hint = "give the combo a plain name and write an alias with the `*`"
+        scope.diagnostics.error("bad-pattern", span, f"combo {name!r} holds a `*`", hint)
+
+
+def _check_stars(scope: Scope, name: str, target: str) -> None:
+    if name.count("*") > 1:
+        message = f"alias {name!r} holds two `*`"
+        scope.diagnostics.error("bad-pattern", scope.at.key("aliases", name), message, "one `*` is understood")
+    elif target.count("*") > 1 or ("*" in target and "*" not in name):
+        span = scope.at.value("aliases", name)
+        hint = "a target's `*` stands for what the alias's own one matched"
+        scope.diagnostics.error("bad-pattern", span, f"the target {target!r} has a `*` too many", hint)

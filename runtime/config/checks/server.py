@@ -1,0 +1,64 @@
+"""The server's own settings: an address that can be listened on, and never an open door to other machines."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from runtime.config.draft import Draft
+from runtime.config.scope import Scope
+
+__all__ = ["check_server", "is_loopback"]
+
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?")
+
+
+def check_server(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every check has this shape
+    """Check host, authentication, CORS origins and the data directory."""
+    server = scope.config.server
+    span = scope.at.value("server", "host")
+    if not _is_host(server.host):
+        hint = "write a name or an address; the port has its own setting"
+        scope.diagnostics.error("invalid-value", span, f"host: {server.host!r} is no host", hint)
+    elif server.authentication == "none" and not is_loopback(server.host):
+        message = f"the server would be open to everyone who reaches {server.host}"
+        hint = "write `authentication: required`, or listen on 127.0.0.1"
+        scope.diagnostics.error("open-server", scope.at.value("server", "authentication"), message, hint)
+    if not server.data_dir.strip():
+        scope.diagnostics.error(
+            "invalid-value", scope.at.value("server", "data_dir"), "data_dir: it is empty", "write `data`"
+        )
+    for index, origin in enumerate(server.cors_origins):
+        if origin != "*" and not _is_origin(origin):
+            at = scope.at.value("server", "cors_origins", index)
+            hint = "write scheme, host and port only, such as https://app.example.com"
+            scope.diagnostics.error("bad-url", at, f"{origin!r} is no web origin", hint)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches ``host``."""
+    if host.rstrip(".").lower() == "localhost" or host.lower().endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _HOST.fullmatch(host) is not None and not re.fullmatch(r"[0-9.]+", host)
+    return True
+
+
+def _is_origin(origin: str) -> bool:
+    try:
+        parts = urlsplit(origin)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and origin == f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,67 @@
+"""Targets of combos: each can be reached, all answer the same kind of call, and the connections they demand exist."""
+
+from __future__ import annotations
+
+from runtime.config.draft import Draft
+from runtime.config.lower.name import Use
+from runtime.config.lower.reach import Reached
+from runtime.config.scope import Scope
+from runtime.source import Note, closest
+
+__all__ = ["check_targets"]
+
+
+def check_targets(scope: Scope, draft: Draft) -> None:
+    """Check every combo."""
+    for name in scope.config.combos:
+        for use in draft.names.uses.get(name, ()):
+            if use.connection is not None and use.owner == name:
+                _check_connection(scope, draft, use)
+        ends = draft.reach.targets.get(name, ())
+        _check_repetition(scope, name, ends)
+        _check_endpoints(scope, draft, ends)
+
+
+def _check_connection(scope: Scope, draft: Draft, use: Use) -> None:
+    for end in draft.reach.targets.get(use.owner, ()):
+        if end.uses[0] != use:
+            continue
+        provider = draft.models[end.model].provider
+        ids = [id_.removeprefix(f"{provider}/") for id_ in draft.by_provider[provider]]
+        if use.connection in ids or not scope.sound("providers", provider):
+            continue
+        near = closest(str(use.connection), ids)
+        hint = f"did you mean {near!r}?" if near else f"it has: {', '.join(ids)}"
+        span = scope.at.value(*use.path[:-1], "connection")
+        message = f"{provider} has no connection {use.connection!r}"
+        scope.diagnostics.error("unknown-connection", span, message, hint)
+        return
+
+
+def _check_repetition(scope: Scope, name: str, ends: tuple[Reached, ...]) -> None:
+    """A model that stands earlier, over the same connection or over any, answers instead of the later one."""
+    first: dict[tuple[str, str | None], Reached] = {}
+    said: set[tuple[str | int, ...]] = set()
+    for end in ends:
+        earlier = first.get((end.model, None)) or first.get((end.model, end.connection))
+        first.setdefault((end.model, end.connection), end)
+        use = end.uses[0]
+        if earlier is None or use.owner != name or use.path in said:
+            continue
+        said.add(use.path)
+        direct = len(end.uses) == 1 and len(earlier.uses) == 1
+        note = Note(scope.at.value(*earlier.uses[0].path), "it is tried here")
+        through = "" if direct else f" (through {' → '.join(end.path[1:])})"
+        message = f"combo {name!r} never reaches {end.model} a second time{through}"
+        report = scope.diagnostics.error if direct else scope.diagnostics.warn
+        report("unreachable-target", scope.at.value(*use.path), message, "remove one of the two", [note])
+
+
+def _check_endpoints(scope: Scope, draft: Draft, ends: tuple[Reached, ...]) -> None:
+    for end in ends[1:]:
+        first, other = draft.models[ends[0].model].facts.endpoint, draft.models[end.model].facts.endpoint
+        if other is not first:
+            note = Note(scope.at.value(*ends[0].uses[0].path), f"{ends[0].model} answers {first.value}")
+            message = f"{end.model} answers {other.value}, the targets before it {first.value}"
+            hint = "a combo's targets answer one kind of call"
+            scope.diagnostics.error("mixed-endpoints", scope.at.value(*end.uses[0].path), message, hint, [note])

@@ -1,0 +1,95 @@
+"""Base URLs: complete, without credentials or query, and encrypted on every network that is not the operator's own."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from runtime.catalog import Provider
+from runtime.config.checks.server import is_loopback
+from runtime.config.draft import Draft
+from runtime.config.scope import Scope
+from runtime.source import Span
+
+__all__ = ["check_urls"]
+
+_VARIABLE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
+_VERSION: Final = re.compile(r"v[0-9]+[a-z0-9]*")
+
+
+def check_urls(scope: Scope, draft: Draft) -> None:
+    """Check every base URL that the operator wrote."""
+    for id_, settings in scope.config.providers.items():
+        provider = draft.providers.get(id_)
+        local = bool(settings.local if settings.local is not None else provider is not None and provider.local)
+        if settings.base_url is not None:
+            _check(scope, settings.base_url, scope.at.value("providers", id_, "base_url"), local=local)
+        if provider is not None and (settings.base_url is not None or settings.surfaces):
+            _check_version(scope, provider)
+        for index, connection in enumerate(settings.connections):
+            if connection.base_url is not None:
+                span = scope.at.value("providers", id_, "connections", index, "base_url")
+                _check(scope, connection.base_url, span, local=local)
+
+
+def _check(scope: Scope, url: str, span: Span, *, local: bool) -> None:
+    if "${" in url:
+        return  # the check of secrets says that references are not read here
+    complaint = _complaint(_VARIABLE.sub("x", url))
+    if complaint is not None:
+        scope.diagnostics.error("bad-url", span, f"base_url: {complaint[0]}", complaint[1])
+        return
+    parts = urlsplit(_VARIABLE.sub("x", url))
+    host = parts.hostname or ""
+    if parts.scheme == "http" and not local and not is_loopback(host):
+        message = f"base_url: keys and prompts would travel to {host} in clear"
+        hint = "write https://, or `local: true` if that network is your own"
+        scope.diagnostics.error("plain-http", span, message, hint)
+
+
+def _check_version(scope: Scope, provider: Provider) -> None:
+    """A version that ends the base URL and begins a path would be asked for twice."""
+    version = provider.base_url.rstrip("/").rpartition("/")[2]
+    for protocol, surface in provider.surfaces.items():
+        if _VERSION.fullmatch(version) and surface.path.startswith(f"/{version}/"):
+            path = surface.path.removeprefix(f"/{version}")
+            written = scope.at.node("providers", provider.id, "surfaces", protocol) is not None
+            span = scope.at.key("providers", provider.id, *(("surfaces", protocol) if written else ("base_url",)))
+            message = f"{protocol} would be asked for below /{version}/{version}/"
+            hint = f"write `surfaces: {{{protocol}: {{path: {path}}}}}`, or a base URL without /{version}"
+            scope.diagnostics.error("bad-url", span, message, hint)
+
+
+def _complaint(url: str) -> tuple[str, str] | None:
+    """What is wrong with ``url`` and what to write, or None. Never shows more than its scheme and host."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return "it is no URL", "write it as https://host/path"
+    if parts.username is not None or parts.password is not None:
+        return "it holds a user name or password", "put the credential in a connection's `key`"
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return _incomplete(url, parts)
+    if parts.query or "?" in url:
+        return "it holds a query", "remove everything from `?` on"
+    if parts.fragment or "#" in url:
+        return "it holds a fragment", "remove everything from `#` on"
+    if re.search(r"\s", url):
+        return "it holds a space", "remove it"
+    for tail in ("/chat/completions", "/messages"):
+        if parts.path.rstrip("/").endswith(tail):
+            return f"it ends in {tail}, which the surface adds", f"remove `{tail}`"
+    return None
+
+
+def _incomplete(url: str, parts: SplitResult) -> tuple[str, str]:
+    if "://" not in url:
+        return (
+            "it has no scheme",
+            f"write https://{url.split('/', maxsplit=1)[0]}/…" if url and "@" not in url else "begin with https://",
+        )
+    if parts.scheme not in {"http", "https"}:
+        return f"the scheme {parts.scheme!r} is not spoken", "begin with https://"
+    return "it has no host", "write it as https://host/path"

@@ -1,0 +1,168 @@
+"""Sources and catalogue to a plan, or to the reasons why there is none. Pure: no disk, no environment, no clock.
+
+Read: load → lower (providers, connections, models, names, routes, keys) → check → plan. Nothing stops at the first fault:
+every step goes on with what is sound, so that one run reports everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from generated.config import TimeoutSettings
+from runtime.catalog import Model, Provider
+from runtime.config.build import COMPILER, build_id
+from runtime.config.catalog import Catalog
+from runtime.config.checks import CHECKS
+from runtime.config.checks.clear_text import check_clear_text, scrubbed
+from runtime.config.checks.secret import clear_values
+from runtime.config.draft import Draft
+from runtime.config.files import Source
+from runtime.config.hint import with_hint
+from runtime.config.load import VERSION, Loaded, load
+from runtime.config.lower.connection import lower_connections
+from runtime.config.lower.given import overridden
+from runtime.config.lower.key import lower_keys
+from runtime.config.lower.model import lower_models
+from runtime.config.lower.name import read_names
+from runtime.config.lower.provider import lower_providers
+from runtime.config.lower.reach import Reach, follow
+from runtime.config.lower.route import connection_ids, lower_routes
+from runtime.config.origin import read_origins
+from runtime.config.plan import Artefact, Connection, Plan, PlannedModel
+from runtime.config.protocol import USUAL
+from runtime.config.scope import Scope
+from runtime.source import Diagnostic, Diagnostics
+
+__all__ = ["Compiled", "compile_plan"]
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome. ``artefact`` is None when a diagnostic is an error; ``diagnostics`` are in order of position."""
+
+    artefact: Artefact | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def plan(self) -> Plan | None:
+        return self.artefact.plan if self.artefact else None
+
+    @property
+    def build(self) -> str | None:
+        return self.artefact.build if self.artefact else None
+
+
+def compile_plan(sources: Sequence[Source], catalog: Catalog) -> Compiled:
+    """Compile ``sources``, the first of which is gateway.yaml. The same input gives the same bytes everywhere."""
+    diagnostics = Diagnostics()
+    for source in sources:
+        check_clear_text(source, diagnostics)
+    loaded = load(sources, diagnostics)
+    artefact = _compile(loaded, catalog, diagnostics) if loaded is not None else None
+    hidden = clear_values(loaded.at) if loaded is not None else ()
+    lines = {source.path: source.data.decode("utf-8", "replace").splitlines() for source in sources}
+    said = tuple(with_hint(item, lines) for item in scrubbed(diagnostics, hidden))
+    return Compiled(artefact=artefact, diagnostics=said)
+
+
+def _compile(loaded: Loaded, catalog: Catalog, diagnostics: Diagnostics) -> Artefact | None:
+    scope = Scope(loaded.config, loaded.at, loaded.broken, catalog, diagnostics)
+    draft = _lower(scope)
+    for check in CHECKS:
+        check(scope, draft)
+    if diagnostics.failed:
+        return None
+    plan = _plan(scope, draft)
+    return Artefact(build=build_id(plan), compiler=COMPILER, plan=plan, origins=read_origins(scope))
+
+
+def _lower(scope: Scope) -> Draft:
+    providers = lower_providers(scope)
+    connections = lower_connections(scope, providers)
+    by_provider = connection_ids(connections.values())
+    models = lower_models(providers, by_provider)
+    open_providers = [
+        id_ for id_ in by_provider if providers[id_].open_models and USUAL.keys() & providers[id_].surfaces
+    ]
+    names = read_names(scope.config, models, open_providers)
+    reach = follow(names)
+    models |= _opened(reach, models, providers)
+    return Draft(
+        providers=providers,
+        connections=connections,
+        by_provider=by_provider,
+        models=models,
+        names=names,
+        reach=reach,
+        routes=lower_routes(scope, names, reach, models, by_provider),
+        keys=lower_keys(scope),
+    )
+
+
+def _opened(
+    reach: Reach, models: Mapping[str, PlannedModel], providers: Mapping[str, Provider]
+) -> dict[str, PlannedModel]:
+    """The models that a combo or alias names and only an open provider knows."""
+    opened: dict[str, PlannedModel] = {}
+    for end in (end for ends in reach.targets.values() for end in ends):
+        if end.model not in models:
+            provider, _, name = end.model.partition("/")
+            facts = Model(id=name, has=providers[provider].assume)
+            opened[end.model] = PlannedModel(id=end.model, provider=provider, facts=facts)
+    return opened
+
+
+def _plan(scope: Scope, draft: Draft) -> Plan:
+    config = scope.config
+    used = sorted(_used(draft))
+    connections = {id_: draft.connections[id_] for provider in used for id_ in draft.by_provider[provider]}
+    return Plan(
+        version=VERSION,
+        server=config.server,
+        requests=config.requests,
+        timeouts=config.timeouts,
+        logging=config.logging,
+        providers={id_: _slim(draft.providers[id_]) for id_ in used},
+        models=dict(sorted(draft.models.items())),
+        connections=connections,
+        routes=draft.routes,
+        patterns=draft.names.patterns,
+        keys=draft.keys,
+        provider_timeouts=_timeouts(scope, used),
+        egress=_egress(connections.values()),
+    )
+
+
+def _used(draft: Draft) -> set[str]:
+    return {model.provider for model in draft.models.values()} | set(draft.names.open_providers)
+
+
+def _slim(provider: Provider) -> Provider:
+    """Without what a running gateway has no use for, and with the protocols it speaks."""
+    return msgspec.structs.replace(
+        provider,
+        models=(),
+        surfaces={protocol: surface for protocol, surface in provider.surfaces.items() if protocol in USUAL},
+        headers=dict(sorted(provider.headers.items())),
+        website=None,
+        source=None,
+        notes=(),
+    )
+
+
+def _timeouts(scope: Scope, providers: Sequence[str]) -> dict[str, TimeoutSettings]:
+    found: dict[str, TimeoutSettings] = {}
+    for id_ in providers:
+        settings = scope.config.providers.get(id_)
+        if settings is not None and settings.timeouts is not None:
+            complete = overridden(scope.config.timeouts, settings.timeouts)
+            if complete != scope.config.timeouts:
+                found[id_] = complete
+    return found
+
+
+def _egress(connections: Iterable[Connection]) -> tuple[str, ...]:
+    addresses = (urlsplit(connection.base_url) for connection in connections)
+    return tuple(sorted({parts.netloc for parts in addresses if parts.scheme in {"http", "https"}}))

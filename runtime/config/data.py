@@ -1,0 +1,33 @@
+"""A plan as plain data. Settings are spelled out, defaults too, so that a plan means the same when a default has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from runtime.config.plan import Plan
+
+__all__ = ["plan_data"]
+
+_SECTIONS: Final = ("server", "requests", "timeouts", "logging")
+
+
+def plan_data(plan: Plan) -> dict[str, object]:
+    """``plan`` in the order of its fields, under the names its JSON has."""
+    data: dict[str, object] = msgspec.to_builtins(plan)
+    for section in _SECTIONS:
+        data[section] = _complete(getattr(plan, section))
+    if plan.provider_timeouts:
+        data["provider_timeouts"] = _each(plan.provider_timeouts)
+    return data
+
+
+def _each(settings: Mapping[str, msgspec.Struct]) -> dict[str, object]:
+    return {name: _complete(item) for name, item in settings.items()}
+
+
+def _complete(settings: msgspec.Struct) -> dict[str, object]:
+    fields = msgspec.structs.fields(settings)
+    return {field.encode_name: msgspec.to_builtins(getattr(settings, field.name)) for field in fields}

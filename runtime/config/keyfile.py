@@ -1,0 +1,61 @@
+"""Secrets the gateway makes for itself and keeps under its data directory, readable by its own user alone."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from runtime.config.plan import SecretRef
+from runtime.config.secrets import Lookup
+from runtime.errors import ConfigError
+
+__all__ = ["PEPPER", "kept_secret", "pepper"]
+
+PEPPER: Final = SecretRef(env="GATEWRIGHT_PEPPER")
+"""Where the pepper of client keys may be given; several machines that share keys share it."""
+
+
+def pepper(data_dir: Path, look_up: Lookup) -> bytes:
+    """The secret that client keys are hashed with: the environment's, else the data directory's own, made when missing."""
+    return (look_up(PEPPER) or kept_secret(data_dir / "pepper", lambda: secrets.token_hex(32))).encode()
+
+
+def kept_secret(path: Path, make: Callable[[], str]) -> str:
+    """The secret in ``path``; made by ``make`` and written with mode 0600 when there is no such file.
+
+    Raises ConfigError for a file that others can read, that is empty, or that cannot be read or written.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            return _create(path, make())
+        except FileExistsError:
+            return _read(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+
+
+def _create(path: Path, secret: str) -> str:
+    """Write beside and link into place, so that no reader ever sees half of it. Raises FileExistsError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secret + "\n")
+        os.link(draft, path)
+    finally:
+        draft.unlink()
+    return secret
+
+
+def _read(path: Path) -> str:
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ConfigError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
+    secret = path.read_text(encoding="ascii").strip()
+    if not secret:
+        raise ConfigError(f"{path} is empty; delete it, and a new one is made")
+    return secret

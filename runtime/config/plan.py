@@ -1,0 +1,133 @@
+"""The plan: what a gateway does, complete, immutable, printable. Made by `compile_plan`, hashed to the build id.
+
+Secrets are not in it, only their names. Positions are beside it, not in it: moving a line does not make a new build.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from typing_extensions import override
+
+from generated.config import LoggingSettings, RequestSettings, ServerSettings, TimeoutSettings
+from runtime.catalog import Capability, Endpoint, Model, Provider
+
+__all__ = ["Artefact", "Connection", "Key", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Route", "SecretRef"]
+
+
+class SecretRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a secret is: an environment variable or a file. Never the secret."""
+
+    env: str | None = None
+    file: str | None = None
+
+    @override
+    def __str__(self) -> str:
+        return f"${{{self.env}}}" if self.env else f"file:{self.file}"
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One credential of a provider. ``discovered`` connections exist only where their variable is set.
+
+    ``base_url`` is complete: variables filled in. ``secret`` is None where the provider wants none.
+    """
+
+    id: str
+    provider: str
+    base_url: str
+    secret: SecretRef | None = None
+    discovered: bool = False
+    headers: dict[str, str] = {}
+
+
+class PlannedTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One place a request can go. ``model`` is the public id, a key of `Plan.models` (but see `runtime.config.resolve`).
+
+    ``connections`` are keys of `Plan.connections`, first choice first. ``path`` is the chain of names from the route to the
+    model, both included.
+    """
+
+    model: str
+    connections: tuple[str, ...]
+    path: tuple[str, ...] = ()
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A public name and its targets, in order of priority. ``path`` is the chain of names it was resolved through.
+
+    ``promises`` is what every target has, or is promised to have; ``context`` the tokens that every target takes, None
+    when that is not known of all.
+    """
+
+    name: str
+    kind: Literal["model", "alias", "combo"]
+    endpoint: Endpoint
+    targets: tuple[PlannedTarget, ...]
+    promises: tuple[Capability, ...] = ()
+    context: int | None = None
+    path: tuple[str, ...] = ()
+
+
+class Pattern(msgspec.Struct, frozen=True, kw_only=True):
+    """A wildcard alias, or a provider that takes any model's name: `claude-*` to `anthropic/claude-*`.
+
+    Tried in order, the most specific first, when no route has the name. ``target`` may hold one `*`, which stands for what
+    the pattern's matched.
+    """
+
+    pattern: str
+    target: str
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A client's key: its HMAC-SHA-256 (hex) as configured, or a reference to the key itself.
+
+    ``models`` are public names or patterns; empty means all.
+    """
+
+    id: str
+    scopes: tuple[str, ...]
+    hash: str | None = None
+    secret: SecretRef | None = None
+    models: tuple[str, ...] = ()
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that serving needs. ``providers`` and ``models`` hold what the routes use.
+
+    A provider's ``surfaces`` here are those this release can speak, its ``models`` are empty: facts are in ``models``.
+    ``provider_timeouts`` holds complete limits for the providers that have their own. ``egress`` are the hosts, with a port
+    where it is not the scheme's, that requests can go to.
+    """
+
+    version: int
+    server: ServerSettings
+    requests: RequestSettings
+    timeouts: TimeoutSettings
+    logging: LoggingSettings
+    providers: dict[str, Provider]
+    models: dict[str, PlannedModel]
+    connections: dict[str, Connection]
+    routes: dict[str, Route]
+    patterns: tuple[Pattern, ...] = ()
+    keys: tuple[Key, ...] = ()
+    provider_timeouts: dict[str, TimeoutSettings] = {}
+    egress: tuple[str, ...] = ()
+
+
+class PlannedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """``id`` is the public one, `provider/model`."""
+
+    id: str
+    provider: str
+    facts: Model
+
+
+class Artefact(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``plan.json`` holds. ``build`` is the plan's id. ``origins`` maps an entity (`combos.smart`) to its position in the sources."""
+
+    build: str
+    compiler: str
+    plan: Plan
+    origins: dict[str, str] = {}

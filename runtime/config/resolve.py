@@ -1,0 +1,89 @@
+"""Which route a public name takes: the one look-up of the request path. Pure; knows no secrets and no state.
+
+Exact names are one dictionary access. Otherwise the patterns are tried, most specific first, and what a pattern leads to
+is an exact name or a model of a provider that takes any name. A pattern never leads to another pattern, so that resolving
+takes two steps at most and cannot go round in a circle.
+"""
+
+from __future__ import annotations
+
+from runtime.catalog import Model
+from runtime.config.plan import Pattern, Plan, PlannedModel, PlannedTarget, Route
+
+__all__ = ["find_model", "match", "open_model", "resolve", "substitute"]
+
+
+def resolve(plan: Plan, name: str) -> Route | None:
+    """The route of ``name``, or None when nothing has that name.
+
+    A target's model is a key of ``plan.models``, except for models that only an open provider knows: see `find_model`.
+    """
+    route = plan.routes.get(name)
+    if route is not None:
+        return route
+    for pattern in plan.patterns:
+        rest = match(pattern.pattern, name)
+        if rest is not None:
+            return _through(plan, pattern, name, rest)
+    return None
+
+
+def find_model(plan: Plan, model: str) -> PlannedModel | None:
+    """The facts about a target's model by its public id; what its provider assumes when the id is not listed."""
+    return plan.models.get(model) or open_model(plan, model)
+
+
+def open_model(plan: Plan, model: str) -> PlannedModel | None:
+    """``model`` as one that its provider takes unlisted, or None when the provider takes no such names."""
+    provider_id, slash, name = model.partition("/")
+    provider = plan.providers.get(provider_id)
+    if not slash or not name or provider is None or not provider.open_models:
+        return None
+    return PlannedModel(id=model, provider=provider_id, facts=Model(id=name, has=provider.assume))
+
+
+def match(pattern: str, name: str) -> str | None:
+    """What the one `*` of ``pattern`` stands for in ``name``, at least one character; None when it does not fit."""
+    head, _, tail = pattern.partition("*")
+    if len(name) <= len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
+        return None
+    return name[len(head) : len(name) - len(tail)]
+
+
+def substitute(target: str, rest: str) -> str:
+    """``target`` with its `*`, if it has one, replaced by ``rest``."""
+    return target.replace("*", rest, 1)
+
+
+def _through(plan: Plan, pattern: Pattern, name: str, rest: str) -> Route | None:
+    target = substitute(pattern.target, rest)
+    found = plan.routes.get(target) or _open_route(plan, target)
+    if found is None or target == name:
+        return found
+    path = (name, *found.path) if found.path else (name, target)
+    return Route(
+        name=name,
+        kind="alias",
+        endpoint=found.endpoint,
+        targets=tuple(
+            PlannedTarget(model=hop.model, connections=hop.connections, path=(name, *hop.path)) for hop in found.targets
+        ),
+        promises=found.promises,
+        context=found.context,
+        path=path,
+    )
+
+
+def _open_route(plan: Plan, name: str) -> Route | None:
+    planned = open_model(plan, name)
+    if planned is None:
+        return None
+    connections = tuple(id_ for id_, connection in plan.connections.items() if connection.provider == planned.provider)
+    return Route(
+        name=name,
+        kind="model",
+        endpoint=planned.facts.endpoint,
+        targets=(PlannedTarget(model=name, connections=connections, path=(name,)),),
+        promises=planned.facts.has,
+        path=(name,),
+    )

@@ -1,0 +1,150 @@
+"""Secrets by reference: what a reference looks like, where its secret is, and which ones are absent.
+
+`environment` is the edge: the only place that reads the process's environment or a secret's file. Everything else takes
+a `Lookup`, so that tests and checks need neither. A secret's value leaves this module only inside `Secrets`, whose text
+form shows no values; messages name references, never what they refer to.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import msgspec
+from typing_extensions import override
+
+from runtime.config.plan import Plan, SecretRef
+from runtime.config.position import read_span
+from runtime.errors import ConfigError
+from runtime.source import Diagnostic, Diagnostics, Severity
+
+__all__ = [
+    "Lookup", "MissingSecret", "Secrets", "check_secrets", "demand", "environment", "mask", "read_reference",
+    "resolve_secrets",
+]  # fmt: skip
+
+Lookup: TypeAlias = Callable[[SecretRef], str | None]
+"""The secret behind a reference, or None when there is none. An empty secret is none."""
+
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_FILE: Final = re.compile(r"file:(\S.*)")
+_UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
+
+
+class MissingSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured secret that cannot be used. ``entity`` is a plan path (`providers.openai.connections.main`)."""
+
+    entity: str
+    reference: SecretRef
+    reason: str
+
+
+class Secrets(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan's references resolved to.
+
+    ``connections`` maps each usable connection to its credential, None where it needs none; one that is absent is dark.
+    ``keys`` maps a client key's id to the key, for those configured by reference. ``missing`` are references of what was
+    configured by hand; a discovered connection without its variable is merely dark.
+    """
+
+    connections: dict[str, str | None]
+    keys: dict[str, str]
+    missing: tuple[MissingSecret, ...] = ()
+
+    @override
+    def __repr__(self) -> str:
+        return f"Secrets(connections={sorted(self.connections)}, keys={sorted(self.keys)}, missing={self.missing})"
+
+
+def read_reference(text: str) -> SecretRef | None:
+    """`${NAME}` or `file:path` as a reference; None for anything else."""
+    if found := _VARIABLE.fullmatch(text):
+        return SecretRef(env=found[1])
+    if found := _FILE.fullmatch(text):
+        return SecretRef(file=found[1])
+    return None
+
+
+def environment(root: Path, variables: Mapping[str, str] | None = None) -> Lookup:
+    """Look secrets up in the process's environment (or in ``variables``) and in files, relative ones below ``root``."""
+    values = os.environ if variables is None else variables
+
+    def look_up(reference: SecretRef) -> str | None:
+        if reference.env is not None:
+            return values.get(reference.env, "").strip() or None
+        try:
+            return (root / str(reference.file)).read_text("utf-8").strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    return look_up
+
+
+def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
+    """Resolve every reference of ``plan``. Never raises: what is missing is listed."""
+    connections: dict[str, str | None] = {
+        id_: None for id_, connection in plan.connections.items() if connection.secret is None
+    }
+    keys: dict[str, str] = {}
+    missing: list[MissingSecret] = []
+    for kind, id_, entity, reference, discovered in _references(plan):
+        secret = look_up(reference)
+        reason = _complaint(secret)
+        if secret is not None and reason is None:
+            (connections if kind == "connection" else keys)[id_] = secret
+        elif not discovered:
+            missing.append(
+                MissingSecret(
+                    entity=entity,
+                    reference=reference,
+                    reason=reason or ("is not set" if reference.env else "cannot be read"),
+                )
+            )
+    ordered = {id_: connections[id_] for id_ in plan.connections if id_ in connections}
+    return Secrets(connections=ordered, keys=keys, missing=tuple(missing))
+
+
+def demand(secrets: Secrets) -> None:
+    """Raise ConfigError, naming every reference at once, when something that was configured has no secret."""
+    if secrets.missing:
+        found = "; ".join(f"{item.reference} {item.reason} ({item.entity})" for item in secrets.missing)
+        raise ConfigError(f"secrets are missing: {found}")
+
+
+def check_secrets(
+    plan: Plan, origins: Mapping[str, str], look_up: Lookup, severity: Severity = Severity.WARNING
+) -> tuple[Diagnostic, ...]:
+    """Name what is missing here and now. ``origins`` is `Artefact.origins`: where each entity was written."""
+    diagnostics = Diagnostics()
+    report = diagnostics.warn if severity is Severity.WARNING else diagnostics.error
+    for item in resolve_secrets(plan, look_up).missing:
+        what = "the variable" if item.reference.env else "the file"
+        hint = f"set {item.reference.env}" if item.reference.env else f"write the secret to {item.reference.file}"
+        message = f"{what} behind {item.reference} {item.reason}; {item.entity} cannot be used without it"
+        report("missing-secret", read_span(origins.get(item.entity, "gateway.yaml:1:1")), message, hint)
+    return tuple(diagnostics)
+
+
+def mask(secret: str) -> str:
+    """``secret`` as it may be shown: its last four characters where it is long enough to stay unguessable."""
+    return f"…{secret[-4:]}" if len(secret) >= 20 else "…"
+
+
+def _references(plan: Plan) -> Iterator[tuple[str, str, str, SecretRef, bool]]:
+    for id_, connection in plan.connections.items():
+        if connection.secret is not None:
+            entity = f"providers.{connection.provider}.connections.{id_.removeprefix(connection.provider + '/')}"
+            yield "connection", id_, entity, connection.secret, connection.discovered
+    for key in plan.keys:
+        if key.secret is not None:
+            yield "key", key.id, f"keys.{key.id}", key.secret, False
+
+
+def _complaint(secret: str | None) -> str | None:
+    """Why a secret cannot be sent in a header, or None."""
+    if secret is not None and _UNPRINTABLE.search(secret):
+        return "holds a line break or another character that no header can carry"
+    return None

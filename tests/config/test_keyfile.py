@@ -1,0 +1,53 @@
+"""Secrets the gateway keeps: made once, readable by nobody else, never replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runtime.config.keyfile import kept_secret, pepper
+from runtime.errors import ConfigError
+
+
+def test_secret_is_made_once_with_mode_0600(tmp_path: Path) -> None:
+    made = iter(["first", "second"])
+    path = tmp_path / "data" / "dev-key"
+
+    assert kept_secret(path, lambda: next(made)) == "first"
+    assert kept_secret(path, lambda: next(made)) == "first"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [path] == list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
+def test_secret_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "dev-key"
+    path.write_text("known")
+    path.chmod(mode)
+
+    with pytest.raises(ConfigError, match="chmod 600"):
+        kept_secret(path, lambda: "new")
+
+
+def test_empty_secret_is_refused_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "dev-key"
+    path.touch(mode=0o600)
+
+    with pytest.raises(ConfigError, match="is empty"):
+        kept_secret(path, lambda: "new")
+
+
+def test_secret_in_a_place_that_cannot_be_written_says_which(tmp_path: Path) -> None:
+    blocker = tmp_path / "file"
+    blocker.touch()
+
+    with pytest.raises(ConfigError, match="file/dev-key"):
+        kept_secret(blocker / "dev-key", lambda: "new")
+
+
+def test_pepper_of_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    kept = pepper(tmp_path, lambda _: None)
+
+    assert kept == pepper(tmp_path, lambda _: None)
+    assert pepper(tmp_path, lambda _: "from the environment") == b"from the environment"
