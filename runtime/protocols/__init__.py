@@ -1,0 +1,35 @@
+"""The wire protocols the gateway speaks. One line in `CODECS` per protocol; each is imported when it is first wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from runtime.protocols.base import Codec
+
+__all__ = ["CODECS", "codec"]
+
+
+def codec(protocol: str) -> Codec:
+    """The codec of ``protocol``, one of `CODECS`. Raises KeyError for another."""
+    return CODECS[protocol]()
+
+
+def _anthropic_messages() -> Codec:
+    from runtime.protocols.anthropic_messages import AnthropicMessages
+
+    return AnthropicMessages()
+
+
+def _openai_chat() -> Codec:
+    from runtime.protocols.openai_chat import OpenAIChat
+
+    return OpenAIChat()
+
+
+CODECS: Mapping[str, Callable[[], Codec]] = MappingProxyType(
+    {
+        "anthropic_messages": _anthropic_messages,
+        "openai_chat": _openai_chat,
+    }
+)

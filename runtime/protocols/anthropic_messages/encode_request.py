@@ -1,0 +1,231 @@
+"""The canonical request to a provider that speaks this protocol.
+
+Nothing is sent that the provider is known to refuse: what cannot be said is left out and named in ``losses``, unless
+leaving it out would change what the client asked for. A JSON object without a schema is asked for in words, as is a
+schema where the model is known not to take one: a form for "any object" does not exist here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, TypeGuard
+from urllib.parse import quote
+
+import msgspec
+
+from generated.protocols.anthropic_messages import FACTS
+from generated.types.anthropic_messages import TextBlock
+from runtime.canonical import JsonObject, JsonSchema, Request, Sampling, ToolCall
+from runtime.catalog import Capability, Certainty
+from runtime.errors import InvalidRequest
+from runtime.protocols.anthropic_messages.cache import Marked, control, thin_out
+from runtime.protocols.anthropic_messages.headers import request_headers, takes_sampling
+from runtime.protocols.anthropic_messages.thinking import Plan, plan_thinking
+from runtime.protocols.anthropic_messages.tools import encode_tool_choice, encode_tools, wire_names
+from runtime.protocols.anthropic_messages.turns import Prompt, write_prompt
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields
+from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.json_schema import constrained
+from runtime.protocols.splice import apply, rules_of
+from runtime.protocols.tool_name import way_back
+
+__all__ = ["TIERS_OUT", "encode_count", "encode_request", "path_of"]
+
+TIERS_OUT: Final = MappingProxyType({"auto": "auto", "priority": "auto", "default": "standard_only"})
+
+_MAX_USER_CHARS: Final = 256
+_ANY_OBJECT: Final = "Answer with one JSON object and nothing else: no words around it, no code fence."
+_THIS_OBJECT: Final = "Answer with JSON that fits this schema and nothing else: no words around it, no code fence.\n"
+_COUNTED: Final = frozenset(
+    {
+        "model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control", "speed",
+        "context_management", "mcp_servers",
+    }
+)  # fmt: skip
+_OBJECT: Final = msgspec.json.Decoder(Fields)
+_EDITS: Final = msgspec.json.Decoder(list[Fields])
+
+
+def encode_request(request: Request, target: Target, headers: Mapping[str, str]) -> Outgoing:
+    """Raises InvalidRequest for what cannot be said to this target and must not be left out."""
+    if request.choices > 1:
+        raise InvalidRequest("This model gives one answer per request.", param="n", code="unsupported_value")
+    losses = _plain_losses(request)
+    max_tokens = _max_tokens(request, target)
+    plan = plan_thinking(request, target.model, max_tokens)
+    names = _names(request)
+    custom = frozenset(names[tool.name] for tool in request.tools if tool.custom)
+    fields, prompt = _body(request, target, plan, max_tokens, names, losses)
+    all_losses = (*plan.losses, *losses, *prompt.losses)
+    return Outgoing(
+        path=path_of(target.surface.path, target),
+        headers=request_headers(target, headers, pinned=True),
+        body=msgspec.json.encode(apply(rules_of(target), fields)),
+        stream=request.stream,
+        tool_names=way_back(names),
+        losses=tuple(dict.fromkeys(all_losses)),
+        custom_tools=custom,
+    )
+
+
+def encode_count(request: Request, target: Target, headers: Mapping[str, str]) -> Outgoing | None:
+    """The same prompt, asked only for its length; None where the provider does not count."""
+    if target.surface.count_tokens is None:
+        return None
+    outgoing = encode_request(msgspec.structs.replace(request, choices=1, stream=False), target, headers)
+    fields = _OBJECT.decode(outgoing.body)
+    counted = {name: value for name, value in fields.items() if name in _COUNTED}
+    return msgspec.structs.replace(
+        outgoing, path=path_of(target.surface.count_tokens, target), body=msgspec.json.encode(counted)
+    )
+
+
+def path_of(path: str, target: Target) -> str:
+    return path.replace("{model}", quote(target.model.id, safe=""))
+
+
+def _body(
+    request: Request, target: Target, plan: Plan, max_tokens: int, names: dict[str, str], losses: list[str]
+) -> tuple[Fields, Prompt]:
+    prefill = target.model.certainty(Capability.PREFILL) is not Certainty.DENIED and not plan.on
+    anywhere = target.provider.quirks.system_anywhere
+    prompt = write_prompt(request.messages, names, system_anywhere=anywhere, prefill=prefill)
+    words, form = _form(request, target)
+    system = [*prompt.system, *([TextBlock(text=words)] if words else [])]
+    tools = encode_tools(request, names, losses)
+    choice = encode_tool_choice(request, tools, names, thinking=plan.on, losses=losses)
+    own = dict(request.extensions.get(PROTOCOL, {}))
+    places = [*tools, *system, *(block for turn in prompt.turns for block in turn.content)]
+    if thin_out([place for place in places if _markable(place)], top_level=request.cache is not None):
+        losses.append("cache_control")
+    body: dict[str, object] = {"model": target.model.id, "max_tokens": max_tokens}
+    body |= {"system": system} if system else {}
+    body |= {"tools": tools} if tools else {}
+    body |= {"tool_choice": choice} if choice else {}
+    body |= {"thinking": plan.thinking} if plan.thinking else {}
+    body |= {"messages": prompt.turns}
+    body |= _settings(request, target, plan, losses)
+    body |= _output_config(plan, form, own)
+    for name in ("tools", "thinking", "output_config"):
+        own.pop(name, None)
+    body |= _without_thinking_edits(own) if not plan.on else own
+    return _OBJECT.decode(msgspec.json.encode(body)), prompt
+
+
+def _settings(request: Request, target: Target, plan: Plan, losses: list[str]) -> dict[str, object]:
+    body: dict[str, object] = {}
+    stop = [word for word in request.stop if word.strip()]
+    if len(stop) < len(request.stop):
+        losses.append("stop")
+    body |= {"stop_sequences": stop} if stop else {}
+    body |= _sampling(request.sampling, allowed=takes_sampling(target) and not plan.on, losses=losses)
+    body |= {"cache_control": control(request.cache)} if request.cache else {}
+    if request.user is not None:
+        if len(request.user) <= _MAX_USER_CHARS:
+            body["metadata"] = {"user_id": request.user}
+        else:
+            losses.append("user")
+    if request.service_tier is not None:
+        tier = TIERS_OUT.get(request.service_tier)
+        body |= {"service_tier": tier} if tier else {}
+        losses += [] if tier else ["service_tier"]
+    body |= {"stream": True} if request.stream else {}
+    return body
+
+
+def _sampling(sampling: Sampling, *, allowed: bool, losses: list[str]) -> dict[str, object]:
+    said = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+    body: dict[str, object] = {}
+    for name, value in said.items():
+        if value is None:
+            continue
+        if not allowed:
+            losses.append(name)
+            continue
+        bounds = FACTS.ranges[name]
+        low = value if bounds.min is None else max(value, bounds.min)
+        body[name] = low if bounds.max is None else min(low, bounds.max)
+    return body
+
+
+def _output_config(plan: Plan, form: msgspec.Raw | None, own: Fields) -> dict[str, object]:
+    config: dict[str, object] = {}
+    if plan.effort is not None:
+        config["effort"] = plan.effort
+    if form is not None:
+        config["format"] = {"type": "json_schema", "schema": form}
+    if "output_config" in own:
+        config |= {name: value for name, value in _OBJECT.decode(own["output_config"]).items() if name not in config}
+    return {"output_config": config} if config else {}
+
+
+def _form(request: Request, target: Target) -> tuple[str | None, msgspec.Raw | None]:
+    """How JSON is asked for: in words for the system prompt, or as a schema for the vendor to force."""
+    match request.response_format:
+        case None:
+            return None, None
+        case JsonObject():
+            return _ANY_OBJECT, None
+        case JsonSchema(schema=schema):
+            if target.model.certainty(Capability.JSON_SCHEMA) is Certainty.DENIED:
+                return _THIS_OBJECT + schema, None
+            try:
+                return None, msgspec.Raw(constrained(schema).encode())
+            except ValueError as error:
+                raise InvalidRequest(f"output_config.format.schema: {error}", param="response_format") from None
+
+
+def _without_thinking_edits(own: Fields) -> Fields:
+    """Edits of the context that are about thinking are refused where there is none: they go together."""
+    raw = own.get("context_management")
+    if raw is None:
+        return own
+    management = _OBJECT.decode(raw)
+    if "edits" not in management:
+        return own
+    edits = _EDITS.decode(management["edits"])
+    kept = [edit for edit in edits if not bytes(edit.get("type", msgspec.Raw(b""))).startswith(b'"clear_thinking')]
+    if len(kept) == len(edits):
+        return own
+    management["edits"] = msgspec.Raw(msgspec.json.encode(kept))
+    if kept or len(management) > 1:
+        return {**own, "context_management": msgspec.Raw(msgspec.json.encode(management))}
+    return {name: value for name, value in own.items() if name != "context_management"}
+
+
+def _max_tokens(request: Request, target: Target) -> int:
+    most = target.model.limits.max_output
+    if request.max_output_tokens is None:
+        return most or target.default_max_output
+    return request.max_output_tokens if most is None else min(request.max_output_tokens, most)
+
+
+def _names(request: Request) -> dict[str, str]:
+    called = [part.name for message in request.messages for part in message.content if isinstance(part, ToolCall)]
+    return wire_names(request, called)
+
+
+def _markable(place: object) -> TypeGuard[Marked]:
+    return hasattr(place, "cache_control")
+
+
+def _plain_losses(request: Request) -> list[str]:
+    sampling = request.sampling
+    said = {
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "seed": sampling.seed,
+        "logit_bias": sampling.logit_bias,
+        "min_p": sampling.min_p,
+        "top_logprobs": request.top_logprobs,
+        "verbosity": request.verbosity,
+        "store": request.store,
+        "prompt_cache_key": request.cache_key,
+        "metadata": request.metadata or None,
+    }
+    losses = [name for name, value in said.items() if value is not None]
+    losses += [f"extensions.{protocol}" for protocol in request.extensions if protocol != PROTOCOL]
+    if isinstance(request.response_format, JsonObject):
+        losses.append("response_format")
+    return losses

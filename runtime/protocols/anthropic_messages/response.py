@@ -1,0 +1,185 @@
+"""Whole answers: a provider's to canonical, and canonical to a client's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from generated.types.anthropic_messages import (
+    Message,
+    ReceivedAnswer,
+    RedactedThinkingBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolUseBlock,
+)
+from runtime.canonical import Choice, Citation, Native, Part, Reasoning, Refusal, Response, Text, ToolCall, Usage
+from runtime.errors import InvalidRequest, UpstreamProtocolError
+from runtime.protocols.anthropic_messages.content import parts_of
+from runtime.protocols.anthropic_messages.errors import error_of
+from runtime.protocols.anthropic_messages.outcome import (
+    decode_finish,
+    decode_tier,
+    decode_usage,
+    encode_details,
+    encode_stop_reason,
+    encode_usage,
+)
+from runtime.protocols.anthropic_messages.seal import wrap
+from runtime.protocols.anthropic_messages.tools import CUSTOM_FIELD, unwrap_custom
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object, present
+from runtime.protocols.base import Answer, Outgoing
+from runtime.protocols.splice import raw, replace
+
+__all__ = ["OutBlock", "decode_response", "encode_response", "own_seal", "splice_response", "wire_citation"]
+
+OutBlock: TypeAlias = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | msgspec.Raw
+
+_ANSWER: Final = msgspec.json.Decoder(ReceivedAnswer)
+_KEPT: Final = ("container", "context_management")
+
+
+class _RawAnswer(msgspec.Struct):
+    content: list[msgspec.Raw]
+
+
+_RAW_ANSWER: Final = msgspec.json.Decoder(_RawAnswer)
+
+
+def decode_response(body: bytes, outgoing: Outgoing) -> Response:
+    """Raises UpstreamProtocolError for what is no answer, and the typed error that stands in place of one."""
+    given = _read(body)
+    try:
+        parts = parts_of(present(given.content) or [], "content", lambda: _RAW_ANSWER.decode(body).content, own_seal)
+    except InvalidRequest as error:
+        raise UpstreamProtocolError(f"The provider's answer is not sound: {error.message}.") from error
+    parts = [_homeward(part, outgoing) for part in _placed(parts)]
+    usage = present(given.usage)
+    finish = decode_finish(
+        present(given.stop_reason),
+        present(given.stop_sequence),
+        present(given.stop_details),
+        calls=any(isinstance(part, ToolCall) for part in parts),
+    )
+    kept = {name: value for name in _KEPT if (value := present(getattr(given, name))) is not None}
+    return Response(
+        id=present(given.id) or "",
+        model=present(given.model) or "",
+        choices=(Choice(content=tuple(parts), finish=finish),),
+        usage=decode_usage(usage),
+        service_tier=decode_tier(usage),
+        extensions={PROTOCOL: kept} if kept else {},
+    )
+
+
+def encode_response(response: Response, answer: Answer) -> bytes:
+    """The first choice: this protocol has no more than one."""
+    choice = response.choices[0]
+    blocks = [block for part in choice.content if (block := _block(part)) is not None]
+    message = Message(
+        id=f"msg_{answer.id}",
+        model=answer.model,
+        content=blocks,  # type: ignore[arg-type]  # a raw block is one of the union, as it came
+        stop_reason=encode_stop_reason(choice.finish, calls=any(isinstance(part, ToolCall) for part in choice.content)),
+        stop_sequence=choice.finish.stop_sequence,
+        usage=encode_usage(response.usage, response.service_tier),
+    )
+    details = encode_details(choice.finish)
+    if details is not None:
+        message.stop_details = details
+    for name, value in response.extensions.get(PROTOCOL, {}).items():
+        if name in _KEPT:
+            setattr(message, name, value)
+    return msgspec.json.encode(message)
+
+
+def splice_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
+    """``body`` with the client's name of the model, all else as it came, and the usage in it."""
+    given = _read(body)
+    usage = present(given.usage)
+    return replace(body, ("model",), raw(model)), None if usage is None else decode_usage(usage)
+
+
+def own_seal(signature: str) -> tuple[str, str]:
+    """A provider's signature is its own, whatever it looks like."""
+    return signature, PROTOCOL
+
+
+def wire_citation(citation: Citation) -> msgspec.Raw:
+    """A citation as clients of this protocol know it. One from elsewhere becomes a page that was found."""
+    own = citation.extensions.get(PROTOCOL)
+    if own is not None:
+        return msgspec.Raw(msgspec.json.encode(own))
+    found: Mapping[str, str | None] = {
+        "type": "web_search_result_location",
+        "cited_text": citation.quote or "",
+        "url": citation.url or "",
+        "title": citation.title,
+        "encrypted_index": "",
+    }
+    return msgspec.Raw(msgspec.json.encode(found))
+
+
+def _read(body: bytes) -> ReceivedAnswer:
+    try:
+        given = _ANSWER.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise UpstreamProtocolError("The provider's answer is not a message of its protocol.") from None
+    if present(given.type) == "error" or (present(given.error) is not None and present(given.content) is None):
+        raise error_of(200, {}, body)
+    if present(given.content) is None:
+        raise UpstreamProtocolError("The provider's answer is not a message of its protocol: it has no content.")
+    return given
+
+
+def _placed(parts: list[Part]) -> list[Part]:
+    """Citations told where their text stands in the answer: a text with citations is itself what is cited."""
+    placed: list[Part] = []
+    start = 0
+    for part in parts:
+        if isinstance(part, Text):
+            end = start + len(part.text)
+            if part.citations:
+                found = tuple(msgspec.structs.replace(one, start=start, end=end) for one in part.citations)
+                part = msgspec.structs.replace(part, citations=found)  # noqa: PLW2901
+            start = end
+        placed.append(part)
+    return placed
+
+
+def _homeward(part: Part, outgoing: Outgoing) -> Part:
+    """A call by the name the client knows its tool by, and with free text where the tool takes that."""
+    if not isinstance(part, ToolCall):
+        return part
+    name = outgoing.tool_names.get(part.name, part.name)
+    if part.name in outgoing.custom_tools:
+        return msgspec.structs.replace(part, name=name, arguments=unwrap_custom(part.arguments), custom=True)
+    return part if name == part.name else msgspec.structs.replace(part, name=name)
+
+
+def _block(part: Part) -> OutBlock | None:
+    match part:
+        case Text(text=text, citations=citations):
+            block = TextBlock(text=text)
+            if citations:
+                block.citations = [wire_citation(citation) for citation in citations]
+            return block if text else None
+        case Refusal(text=text):
+            return TextBlock(text=text) if text else None
+        case Reasoning(redacted=True, seal=seal, sealed_by=owner):
+            return RedactedThinkingBlock(data=wrap(seal, owner or "")) if seal else None
+        case Reasoning(text=text, seal=seal, sealed_by=owner):
+            if not text and not seal:
+                return None
+            return ThinkingBlock(thinking=text, signature=wrap(seal, owner or "") if seal else "")
+        case ToolCall(custom=True):
+            arguments = msgspec.Raw(msgspec.json.encode({CUSTOM_FIELD: part.arguments}))
+            return ToolUseBlock(id=part.id, name=part.name, input=arguments)
+        case ToolCall():
+            return ToolUseBlock(id=part.id, name=part.name, input=compact_object(part.arguments))
+        case Native(protocol=protocol, json=json):
+            return msgspec.Raw(json.encode()) if protocol == PROTOCOL else None
+        case _:
+            return None

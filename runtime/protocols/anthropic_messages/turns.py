@@ -1,0 +1,307 @@
+"""Canonical messages to this protocol's turns.
+
+The vendor's rules, each kept here: instructions that come first are the system prompt; results of tools stand first in
+the user turn behind the call, all in one turn; neighbours of one role are one turn; no turn and no text is empty; a
+conversation begins with the user and, where the model cannot continue a text, ends with the user. Thinking goes back
+only under this protocol's own seal, byte for byte.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal, TypeAlias, assert_never
+
+import msgspec
+
+from generated.types.anthropic_messages import (
+    Base64Source,
+    CitationsConfig,
+    DocumentBlock,
+    FileSource,
+    ImageBlock,
+    RedactedThinkingBlock,
+    TextBlock,
+    TextSource,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    UrlSource,
+)
+from runtime import canonical
+from runtime.canonical import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    Native,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from runtime.errors import InvalidRequest
+from runtime.protocols.anthropic_messages.cache import control
+from runtime.protocols.anthropic_messages.pairing import pair
+from runtime.protocols.anthropic_messages.tools import CUSTOM_FIELD
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object
+from runtime.protocols.tool_name import WordRule, fit
+
+__all__ = ["Block", "Prompt", "Turn", "write_prompt"]
+
+Block: TypeAlias = (
+    TextBlock
+    | ImageBlock
+    | DocumentBlock
+    | ThinkingBlock
+    | RedactedThinkingBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | msgspec.Raw
+)
+WireRole = Literal["user", "assistant", "system"]
+
+IDS: Final = WordRule(chars="a-zA-Z0-9_-", max_chars=128)
+
+_IMAGES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_OPENING: Final = "Begin."
+_GO_ON: Final = "Go on exactly where your last message ends."
+
+
+class Turn(msgspec.Struct):
+    role: WireRole
+    content: list[Block]
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """``losses`` names what of the messages the vendor cannot be told."""
+
+    system: list[TextBlock | msgspec.Raw]
+    turns: list[Turn]
+    losses: tuple[str, ...] = ()
+
+
+def write_prompt(
+    messages: Sequence[Message], names: Mapping[str, str], *, system_anywhere: bool, prefill: bool
+) -> Prompt:
+    """The whole prompt.
+
+    Args:
+        messages: canonical, in order.
+        names: the client's tool names to the vendor's.
+        system_anywhere: instructions may stand in mid-conversation; else they become the user's text, marked as such.
+        prefill: the model continues a last turn of its own; else it is asked to.
+
+    Raises:
+        InvalidRequest: a part cannot be said in this protocol and must not be left out: sound, a kind of image or file.
+    """
+    writer = _Writer(names)
+    leading = 0
+    while leading < len(messages) and messages[leading].role in {"system", "developer"}:
+        leading += 1
+    system = [block for message in messages[:leading] for block in writer.system(message.content)]
+    for message in pair(messages[leading:]):
+        writer.add(message, system_anywhere=system_anywhere)
+    return Prompt(system, _closed(writer.turns, prefill=prefill), tuple(dict.fromkeys(writer.losses)))
+
+
+class _Writer:
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        self.turns: list[Turn] = []
+        self.losses: list[str] = []
+
+    def add(self, message: Message, *, system_anywhere: bool) -> None:
+        match message.role:
+            case "system" | "developer":
+                blocks: list[Block] = [*self.system(message.content)]
+                if system_anywhere:
+                    self._put("system", blocks)
+                else:
+                    self._put("user", [_marked(block) for block in blocks if isinstance(block, TextBlock)])
+            case "assistant":
+                self._put("assistant", _calls_last(self._blocks(message.content, said_by_model=True), message.content))
+            case "user" | "tool":
+                self._put("user", self._blocks(message.content, said_by_model=False))
+
+    def system(self, parts: Iterable[Part]) -> list[TextBlock | msgspec.Raw]:
+        blocks = self._blocks(parts, said_by_model=False)
+        return [block for block in blocks if isinstance(block, TextBlock | msgspec.Raw)]
+
+    def _put(self, role: WireRole, blocks: list[Block]) -> None:
+        if not blocks:
+            return
+        if self.turns and self.turns[-1].role == role and role != "system":
+            self.turns[-1].content += blocks
+        else:
+            self.turns.append(Turn(role, blocks))
+
+    def _blocks(self, parts: Iterable[Part], *, said_by_model: bool) -> list[Block]:
+        blocks: list[Block] = []
+        for part in parts:
+            match part:
+                case Text():
+                    blocks += _text(part, cited=said_by_model)
+                case Refusal(text=text):
+                    blocks += _text(Text(text=text), cited=False)
+                case ToolCall():
+                    blocks.append(self._call(part))
+                case ToolResult():
+                    blocks.append(self._result(part))
+                case Reasoning():
+                    blocks += self._thinking(part)
+                case Image():
+                    blocks.append(_image(part))
+                case Document():
+                    blocks.append(_document(part))
+                case Native():
+                    blocks += self._native(part)
+                case Audio():
+                    raise InvalidRequest("This model does not take sound.", param="messages", code="unsupported_value")
+        return blocks
+
+    def _call(self, call: ToolCall) -> ToolUseBlock:
+        if call.custom:
+            arguments = msgspec.Raw(msgspec.json.encode({CUSTOM_FIELD: call.arguments}))
+        else:
+            arguments = compact_object(call.arguments)
+        block = ToolUseBlock(id=fit(call.id, IDS), name=self._names[call.name], input=arguments)
+        if call.cache is not None:
+            block.cache_control = control(call.cache)
+        return block
+
+    def _result(self, result: ToolResult) -> ToolResultBlock:
+        block = ToolResultBlock(tool_use_id=fit(result.call_id, IDS))
+        content = self._blocks(result.content, said_by_model=False)
+        only = content[0] if len(content) == 1 else None
+        if isinstance(only, TextBlock) and isinstance(only.cache_control, msgspec.UnsetType):
+            block.content = only.text
+        elif content:
+            block.content = content  # type: ignore[assignment]  # a raw block is one of the union, as it came
+        if result.is_error is not None:
+            block.is_error = result.is_error
+        if result.cache is not None:
+            block.cache_control = control(result.cache)
+        return block
+
+    def _thinking(self, part: Reasoning) -> list[Block]:
+        if part.seal is None or part.sealed_by != PROTOCOL:
+            self.losses.append("reasoning_content")
+            return []
+        if part.redacted:
+            return [RedactedThinkingBlock(data=part.seal)]
+        return [ThinkingBlock(thinking=part.text, signature=part.seal)]
+
+    def _native(self, part: Native) -> list[Block]:
+        if part.protocol == PROTOCOL:
+            return [msgspec.Raw(part.json.encode())]
+        self.losses.append(part.block)
+        return []
+
+
+def _text(part: Text, *, cited: bool) -> list[Block]:
+    if not part.text.strip():
+        return []
+    block = TextBlock(text=part.text)
+    if cited and part.citations:
+        own = [found.extensions[PROTOCOL] for found in part.citations if PROTOCOL in found.extensions]
+        kept = [fields for fields in own if fields.get("encrypted_index") != msgspec.Raw(b'""')]
+        if kept:
+            block.citations = [msgspec.Raw(msgspec.json.encode(fields)) for fields in kept]
+    if part.cache is not None:
+        block.cache_control = control(part.cache)
+    return [block]
+
+
+def _image(part: Image) -> ImageBlock:
+    match part.source:
+        case canonical.Base64Source(media_type=media_type, data=data):
+            if media_type not in _IMAGES:
+                raise InvalidRequest(
+                    f"An image of type '{media_type}' is not taken; known are {', '.join(_IMAGES)}.",
+                    param="messages",
+                    code="unsupported_value",
+                )
+            block = ImageBlock(source=Base64Source(media_type=media_type, data=data))
+        case canonical.UrlSource(url=url):
+            block = ImageBlock(source=UrlSource(url=url))
+        case canonical.FileSource(file_id=file_id):
+            block = ImageBlock(source=FileSource(file_id=file_id))
+        case canonical.TextSource():
+            raise InvalidRequest("A text is not an image.", param="messages")
+        case _:
+            assert_never(part.source)
+    if part.cache is not None:
+        block.cache_control = control(part.cache)
+    return block
+
+
+def _document(part: Document) -> DocumentBlock:
+    block = DocumentBlock(source=_document_source(part.source))
+    if part.title is not None:
+        block.title = part.title
+    if part.context is not None:
+        block.context = part.context
+    if part.citations is not None:
+        block.citations = CitationsConfig(enabled=part.citations)
+    if part.cache is not None:
+        block.cache_control = control(part.cache)
+    return block
+
+
+def _document_source(source: canonical.Source) -> Base64Source | UrlSource | FileSource | TextSource:
+    match source:
+        case canonical.TextSource(text=text):
+            return TextSource(data=text)
+        case canonical.UrlSource(url=url):
+            return UrlSource(url=url)
+        case canonical.FileSource(file_id=file_id):
+            return FileSource(file_id=file_id)
+        case canonical.Base64Source(media_type="application/pdf", data=data):
+            return Base64Source(media_type="application/pdf", data=data)
+        case canonical.Base64Source(media_type=media_type, data=data):
+            if media_type.startswith("text/") or media_type in {"application/json", "application/xml"}:
+                try:
+                    return TextSource(data=base64.b64decode(data).decode())
+                except (binascii.Error, UnicodeDecodeError):
+                    raise InvalidRequest(
+                        f"The file of type '{media_type}' is not UTF-8 text.", param="messages"
+                    ) from None
+            raise InvalidRequest(
+                f"A file of type '{media_type}' is not taken; known are application/pdf and text.",
+                param="messages",
+                code="unsupported_value",
+            )
+
+
+def _marked(block: TextBlock) -> TextBlock:
+    """Instructions in mid-conversation, for a server that has no place for them: told apart from the user's words."""
+    block.text = f"<system>\n{block.text}\n</system>"
+    return block
+
+
+def _calls_last(blocks: list[Block], parts: Sequence[Part]) -> list[Block]:
+    """A block of the vendor's own tools between a call and its result would part them: calls then go last."""
+    called = False
+    for part in parts:
+        if called and isinstance(part, Native):
+            first: Callable[[Block], bool] = lambda block: isinstance(block, ToolUseBlock)  # noqa: E731
+            return sorted(blocks, key=first)
+        called = called or isinstance(part, ToolCall)
+    return blocks
+
+
+def _closed(turns: list[Turn], *, prefill: bool) -> list[Turn]:
+    spoken = next((turn.role for turn in turns if turn.role != "system"), None)
+    if spoken != "user":
+        turns = [Turn("user", [TextBlock(text=_OPENING)]), *turns]
+    last = turns[-1]
+    if last.role == "assistant":
+        if not prefill:
+            turns.append(Turn("user", [TextBlock(text=_GO_ON)]))
+        elif isinstance(final := last.content[-1], TextBlock):  # the vendor refuses a last text that ends in blanks
+            final.text = final.text.rstrip()
+    return turns

@@ -1,0 +1,176 @@
+"""Bytes to the frames of a stream: server-sent events and JSON lines, as they arrive, in one pass per network read.
+
+Any split of the bytes gives the same frames. Not for what is in them: a frame's data stays bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from runtime.errors import UpstreamProtocolError
+
+__all__ = ["MAX_FRAME_BYTES", "Frame", "LineReader", "SseReader"]
+
+MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+"""No sound frame is longer; one that is would be memory in an upstream's hands."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """One event. ``data`` is never empty; ``event`` is "" where the stream names none."""
+
+    data: bytes
+    event: str = ""
+
+
+class SseReader:
+    """Server-sent events: lines end with CR, LF or CRLF and with nothing else, a blank line ends an event.
+
+    Comments and unknown fields are skipped, the values of several ``data`` lines are joined by LF, a byte order mark at
+    the very start is ignored, an event without data is none.
+    """
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._pieces: list[bytes] = []  # the frame under way; joined only when a line ends, so giants cost once
+        self._pending_bytes = 0
+        self._skip_lf = False
+        self._at_start = True
+        self._failure: UpstreamProtocolError | None = None
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that ``data`` completes. Raises UpstreamProtocolError for one beyond the limit, after those before it."""
+        if self._failure is not None:
+            raise self._failure
+        if self._skip_lf and data:
+            self._skip_lf = False
+            if data[:1] == b"\n":
+                data = data[1:]
+        if b"\r" in data:
+            self._skip_lf = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if b"\n" not in data:
+            self._keep(data)
+            return []
+        if self._pieces:
+            self._pieces.append(data)
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            self._pending_bytes = 0
+        *complete, rest = data.split(b"\n\n")
+        frames: list[Frame] = []
+        try:
+            for block in complete:
+                frame = self._frame(block)
+                if frame is not None:
+                    frames.append(frame)
+            self._keep(rest)
+        except UpstreamProtocolError as error:
+            if not frames:
+                raise
+            self._failure = error
+        return frames
+
+    def close(self) -> list[Frame]:
+        """The frame that the end of the bytes cut off from its blank line, if it has data: some servers leave it out."""
+        if self._failure is not None:
+            raise self._failure
+        rest = b"".join(self._pieces)
+        self._pieces.clear()
+        self._pending_bytes = 0
+        frame = self._frame(rest)
+        return [] if frame is None else [frame]
+
+    def _keep(self, rest: bytes) -> None:
+        if not rest:
+            return
+        self._pending_bytes += len(rest)
+        if self._pending_bytes > self._max_frame_bytes + 2:  # a blank line before it, the end of its last line
+            raise _too_long(self._max_frame_bytes)
+        self._pieces.append(rest)
+
+    def _frame(self, block: bytes) -> Frame | None:
+        if self._at_start and block:
+            self._at_start = False
+            block = block.removeprefix(_BOM)
+        if len(block) > self._max_frame_bytes and len(block.strip(b"\n")) > self._max_frame_bytes:
+            raise _too_long(self._max_frame_bytes)
+        if block.startswith(b"data: ") and b"\n" not in block:  # what nearly every frame of nearly every vendor is
+            return Frame(block[6:]) if len(block) > 6 else None
+        return _parse(block)
+
+
+class LineReader:
+    """JSON lines: each line is a frame; only LF ends it, a CR before that is not part of it; blank lines are skipped."""
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._pieces: list[bytes] = []
+        self._pending_bytes = 0
+        self._failure: UpstreamProtocolError | None = None
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The lines that ``data`` completes. Raises UpstreamProtocolError for one beyond the limit, after those before it."""
+        if self._failure is not None:
+            raise self._failure
+        if b"\n" not in data:
+            self._keep(data)
+            return []
+        if self._pieces:
+            self._pieces.append(data)
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            self._pending_bytes = 0
+        *complete, rest = data.split(b"\n")
+        frames: list[Frame] = []
+        try:
+            frames.extend(Frame(line) for line in map(self._line, complete) if line)
+            self._keep(rest)
+        except UpstreamProtocolError as error:
+            if not frames:
+                raise
+            self._failure = error
+        return frames
+
+    def close(self) -> list[Frame]:
+        """The last line, where it lacks its end."""
+        if self._failure is not None:
+            raise self._failure
+        line = self._line(b"".join(self._pieces))
+        self._pieces.clear()
+        self._pending_bytes = 0
+        return [Frame(line)] if line else []
+
+    def _line(self, line: bytes) -> bytes:
+        line = line.removesuffix(b"\r")
+        if len(line) > self._max_frame_bytes:
+            raise _too_long(self._max_frame_bytes)
+        return line if not line.isspace() else b""
+
+    def _keep(self, rest: bytes) -> None:
+        if not rest:
+            return
+        self._pending_bytes += len(rest)
+        if self._pending_bytes > self._max_frame_bytes + 1:  # the CR that may end it
+            raise _too_long(self._max_frame_bytes)
+        self._pieces.append(rest)
+
+
+def _parse(block: bytes) -> Frame | None:
+    event = ""
+    lines: list[bytes] = []
+    for line in block.split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            lines.append(value.removeprefix(b" "))
+        elif name == b"event":
+            event = value.removeprefix(b" ").decode("utf-8", "replace")
+    data = b"\n".join(lines)
+    return Frame(data, event) if data else None
+
+
+def _too_long(limit_bytes: int) -> UpstreamProtocolError:
+    return UpstreamProtocolError(f"The provider sent a stream event of more than {limit_bytes:,} bytes.")

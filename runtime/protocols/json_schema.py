@@ -1,0 +1,235 @@
+"""Rewrite JSON Schemas into the dialects that providers understand, so that nothing they support is lost.
+
+What a dialect has no keyword for is told to the model in words: it moves into the description. A schema that already
+fits is returned as the very text it was, which keeps providers' prompt caches warm. This module does not judge values
+against schemas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias, TypeGuard
+
+import msgspec
+
+__all__ = ["EMPTY_OBJECT", "constrained", "object_schema"]
+
+Schema: TypeAlias = dict[str, object]
+
+EMPTY_OBJECT = '{"type":"object","properties":{}}'
+
+_COMBINERS = ("allOf", "anyOf", "oneOf")
+_FORMATS = frozenset(
+    {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"},
+)
+_EVERYWHERE = ("description", "title", "enum", "const", "$ref")
+_BY_TYPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "object": ("properties", "required", "additionalProperties"),
+        "array": ("items", "minItems"),
+        "string": ("format",),
+    }
+)
+_SILENT = frozenset({"$schema", "$id", "$comment", "default", "examples", "deprecated"})
+"""Keywords that constrain no value: dropped without a word where they are not understood, but for `default`."""
+
+
+def object_schema(text: str | None) -> str:
+    """The schema of a tool's input for a provider that wants an object on top, and no alternatives there.
+
+    Alternatives on top are merged: all their properties, and as required what all of them require.
+
+    Raises:
+        ValueError: ``text`` is no JSON, or nested too deeply to be read.
+    """
+    if text is None:
+        return EMPTY_OBJECT
+    schema = _read(text)
+    if schema is None:
+        return EMPTY_OBJECT
+    changed = _merge_top(schema) if any(word in schema for word in _COMBINERS) else schema
+    if changed.get("type") != "object":
+        changed = _with_object_type(changed)
+    return text if changed is schema else _write(changed)
+
+
+def constrained(text: str) -> str:
+    """The schema for a provider that forces its output to fit, and so knows only the keywords it can force.
+
+    Raises:
+        ValueError: ``text`` is no JSON object, or nested too deeply to be read.
+    """
+    schema = _read(text)
+    if schema is None:
+        raise ValueError("the schema is not an object")
+    try:
+        changed = _constrained(schema)
+    except RecursionError:
+        raise ValueError("the schema is nested too deeply") from None
+    return text if changed == schema else _write(changed)
+
+
+def _read(text: str) -> Schema | None:
+    """The schema, None for one that is no object (JSON Schema allows true and false)."""
+    try:
+        schema: object = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"the schema is not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("the schema is nested too deeply") from None
+    return schema if _is_object(schema) else None
+
+
+def _write(schema: Schema) -> str:
+    return msgspec.json.encode(schema).decode()
+
+
+def _with_object_type(schema: Schema) -> Schema:
+    type_ = schema.get("type")
+    if type_ is None or (isinstance(type_, list) and "object" in type_):
+        return {"type": "object", **{key: value for key, value in schema.items() if key != "type"}}
+    return {"type": "object", "properties": {"value": schema}, "required": ["value"]}
+
+
+def _merge_top(schema: Schema) -> Schema:
+    """``schema`` without its combiners: their members' properties beside its own."""
+    merged = {key: value for key, value in schema.items() if key not in _COMBINERS}
+    properties: Schema = dict(_mapping(merged.get("properties")))
+    required: list[str] = list(_strings(merged.get("required")))
+    for word in _COMBINERS:
+        members = [_resolve(member, schema) for member in _list(schema.get(word))]
+        if not members:
+            continue
+        for member in members:
+            for name, property_ in _mapping(member.get("properties")).items():
+                properties[name] = _either(properties[name], property_) if name in properties else property_
+        required += _required(members, every=word != "allOf")
+        if word != "allOf":
+            choices = [{"required": list(_strings(member.get("required")))} for member in members]
+            _tell(merged, [(word, choices)])
+    merged["properties"] = properties
+    if required:
+        merged["required"] = list(dict.fromkeys(required))
+    return merged
+
+
+def _required(members: list[Schema], *, every: bool) -> list[str]:
+    """What members require: what each of them does (``every``), or what any does."""
+    sets = [list(_strings(member.get("required"))) for member in members]
+    return [name for names in sets for name in names if not every or all(name in other for other in sets)]
+
+
+def _either(first: object, second: object) -> object:
+    if first == second:
+        return first
+    known = _list(_mapping(first).get("anyOf")) if set(_mapping(first)) == {"anyOf"} else [first]
+    return {"anyOf": [*known, *([] if second in known else [second])]}
+
+
+def _resolve(member: object, root: Schema) -> Schema:
+    """``member``, or what its local reference names; {} for what cannot be found."""
+    seen: set[str] = set()
+    while isinstance(reference := _mapping(member).get("$ref"), str):
+        if reference in seen or not reference.startswith("#/"):
+            return {}
+        seen.add(reference)
+        member = root
+        for step in reference[2:].split("/"):
+            member = _mapping(member).get(step.replace("~1", "/").replace("~0", "~"))
+    return _mapping(member)
+
+
+def _constrain(schema: object) -> object:
+    return _constrained(schema) if _is_object(schema) else {} if schema is True else schema
+
+
+def _constrained(source: Schema) -> Schema:
+    types = source.get("type")
+    if _is_list(types):
+        return _constrained(_split_types(source, list(_strings(types))))
+    done: Schema = {}
+    for defs in ("$defs", "definitions"):
+        if defs in source:
+            done[defs] = {name: _constrain(member) for name, member in _mapping(source[defs]).items()}
+    if "$ref" in source:
+        return {**done, "$ref": source["$ref"]}
+    kept = (*_EVERYWHERE, "type", *_BY_TYPE.get(str(types), ()))
+    untold: list[tuple[str, object]] = []
+    for key, value in source.items():
+        if key in _COMBINERS:
+            done["allOf" if key == "allOf" else "anyOf"] = [_constrain(member) for member in _list(value)]
+        elif key in kept:
+            _keep(done, key, value, untold)
+        elif key not in {"$defs", "definitions"} and (key not in _SILENT or key == "default"):
+            untold.append((key, value))
+    if types == "object":
+        done.setdefault("properties", {})
+        done["additionalProperties"] = False
+    _tell(done, untold)
+    return done
+
+
+def _keep(done: Schema, key: str, value: object, untold: list[tuple[str, object]]) -> None:
+    """Put a keyword that the dialect has into ``done``, or its value, where that is too much, into ``untold``."""
+    match key:
+        case "properties":
+            done[key] = {name: _constrain(member) for name, member in _mapping(value).items()}
+        case "items":
+            done[key] = _constrain(value)
+        case "additionalProperties":
+            if value not in (True, False):
+                untold.append((key, value))
+        case "minItems" if value not in (0, 1):
+            untold.append((key, value))
+        case "format" if value not in _FORMATS:
+            untold.append((key, value))
+        case _:
+            done[key] = value
+
+
+def _split_types(schema: Schema, types: list[str]) -> Schema:
+    """A list of types as alternatives, each with the keywords that are about it."""
+    about = {key for keys in _BY_TYPE.values() for key in keys} | {
+        "minimum",
+        "maximum",
+        "pattern",
+        "minLength",
+        "maxLength",
+    }
+    if len(types) == 1:
+        return {**schema, "type": types[0]}
+    shared = {key: value for key, value in schema.items() if key != "type" and key not in about}
+    own = {key: value for key, value in schema.items() if key in about}
+    members = [{"type": word, **(own if word != "null" else {})} for word in types]
+    if "enum" in shared:  # the values themselves say what they are
+        return shared
+    return {**shared, "anyOf": members}
+
+
+def _tell(schema: Schema, untold: Iterable[tuple[str, object]]) -> None:
+    """Say in ``schema``'s description what it cannot say otherwise."""
+    words = ", ".join(f"{key}: {msgspec.json.encode(value).decode()}" for key, value in untold)
+    if words:
+        before = schema.get("description")
+        schema["description"] = f"{before}\n\n{{{words}}}" if isinstance(before, str) and before else f"{{{words}}}"
+
+
+def _mapping(value: object) -> Schema:
+    return value if _is_object(value) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if _is_list(value) else []
+
+
+def _is_object(value: object) -> TypeGuard[Schema]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[object]]:
+    return isinstance(value, list)
+
+
+def _strings(value: object) -> Iterable[str]:
+    return (item for item in _list(value) if isinstance(item, str))

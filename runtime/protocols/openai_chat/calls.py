@@ -1,0 +1,144 @@
+"""The tool calls of one streamed choice: which delta belongs to which call, whatever servers do to ids and indexes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from generated.types.openai_chat import ToolCallDelta
+from runtime.canonical import Delta, Event, PartEnded, PartStarted, ToolCall
+from runtime.errors import UpstreamProtocolError
+from runtime.protocols.openai_chat.answer import arguments_text, made_id
+from runtime.protocols.openai_chat.halves import Joiner
+
+__all__ = ["Calls"]
+
+
+class _Call:
+    """One call. It starts for the client once its name is known; until then its arguments are held back."""
+
+    __slots__ = ("arguments", "custom", "ended", "id", "joiner", "name", "part")
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.name = ""
+        self.custom = False
+        self.arguments: list[str] = []
+        self.part: int | None = None
+        self.ended = False
+        self.joiner = Joiner()
+
+
+class Calls:
+    """All calls of a choice, in order of their first delta."""
+
+    def __init__(self, choice: int, response_id: str, tool_names: Mapping[str, str]) -> None:
+        self._choice = choice
+        self._response_id = response_id
+        self._tool_names = tool_names
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+
+    @property
+    def any(self) -> bool:
+        return bool(self._calls)
+
+    def take(self, wire: ToolCallDelta, next_part: int, events: list[Event], *, marked: bool) -> int:
+        """Add a delta; the number of the next part is given and given back."""
+        name, text, custom = _read(wire)
+        call = self._call(wire, name)
+        if call is None:
+            self.settle(events)
+            call = self._new(wire)
+        call.custom = call.custom or custom
+        call.id = call.id or wire.id or ""
+        call.name = call.name or name
+        text = call.joiner.add(text, marked=marked)
+        if call.ended:
+            if text.strip():
+                raise UpstreamProtocolError("The provider continued a tool call whose arguments were complete.")
+            return next_part
+        if text:
+            call.arguments.append(text)
+        if call.part is not None:
+            if text:
+                events.append(Delta(index=call.part, text=text, choice=self._choice))
+            return next_part
+        if not call.name:
+            return next_part
+        self._start(call, next_part, events)
+        return next_part + 1
+
+    def settle(self, events: list[Event]) -> None:
+        """End the calls whose arguments are complete JSON: nothing can follow in them. Others may go on, interleaved."""
+        for call in self._calls:
+            if call.part is not None and not call.ended and not call.custom and _is_complete("".join(call.arguments)):
+                self._end(call, events)
+
+    def close(self, events: list[Event]) -> None:
+        """End all. Raises UpstreamProtocolError for a call that never got a name."""
+        for call in self._calls:
+            if call.part is None:
+                raise UpstreamProtocolError("The provider streamed a tool call without a name.")
+            if not call.ended:
+                rest = call.joiner.rest()
+                if rest:
+                    events.append(Delta(index=call.part, text=rest, choice=self._choice))
+                self._end(call, events)
+
+    def _call(self, wire: ToolCallDelta, name: str) -> _Call | None:
+        """The call that a delta continues; None when it begins one.
+
+        The index decides, unless another id comes with a name: some servers give every call index 0. Without an index the
+        id decides; without both it is the last call.
+        """
+        if wire.index is None or wire.index is msgspec.UNSET:
+            if wire.id:
+                return next((call for call in self._calls if call.id == wire.id), None)
+            return self._calls[-1] if self._calls and not (name and self._calls[-1].name) else None
+        call = self._by_index.get(wire.index)
+        if call is not None and name and call.name and wire.id and call.id and wire.id != call.id:
+            return None
+        return call
+
+    def _new(self, wire: ToolCallDelta) -> _Call:
+        call = _Call()
+        self._calls.append(call)
+        if isinstance(wire.index, int):
+            self._by_index[wire.index] = call
+        return call
+
+    def _start(self, call: _Call, part: int, events: list[Event]) -> None:
+        call.part = part
+        call.id = call.id or made_id(self._response_id, self._choice, self._calls.index(call))
+        name = self._tool_names.get(call.name, call.name)
+        events.append(
+            PartStarted(index=part, part=ToolCall(id=call.id, name=name, custom=call.custom), choice=self._choice)
+        )
+        held = "".join(call.arguments)
+        if held:
+            events.append(Delta(index=part, text=held, choice=self._choice))
+
+    def _end(self, call: _Call, events: list[Event]) -> None:
+        call.ended = True
+        events.append(PartEnded(index=call.part or 0, choice=self._choice))
+
+
+def _read(wire: ToolCallDelta) -> tuple[str, str, bool]:
+    """Name, more of the arguments, and whether it is a custom tool's call."""
+    if wire.function:
+        return wire.function.name or "", arguments_text(wire.function.arguments), False
+    if wire.custom:
+        return wire.custom.name or "", wire.custom.input or "", True
+    return "", "", wire.type == "custom"
+
+
+def _is_complete(arguments: str) -> bool:
+    if not arguments.rstrip().endswith("}"):
+        return False
+    try:
+        msgspec.json.decode(arguments.encode("utf-8", "replace"), type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,252 @@
+"""A canonical request to a Chat provider's, as its quirks and the model's facts want it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from generated.protocols.openai_chat import FACTS
+from runtime.canonical import (
+    Extensions,
+    JsonObject,
+    JsonSchema,
+    Message,
+    NamedTool,
+    Request,
+    Text,
+    Tool,
+    ToolCall,
+    ToolMode,
+    ToolSubset,
+)  # fmt: skip
+from runtime.catalog import Capability, Certainty
+from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.openai_chat.effort import write_effort
+from runtime.protocols.openai_chat.parts import write_mark
+from runtime.protocols.openai_chat.reasoning import PROTOCOL
+from runtime.protocols.openai_chat.request import LEGACY_FIELDS
+from runtime.protocols.openai_chat.turns import Wording, write_messages
+from runtime.protocols.splice import apply, raw, rules_of
+from runtime.protocols.tool_name import WordRule, fit_all, way_back
+
+__all__ = ["head", "write_request"]
+
+_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+_TIER_WORDS: Final = {"standard_only": "default", "standard": "default"}
+_NAME_RULE: Final = WordRule()
+"""Letters, digits, underscore and dash, at most 64."""
+
+_SCHEMA_PROMPT: Final = "Answer with one JSON object, without any other text, that satisfies this JSON Schema:\n"
+_JSON_PROMPT: Final = "Answer with one JSON object, without any other text."
+
+
+def write_request(request: Request, target: Target) -> Outgoing:
+    """Raises InvalidRequest for content that this target cannot be given and that must not be left out."""
+    kept = request.extensions.get(PROTOCOL, {})
+    losses: list[str] = []
+    names = fit_all(_tool_names(request), _NAME_RULE)
+    wording = Wording(quirks=target.provider.quirks, names=names, losses=losses)
+    messages, response_format = _format(request, target, losses)
+    said: dict[str, Any] = {
+        "model": target.model.id,
+        "messages": write_messages(messages, wording),
+        **_streaming(request, target, kept),
+        **_tools(request, wording),
+        **_limits(request, target, kept, losses),
+        "response_format": response_format,
+        "reasoning_effort": write_effort(request.reasoning, target.model, losses, tools=bool(request.tools)),
+        "verbosity": request.verbosity,
+        **_account(request, losses),
+    }
+    if request.cache is not None:
+        _cache_all(said, request, target, losses)
+    fields = {name: raw(value) for name, value in said.items() if value is not None}
+    fields.update((name, value) for name, value in kept.items() if name not in fields and name not in LEGACY_FIELDS)
+    body = msgspec.json.encode(apply(rules_of(target), fields))
+    losses += [f"extensions.{protocol}" for protocol in request.extensions if protocol != PROTOCOL]
+    return Outgoing(*head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses))
+
+
+def head(target: Target, *, stream: bool) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Path and headers of a call."""
+    accept = "text/event-stream" if stream else "application/json"
+    path = target.surface.path.replace("{model}", target.model.id)
+    return path, (("content-type", "application/json"), ("accept", accept))
+
+
+def _tool_names(request: Request) -> list[str]:
+    """All names that the request speaks of, the tools' own first."""
+    names = [tool.name for tool in request.tools if tool.native is None]
+    match request.tool_choice:
+        case NamedTool(name=name):
+            names.append(name)
+        case ToolSubset(names=chosen):
+            names += chosen
+        case _:
+            pass
+    names += [part.name for message in request.messages for part in message.content if isinstance(part, ToolCall)]
+    return names
+
+
+def _streaming(request: Request, target: Target, kept: Extensions) -> dict[str, Any]:
+    """Usage is always asked for, whether the client wants to see it or not: the bill depends on it."""
+    if not request.stream:
+        return {}
+    if not target.provider.quirks.stream_usage:
+        return {"stream": True}
+    options: dict[str, Any] = {"include_usage": True}
+    if "stream_options" in kept:
+        options = {**msgspec.json.decode(kept["stream_options"], type=dict[str, Any]), **options}
+    return {"stream": True, "stream_options": options}
+
+
+def _tools(request: Request, wording: Wording) -> dict[str, Any]:
+    """Nothing at all without tools: an empty list, or a choice of nothing, is refused by many."""
+    known = [tool for tool in request.tools if tool.native is None]
+    wording.losses.extend(f"tools[{index}]" for index, tool in enumerate(request.tools) if tool.native is not None)
+    if not known:
+        return {}
+    return {
+        "tools": [_tool(tool, wording) for tool in known],
+        "tool_choice": _choice(request, wording),
+        "parallel_tool_calls": request.parallel_tool_calls,
+    }
+
+
+def _tool(tool: Tool, wording: Wording) -> dict[str, Any]:
+    told: dict[str, Any] = {"name": wording.names[tool.name]}
+    if tool.description is not None:
+        told["description"] = tool.description
+    if tool.custom:
+        if tool.format is not None:
+            told["format"] = msgspec.Raw(tool.format.encode())
+        return {"type": "custom", "custom": told}
+    if tool.parameters is not None:
+        told["parameters"] = msgspec.Raw(tool.parameters.encode())
+    if tool.strict is not None:
+        told["strict"] = tool.strict
+    written: dict[str, Any] = {"type": "function", "function": told}
+    if wording.quirks.cache_marks == "cache_control":  # the vendor's own mark has no place on a tool
+        write_mark(written, tool.cache, "cache_control")
+    elif tool.cache is not None:
+        wording.losses.append(f"tools.{tool.name}.cache")
+    return written
+
+
+def _choice(request: Request, wording: Wording) -> Any:
+    custom = {tool.name for tool in request.tools if tool.custom}
+
+    def named(name: str) -> dict[str, Any]:
+        kind = "custom" if name in custom else "function"
+        return {"type": kind, kind: {"name": wording.names[name]}}
+
+    match request.tool_choice:
+        case ToolMode(mode=mode):
+            return mode
+        case NamedTool(name=name):
+            return named(name)
+        case ToolSubset(names=names, required=required):
+            tools = {"mode": "required" if required else "auto", "tools": [named(name) for name in names]}
+            return {"type": "allowed_tools", "allowed_tools": tools}
+        case None:
+            return None
+
+
+def _limits(request: Request, target: Target, kept: Extensions, losses: list[str]) -> dict[str, Any]:
+    sampling = request.sampling
+    beyond = {"top_k": sampling.top_k, "min_p": sampling.min_p}
+    losses.extend(f"sampling.{name}" for name, value in beyond.items() if value is not None and name not in kept)
+    most = request.max_output_tokens
+    allowed = target.model.limits.max_output
+    if most is not None and allowed is not None and most > allowed:
+        most = allowed
+        losses.append("max_output_tokens")
+    return {
+        target.provider.quirks.max_tokens_field or "max_tokens": most,
+        "stop": list(request.stop) or None,
+        "temperature": _within("temperature", sampling.temperature, losses),
+        "top_p": _within("top_p", sampling.top_p, losses),
+        "presence_penalty": _within("presence_penalty", sampling.presence_penalty, losses),
+        "frequency_penalty": _within("frequency_penalty", sampling.frequency_penalty, losses),
+        "seed": sampling.seed,
+        "logit_bias": sampling.logit_bias,
+        "n": request.choices if request.choices != 1 else None,
+        "logprobs": True if request.top_logprobs is not None else None,
+        "top_logprobs": request.top_logprobs or None,
+    }
+
+
+def _within(name: str, value: float | None, losses: list[str]) -> float | None:
+    bounds = FACTS.ranges[name]
+    if value is None or bounds.min is None or bounds.max is None or bounds.min <= value <= bounds.max:
+        return value
+    losses.append(f"sampling.{name}")
+    return min(max(value, bounds.min), bounds.max)
+
+
+def _account(request: Request, losses: list[str]) -> dict[str, Any]:
+    tier = _TIER_WORDS.get(request.service_tier or "", request.service_tier)
+    if tier is not None and tier not in _TIERS:
+        losses.append("service_tier")
+        tier = None
+    return {
+        "service_tier": tier,
+        "user": request.user,
+        "metadata": request.metadata or None,
+        "store": request.store,
+        "prompt_cache_key": request.cache_key,
+    }
+
+
+def _cache_all(said: dict[str, Any], request: Request, target: Target, losses: list[str]) -> None:
+    if target.provider.quirks.cache_marks == "cache_control":
+        write_mark(said, request.cache, "cache_control")
+    else:
+        losses.append("cache")
+
+
+def _format(request: Request, target: Target, losses: list[str]) -> tuple[tuple[Message, ...], dict[str, Any] | None]:
+    """The wanted shape, as far as the model knows it; the rest is said in words.
+
+    Chat's JSON mode is refused unless some message speaks of JSON, so a sentence is added where none does.
+    """
+    lacks = {
+        capability
+        for capability in (Capability.JSON_OBJECT, Capability.JSON_SCHEMA)
+        if target.model.certainty(capability) is Certainty.DENIED
+    }
+    wanted = request.response_format
+    if wanted is None:
+        return request.messages, None
+    if isinstance(wanted, JsonObject):
+        prompt = "" if _speaks_of_json(request.messages) else _JSON_PROMPT
+    elif Capability.JSON_SCHEMA not in lacks:
+        return request.messages, {"type": "json_schema", "json_schema": _named_schema(wanted)}
+    else:
+        losses.append("response_format")
+        prompt = _SCHEMA_PROMPT + wanted.schema
+    messages = _instructed(request.messages, prompt) if prompt else request.messages
+    return messages, None if Capability.JSON_OBJECT in lacks else {"type": "json_object"}
+
+
+def _named_schema(wanted: JsonSchema) -> dict[str, Any]:
+    """The vendor insists on a name."""
+    named: dict[str, Any] = {"name": wanted.name or "response", "schema": msgspec.Raw(wanted.schema.encode())}
+    if wanted.description is not None:
+        named["description"] = wanted.description
+    if wanted.strict is not None:
+        named["strict"] = wanted.strict
+    return named
+
+
+def _speaks_of_json(messages: tuple[Message, ...]) -> bool:
+    return any(
+        isinstance(part, Text) and "json" in part.text.lower() for message in messages for part in message.content
+    )
+
+
+def _instructed(messages: tuple[Message, ...], prompt: str) -> tuple[Message, ...]:
+    """``prompt`` behind the instructions at the front."""
+    at = next((index for index, message in enumerate(messages) if message.role not in {"system", "developer"}), 0)
+    return (*messages[:at], Message(role="system", content=(Text(text=prompt),)), *messages[at:])

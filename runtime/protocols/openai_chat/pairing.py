@@ -1,0 +1,72 @@
+"""Every tool call followed by its results, every result behind its call: what Chat providers insist on.
+
+A result that stands elsewhere is moved behind its call; a call that was never answered gets a result that says so; a
+result without a call becomes the user's words. The last turn may be waiting for its results.
+"""
+
+from __future__ import annotations
+
+from runtime.canonical import Message, Text, ToolCall, ToolResult
+
+__all__ = ["NO_RESULT", "pair"]
+
+NO_RESULT = "No result of this call was recorded."
+
+
+def pair(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """``messages`` itself where nothing is amiss."""
+    return messages if _sound(messages) else _repaired(messages)
+
+
+def _sound(messages: tuple[Message, ...]) -> bool:
+    waiting: list[str] = []
+    for message in messages:
+        if message.role == "tool":
+            for part in message.content:
+                if not isinstance(part, ToolResult) or part.call_id not in waiting:
+                    return False
+                waiting.remove(part.call_id)
+            continue
+        if waiting:
+            return False
+        waiting = [part.id for part in message.content if isinstance(part, ToolCall)]
+    return not waiting or messages[-1].role == "assistant"
+
+
+def _repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    taken: set[tuple[int, int]] = set()
+    repaired: list[Message] = []
+    for index, message in enumerate(messages):
+        if message.role == "tool":
+            repaired += [
+                Message(role="user", content=_as_words(part))
+                for place, part in enumerate(message.content)
+                if isinstance(part, ToolResult) and (index, place) not in taken
+            ]
+            continue
+        repaired.append(message)
+        calls = [part for part in message.content if isinstance(part, ToolCall)]
+        if calls and index < len(messages) - 1:
+            results = tuple(_result(messages, index, call, taken) for call in calls)
+            repaired.append(Message(role="tool", content=results))
+    return tuple(repaired)
+
+
+def _result(messages: tuple[Message, ...], start: int, call: ToolCall, taken: set[tuple[int, int]]) -> ToolResult:
+    for index in range(start + 1, len(messages)):
+        for place, part in enumerate(messages[index].content):
+            if isinstance(part, ToolCall) and part.id == call.id:  # the id is used again: what follows answers that one
+                return _absent(call)
+            if isinstance(part, ToolResult) and part.call_id == call.id and (index, place) not in taken:
+                taken.add((index, place))
+                return part
+    return _absent(call)
+
+
+def _absent(call: ToolCall) -> ToolResult:
+    return ToolResult(call_id=call.id, name=call.name, content=(Text(text=NO_RESULT),), is_error=True)
+
+
+def _as_words(result: ToolResult) -> tuple[Text, ...]:
+    said = "\n".join(part.text for part in result.content if isinstance(part, Text))
+    return (Text(text=f"Result of the tool call {result.call_id}: {said}"),)

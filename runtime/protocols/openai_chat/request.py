@@ -1,0 +1,232 @@
+"""A client's Chat request to a canonical one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from generated.types.openai_chat import (
+    AllowedTools,
+    ChatCompletionRequest,
+    CustomTool,
+    FunctionDefinition,
+    FunctionTool,
+    JsonSchemaFormat,
+    NamedCustom,
+    NamedFunction,
+    ToolReference,
+)  # fmt: skip
+from runtime.canonical import (
+    Extensions,
+    JsonObject,
+    JsonSchema,
+    NamedTool,
+    ReasoningConfig,
+    Request,
+    ResponseFormat,
+    Sampling,
+    Tool,
+    ToolChoice,
+    ToolMode,
+    ToolSubset,
+)  # fmt: skip
+from runtime.errors import InvalidRequest
+from runtime.protocols.base import Envelope
+from runtime.protocols.openai_chat.conversation import read_messages
+from runtime.protocols.openai_chat.parts import read_mark
+from runtime.protocols.openai_chat.reasoning import PROTOCOL
+
+__all__ = ["LEGACY_FIELDS", "read_request"]
+
+_EXTENSIONS: Final = frozenset({
+    "audio", "min_p", "modalities", "moderation", "prediction", "prompt_cache_options", "prompt_cache_retention",
+    "safety_identifier", "top_k", "web_search_options",
+})  # fmt: skip
+"""Fields that only Chat has, kept as they came. `top_k` and `min_p` are canonical too: the vendor lacks them, so they go
+to a Chat provider only where a Chat client said them."""
+
+LEGACY_FIELDS: Final = frozenset({"functions", "function_call"})
+"""Kept to know that the client is of the old kind, whose answers carry a ``function_call``; never sent on."""
+
+_KNOWN: Final = frozenset(ChatCompletionRequest.__struct_encode_fields__)
+_REQUEST: Final = msgspec.json.Decoder(ChatCompletionRequest)
+_WHERE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_MISSING: Final = re.compile(r"^Object missing required field `(?P<name>.*)`$")
+_WORDS: Final[Mapping[str, str]] = {
+    "str": "a string", "int": "an integer", "float": "a number", "bool": "a boolean", "object": "an object",
+    "array": "an array", "null": "null",
+}  # fmt: skip
+
+
+def read_request(envelope: Envelope) -> Request:
+    """The whole request. Raises InvalidRequest with the field's path, as the vendor writes it."""
+    wire = _decode(envelope)
+    effort = wire.reasoning_effort or None
+    options = wire.stream_options or None
+    return Request(
+        model=envelope.model,
+        messages=read_messages(wire.messages),
+        tools=_tools(wire),
+        tool_choice=_tool_choice(wire),
+        parallel_tool_calls=_said(wire.parallel_tool_calls),
+        max_output_tokens=_first(_said(wire.max_completion_tokens), _said(wire.max_tokens)),
+        stop=(wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ()),
+        sampling=Sampling(
+            temperature=_said(wire.temperature),
+            top_p=_said(wire.top_p),
+            top_k=_said(wire.top_k),
+            min_p=_said(wire.min_p),
+            presence_penalty=_said(wire.presence_penalty),
+            frequency_penalty=_said(wire.frequency_penalty),
+            seed=_said(wire.seed),
+            logit_bias=_said(wire.logit_bias),
+        ),
+        choices=wire.n or 1,
+        top_logprobs=(wire.top_logprobs or 0) if wire.logprobs else None,
+        response_format=_format(wire),
+        reasoning=None if effort is None else ReasoningConfig(mode="off") if effort == "none" else ReasoningConfig(effort=effort),
+        verbosity=wire.verbosity or None,
+        stream=envelope.stream,
+        include_usage=bool(options and options.include_usage),
+        cache=read_mark(wire.cache_control),
+        cache_key=wire.prompt_cache_key or None,
+        service_tier=wire.service_tier or None,
+        user=wire.user or None,
+        metadata=wire.metadata or {},
+        store=_said(wire.store),
+        **_beside(envelope, obfuscation=options is not None and _said(options.include_obfuscation) is not None),
+    )  # fmt: skip
+
+
+def _decode(envelope: Envelope) -> ChatCompletionRequest:
+    try:
+        return _REQUEST.decode(envelope.body or msgspec.json.encode(envelope.fields))
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.") from None
+    except RecursionError:
+        raise InvalidRequest("The request body is nested too deeply.") from None
+
+
+def _invalid(complaint: str) -> InvalidRequest:
+    found = _WHERE.match(complaint)
+    what, path = (found["what"], found["path"] or "") if found else (complaint, "")
+    path = path.removeprefix(".")
+    missing = _MISSING.match(what)
+    if missing:
+        path = f"{path}.{missing['name']}" if path else missing["name"]
+        return InvalidRequest(f"The field '{path}' is required.", param=path, code="missing_required_parameter")
+    where = f"the field '{path}'" if path else "the request"
+    if what.startswith("Invalid"):
+        return InvalidRequest(f"{what} in {where}.", param=path or None, code="invalid_value")
+    plain = re.sub(r"`([^`]*)`", lambda types: _plain(types[1]), what)
+    return InvalidRequest(f"Wrong type or value of {where}: {plain}.", param=path or None, code="invalid_type")
+
+
+def _plain(types: str) -> str:
+    return " or ".join(_WORDS.get(word, word) for word in types.split(" | "))
+
+
+def _said(value: Any) -> Any:
+    """None for what is absent; everything else as it is: zero and false count."""
+    return None if value is msgspec.UNSET else value
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _beside(envelope: Envelope, *, obfuscation: bool) -> dict[str, Any]:
+    """What has no canonical word: Chat's own fields, and those nobody knows, which are listed too."""
+    unknown = tuple(name for name in envelope.fields if name not in _KNOWN)
+    kept: Extensions = {
+        name: value
+        for name, value in envelope.fields.items()
+        if (
+            name in _EXTENSIONS
+            or name in LEGACY_FIELDS
+            or name not in _KNOWN
+            or (name == "stream_options" and obfuscation)
+        )
+        and value != msgspec.Raw(b"null")
+    }
+    return {"extensions": {PROTOCOL: kept} if kept else {}, "unknown": unknown}
+
+
+def _tools(wire: ChatCompletionRequest) -> tuple[Tool, ...]:
+    tools: list[Tool] = []
+    for index, tool in enumerate(wire.tools or ()):
+        match tool:
+            case FunctionTool(function=function, cache_control=control):
+                path = f"tools[{index}].function"
+                tools.append(msgspec.structs.replace(_function(function, path), cache=read_mark(control)))
+            case CustomTool(custom=custom):
+                format_ = _text(custom.format, f"tools[{index}].custom.format")
+                tools.append(
+                    Tool(name=custom.name, description=custom.description or None, custom=True, format=format_)
+                )
+    tools += [_function(function, f"functions[{index}]") for index, function in enumerate(wire.functions or ())]
+    return tuple(tools)
+
+
+def _function(function: FunctionDefinition, path: str) -> Tool:
+    return Tool(
+        name=function.name,
+        description=function.description or None,
+        parameters=_text(function.parameters, f"{path}.parameters"),
+        strict=_said(function.strict),
+    )
+
+
+def _text(value: msgspec.Raw | msgspec.UnsetType, path: str) -> str | None:
+    """An object's JSON text as it came; None when it is absent or null."""
+    if not isinstance(value, msgspec.Raw) or value == msgspec.Raw(b"null"):
+        return None
+    text = bytes(value).decode()
+    if not text.startswith("{"):
+        raise InvalidRequest(f"The field '{path}' must be an object.", param=path, code="invalid_type")
+    return text
+
+
+def _tool_choice(wire: ChatCompletionRequest) -> ToolChoice | None:
+    match wire.tool_choice or wire.function_call:
+        case "auto" | "none" | "required" as mode:
+            return ToolMode(mode=mode)
+        case NamedFunction(function=tool) | NamedCustom(custom=tool):
+            return NamedTool(name=tool.name)
+        case AllowedTools(allowed_tools=subset):
+            names = tuple(_referred(tool, index) for index, tool in enumerate(subset.tools))
+            return ToolSubset(names=names, required=subset.mode == "required")
+        case None | msgspec.UNSET:
+            return None
+        case named:  # the deprecated form
+            return NamedTool(name=named.name)
+
+
+def _referred(tool: ToolReference, index: int) -> str:
+    named = tool.function or tool.custom
+    name = named.name if named else tool.name
+    if not name:
+        path = f"tool_choice.allowed_tools.tools[{index}].function.name"
+        raise InvalidRequest(f"The field '{path}' is required.", param=path, code="missing_required_parameter")
+    return name
+
+
+def _format(wire: ChatCompletionRequest) -> ResponseFormat | None:
+    match wire.response_format:
+        case JsonSchemaFormat(json_schema=named):
+            schema = _text(named.schema, "response_format.json_schema.schema")
+            return JsonSchema(
+                schema=schema or "{}",
+                name=named.name,
+                description=named.description or None,
+                strict=_said(named.strict),
+            )
+        case None | msgspec.UNSET:
+            return None
+        case other:
+            return JsonObject() if other.__struct_config__.tag == "json_object" else None

@@ -1,0 +1,119 @@
+"""A canonical answer to the complete answer a Chat client gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from runtime.canonical import Choice, Citation, Native, Part, Reasoning, Refusal, Response, Text, ToolCall
+from runtime.protocols.base import Answer
+from runtime.protocols.openai_chat.finish import write_finish
+from runtime.protocols.openai_chat.reasoning import PROTOCOL, write_details
+from runtime.protocols.openai_chat.request import LEGACY_FIELDS
+from runtime.protocols.openai_chat.usage import write_usage
+
+__all__ = ["annotation_json", "is_legacy", "json", "tier_json", "write_response"]
+
+_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
+_TIER_WORDS: Final = {"standard": "default", "batch": "flex"}
+"""Tiers that another vendor's answers name, in the words that the vendor's SDK types allow."""
+
+json: Final = msgspec.json.Encoder().encode
+
+
+def write_response(response: Response, answer: Answer) -> bytes:
+    """The model's name is the one the client asked for, the id the gateway's."""
+    legacy = is_legacy(answer)
+    choices = b",".join(_choice(choice, index, legacy=legacy) for index, choice in enumerate(response.choices))
+    kept = response.extensions.get(PROTOCOL, {})
+    more = b"".join(b',"%b":%b' % (name.encode(), bytes(value)) for name, value in kept.items())
+    return b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":[%b],"usage":%b%b%b}' % (
+        answer.id.encode(), response.created or answer.created, json(answer.model), choices,
+        write_usage(response.usage), tier_json(response.service_tier), more,
+    )  # fmt: skip
+
+
+def is_legacy(answer: Answer) -> bool:
+    """The client knows functions and no tools: its one call comes as ``function_call``."""
+    request = answer.request
+    return request is not None and not LEGACY_FIELDS.isdisjoint(request.extensions.get(PROTOCOL, {}))
+
+
+def tier_json(tier: str | None) -> bytes:
+    """The member with the comma before it; nothing for a tier that Chat does not know."""
+    word = _TIER_WORDS.get(tier or "", tier)
+    return b',"service_tier":%b' % json(word) if word in _TIERS else b""
+
+
+def annotation_json(citation: Citation, start: int, end: int) -> bytes:
+    """A page as Chat cites it. ``start`` and ``end``: the text that the page stands behind, if the citation is silent."""
+    page = {
+        "start_index": start if citation.start is None else citation.start,
+        "end_index": end if citation.end is None else citation.end,
+        "title": citation.title or "",
+        "url": citation.url or "",
+    }
+    return b'{"type":"url_citation","url_citation":%b}' % json(page)
+
+
+def _choice(choice: Choice, index: int, *, legacy: bool) -> bytes:
+    calls = [part for part in choice.content if isinstance(part, ToolCall)]
+    refused = any(isinstance(part, Refusal) for part in choice.content)
+    finish = write_finish(choice.finish, calls=bool(calls), refused=refused)
+    if legacy and finish == "tool_calls":
+        finish = "function_call"
+    logprobs = b"null" if choice.logprobs is None else b'{"content":%b,"refusal":null}' % choice.logprobs.encode()
+    return b'{"index":%d,"message":%b,"logprobs":%b,"finish_reason":"%b"}' % (
+        index, _message(choice.content, calls, legacy=legacy), logprobs, finish.encode(),
+    )  # fmt: skip
+
+
+def _message(content: tuple[Part, ...], calls: list[ToolCall], *, legacy: bool) -> bytes:
+    texts = [part for part in content if isinstance(part, Text)]
+    refusals = [part.text for part in content if isinstance(part, Refusal)]
+    text = json("".join(part.text for part in texts)) if texts else b"null"
+    refusal = json("".join(refusals)) if refusals else b"null"
+    pieces = [b'{"role":"assistant","content":%b,"refusal":%b' % (text, refusal)]
+    thinking = [part for part in content if isinstance(part, Reasoning)]
+    if thinking:
+        pieces += _thinking(thinking)
+    annotations = _annotations(texts)
+    if annotations:
+        pieces.append(b',"annotations":[%b]' % b",".join(annotations))
+    if calls and legacy:
+        pieces.append(b',"function_call":%b' % json({"name": calls[0].name, "arguments": calls[0].arguments}))
+    elif calls:
+        pieces.append(b',"tool_calls":[%b]' % b",".join(map(_call, calls)))
+    for part in content:
+        if isinstance(part, Native) and part.protocol == PROTOCOL and part.block == "audio":
+            pieces.append(b',"audio":%b' % part.json.encode())
+    return b"".join((*pieces, b"}"))
+
+
+def _thinking(parts: list[Reasoning]) -> list[bytes]:
+    text = "".join(part.text for part in parts)
+    details = write_details(parts, foreign=True)
+    shown = [b',"reasoning_content":%b' % json(text)] if text else []
+    return [*shown, b',"reasoning_details":%b' % json(details)] if details else shown
+
+
+def _annotations(texts: Sequence[Text]) -> list[bytes]:
+    annotations: list[bytes] = []
+    start = 0
+    for part in texts:
+        end = start + len(part.text)
+        annotations += [annotation_json(citation, start, end) for citation in part.citations if citation.url]
+        start = end
+    return annotations
+
+
+def _call(call: ToolCall) -> bytes:
+    if call.custom:
+        return b'{"id":%b,"type":"custom","custom":%b}' % (
+            json(call.id), json({"name": call.name, "input": call.arguments}),
+        )  # fmt: skip
+    return b'{"id":%b,"type":"function","function":%b}' % (
+        json(call.id), json({"name": call.name, "arguments": call.arguments}),
+    )  # fmt: skip

@@ -1,0 +1,267 @@
+"""A Chat provider's stream to canonical events, with what compatible servers do to it.
+
+Understood: usage in any chunk, a missing `[DONE]` after a finish reason, null or empty deltas, calls that interleave, share
+an index, lack one, or learn their name late, thinking and text in one chunk, characters cut in two. Not forgiven: an end
+without a finish reason, broken JSON, an error event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from typing_extensions import override
+
+from generated.types.openai_chat import ChatCompletionChunk, ChunkChoice, ChunkDelta, ToolCallDelta
+from runtime.canonical import (
+    Delta,
+    Ended,
+    Event,
+    Finished,
+    PartEnded,
+    PartStarted,
+    Reasoning,
+    Refusal,
+    Started,
+    Text,
+    UsageReported,
+)  # fmt: skip
+from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.base import Outgoing, StreamDecoder
+from runtime.protocols.framing import Frame, SseReader
+from runtime.protocols.openai_chat.answer import logprobs_text, pieces_text, read_citations
+from runtime.protocols.openai_chat.calls import Calls
+from runtime.protocols.openai_chat.errors import error_within, excerpt
+from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
+from runtime.protocols.openai_chat.halves import Joiner, mark_halves
+from runtime.protocols.openai_chat.reasoning import PROTOCOL, Details, read_pieces
+from runtime.protocols.openai_chat.usage import read_usage
+
+__all__ = ["ChatDecoder"]
+
+_CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
+_NULL: Final = msgspec.Raw(b"null")
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_DONE: Final = b"[DONE]"
+_KINDS: Final[Mapping[str, Text | Reasoning | Refusal]] = {
+    "text": Text(text=""), "reasoning": Reasoning(), "refusal": Refusal(text=""),
+}  # fmt: skip
+
+
+class ChatDecoder(StreamDecoder):
+    """One stream. An error is raised only when the events before it have been given out."""
+
+    def __init__(self, outgoing: Outgoing) -> None:
+        self._reader = SseReader()
+        self._outgoing = outgoing
+        self._choices: dict[int, _Choice] = {}
+        self._id = ""
+        self._started = False
+        self._done = False
+        self._failure: GatewayError | None = None
+
+    @override
+    def feed(self, data: bytes) -> list[Event]:
+        if self._failure is not None:
+            raise self._failure
+        events: list[Event] = []
+        try:
+            for frame in self._reader.feed(data):
+                self._frame(frame, events)
+        except GatewayError as error:
+            if not events:
+                raise
+            self._failure = error
+        return events
+
+    @override
+    def close(self) -> list[Event]:
+        if self._failure is not None:
+            raise self._failure
+        events: list[Event] = []
+        for frame in self._reader.close():
+            self._frame(frame, events)
+        if not self._done:
+            self._end(events)
+        return events
+
+    def _frame(self, frame: Frame, events: list[Event]) -> None:
+        if self._done:
+            return
+        if frame.data.startswith(_DONE):
+            self._end(events)
+            return
+        chunk, marked = _read(frame)
+        if chunk.choices or chunk.usage:
+            self._start(chunk, events)
+        for wire in chunk.choices or ():
+            self._choice(wire).take(wire, events, marked=marked)
+        if chunk.usage:
+            events.append(UsageReported(usage=read_usage(chunk.usage), service_tier=chunk.service_tier or None))
+
+    def _start(self, chunk: ChatCompletionChunk, events: list[Event]) -> None:
+        if self._started:
+            return
+        self._started = True
+        self._id = chunk.id or ""
+        events.append(
+            Started(
+                id=self._id,
+                model=chunk.model or "",
+                created=int(chunk.created or 0),
+                service_tier=chunk.service_tier or None,
+            )
+        )
+
+    def _choice(self, wire: ChunkChoice) -> _Choice:
+        index = wire.index or 0
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = _Choice(index, self._id, self._outgoing.tool_names)
+        return choice
+
+    def _end(self, events: list[Event]) -> None:
+        """Only now is it known that the answer is whole: some servers name a reason long before their last words."""
+        if not self._choices or any(choice.reason is None for choice in self._choices.values()):
+            raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
+        self._done = True
+        for _, choice in sorted(self._choices.items()):
+            choice.finish(events)
+        events.append(Ended())
+
+
+class _Choice:
+    """One choice under way: at most one of text, thinking and refusal is open, and any number of calls."""
+
+    __slots__ = ("_calls", "_details", "_index", "_joiner", "_next_part", "_open", "_refused", "reason")
+
+    def __init__(self, index: int, response_id: str, tool_names: Mapping[str, str]) -> None:
+        self._index = index
+        self._next_part = 0
+        self._open: tuple[str, int] | None = None
+        self._joiner = Joiner()
+        self._details = Details()
+        self._calls = Calls(index, response_id, tool_names)
+        self._refused = False
+        self.reason: str | None = None
+
+    def take(self, wire: ChunkChoice, events: list[Event], *, marked: bool) -> None:
+        delta = wire.delta
+        if delta:
+            self._take_words(delta, logprobs_text(wire.logprobs), events, marked=marked)
+            self._take_calls(delta, events, marked=marked)
+        if wire.finish_reason:
+            refuse_failure(wire.finish_reason)
+            self.reason = wire.finish_reason
+
+    def finish(self, events: list[Event]) -> None:
+        self._close(events)
+        self._calls.close(events)
+        finish = read_finish(self.reason or "stop", calls=self._calls.any, refused=self._refused)
+        events.append(Finished(finish=finish, choice=self._index))
+
+    def _take_words(self, delta: ChunkDelta, logprobs: str | None, events: list[Event], *, marked: bool) -> None:
+        thought, text = "", delta.content or ""
+        if isinstance(text, list):
+            thought, text = pieces_text(text)
+        thought = delta.reasoning_content or delta.reasoning or thought
+        if isinstance(delta.reasoning_details, msgspec.Raw) and delta.reasoning_details != _NULL:
+            thought = self._take_details(delta.reasoning_details, thought, events)
+        if thought:
+            self._say("reasoning", thought, None, events, marked=marked)
+        if text or logprobs is not None:
+            self._say("text", text, logprobs, events, marked=marked)
+        for citation in read_citations(delta.annotations):
+            events.append(Delta(index=self._part("text", events), citation=citation, choice=self._index))
+        if delta.refusal:
+            self._refused = True
+            self._say("refusal", delta.refusal, None, events, marked=marked)
+
+    def _take_details(self, details: msgspec.Raw, thought: str, events: list[Event]) -> str:
+        """Keep sealed pieces until their thinking ends; their text counts where no plain field carries it."""
+        pieces = read_pieces(details)
+        self._details.add(pieces)
+        text = "".join(piece.text or piece.summary or "" for piece in pieces)
+        if pieces and not text and not thought:
+            self._part("reasoning", events)
+        return thought or text
+
+    def _take_calls(self, delta: ChunkDelta, events: list[Event], *, marked: bool) -> None:
+        wires = list(delta.tool_calls or ())
+        if delta.function_call:
+            wires.append(ToolCallDelta(index=0, function=delta.function_call))
+        if not wires:
+            return
+        self._close(events)
+        for wire in wires:
+            self._next_part = self._calls.take(wire, self._next_part, events, marked=marked)
+
+    def _say(self, kind: str, text: str, logprobs: str | None, events: list[Event], *, marked: bool) -> None:
+        index = self._part(kind, events)
+        text = self._joiner.add(text, marked=marked)
+        if text or logprobs is not None:
+            inside = logprobs[1:-1] if logprobs is not None else None
+            events.append(Delta(index=index, text=text, logprobs=inside, choice=self._index))
+
+    def _part(self, kind: str, events: list[Event]) -> int:
+        """The open part of this kind; another kind ends the one that was open."""
+        if self._open is not None:
+            if self._open[0] == kind:
+                return self._open[1]
+            self._close(events)
+        self._calls.settle(events)
+        index, self._next_part = self._next_part, self._next_part + 1
+        self._open = (kind, index)
+        part = _KINDS[kind]
+        if kind == "reasoning":
+            part = Reasoning(sealed_by=PROTOCOL)
+        events.append(PartStarted(index=index, part=part, choice=self._index))
+        return index
+
+    def _close(self, events: list[Event]) -> None:
+        if self._open is None:
+            return
+        kind, index = self._open
+        self._open = None
+        rest = self._joiner.rest()
+        if rest:
+            events.append(Delta(index=index, text=rest, choice=self._index))
+        seal = self._details.seal() if kind == "reasoning" else None
+        if seal is not None:
+            events.append(Delta(index=index, seal=seal, choice=self._index))
+        events.append(PartEnded(index=index, choice=self._index))
+
+
+def _read(frame: Frame) -> tuple[ChatCompletionChunk, bool]:
+    """The chunk, and whether halves of characters in it are marked. Raises the error that it holds, if it holds one."""
+    marked = False
+    try:
+        chunk = _CHUNK.decode(frame.data)
+    except _UNREADABLE as error:
+        chunk, marked = _mended(frame, error), True
+    failed = isinstance(chunk.error, msgspec.Raw) and chunk.error != _NULL
+    if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
+        said = error_within(frame.data)
+        if said is not None:
+            raise said
+        if failed or frame.event == "error":
+            raise UpstreamProtocolError("The provider sent an error event that says nothing.")
+    return chunk, marked
+
+
+def _mended(frame: Frame, error: Exception) -> ChatCompletionChunk:
+    """The chunk of a frame that holds half a character; raises for any other fault."""
+    mended = mark_halves(frame.data)
+    try:
+        if mended is not None:
+            return _CHUNK.decode(mended)
+    except _UNREADABLE:
+        pass
+    raise error_within(frame.data) or _broken(frame, error)
+
+
+def _broken(frame: Frame, error: Exception) -> UpstreamProtocolError:
+    return UpstreamProtocolError(
+        f"The provider sent a stream event that cannot be read ({error}): {excerpt(frame.data)}"
+    )

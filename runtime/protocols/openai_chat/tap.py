@@ -1,0 +1,212 @@
+"""Watches a Chat stream that passes through: only the model's name changes, nothing is parsed that a search can settle.
+
+An error event is not forwarded: it is raised, classified, once the bytes before it are out, so that the client is told
+once, by the gateway, in the vendor's own shape.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from typing_extensions import override
+
+from generated.types.openai_chat import ChatCompletionChunk, ChunkDelta
+from runtime.canonical import Usage
+from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.base import StreamTap
+from runtime.protocols.framing import MAX_FRAME_BYTES
+from runtime.protocols.openai_chat.errors import error_within
+from runtime.protocols.openai_chat.finish import refuse_failure
+from runtime.protocols.openai_chat.usage import read_usage
+from runtime.protocols.splice import raw, replace
+
+__all__ = ["ChatTap"]
+
+_CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NULL: Final = msgspec.Raw(b"null")
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_DATA: Final = re.compile(rb"^(?:\xef\xbb\xbf)?data: ?([^\r\n]+)", re.MULTILINE)
+_CR_DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
+_SECOND_CHOICE: Final = re.compile(rb'"index": ?[1-9]')
+_MODEL: Final = re.compile(rb'"model"[ \t]*:[ \t]*"(?:[^"\\]|\\.)*"')
+
+
+class ChatTap(StreamTap):
+    """One stream. Whole events are forwarded as they come; the part of one that is under way is held."""
+
+    usage: Usage | None
+    complete: bool
+    started: bool
+
+    def __init__(self, model: str) -> None:
+        self.usage = None
+        self.complete = False
+        self.started = False
+        self._model = raw(model)
+        self._pieces: list[bytes] = []
+        self._held_bytes = 0
+        self._forwarded = False
+        self._old = b""  # `"model":"…"` as the upstream writes it, once an event has shown it
+        self._new = b""
+        self._choices: dict[int, bool] = {}  # index to whether it has ended
+        self._done = False
+        self._failure: GatewayError | None = None
+
+    @override
+    def feed(self, data: bytes) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        if b"\n" not in data and b"\r" not in data:
+            self._hold(data)
+            return b""
+        if self._pieces:
+            self._pieces.append(data)
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            self._held_bytes = 0
+        end = _last_end(data)
+        self._hold(data[end:])
+        return self._forward(data[:end]) if end else b""
+
+    @override
+    def close(self) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        rest = b"".join(self._pieces)
+        self._pieces.clear()
+        out = self._forward(rest) if rest else b""
+        if self._failure is not None:
+            raise self._failure
+        if not self.complete:
+            raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
+        return out
+
+    def _hold(self, rest: bytes) -> None:
+        if not rest:
+            return
+        self._held_bytes += len(rest)
+        if self._held_bytes > MAX_FRAME_BYTES:
+            raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
+        self._pieces.append(rest)
+
+    def _forward(self, block: bytes) -> bytes:
+        out = block.replace(self._old, self._new) if self._is_plain(block) else self._slowly(block)
+        self._forwarded = self._forwarded or bool(out)
+        return out
+
+    def _is_plain(self, block: bytes) -> bool:
+        """Nothing in it needs a look: every event has the known model's name, and none a finish, usage or error.
+
+        Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote.
+        """
+        names = block.count(b'"model"')
+        return (
+            self.started
+            and bool(self._old)
+            and len(self._choices) == 1
+            and names == block.count(self._old) == block.count(b"data: {")
+            and block.count(b'"finish_reason"') == block.count(b'"finish_reason":null')
+            and block.count(b'"usage"') == block.count(b'"usage":null')
+            and b'"error"' not in block
+            and b"[DONE]" not in block
+            and _SECOND_CHOICE.search(block) is None
+        )
+
+    def _slowly(self, block: bytes) -> bytes:
+        out: list[bytes] = []
+        position = 0
+        while position < len(block):
+            found = _BLANK_LINE.search(block, position)
+            end = found.end() if found else len(block)
+            try:
+                out.append(self._event(block[position:end]))
+            except GatewayError as error:
+                if not self._forwarded and not any(out):
+                    raise
+                self._failure = error
+                break
+            position = end
+        return b"".join(out)
+
+    def _event(self, event: bytes) -> bytes:
+        """One event as it is forwarded. Raises the error it holds."""
+        pattern = _CR_DATA if b"\r" in event else _DATA
+        lines = pattern.findall(event)
+        if not lines:
+            return event
+        data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        if data.startswith(b"[DONE]"):
+            self._done = True
+            self.complete = any(self._choices.values())
+            return event
+        if not self._done:
+            self._learn(data, named_error=b"event: error" in event or b"event:error" in event)
+        renamed = self._renamed(data)
+        if renamed is data:
+            return event
+        if len(lines) == 1:
+            return event.replace(data, renamed, 1)
+        new = iter(renamed.split(b"\n"))
+        return pattern.sub(lambda line: line[0].removesuffix(line[1]) + next(new, b""), event)
+
+    def _renamed(self, data: bytes) -> bytes:
+        try:
+            renamed = replace(data, ("model",), self._model)
+        except _UNREADABLE:
+            return data.replace(self._old, self._new) if self._old else data
+        if not self._old and renamed is not data:
+            old, new = _MODEL.findall(data), _MODEL.findall(renamed)
+            if len(old) == 1 == len(new):
+                self._old, self._new = old[0], new[0]
+        return renamed
+
+    def _learn(self, data: bytes, *, named_error: bool) -> None:
+        try:
+            chunk = _CHUNK.decode(data)
+        except _UNREADABLE:
+            said = error_within(data)
+            if said is not None:
+                raise said from None
+            return  # what it is only the client can say
+        failed = isinstance(chunk.error, msgspec.Raw) and chunk.error != _NULL
+        if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
+            said = error_within(data)
+            if said is not None:
+                raise said
+            if failed or named_error:
+                raise UpstreamProtocolError("The provider sent an error event that says nothing.")
+        if chunk.usage:
+            self.usage = read_usage(chunk.usage)
+        for choice in chunk.choices or ():
+            index = choice.index or 0
+            refuse_failure(choice.finish_reason or "")
+            self._choices[index] = self._choices.get(index, False) or bool(choice.finish_reason)
+            self.started = self.started or bool(choice.finish_reason) or _says(choice.delta or None)
+        self.complete = bool(self._choices) and all(self._choices.values())
+
+
+def _says(delta: ChunkDelta | None) -> bool:
+    if delta is None:
+        return False
+    said = (
+        delta.content,
+        delta.refusal,
+        delta.tool_calls,
+        delta.function_call,
+        delta.reasoning_content,
+        delta.reasoning,
+    )
+    return any(said)
+
+
+def _last_end(data: bytes) -> int:
+    """Behind the last blank line; 0 when there is none."""
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    end = 0
+    for found in _BLANK_LINE.finditer(data):
+        end = found.end()
+    return end

@@ -1,0 +1,51 @@
+"""Chat's token counts and the canonical ones. One function each way, for streams and complete answers alike."""
+
+from __future__ import annotations
+
+from generated.types.openai_chat import CompletionUsage
+from runtime.canonical import Usage
+
+__all__ = ["read_usage", "write_usage"]
+
+
+def read_usage(wire: CompletionUsage) -> Usage:
+    """Chat counts cached input inside ``prompt_tokens`` and thinking inside ``completion_tokens``; missing counts are 0.
+
+    Two slips of compatible servers are seen by their sums: cached tokens that exceed the prompt were counted beside it,
+    and thinking that the total holds but the completion does not.
+    """
+    prompt, output = wire.prompt_tokens or 0, wire.completion_tokens or 0
+    into, out = wire.prompt_tokens_details or None, wire.completion_tokens_details or None
+    cached = (into and into.cached_tokens) or wire.prompt_cache_hit_tokens or wire.cached_tokens or 0
+    written = (into and into.cache_write_tokens) or 0
+    reasoning = (out and out.reasoning_tokens) or 0
+    if reasoning and wire.total_tokens == prompt + output + reasoning:
+        output += reasoning
+    inside = cached + written <= prompt
+    return Usage(
+        input=prompt - cached - written if inside else prompt,
+        output=output,
+        cache_read=cached,
+        cache_write_5m=written,
+        reasoning=reasoning,
+        audio_input=(into and into.audio_tokens) or 0,
+        audio_output=(out and out.audio_tokens) or 0,
+        image_input=(into and into.image_tokens) or 0,
+        accepted_prediction=(out and out.accepted_prediction_tokens) or 0,
+        rejected_prediction=(out and out.rejected_prediction_tokens) or 0,
+    )
+
+
+def write_usage(usage: Usage) -> bytes:
+    """The ``usage`` object: every count is there, zero where nothing is known."""
+    images = b',"image_tokens":%d' % usage.image_input if usage.image_input else b""
+    return (
+        b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,'
+        b'"prompt_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d,"audio_tokens":%d%b},'
+        b'"completion_tokens_details":{"reasoning_tokens":%d,"audio_tokens":%d,'
+        b'"accepted_prediction_tokens":%d,"rejected_prediction_tokens":%d}}'
+    ) % (
+        usage.total_input, usage.output, usage.total,
+        usage.cache_read, usage.cache_write_5m + usage.cache_write_1h, usage.audio_input, images,
+        usage.reasoning, usage.audio_output, usage.accepted_prediction, usage.rejected_prediction,
+    )  # fmt: skip

@@ -1,0 +1,205 @@
+"""JSON objects changed at their top level while every other byte stays: what pass-through is made of.
+
+An object is read as ``dict[str, msgspec.Raw]``: names in order, values as they came. Not for looking inside values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from runtime.catalog import ParameterRules, Range
+from runtime.errors import InvalidRequest
+from runtime.protocols.base import Envelope, Target
+
+__all__ = ["Fields", "apply", "join", "peek", "raw", "replace", "rewrite", "rules_of"]
+
+Fields = dict[str, msgspec.Raw]
+
+_FIELDS: Final = msgspec.json.Decoder(Fields)
+_NUMBER: Final = msgspec.json.Decoder(int | float)
+_AT_BYTE: Final = re.compile(r"^(?:JSON is malformed: )?(?P<what>.*?) \(byte (?P<byte>\d+)\)$")
+_KEY: Final = re.compile(rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
+_COMMA: Final = re.compile(rb"[ \t\r\n]*,")
+_KINDS: Final = {"{": "an object", "[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
+
+
+def peek(body: bytes) -> Envelope:
+    """Read a request's model and whether it wants a stream, no deeper.
+
+    Raises:
+        InvalidRequest: the body is not UTF-8, not JSON, not an object, nested too deeply, or ``model`` or ``stream`` is not
+            usable; the message says what was found and where.
+    """
+    fields = _read_request(body)
+    model = fields.get("model")
+    if model is None:
+        raise InvalidRequest("The field 'model' is required.", param="model", code="missing_required_parameter")
+    name = _text(model, "model")
+    if not name:
+        raise InvalidRequest("The field 'model' must not be empty.", param="model", code="invalid_value")
+    stream = fields.get("stream")
+    match None if stream is None else bytes(stream):
+        case None | b"false" | b"null":
+            streamed = False
+        case b"true":
+            streamed = True
+        case other:
+            raise _wrong_type("stream", "a boolean", other)
+    return Envelope(name, streamed, fields, body)
+
+
+def rewrite(envelope: Envelope, target: Target, fields: Fields | None = None) -> bytes:
+    """The request for ``target``: its model's name, its parameter rules applied. ``fields`` are the envelope's, edited."""
+    after = dict(envelope.fields if fields is None else fields)
+    after["model"] = raw(target.model.id)
+    return join(envelope.body, envelope.fields, apply(rules_of(target), after))
+
+
+def rules_of(target: Target) -> tuple[ParameterRules, ...]:
+    """The provider's rules, then the model's."""
+    return tuple(rules for rules in (target.provider.parameters, target.model.parameters) if rules)
+
+
+def apply(rules: tuple[ParameterRules, ...], fields: Fields) -> Fields:
+    """``fields`` as ``rules`` want them; the same object when there are none."""
+    for rule in rules:
+        fields = {rule.rename.get(name, name): value for name, value in _renamable(rule, fields)}
+        for name, bounds in rule.range.items():
+            if name in fields:
+                fields[name] = _clamped(fields[name], bounds)
+        for name, text in rule.add.items():
+            fields.setdefault(name, msgspec.Raw(text.encode()))
+        for group in rule.exclusive:
+            for name in [name for name in group if name in fields][1:]:
+                del fields[name]
+    return fields
+
+
+def replace(body: bytes, path: tuple[str, ...], value: msgspec.Raw) -> bytes:
+    """``body`` with the member at ``path`` replaced; ``body`` itself when it has none. Raises msgspec.DecodeError."""
+    fields = _FIELDS.decode(body)
+    old = fields.get(path[0])
+    if old is None:
+        return body
+    new = value if len(path) == 1 else msgspec.Raw(replace(bytes(old), path[1:], value))
+    return join(body, fields, {**fields, path[0]: new})
+
+
+def join(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes:
+    """The object ``after``, laid out as ``body`` was, of which ``before`` was read.
+
+    White space between members survives when only values changed; members' own bytes survive always.
+    """
+    compact = msgspec.json.encode(after)
+    if not body or list(before) != list(after):
+        return compact
+    changed = [name for name, value in after.items() if value is not before[name]]
+    grown = sum(memoryview(after[name]).nbytes - memoryview(before[name]).nbytes for name in changed)
+    if len(compact) == len(body) + grown:  # it was compact already: as SDKs write it
+        return compact
+    places = _places(body, before)
+    if places is None:
+        return compact
+    pieces: list[bytes] = []
+    position = 0
+    for name in changed:
+        start, end = places[name]
+        pieces += (body[position:start], bytes(after[name]))
+        position = end
+    pieces.append(body[position:])
+    return b"".join(pieces)
+
+
+def raw(value: str | float | bool | None) -> msgspec.Raw:
+    """``value`` as JSON."""
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _places(body: bytes, fields: Mapping[str, msgspec.Raw]) -> dict[str, tuple[int, int]] | None:
+    """Where each member's value stands; None when a name occurs twice, which ``fields`` cannot tell."""
+    places: dict[str, tuple[int, int]] = {}
+    position = body.find(b"{") + 1
+    for name, value in fields.items():
+        key = _KEY.match(body, position)
+        if key is None or msgspec.json.decode(b'"' + key[1] + b'"') != name:
+            return None
+        view = memoryview(value)
+        start, end = key.end(), key.end() + view.nbytes
+        if memoryview(body)[start:end] != view:
+            return None
+        places[name] = (start, end)
+        comma = _COMMA.match(body, end)
+        position = comma.end() if comma else end
+    return places
+
+
+def _renamable(rule: ParameterRules, fields: Fields) -> list[tuple[str, msgspec.Raw]]:
+    """The members that stay. An old name goes where the new one is there too: what was said outright counts."""
+    return [
+        (name, value)
+        for name, value in fields.items()
+        if name not in rule.drop and not (name in rule.rename and rule.rename[name] in fields)
+    ]
+
+
+def _clamped(value: msgspec.Raw, bounds: Range) -> msgspec.Raw:
+    try:
+        number = _NUMBER.decode(value)
+    except msgspec.DecodeError:
+        return value  # not a number: the provider says so better than we could
+    if bounds.min is not None and number < bounds.min:
+        return raw(_plain(bounds.min))
+    if bounds.max is not None and number > bounds.max:
+        return raw(_plain(bounds.max))
+    return value
+
+
+def _plain(bound: float) -> float:
+    """A whole bound as an integer: a count must not become `1.0`."""
+    return int(bound) if bound.is_integer() else bound
+
+
+def _read_request(body: bytes) -> Fields:
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidRequest(f"The request body is not valid UTF-8: byte {error.start} is not.") from None
+    try:
+        return _FIELDS.decode(body)
+    except msgspec.ValidationError:
+        kind = _kind(body.lstrip()[:1].decode("ascii", "replace"))
+        raise InvalidRequest(f"The request body must be a JSON object, not {kind}.") from None
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {_reason(str(error), body)}.") from None
+    except RecursionError:
+        raise InvalidRequest("The request body is nested too deeply.") from None
+
+
+def _reason(error: str, body: bytes) -> str:
+    if not body.strip():
+        return "it is empty"
+    found = _AT_BYTE.match(error)
+    if found is None:
+        return f"it ends too early, at byte {len(body)}"
+    return f"{found['what']} at byte {found['byte']}"
+
+
+def _text(value: msgspec.Raw, name: str) -> str:
+    try:
+        return msgspec.json.decode(value, type=str)
+    except msgspec.ValidationError:
+        raise _wrong_type(name, "a string", bytes(value)) from None
+
+
+def _wrong_type(name: str, expected: str, found: bytes) -> InvalidRequest:
+    kind = _kind(found[:1].decode("ascii", "replace"))
+    return InvalidRequest(f"The field '{name}' must be {expected}, not {kind}.", param=name, code="invalid_type")
+
+
+def _kind(first: str) -> str:
+    return _KINDS.get(first, "a number")

@@ -1,0 +1,106 @@
+"""Chat in, Chat out: byte for byte but for the model, and for what a quirk of the provider bites on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from runtime.catalog import Model, ParameterRules
+from runtime.errors import InvalidRequest
+from runtime.protocols.base import Target
+from tests.protocols.openai_chat.support import CODEC, target
+
+BODY = (
+    b'{ "messages": [ {"role": "developer", "content": "\\u0041"}, {"role":"user","content":"x", "odd": 1.0} ],'
+    b' "model": "gpt-x", "max_completion_tokens": 5, "stream": true, "stream_options": {"include_usage": false},'
+    b' "temperature": 0, "new_field": [1.50] }'
+)
+ALL_KNOWN = {"max_tokens_field": "max_completion_tokens"}
+
+
+def passed(body: bytes, to: Target) -> bytes:
+    return CODEC.splice(CODEC.peek(body), to, {}).body
+
+
+def fields(body: bytes) -> dict[str, Any]:
+    return msgspec.json.decode(body, type=dict[str, Any])
+
+
+def test_only_the_model_changes() -> None:
+    outgoing = CODEC.splice(CODEC.peek(BODY), target(**ALL_KNOWN), {})
+
+    assert BODY.replace(b'"gpt-x"', b'"up-1"') == outgoing.body
+    assert (True, "/v1/chat/completions", (), {}) == (
+        outgoing.stream,
+        outgoing.path,
+        outgoing.losses,
+        outgoing.tool_names,
+    )
+
+
+def test_parameter_rules_apply_to_the_fields_alone() -> None:
+    to = target(Model(id="up-1", parameters=ParameterRules(drop=("temperature",))), **ALL_KNOWN)
+    sent = fields(passed(BODY, to))
+
+    assert "temperature" not in sent
+    assert b'[ {"role": "developer", "content": "\\u0041"}, {"role":"user","content":"x", "odd": 1.0} ]' in passed(
+        BODY, to
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [("max_tokens", "max_completion_tokens"), ("max_completion_tokens", "max_tokens")]
+)
+def test_output_limit_goes_by_the_provider_s_name(wanted: str, said: str) -> None:
+    body = b'{"model":"gpt-x","%b": 7,"messages":[]}' % said.encode()
+
+    assert b'{"model":"up-1","%b":7,"messages":[]}' % wanted.encode() == passed(body, target(max_tokens_field=wanted))
+
+
+def test_output_limit_said_in_both_names_is_left_alone() -> None:
+    body = b'{"model":"gpt-x","max_tokens":7,"max_completion_tokens":9}'
+
+    assert body.replace(b"gpt-x", b"up-1") == passed(body, target())
+
+
+def test_developer_role_becomes_system_and_nothing_else_changes() -> None:
+    sent = fields(passed(BODY, target(developer_role=False, **ALL_KNOWN)))["messages"]
+
+    assert [{"role": "system", "content": "A"}, {"role": "user", "content": "x", "odd": 1.0}] == sent
+    assert b'"content":"\\u0041"' in passed(BODY, target(developer_role=False, **ALL_KNOWN))
+
+
+def test_stream_options_are_kept_from_those_who_refuse_them() -> None:
+    assert "stream_options" not in fields(passed(BODY, target(stream_usage=False, **ALL_KNOWN)))
+
+
+def test_quirks_of_the_messages_own_shape_reshape_the_messages_only() -> None:
+    turns = [
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+        {"role": "assistant", "content": "c", "tool_calls": [{"id": "call_long_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "call_long_1", "content": "d"},
+    ]  # fmt: skip
+    body = b'{"model":"gpt-x","messages":' + msgspec.json.encode(turns) + b',"odd": [1.50]}'
+    to = target(
+        text_only_content=True, content_xor_tool_calls=True, tool_call_id="^[a-zA-Z0-9]{9}$", empty_content="empty"
+    )
+    sent = passed(body, to)
+    first, second, third = fields(sent)["messages"]
+
+    assert ("a\nb", "") == (first["content"], second["content"])
+    assert second["tool_calls"][0]["id"] == third["tool_call_id"] != "call_long_1"
+    assert sent.endswith(b',"odd": [1.50]}')
+
+
+def test_content_that_a_quirk_cannot_carry_is_refused() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://e.com/a.png"}}
+    body = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": [image]}]})
+
+    with pytest.raises(InvalidRequest, match="text only"):
+        passed(body, target(text_only_content=True))
+
+
+def test_counting_is_not_offered() -> None:
+    assert CODEC.encode_count(CODEC.decode_request(CODEC.peek(BODY), {}), target(), {}) is None

@@ -1,0 +1,517 @@
+"""Faults that real gateways had, each as the test that would have caught it here. The numbers are those of our list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from runtime.canonical import (
+    Base64Source,
+    CacheMark,
+    Choice,
+    Document,
+    Event,
+    Finish,
+    Finished,
+    Image,
+    Message,
+    PartStarted,
+    Reasoning,
+    ReasoningConfig,
+    Request,
+    Response,
+    Sampling,
+    Started,
+    Text,
+    Tool,
+    ToolCall,
+    ToolMode,
+    ToolResult,
+    ToolSubset,
+    UrlSource,
+    Usage,
+    UsageReported,
+    collect,
+)  # fmt: skip
+from runtime.catalog import Capability, Model, ReasoningFacts
+from runtime.errors import UpstreamProtocolError
+from tests.protocols.openai_chat.support import (
+    CODEC,
+    OUTGOING,
+    ask,
+    body,
+    decode,
+    encode,
+    reply_to,
+    target,
+    user,
+    vendor_accepts,
+)
+from tests.support.canonical import events_of
+from tests.support.stream import decode_stream, sse_data, transcript
+
+WIRE = Path(__file__).parents[2] / "fixtures/wire/openai_chat"
+
+
+def chunk(
+    delta: dict[str, Any] | None = None, finish: str | None = None, index: int = 0, **more: Any
+) -> dict[str, Any]:
+    choice = {"index": index, "delta": delta or {}, "finish_reason": finish}
+    return {"id": "c1", "created": 1, "model": "up", "choices": [choice], **more}
+
+
+def call(index: int, fragment: str, **first: Any) -> dict[str, Any]:
+    function: dict[str, Any] = {"arguments": fragment}
+    if "name" in first:
+        function["name"] = first.pop("name")
+    return chunk({"tool_calls": [{"index": index, "function": function, **first}]})
+
+
+def events(*frames: Any) -> list[Event]:
+    got, error = decode_stream(CODEC.stream_decoder(OUTGOING), [transcript(*frames)])
+    if error is not None:
+        raise error
+    return got
+
+
+def answer(*frames: Any) -> Response:
+    return collect(events(*frames))
+
+
+def recorded(case: str) -> Response:
+    return collect(decode_stream(CODEC.stream_decoder(OUTGOING), [(WIRE / f"{case}.sse").read_bytes()])[0])
+
+
+def chunks(*parts: Any, finish: Any = "stop", request: Request | None = None) -> list[dict[str, Any]]:
+    response = Response(id="r", model="up", choices=(Choice(content=parts, finish=Finish(reason=finish)),))
+    data = CODEC.stream_encoder(reply_to(request or ask())).feed(events_of(response))
+    return [msgspec.json.decode(piece) for piece in sse_data(data)[:-1]]
+
+
+def sent(*messages: Message, **quirks: Any) -> list[dict[str, Any]]:
+    return body(ask(*messages), target(**quirks))["messages"]
+
+
+F = ToolCall(id="a", name="f", arguments="{}")
+STOP, DONE = chunk(finish="stop"), "[DONE]"
+
+
+# -- streams
+
+
+def test_pitfall_008_arguments_in_the_chunk_of_id_and_name_are_kept() -> None:
+    part = answer(call(0, '{"a":1}', id="x", name="f"), STOP).choices[0].content[0]
+
+    assert ToolCall(id="x", name="f", arguments='{"a":1}') == part
+
+
+@pytest.mark.parametrize("cut", range(1, len('{"a":""}')))
+def test_pitfall_009_empty_text_in_arguments_survives_any_cut(cut: int) -> None:
+    text = '{"a":""}'
+    part = answer(call(0, text[:cut], id="x", name="f"), call(0, ""), call(0, text[cut:]), STOP).choices[0].content[0]
+
+    assert isinstance(part, ToolCall)
+    assert text == part.arguments
+
+
+def test_pitfall_012_calls_decide_the_finish_and_length_keeps_its_own() -> None:
+    assert "tool_calls" == answer(call(0, "{}", id="x", name="f"), STOP).choices[0].finish.reason
+    assert "length" == answer(call(0, "{", id="x", name="f"), chunk(finish="length")).choices[0].finish.reason
+
+
+def test_pitfall_016_cut_stream_is_an_error() -> None:
+    with pytest.raises(UpstreamProtocolError, match="before the answer was complete"):
+        events(chunk({"content": "half"}))
+
+
+def test_pitfall_018_no_border_of_blocks_is_written_as_text() -> None:
+    said = [piece["choices"][0]["delta"].get("content") for piece in chunks(Reasoning(text="hm"), F)]
+
+    assert ["", None, None] == list(said[:3])
+    assert not any("think" in (text or "") for text in said)
+
+
+def test_pitfall_020_parallel_calls_have_indexes_of_their_own() -> None:
+    made = chunks(Text(text="x"), F, ToolCall(id="b", name="f", arguments="{}"), finish="tool_calls")
+    calls = [delta["tool_calls"][0] for piece in made if (delta := piece["choices"][0]["delta"]).get("tool_calls")]
+
+    assert [("a", 0), ("b", 1)] == [(piece["id"], piece["index"]) for piece in calls if "id" in piece]
+    read = recorded("same-index-calls").choices[0].content
+    assert ["call_a", "call_b"] == [part.id for part in read if isinstance(part, ToolCall)]
+
+
+def test_pitfall_021_one_id_time_and_model_per_stream() -> None:
+    heads = {(piece["id"], piece["created"], piece["model"]) for piece in chunks(Text(text="abcdefgh"), F)}
+
+    assert 1 == len(heads)
+
+
+def test_pitfall_022_id_type_and_name_come_once() -> None:
+    made = chunks(ToolCall(id="a", name="f", arguments='{"long":"text"}'), finish="tool_calls")
+    calls = [delta["tool_calls"][0] for piece in made if (delta := piece["choices"][0]["delta"]).get("tool_calls")]
+
+    assert {"index", "id", "type", "function"} == set(calls[0])
+    assert all({"index", "function"} == set(piece) and {"arguments"} == set(piece["function"]) for piece in calls[1:])
+    assert '{"town":"Oslo"}' == recorded("name-repeated").choices[0].content[0].arguments  # type: ignore[union-attr]
+
+
+def test_pitfall_023_a_call_is_held_back_until_its_name_is_known() -> None:
+    first = next(
+        event
+        for event in events(call(0, '{"a', id="x"), call(0, '":1}'), call(0, "", name="f"), STOP)
+        if isinstance(event, PartStarted)
+    )
+
+    assert ToolCall(id="x", name="f") == first.part
+
+
+def test_pitfall_024_choices_keep_their_index() -> None:
+    assert ["Yes.", "No."] == [choice.content[0].text for choice in recorded("two-choices").choices]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("case", ["finish-early", "finish-on-last-text"])
+def test_pitfall_025_and_032_and_034a_finish_comes_last_on_a_chunk_of_its_own(case: str) -> None:
+    data = CODEC.stream_encoder(reply_to(ask())).feed(
+        decode_stream(CODEC.stream_decoder(OUTGOING), [(WIRE / f"{case}.sse").read_bytes()])[0]
+    )
+    made = [msgspec.json.decode(piece)["choices"][0] for piece in sse_data(data)[:-1]]
+
+    assert [None, None, None, "stop"] == [piece["finish_reason"] for piece in made]
+    assert {} == made[-1]["delta"]
+
+
+def test_pitfall_026_only_the_body_says_whether_it_is_a_stream() -> None:
+    envelope = CODEC.peek(b'{"model":"m","messages":[{"role":"user","content":"x"}]}')
+
+    assert not CODEC.decode_request(envelope, {"accept": "text/event-stream"}).stream
+
+
+def test_pitfall_028_content_is_not_touched() -> None:
+    odd = "\u200b\x1b[0m<think>x</think>\u2028"
+
+    assert odd == "".join(piece["choices"][0]["delta"].get("content", "") for piece in chunks(Text(text=odd)))
+    assert (Text(text=odd),) == answer(chunk({"content": odd}), STOP).choices[0].content
+
+
+def test_pitfall_030_and_113_stream_and_whole_answer_map_alike() -> None:
+    message = {
+        "reasoning_content": "hm",
+        "content": "a",
+        "tool_calls": [{"index": 0, "id": "x", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+    }
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}
+    whole = CODEC.decode_response(
+        msgspec.json.encode(
+            {
+                "id": "c1",
+                "created": 1,
+                "model": "up",
+                "choices": [{"message": message, "finish_reason": "tool_calls"}],
+                "usage": usage,
+            }
+        ),
+        OUTGOING,
+    )
+
+    assert whole == answer(chunk(message), {**chunk(finish="tool_calls"), "usage": usage}, DONE)
+
+
+def test_pitfall_031_first_delta_has_role_and_empty_content() -> None:
+    assert {"role": "assistant", "content": "", "refusal": None} == chunks(Text(text="a"))[0]["choices"][0]["delta"]
+
+
+def test_pitfall_033_thinking_and_text_of_one_chunk_are_two_parts() -> None:
+    content = recorded("thinking-and-text-in-one").choices[0].content
+
+    assert (Reasoning(text="Short."), Text(text="Good day.")) == content
+
+
+@pytest.mark.parametrize("case", ["usage-on-finish", "usage-in-every-chunk"])
+def test_pitfall_034_and_116_usage_is_read_from_any_chunk_and_the_last_counts(case: str) -> None:
+    assert recorded(case).usage in {Usage(input=31, output=7), Usage(input=31, output=3)}
+
+
+def test_pitfall_035_missing_done_after_a_finish_is_complete() -> None:
+    assert (Text(text="Good day."),) == recorded("no-done").choices[0].content
+
+
+def test_pitfall_093_calls_of_equal_names_stay_apart() -> None:
+    ids = [part.id for part in recorded("missing-ids").choices[0].content if isinstance(part, ToolCall)]
+
+    assert 2 == len(set(ids))
+
+
+def test_pitfall_095_braces_in_texts_do_not_end_a_call() -> None:
+    part = (
+        answer(call(0, '{"a":"}', id="x", name="f"), call(1, "{}", id="y", name="g"), call(0, '{"}'), STOP)
+        .choices[0]
+        .content[0]
+    )
+
+    assert ToolCall(id="x", name="f", arguments='{"a":"}{"}') == part
+
+
+def test_pitfall_096_two_objects_are_never_glued_into_one_call() -> None:
+    with pytest.raises(UpstreamProtocolError, match="arguments were complete"):
+        events(call(0, "{}", id="x", name="f"), call(1, "{}", id="y", name="g"), call(0, "{}"), STOP)
+
+
+def test_pitfall_103_thinking_is_never_content() -> None:
+    made = chunks(Reasoning(text="hm"), Text(text="a"))
+
+    assert ["a"] == [text for piece in made[1:] if (text := piece["choices"][0]["delta"].get("content"))]
+    assert (
+        "thinking"
+        not in encode(
+            ask(Message(role="assistant", content=(Reasoning(text="thinking"), Text(text="a"))))
+        ).body.decode()
+    )
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_pitfall_111_both_names_of_thinking_are_read(field: str) -> None:
+    assert Reasoning(text="hm") == answer(chunk({field: "hm"}), STOP).choices[0].content[0]
+
+
+def test_pitfall_117_null_usage_is_no_fault() -> None:
+    assert Usage() == recorded("usage-null").usage
+
+
+def test_pitfall_139_only_cr_and_lf_end_lines() -> None:
+    assert (Text(text="one\u2028two\u0085three\u2029\x0bfour\x1c"),) == recorded("line-separators").choices[0].content
+
+
+# -- requests
+
+
+def test_pitfall_052_developer_is_system_where_it_must_be() -> None:
+    assert "system" == sent(Message(role="developer", content=(Text(text="x"),)), developer_role=False)[0]["role"]
+
+
+def test_pitfall_055_to_057_calls_and_results_are_paired() -> None:
+    orphan = Message(role="tool", content=(ToolResult(call_id="z", content=(Text(text="?"),)),))
+    late = Message(role="tool", content=(ToolResult(call_id="a", content=(Text(text="!"),)),))
+    unanswered = Message(role="assistant", content=(ToolCall(id="b", name="f", arguments="{}"),))
+    turns = sent(user("x"), orphan, Message(role="assistant", content=(F,)), user("y"), late, unanswered, user("z"))
+
+    assert ["user", "user", "assistant", "tool", "user", "assistant", "tool", "user"] == [
+        turn["role"] for turn in turns
+    ]
+    assert [("a", "!"), ("b", "No result of this call was recorded.")] == [
+        (turn["tool_call_id"], turn["content"]) for turn in turns if turn["role"] == "tool"
+    ]
+
+
+def test_pitfall_058_results_and_texts_keep_their_order() -> None:
+    answered = Message(role="tool", content=(ToolResult(call_id="a", content=(Text(text="1"),)),))
+    turns = sent(user("x"), Message(role="assistant", content=(F,)), answered, user("y"))
+
+    assert ["user", "assistant", "tool", "user"] == [turn["role"] for turn in turns]
+
+
+def test_pitfall_062_text_or_calls_where_both_are_refused() -> None:
+    both = Message(role="assistant", content=(Text(text="x"), F))
+
+    assert sent(user("x"), both, content_xor_tool_calls=True)[1]["content"] is None
+
+
+def test_pitfall_064_empty_texts_never_reach_a_provider() -> None:
+    request = decode(
+        messages=[{"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "x"}]}]
+    )
+
+    assert "x" == body(request)["messages"][0]["content"]
+
+
+def test_pitfall_065_empty_lists_are_left_out() -> None:
+    request = decode(
+        tools=[],
+        stop=[],
+        messages=[{"role": "user", "content": "x"}, {"role": "assistant", "content": "y", "tool_calls": []}],
+    )
+    told = body(request)
+
+    assert not {"tools", "stop", "tool_choice", "metadata"} & set(told)
+    assert "tool_calls" not in told["messages"][1]
+
+
+def test_pitfall_066_zero_false_and_empty_survive() -> None:
+    zeros = {
+        "temperature": 0,
+        "top_p": 0,
+        "seed": 0,
+        "presence_penalty": 0,
+        "frequency_penalty": 0,
+        "max_tokens": 0,
+        "store": False,
+        "top_k": 0,
+    }
+
+    assert zeros.items() <= body(decode(**zeros)).items()
+
+
+def test_pitfall_070_content_is_flattened_where_it_must_be() -> None:
+    assert (
+        "a\nb"
+        == sent(Message(role="user", content=(Text(text="a"), Text(text="b"))), text_only_content=True)[0]["content"]
+    )
+
+
+def test_pitfall_072_and_073_all_images_survive_in_order_also_those_of_results() -> None:
+    shots = tuple(Image(source=UrlSource(url=f"https://e.com/{n}")) for n in range(3))
+    result = Message(role="tool", content=(ToolResult(call_id="a", content=shots[1:]),))
+    turns = sent(Message(role="user", content=shots), Message(role="assistant", content=(F,)), result)
+    urls = [
+        [part["image_url"]["url"][-1] for part in turn["content"] if part["type"] == "image_url"]
+        for turn in (turns[0], turns[3])
+    ]
+
+    assert [["0", "1", "2"], ["1", "2"]] == urls
+
+
+def test_pitfall_074_encoding_twice_gives_the_same() -> None:
+    request = ask(user("a"), user("b"), Message(role="assistant", content=(F,)), user("c"))
+
+    assert encode(request, target(system_anywhere=False)).body == encode(request, target(system_anywhere=False)).body
+
+
+def test_pitfall_076_fields_of_other_vendors_are_not_sent() -> None:
+    request = ask(
+        extensions={"openai_responses": {"client_metadata": msgspec.Raw(b"{}"), "truncation": msgspec.Raw(b'"auto"')}}
+    )
+
+    assert {"model", "messages"} == set(body(request))
+
+
+def test_pitfall_088_no_tool_is_cut_off() -> None:
+    assert 300 == len(body(ask(tools=tuple(Tool(name=f"f{n}") for n in range(300))))["tools"])
+
+
+def test_pitfall_090_long_names_come_home() -> None:
+    long = "n" * 100
+    outgoing = encode(ask(tools=(Tool(name=long),)))
+    wire = msgspec.json.decode(outgoing.body)["tools"][0]["function"]["name"]
+    got, _ = decode_stream(CODEC.stream_decoder(outgoing), [transcript(call(0, "{}", id="x", name=wire), STOP)])
+
+    assert long == collect(got).choices[0].content[0].name  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "choice", [ToolMode(mode="none"), ToolMode(mode="auto"), ToolSubset(names=("f",), required=True)]
+)
+def test_pitfall_091_choices_of_tools_are_kept(choice: Any) -> None:
+    request = ask(tools=(Tool(name="f"),), tool_choice=choice, parallel_tool_calls=False)
+    again = CODEC.decode_request(CODEC.peek(encode(request).body), {})
+
+    assert (choice, False) == (again.tool_choice, again.parallel_tool_calls)
+
+
+def test_pitfall_098_and_099_seals_reach_only_their_own_protocol() -> None:
+    foreign = Message(
+        role="assistant",
+        content=(Reasoning(text="hm", seal="SIGNATURE", sealed_by="anthropic_messages"), Text(text="a")),
+    )
+    for quirks in ({}, {"replay_reasoning": True}):
+        assert b"SIGNATURE" not in encode(ask(foreign, user("x")), target(**quirks)).body
+
+
+def test_pitfall_104_thinking_goes_back_where_it_is_wanted() -> None:
+    turn = Message(role="assistant", content=(Reasoning(text="hm"), F))
+
+    assert "hm" == sent(user("x"), turn, replay_reasoning=True)[1]["reasoning_content"]
+    assert "reasoning_content" not in sent(user("x"), turn)[1]
+
+
+def test_pitfall_106_and_109_effort_is_not_sent_to_models_without_it() -> None:
+    wanted = ask(reasoning=ReasoningConfig(mode="adaptive", effort="high"))
+
+    assert "reasoning_effort" not in body(wanted, target(Model(id="m", lacks=(Capability.REASONING,))))
+    assert "reasoning_effort" not in body(wanted)
+
+
+def test_pitfall_107_unknown_effort_words_become_the_nearest() -> None:
+    model = Model(id="m", reasoning=ReasoningFacts(efforts=("low", "high")))
+
+    assert "high" == body(ask(reasoning=ReasoningConfig(effort="max")), target(model))["reasoning_effort"]
+
+
+def test_pitfall_112_and_114_cached_tokens_are_neither_lost_nor_counted_twice() -> None:
+    usage = Usage(input=10, output=5, cache_read=90, cache_write_5m=20)
+    made = CODEC.encode_response(
+        Response(id="r", model="m", choices=(Choice(content=(), finish=Finish(reason="stop")),), usage=usage),
+        reply_to(),
+    )
+    counts = msgspec.json.decode(made)["usage"]
+
+    assert (120, 125, 90, 20) == (
+        counts["prompt_tokens"],
+        counts["total_tokens"],
+        counts["prompt_tokens_details"]["cached_tokens"],
+        counts["prompt_tokens_details"]["cache_write_tokens"],
+    )
+    assert usage == CODEC.decode_response(made, OUTGOING).usage
+
+
+@pytest.mark.parametrize("said", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("wanted", ["max_tokens", "max_completion_tokens"])
+def test_pitfall_120_both_spellings_of_the_limit_reach_the_provider(said: str, wanted: str) -> None:
+    assert 9 == body(decode(**{said: 9}), target(max_tokens_field=wanted))[wanted]
+
+
+def test_pitfall_121_no_limit_is_invented() -> None:
+    assert not {"max_tokens", "max_completion_tokens"} & set(body(ask()))
+
+
+def test_pitfall_123_cache_marks_of_clients_are_understood() -> None:
+    marked = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]
+
+    assert (
+        Text(text="x", cache=CacheMark())
+        == decode(messages=[{"role": "system", "content": marked}]).messages[0].content[0]
+    )
+
+
+def test_pitfall_125_and_126_failed_answers_keep_their_status_whatever_their_body() -> None:
+    assert (404, "not_found") == ((error := CODEC.decode_error(404, {}, b"<html>")).upstream_status, error.kind)
+
+
+def test_pitfall_127_rate_limit_in_words_is_a_rate_limit() -> None:
+    assert (
+        "rate_limit" == CODEC.decode_error(400, {}, b'{"error":{"message":"Too many requests, rate limit hit"}}').kind
+    )
+
+
+def test_pitfall_132_and_131_only_the_protocol_s_own_headers_are_sent() -> None:
+    outgoing = CODEC.encode_request(
+        ask(), target(), {"x-stainless-os": "Linux", "user-agent": "x", "accept-encoding": "br"}
+    )
+
+    assert {"content-type", "accept"} == {name for name, _ in outgoing.headers}
+
+
+def test_pitfall_133_a_request_can_be_encoded_again_after_it_was_sent() -> None:
+    envelope = CODEC.peek(b'{"model":"m","messages":[{"role":"user","content":"x"}]}')
+
+    assert CODEC.splice(envelope, target(), {}).body == CODEC.splice(envelope, target(), {}).body
+
+
+def test_documents_and_sampling_of_other_protocols_reach_the_vendor_s_types() -> None:
+    pdf = Document(source=Base64Source(media_type="application/pdf", data="JVBERi0="), title="a.pdf")
+
+    vendor_accepts(
+        encode(ask(Message(role="user", content=(pdf, Text(text="x"))), sampling=Sampling(temperature=0.0))).body
+    )
+
+
+def test_events_hold_usage_and_service_tier() -> None:
+    got = events(
+        chunk({"content": "a"}, service_tier="flex"),
+        {**STOP, "usage": {"prompt_tokens": 1, "completion_tokens": 2}, "service_tier": "default"},
+    )
+
+    assert Started(id="c1", model="up", created=1, service_tier="flex") == got[0]
+    assert UsageReported(usage=Usage(input=1, output=2), service_tier="default") in got
+    assert Finished(finish=Finish(reason="stop")) in got

@@ -1,0 +1,106 @@
+"""A real gateway for tests: built from a gateway.yaml, served by Granian in a process of its own, stopped at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+__all__ = ["Running", "gateway", "run_cli"]
+
+START_LIMIT_S = 30.0
+CLI = (sys.executable, "-m", "runtime.cli")
+
+
+class Running:
+    """``log`` is what it wrote to standard error so far, ``key`` a key it takes."""
+
+    def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.root = root
+        self.port = port
+        self.process = process
+        self._log = log
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def key(self) -> str:
+        return (self.root / "data" / "dev-key").read_text().strip()
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(START_LIMIT_S)
+
+
+def run_cli(*arguments: str, root: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """`gatewright …` to its end."""
+    return subprocess.run(
+        [*CLI, *arguments, "--root", str(root)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=_environment(env),
+        check=False,
+    )
+
+
+@contextlib.contextmanager
+def gateway(root: Path, config: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+    """Write ``config`` as gateway.yaml below ``root``, build it, and serve it until the block ends."""
+    (root / "gateway.yaml").write_text(config)
+    built = run_cli("build", root=root, env=env)
+    assert built.returncode == 0, built.stdout + built.stderr
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = root / "server.log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            [*CLI, "serve", "--root", str(root), "--port", str(port)], stdout=sink, stderr=sink, env=_environment(env)
+        )
+    running = Running(root, port, process, log)
+    try:
+        _wait_until_ready(running)
+        yield running
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """Ours without anything that looks like a provider's key, so that a test never depends on the machine's."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_TOKEN"))}
+    return kept | dict(extra or {})
+
+
+def _wait_until_ready(running: Running) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        assert running.process.poll() is None, f"the gateway ended:\n{running.log}"
+        try:
+            with urllib.request.urlopen(f"{running.url}/health/ready", timeout=1) as response:
+                if response.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.02)
+    raise AssertionError(f"the gateway did not get ready:\n{running.log}")
