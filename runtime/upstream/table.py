@@ -1,0 +1,34 @@
+"""Which upstream answers for a URL, by its scheme. Knows no HTTP and no provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from runtime.errors import UpstreamUnavailable
+from runtime.upstream.types import Upstream, UpstreamRequest, UpstreamResponse
+
+__all__ = ["UpstreamTable"]
+
+
+class UpstreamTable:
+    """An `Upstream` made of others: ``schemes`` maps a URL scheme (`https`, `sim`) to who answers for it."""
+
+    def __init__(self, schemes: Mapping[str, Upstream]) -> None:
+        self._schemes = {scheme.lower(): upstream for scheme, upstream in schemes.items()}
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        upstream = self._schemes.get(request.url.partition("://")[0].lower())
+        if upstream is None:
+            raise UpstreamUnavailable("the provider's address has a scheme that this gateway was not started for")
+        return await upstream.send(request)
+
+    async def aclose(self) -> None:
+        """Close each upstream once, whatever number of schemes it answers for; all of them, even if one fails."""
+        failures: list[Exception] = []
+        for upstream in {id(upstream): upstream for upstream in self._schemes.values()}.values():
+            try:
+                await upstream.aclose()
+            except Exception as failure:  # noqa: BLE001 — the others are closed first, then it is raised
+                failures.append(failure)
+        if failures:
+            raise ExceptionGroup("closing the upstreams failed", failures)

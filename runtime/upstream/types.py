@@ -1,0 +1,68 @@
+"""The outbound side as the rest sees it: one method, one answer, four limits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+__all__ = ["Limits", "Upstream", "UpstreamRequest", "UpstreamResponse"]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Every wait has one, in milliseconds: for the connection, the status line, each silence, and all of it."""
+
+    connect_ms: int
+    first_byte_ms: int
+    idle_ms: int
+    total_ms: int
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """``pool`` names the connection whose keep-alive pool is used; ``url`` is complete."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    limits: Limits
+    pool: str = ""
+
+
+class UpstreamResponse(Protocol):
+    """An answer whose status and headers are here and whose body is still coming. ``headers`` names are lower-case."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    async def read(self, max_bytes: int) -> bytes:
+        """The whole body, decompressed. Raises UpstreamProtocolError beyond ``max_bytes``, UpstreamTimeout in a silence."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, decompressed. Reads no further than it is asked: a slow reader slows the upstream.
+
+        Raises UpstreamTimeout in a silence, UpstreamUnavailable when the connection breaks.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Let go: at the body's end the connection is kept, before it the connection is closed at once. Idempotent."""
+        ...
+
+
+class Upstream(Protocol):
+    """Sends requests. Implementations: HTTP, and the simulated provider in process."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        """Returns at the status line, whatever the status.
+
+        Raises UpstreamUnavailable when it cannot be reached, UpstreamTimeout when a limit passes, UpstreamProtocolError
+        for what is not HTTP. Cancelling closes the connection.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
