@@ -1,0 +1,229 @@
+"""A request's body: whole, decoded, never larger than allowed, never later than allowed.
+
+Does not look inside: codecs do. The limit holds twice, for the bytes on the wire and for what they decode to, and a
+decoder is never asked for more than the limit leaves, so a small body that unpacks to a large one costs no memory.
+
+`gzip` and `deflate` are always understood (RFC 9110, section 8.4.1); `br` and `zstd` where their modules are installed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import io
+import zlib
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Protocol
+
+from runtime.errors import ClientClosed, InvalidRequest, TooLarge, UnsupportedMedia
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import ModuleType
+
+    from runtime.web.wire import Receive
+
+__all__ = ["decode_body", "read_body"]
+
+MAX_ENCODINGS: Final = 2
+MAX_ZSTD_WINDOW_BYTES: Final = 128 << 20
+LINGER_S: Final = 2.0
+LINGER_BYTES: Final = 64 << 20
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int, timeout_s: float) -> bytes:
+    """Read and decode the whole body.
+
+    Raises:
+        TooLarge: more than ``max_bytes``, as declared, as received or once decoded.
+        InvalidRequest: it did not arrive within ``timeout_s``, ended early, or cannot be decoded.
+        UnsupportedMedia: its content-encoding is not understood.
+        ClientClosed: the client left before it was complete.
+    """
+    declared = _declared_length(headers)
+    if declared is not None and declared > max_bytes:
+        if "expect" not in headers:
+            await _linger(receive, min(timeout_s, LINGER_S))
+        raise _too_large(max_bytes)
+    try:
+        async with asyncio.timeout(timeout_s):
+            raw = await _collect(receive, declared, max_bytes)
+    except TimeoutError:
+        message = f"the request's body did not arrive within {timeout_s:g} s"
+        raise InvalidRequest(message, code="request_timeout") from None
+    except _Overrun as overrun:
+        if overrun.more:
+            await _linger(receive, min(timeout_s, LINGER_S))
+        raise _too_large(max_bytes) from None
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if not encoding or encoding == "identity":
+        return raw
+    return await asyncio.to_thread(decode_body, raw, encoding, max_bytes)
+
+
+def decode_body(raw: bytes, encoding: str, max_bytes: int) -> bytes:
+    """Undo a ``content-encoding``, the last one first. Raises TooLarge, InvalidRequest or UnsupportedMedia."""
+    names = [name.strip() for name in encoding.split(",")]
+    if len(names) > MAX_ENCODINGS:
+        raise UnsupportedMedia(f"at most {MAX_ENCODINGS} content encodings are undone, found {len(names)}")
+    for name in reversed(names) if raw else ():
+        if name not in _DECODERS:
+            raise UnsupportedMedia(f"content-encoding {name!r} is not understood; send gzip, deflate or none")
+        raw = _DECODERS[name](raw, max_bytes)
+    return raw
+
+
+class _Overrun(Exception):  # noqa: N818 — becomes TooLarge
+    """There is more than the limit; ``more``: and that is not all."""
+
+    def __init__(self, *, more: bool) -> None:
+        super().__init__()
+        self.more = more
+
+
+async def _collect(receive: Receive, declared: int | None, max_bytes: int) -> bytes:
+    """All pieces. Stops as soon as the declared length is there: the server's empty last message is not waited for."""
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientClosed
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        size += len(piece)
+        if size > max_bytes:
+            raise _Overrun(more=more)
+        pieces.append(piece)
+        if not more or size == declared:
+            break
+    if declared is not None and size != declared:
+        raise InvalidRequest(f"the body has {size} bytes where content-length says {declared}")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _linger(receive: Receive, timeout_s: float) -> None:
+    """Discard what still arrives, for a while.
+
+    Closing a connection that holds unread bytes resets it, and a client that is still writing would see the reset instead
+    of the answer.
+    """
+    discarded = 0
+    try:
+        async with asyncio.timeout(timeout_s):
+            while discarded < LINGER_BYTES:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                discarded += len(message.get("body", b""))
+    except TimeoutError:
+        return
+
+
+def _declared_length(headers: Mapping[str, str]) -> int | None:
+    value = headers.get("content-length")
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit()):
+        raise InvalidRequest("content-length is not a number")
+    return int(value[:20])
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"the request's body is larger than {max_bytes} bytes")
+
+
+class _Inflater(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+def _gzip(raw: bytes, max_bytes: int) -> bytes:
+    """One or more gzip members (RFC 1952, section 2.2)."""
+    out = bytearray()
+    while raw:
+        member = zlib.decompressobj(wbits=31)
+        out += _inflate(member, raw, max_bytes - len(out))
+        raw = member.unused_data
+    return bytes(out)
+
+
+def _deflate(raw: bytes, max_bytes: int) -> bytes:
+    """A zlib stream, as the standard says, or a bare one, as some clients send."""
+    zlib_header = len(raw) > 1 and raw[0] & 0x0F == 8 and int.from_bytes(raw[:2], "big") % 31 == 0
+    inflater = zlib.decompressobj(wbits=15 if zlib_header else -15)
+    out = _inflate(inflater, raw, max_bytes)
+    if inflater.unused_data:
+        raise InvalidRequest("bytes follow the end of the deflate stream")
+    return out
+
+
+def _inflate(inflater: _Inflater, raw: bytes, max_bytes: int) -> bytes:
+    try:
+        out = inflater.decompress(raw, max_bytes + 1)
+    except zlib.error as error:
+        raise InvalidRequest("the body is not valid in its content-encoding") from error
+    if len(out) > max_bytes:
+        raise _too_large(max_bytes)
+    if not inflater.eof:
+        raise InvalidRequest("the compressed body ends too early")
+    return out
+
+
+def _brotli(raw: bytes, max_bytes: int) -> bytes:
+    module = _optional("brotli", "br")
+    decompressor = module.Decompressor()
+    try:
+        out: bytes = decompressor.process(raw, output_buffer_limit=max_bytes + 1)
+        # It stops at a block's end near the limit and holds back what it has until it is asked again.
+        while len(out) <= max_bytes and not decompressor.can_accept_more_data():
+            out += decompressor.process(b"", output_buffer_limit=max_bytes + 1 - len(out))
+    except module.error as error:
+        raise InvalidRequest("the body is not valid in its content-encoding") from error
+    if len(out) > max_bytes:
+        raise _too_large(max_bytes)
+    if not decompressor.is_finished():
+        raise InvalidRequest("the compressed body ends too early")
+    return out
+
+
+def _zstd(raw: bytes, max_bytes: int) -> bytes:
+    module = _optional("zstandard", "zstd")
+    decompressor = module.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW_BYTES)
+    try:
+        # This reader keeps to a limit but does not tell a cut frame from a whole one; the objects below do the reverse.
+        with decompressor.stream_reader(io.BytesIO(raw), read_across_frames=True) as reader:
+            out: bytes = reader.read(max_bytes + 1)
+        if len(out) > max_bytes:
+            raise _too_large(max_bytes)
+        while raw:
+            frame = decompressor.decompressobj()
+            frame.decompress(raw)
+            if not frame.eof:
+                raise InvalidRequest("the compressed body ends too early")
+            raw = frame.unused_data
+    except module.ZstdError as error:
+        raise InvalidRequest("the body is not valid in its content-encoding") from error
+    return out
+
+
+def _optional(module: str, encoding: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UnsupportedMedia(
+            f"content-encoding {encoding!r} is not understood here; send gzip, deflate or none"
+        ) from None
+
+
+_DECODERS: Final[Mapping[str, Callable[[bytes, int], bytes]]] = MappingProxyType(
+    {
+        "gzip": _gzip,
+        "x-gzip": _gzip,
+        "deflate": _deflate,
+        "br": _brotli,
+        "zstd": _zstd,
+        "identity": lambda raw, _: raw,
+    }
+)

@@ -1,0 +1,275 @@
+"""One HTTP call as raw ASGI: what the client sent, and the way to answer it. What every inference operation is given.
+
+Decides nothing: services read and write through it. No middleware runs around it, and nothing is parsed before it is
+asked for. What the code below rests on, found with Granian 2.8 (its asyncio task implementation) on loopback:
+
+* ``receive`` gives `http.disconnect` within milliseconds of the client's leaving; also when it shuts only its sending
+  side, whose answer is cut there; also once the answer is complete, when it means nothing. Two waits for it may be
+  pending at once, and one may be cancelled.
+* ``send`` never raises. With a client that is gone it returns at once, without giving the loop a turn, and logs a line
+  each time; so the only news of a leaving client comes from ``receive``, and a loop that only sends would never read it.
+* ``send`` waits while the client's buffers are full (about 4.5 MB on loopback) and returns when it reads on or leaves.
+* An application that returns after `http.response.start` without the last body message cuts the connection without a
+  terminator: the client sees that the answer is incomplete. That is how an answer is abandoned.
+* A body with Content-Length comes with `more_body` true and then an empty message; Expect: 100-continue is answered by
+  the first ``receive``; header names are lower-case, repeated headers come one by one; the path is percent-decoded,
+  `%2F` too.
+* With Granian's Rust task implementation a task cannot be cancelled, and `asyncio.timeout` does not work: not usable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl
+
+from runtime.errors import ClientClosed, InvalidRequest
+from runtime.web.body import read_body
+from runtime.web.header import encode_headers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+
+    from runtime.web.header import RawHeaders
+    from runtime.web.wire import HttpScope, OutMessage, Receive, Send
+
+__all__ = ["Exchange"]
+
+MAX_QUERY_FIELDS: Final = 200
+YIELD_BYTES: Final = 256 << 10
+WATCH_AFTER_S: Final = 0.05
+
+
+class Exchange:
+    """One HTTP call, from its head to the last byte of its answer.
+
+    Attributes:
+        request_id: ours, or the client's where it is fit to be one.
+        required_scope: the key scope that the operation's schema asks for, or `public`.
+        started: whether the head of the answer was sent; after that no other status can be.
+        finished: whether the answer is complete.
+    """
+
+    def __init__(
+        self,
+        scope: HttpScope,
+        receive: Receive,
+        send: Send,
+        *,
+        request_id: str,
+        path_params: Mapping[str, str] | None = None,
+        required_scope: str = "public",
+        base_headers: RawHeaders = (),
+    ) -> None:
+        """``base_headers`` go out with every answer unless it brings its own of that name."""
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self.request_id = request_id
+        self.method = scope["method"]
+        self.path = scope["path"]
+        self.path_params: Mapping[str, str] = path_params or {}
+        self.required_scope = required_scope
+        self._base_headers = base_headers
+        self.started = False
+        self.finished = False
+        self._body_read = self.method in {"GET", "HEAD"}
+        self._gone = False
+        self._on_body: Callable[[], None] | None = None
+        self._turn: asyncio.Lock | None = None
+        self._last_sent_s = 0.0
+        self._unyielded_bytes = 0
+
+    # -- the request
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """Lower-case names, as ASGI has them; values of repeated headers joined by a comma, in order."""
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in self._scope["headers"]:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        return headers
+
+    @cached_property
+    def query(self) -> Mapping[str, str]:
+        """The first value of each name. Raises InvalidRequest for more names than any sound request has."""
+        raw = self._scope["query_string"]
+        if not raw:
+            return {}
+        try:
+            pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+        except ValueError:
+            raise InvalidRequest(f"the query has more than {MAX_QUERY_FIELDS} fields") from None
+        found: dict[str, str] = {}
+        for name, value in pairs:
+            found.setdefault(name, value)
+        return found
+
+    @property
+    def client_host(self) -> str:
+        """The address of whoever is connected: a proxy's, when there is one."""
+        client = self._scope["client"]
+        return client[0] if client else ""
+
+    async def read_body(self, max_bytes: int, timeout_s: float) -> bytes:
+        """The whole body, decoded; once. Raises as `runtime.web.body.read_body` does."""
+        body = await read_body(self._receive, self.headers, max_bytes, timeout_s)
+        self._body_read = True
+        if self._on_body is not None:
+            self._on_body()
+        return body
+
+    # -- the answer
+
+    async def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        """The whole answer. Content-Length is added. Raises ClientClosed when nobody is there to get it."""
+        head = self._head(headers)
+        if status >= 200 and status != 204:
+            head.append((b"content-length", b"%d" % len(body)))
+        await self._begin(status, head)
+        self.finished = True
+        body = b"" if self.method == "HEAD" else body
+        await self._put({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """The head of an answer whose length is not known. Raises ClientClosed."""
+        await self._begin(status, self._head(headers))
+
+    async def send(self, data: bytes) -> None:
+        """A piece of the answer, sent at once. Waits while the client does not read. Raises ClientClosed."""
+        if not data or self.method == "HEAD":
+            return
+        message: OutMessage = {"type": "http.response.body", "body": data, "more_body": True}
+        if self._turn is None:
+            await self._put(message)
+        else:
+            async with self._turn:
+                await self._put(message)
+        self._last_sent_s = asyncio.get_running_loop().time()
+        self._unyielded_bytes += len(data)
+        if self._unyielded_bytes >= YIELD_BYTES:
+            self._unyielded_bytes = 0
+            await asyncio.sleep(0)
+
+    async def finish(self) -> None:
+        """The end of a complete answer. To abandon one, return without it: the client then sees that it was cut."""
+        self.finished = True
+        message: OutMessage = {"type": "http.response.body", "body": b"", "more_body": False}
+        if self._turn is None:
+            await self._put(message)
+        else:
+            async with self._turn:
+                await self._put(message)
+
+    # -- while it lasts
+
+    async def watch_disconnect(self) -> None:
+        """Return as soon as the client has left, or the answer is complete. Only once the body was read."""
+        while not self._gone:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                if self.finished:
+                    return
+                self._gone = True
+
+    @asynccontextmanager
+    async def while_connected(self) -> AsyncGenerator[None, None]:
+        """Cancel the block soon after the client leaves, and raise ClientClosed in place of the cancellation.
+
+        Watching begins WATCH_AFTER_S after the body was read, so that a quick answer does not pay for it (`read_body`
+        itself notices a client that leaves before). What the block does in its `finally` runs, and may wait.
+        """
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        cancellations = task.cancelling()
+        timers: list[asyncio.TimerHandle] = []
+        watchers: list[asyncio.Task[None]] = []
+        left = False
+
+        async def watch() -> None:
+            nonlocal left
+            await self.watch_disconnect()
+            if not self.finished:
+                left = True
+                task.cancel()
+
+        def begin() -> None:
+            timers.append(loop.call_later(WATCH_AFTER_S, lambda: watchers.append(loop.create_task(watch()))))
+
+        if self._body_read:
+            begin()
+        else:
+            self._on_body = begin
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            if left and task.cancelling() <= cancellations + 1:
+                raise ClientClosed from error
+            raise
+        finally:
+            self._on_body = None
+            for timer in timers:
+                timer.cancel()
+            for watcher in watchers:
+                watcher.cancel()
+            if left:
+                task.uncancel()
+
+    @asynccontextmanager
+    async def keep_alive(self, data: bytes | None, silence_s: float) -> AsyncGenerator[None, None]:
+        """Send ``data`` whenever nothing was sent for ``silence_s`` after the start. None or zero: never.
+
+        Whatever else is sent inside the block must end where ``data`` may stand.
+        """
+        if not data or silence_s <= 0:
+            yield
+            return
+        self._turn = asyncio.Lock()
+        beat = asyncio.create_task(self._break_silences(data, silence_s))
+        try:
+            yield
+        finally:
+            beat.cancel()
+            self._turn = None
+
+    # -- inside
+
+    def _head(self, headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+        head = encode_headers(headers)
+        if self._base_headers:
+            given = {name for name, _ in head}
+            head += [pair for pair in self._base_headers if pair[0] not in given]
+        return head
+
+    async def _begin(self, status: int, head: list[tuple[bytes, bytes]]) -> None:
+        if self.started:
+            raise RuntimeError("the answer was already started")
+        self.started = True
+        self._last_sent_s = asyncio.get_running_loop().time()
+        await self._put({"type": "http.response.start", "status": status, "headers": head})
+
+    async def _put(self, message: OutMessage) -> None:
+        if self._gone:
+            raise ClientClosed
+        try:
+            await self._send(message)
+        except OSError as error:  # other servers than Granian say it so (ASGI 2.4, "Disconnected client")
+            self._gone = True
+            raise ClientClosed from error
+        if self._gone:
+            raise ClientClosed
+
+    async def _break_silences(self, data: bytes, silence_s: float) -> None:
+        now = asyncio.get_running_loop().time
+        while not self.finished:
+            silent_s = now() - self._last_sent_s if self.started else 0.0
+            if silent_s < silence_s:
+                await asyncio.sleep(silence_s - silent_s)
+                continue
+            try:
+                await self.send(data)
+            except ClientClosed:
+                return

@@ -1,0 +1,112 @@
+"""What all routes of a process share, and what is given to them because it comes from above: ids, dialects, keys.
+
+Made once, by the composition root. Holds no state; what a new plan may change is asked for at each call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from runtime.errors import GatewayError
+from runtime.web.header import RawHeaders
+from runtime.web.negotiate import NEGOTIATED, dialect
+
+__all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Front", "Render", "Rendered", "request_id"]
+
+FALLBACK_PROTOCOL: Final = "openai_chat"
+EXPOSED: Final = b"request-id, retry-after, x-gatewright-build, x-request-id"
+
+_FIT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class Rendered(Protocol):
+    """An answer that is ready to be sent, such as a codec's `ErrorReply`."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+Render = Callable[[GatewayError, str], Rendered]
+"""An error and the request's id, to the answer that a dialect's clients understand."""
+
+Authorize = Callable[[Mapping[str, str], Mapping[str, str], str], None]
+"""Headers, query and a scope; raises AuthenticationFailed or PermissionDenied."""
+
+
+class Cors(msgspec.Struct, frozen=True, kw_only=True):
+    """Which web pages may call. No origin: none. `*`: all. Credentials in cookies do not exist, so none are allowed."""
+
+    origins: tuple[str, ...] = ()
+    max_age_s: int = 600
+
+    def answer(self, origin: bytes | None) -> RawHeaders:
+        """Headers for any answer to a page of ``origin``."""
+        if origin is None or not self._allows(origin):
+            return ()
+        allowed = b"*" if "*" in self.origins else origin
+        return (
+            (b"access-control-allow-origin", allowed),
+            (b"access-control-expose-headers", EXPOSED),
+            (b"vary", b"origin"),
+        )
+
+    def preflight(self, origin: str | None, wanted: str | None, allow: str) -> tuple[tuple[str, str], ...]:
+        """What else the answer to a preflight request says (Fetch standard, section 3.3.6).
+
+        ``wanted`` are the headers that the page wants to send, ``allow`` the methods that the path has.
+        """
+        if origin is None or not self._allows(origin.encode("latin-1")):
+            return ()
+        return (
+            ("access-control-allow-methods", allow),
+            ("access-control-allow-headers", wanted or "*"),
+            ("access-control-max-age", str(self.max_age_s)),
+        )
+
+    def _allows(self, origin: bytes) -> bool:
+        return "*" in self.origins or origin.decode("latin-1") in self.origins
+
+
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """What routes are given.
+
+    Attributes:
+        new_id: makes a request id.
+        renders: how each protocol tells its clients of an error; FALLBACK_PROTOCOL must be there.
+        base_headers: headers that every answer carries, such as the build id; asked at each call.
+        authorize: checks the key of a call to a typed operation; raw ones leave that to their service.
+        scopes: an operation's id to the scope that the operator's settings ask for instead of the schema's.
+    """
+
+    new_id: Callable[[], str]
+    renders: Mapping[str, Render]
+    authorize: Authorize
+    base_headers: Callable[[], RawHeaders] = tuple
+    scopes: Mapping[str, str] = {}
+    cors: Cors = Cors()
+
+    def scope(self, operation_id: str, declared: str) -> str:
+        """The key scope that an operation needs."""
+        return self.scopes.get(operation_id, declared)
+
+    def render(self, protocol: str, headers: Mapping[str, str]) -> Render:
+        """How to tell a client of ``protocol`` of an error; by its headers, where that is `negotiated`."""
+        if protocol == NEGOTIATED:
+            protocol = dialect(headers)
+        return self.renders.get(protocol) or self.renders[FALLBACK_PROTOCOL]
+
+
+def request_id(headers: Iterable[tuple[bytes, bytes]], new_id: Callable[[], str]) -> str:
+    """The client's `x-request-id` if it is short and cannot hurt a log or a header; else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id":
+            return value.decode() if _FIT_REQUEST_ID.fullmatch(value) else new_id()
+    return new_id()

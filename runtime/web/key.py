@@ -1,0 +1,128 @@
+"""Client keys: who presents one, and what it may do. Secrets are kept as HMAC-SHA-256 under the server's pepper only.
+
+Keys are 256 random bits, so a plain keyed hash is enough: there is nothing to guess, and a lookup is one hash and one
+dictionary access. Any other text an operator configures as a key works too. Where it stands in a request, `credential`
+knows; where the configured ones come from, `runtime.config` knows.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from typing_extensions import override
+
+from runtime.errors import ConfigError, PermissionDenied
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["ADMIN", "PUBLIC", "KeyEntry", "KeyRecord", "KeyRing", "hash_key", "mint"]
+
+PUBLIC: Final = "public"
+ADMIN: Final = "admin"
+PREFIX: Final = "gw-"
+HASH_PREFIX: Final = "hmac-sha256:"
+KEY_BYTES: Final = 32
+MIN_PEPPER_BYTES: Final = 16
+MAX_PRESENTED: Final = 4096
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a key. ``models`` are public names, `*` standing for any text; empty means all."""
+
+    id: str
+    scopes: frozenset[str]
+    models: tuple[str, ...] = ()
+
+    @classmethod
+    def anonymous(cls) -> KeyRecord:
+        """Stands for everybody, where the operator turned authentication off."""
+        return cls(id="anonymous", scopes=frozenset({ADMIN}))
+
+    def allows(self, scope: str) -> bool:
+        """Whether the key has ``scope``; `admin` has every scope, and `public` needs none."""
+        return scope in self.scopes or ADMIN in self.scopes or scope == PUBLIC
+
+    def require(self, scope: str) -> None:
+        """Raises PermissionDenied when the key lacks ``scope``."""
+        if not self.allows(scope):
+            raise PermissionDenied(f"this key lacks the scope {scope!r}")
+
+    def may_use(self, model: str) -> bool:
+        return not self.models or any(_pattern(pattern).fullmatch(model) for pattern in self.models)
+
+
+class KeyEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as configured.
+
+    ``value`` is its hash in hex, `hmac-sha256:` before it or not; or the key itself, to be hashed on load and forgotten.
+    """
+
+    record: KeyRecord
+    form: Literal["hash", "plain"]
+    value: str
+
+    @override
+    def __repr__(self) -> str:
+        return f"KeyEntry(record={self.record!r}, form={self.form!r}, value=…)"
+
+
+class KeyRing:
+    """All keys that are good, found by what is presented. Immutable: a change makes a new one."""
+
+    def __init__(self, pepper: bytes, entries: Iterable[KeyEntry]) -> None:
+        """Raises ConfigError for a weak pepper, a malformed hash, an empty key, or two entries with one key."""
+        if len(pepper) < MIN_PEPPER_BYTES:
+            raise ConfigError(f"the key pepper has {len(pepper)} bytes; it needs {MIN_PEPPER_BYTES} at least")
+        self._pepper = pepper
+        self._records: dict[str, KeyRecord] = {}
+        for entry in entries:
+            digest = self._digest(entry)
+            if digest in self._records:
+                raise ConfigError(f"the keys {self._records[digest].id!r} and {entry.record.id!r} are the same key")
+            self._records[digest] = entry.record
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def lookup(self, presented: str) -> KeyRecord | None:
+        """Whose key this is, or None."""
+        if len(presented) > MAX_PRESENTED:
+            return None
+        return self._records.get(hash_key(self._pepper, presented))
+
+    def _digest(self, entry: KeyEntry) -> str:
+        if entry.form == "plain":
+            if not entry.value:
+                raise ConfigError(f"the key {entry.record.id!r} is empty")
+            return hash_key(self._pepper, entry.value)
+        digest = entry.value.removeprefix(HASH_PREFIX).lower()
+        if not _HASH.fullmatch(digest):
+            raise ConfigError(f"the hash of the key {entry.record.id!r} is not {HASH_PREFIX} and 64 hexadecimal digits")
+        return digest
+
+
+def hash_key(pepper: bytes, plain: str) -> str:
+    """What is stored of a key: HMAC-SHA-256 in hex."""
+    return hmac.digest(pepper, plain.encode("utf-8", "surrogateescape"), "sha256").hex()
+
+
+def mint(rng_bytes: Callable[[int], bytes], pepper: bytes) -> tuple[str, str]:
+    """A new key, to be shown once, and its hash, to be stored. ``rng_bytes`` gives so many random bytes."""
+    random = rng_bytes(KEY_BYTES)
+    if len(random) != KEY_BYTES:
+        raise ValueError(f"{KEY_BYTES} random bytes are needed, found {len(random)}")
+    plain = PREFIX + base64.urlsafe_b64encode(random).rstrip(b"=").decode()
+    return plain, hash_key(pepper, plain)
+
+
+@lru_cache(maxsize=4096)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(piece) for piece in pattern.split("*")), re.DOTALL)

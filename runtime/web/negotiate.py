@@ -1,0 +1,22 @@
+"""Which dialect a client speaks, where one path serves several. Only what every SDK sends by itself is looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NEGOTIATED", "dialect"]
+
+NEGOTIATED: Final = "negotiated"
+"""Stands in a schema's `x-raw` in place of a protocol."""
+
+
+def dialect(headers: Mapping[str, str]) -> str:
+    """The protocol a client speaks, by its headers (lower-case names); OpenAI's where nothing tells."""
+    if "anthropic-version" in headers:
+        return "anthropic_messages"
+    if "x-goog-api-key" in headers or "x-goog-api-client" in headers:
+        return "gemini"
+    return "openai_chat"

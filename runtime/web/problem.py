@@ -1,0 +1,157 @@
+"""Errors of everything that is no vendor's dialect, as RFC 9457 problems; and what an unknown path is answered.
+
+Below an inference prefix an unknown path is answered in the dialect that the client's headers speak, because SDKs read
+nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, ValidationException
+
+from runtime.errors import (
+    Conflict,
+    GatewayError,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+    UnsupportedMedia,
+)
+from runtime.web.front import Front, Rendered, request_id
+from runtime.web.negotiate import NEGOTIATED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Problem", "exception_handler", "render_problem"]
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+AnyRequest: TypeAlias = Request[object, object, State]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """RFC 9457, section 3.1, with our word for the error and the request's id."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    kind: str
+    request_id: str
+    param: str | None = None
+
+
+class _Fault(msgspec.Struct, frozen=True):
+    """What Litestar says of one field."""
+
+    message: str = ""
+    key: str | None = None
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+def render_problem(error: GatewayError, request_id: str) -> Rendered:
+    """A `Render` for routes that speak no vendor's dialect."""
+    status = error.http_status
+    problem = Problem(
+        type=f"urn:gatewright:error:{error.kind}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=error.message,
+        kind=error.kind,
+        request_id=request_id,
+        param=error.param,
+    )
+    headers = [("content-type", CONTENT_TYPE), ("x-request-id", request_id)]
+    if error.retry_after_s is not None:
+        headers.append(("retry-after", str(max(0, math.ceil(error.retry_after_s)))))
+    return _Reply(status, tuple(headers), msgspec.json.encode(problem))
+
+
+def exception_handler(
+    front: Front, prefixes: Sequence[str], on_fault: Callable[[Exception, str], None]
+) -> Callable[[AnyRequest, Exception], Response[bytes]]:
+    """What the application does with exceptions that reach it, nothing having been sent yet.
+
+    Args:
+        front: what routes share.
+        prefixes: below these, unknown paths are answered in a vendor's dialect.
+        on_fault: told of every exception that is a fault of ours, with the request's id.
+    """
+
+    def handle(request: AnyRequest, error: Exception) -> Response[bytes]:
+        identity = request_id(request.scope["headers"], front.new_id)
+        told = _told(request, error)
+        if isinstance(told, InternalError):
+            on_fault(error, identity)
+        reply = _render(request, front, prefixes)(told, identity)
+        headers = {name.decode(): value.decode() for name, value in front.base_headers()} | dict(reply.headers)
+        if isinstance(told, MethodNotAllowed):
+            headers["allow"] = _allow(request, error)
+        media_type = headers.pop("content-type", CONTENT_TYPE)
+        return Response(reply.body, status_code=reply.status, headers=headers, media_type=media_type)
+
+    return handle
+
+
+def _told(request: AnyRequest, error: Exception) -> GatewayError:
+    """What the client is told of ``error``."""
+    if isinstance(error, GatewayError):
+        return error
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    path = request.scope["path"]
+    match status:
+        case 404:
+            return NotFound(f"no endpoint {request.method} {path}; see /openapi.json")
+        case 405:
+            return MethodNotAllowed(f"{request.method} is not for {path}")
+        case 409:
+            return Conflict("the request does not fit the state of what it is about")
+        case 413:
+            return TooLarge("the request's body is too large")
+        case 415:
+            return UnsupportedMedia("the request's content type is not understood")
+        case _ if 400 <= status < 500:
+            return _invalid(error)
+        case _:
+            return InternalError("the gateway failed; the fault is in its log under this request's id")
+
+
+def _render(request: AnyRequest, front: Front, prefixes: Sequence[str]) -> Callable[[GatewayError, str], Rendered]:
+    options = _options(request)
+    if options is not None:
+        protocol = _text(options, "protocol")
+        return front.render(protocol, request.headers) if protocol else render_problem
+    path = request.scope["path"]
+    if any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
+        return front.render(NEGOTIATED, request.headers)
+    return render_problem
+
+
+def _allow(request: AnyRequest, error: Exception) -> str:
+    declared = _text(_options(request) or {}, "allow")
+    given = error.headers or {} if isinstance(error, HTTPException) else {}
+    return declared or ", ".join(sorted(given.get("allow", "").split(", ")))
+
+
+def _options(request: AnyRequest) -> Mapping[str, object] | None:
+    """What the route says of itself; None when the path has no route."""
+    return request.scope["route_handler"].opt if "route_handler" in request.scope else None
+
+
+def _text(options: Mapping[str, object], name: str) -> str:
+    found = options.get(name)
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,133 @@
+"""Routes whose operations speak a vendor's protocol: from an ASGI call to a service method that takes an `Exchange`.
+
+Typed operations are ordinary Litestar handlers; these are not, because a handler with parsing, injection and response
+objects costs more than the rest of the gateway's work on a call. Keys are the service's matter: the exchange says which
+scope the schema asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+from litestar import asgi, route
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Method, Receive, Scope, Send
+
+from runtime.errors import ClientClosed, GatewayError, MethodNotAllowed
+from runtime.web.exchange import Exchange
+from runtime.web.front import Front, request_id
+from runtime.web.key import PUBLIC
+
+if TYPE_CHECKING:
+    from litestar.handlers import BaseRouteHandler
+
+    from runtime.web import wire
+
+__all__ = ["RawOperation", "raw_route"]
+
+
+class RawOperation(msgspec.Struct, frozen=True, kw_only=True):
+    """One method of a path. ``protocol`` is the dialect of its errors, or `negotiated`."""
+
+    method: Method
+    operation_id: str
+    protocol: str
+    scope: str
+    serve: Callable[[Exchange], Awaitable[None]]
+
+
+def raw_route(front: Front, paths: Sequence[str], operations: Sequence[RawOperation]) -> BaseRouteHandler:
+    """The route of ``operations`` under ``paths``, which are spellings of one path: `{name}` or `{name:path}`."""
+    dispatcher = _Dispatcher(front, operations)
+    options = {"protocol": operations[0].protocol, "allow": dispatcher.allow}
+    if "{" not in paths[0]:
+
+        @asgi(list(paths), copy_scope=False, opt=options)
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await dispatcher(scope, receive, send)
+
+        return serve
+
+    # Litestar 2.25 cannot find an ASGI handler below a path parameter, but a handler may return an ASGI application.
+    @route(list(paths), http_method=dispatcher.methods, opt=options)
+    async def answer() -> ASGIApp:
+        return dispatcher
+
+    return answer
+
+
+class _Dispatcher:
+    """All methods of one path."""
+
+    def __init__(self, front: Front, operations: Sequence[RawOperation]) -> None:
+        self._front = front
+        self._operations: dict[Method, RawOperation] = {operation.method: operation for operation in operations}
+        if "GET" in self._operations:
+            self._operations.setdefault("HEAD", self._operations["GET"])
+        self._protocol = operations[0].protocol
+        self._scopes = {one.operation_id: front.scope(one.operation_id, one.scope) for one in operations}
+        self.methods: list[Method] = [*self._operations, "OPTIONS"]
+        self.allow = ", ".join(self.methods)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await send({"type": "websocket.close", "code": 1000, "reason": "this path is not for WebSocket"})
+            return
+        http = cast("wire.HttpScope", scope)  # the same dictionary, described without Litestar's additions
+        operation = self._operations.get(scope["method"])
+        exchange = self._exchange(http, cast("wire.Receive", receive), cast("wire.Send", send), operation)
+        try:
+            if operation is not None:
+                await operation.serve(exchange)
+            elif exchange.method == "OPTIONS":
+                await self._preflight(exchange)
+            else:
+                raise MethodNotAllowed(f"{exchange.method} is not for {exchange.path}; allowed: {self.allow}")
+        except GatewayError as error:
+            if exchange.started:
+                raise
+            await self._refuse(exchange, error)
+        except ClientClosed:
+            return
+
+    def _exchange(
+        self, scope: wire.HttpScope, receive: wire.Receive, send: wire.Send, operation: RawOperation | None
+    ) -> Exchange:
+        front = self._front
+        headers = scope["headers"]
+        base = front.base_headers()
+        if front.cors.origins:
+            base += front.cors.answer(_header(headers, b"origin"))
+        return Exchange(
+            scope,
+            receive,
+            send,
+            request_id=request_id(headers, front.new_id),
+            path_params=_path_params(scope.get("path_params")),
+            required_scope=self._scopes[operation.operation_id] if operation else PUBLIC,
+            base_headers=base,
+        )
+
+    async def _preflight(self, exchange: Exchange) -> None:
+        cors = self._front.cors
+        origin, wanted = (exchange.headers.get(name) for name in ("origin", "access-control-request-headers"))
+        await exchange.respond(204, [("allow", self.allow), *cors.preflight(origin, wanted, self.allow)], b"")
+
+    async def _refuse(self, exchange: Exchange, error: GatewayError) -> None:
+        reply = self._front.render(self._protocol, exchange.headers)(error, exchange.request_id)
+        extra = (("allow", self.allow),) if isinstance(error, MethodNotAllowed) else ()
+        try:
+            await exchange.respond(reply.status, (*reply.headers, *extra), reply.body)
+        except ClientClosed:
+            return
+
+
+def _path_params(found: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Litestar puts a slash before what `{name:path}` matched."""
+    return {name: value.removeprefix("/") for name, value in found.items()} if found else {}
+
+
+def _header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
+    return next((value for name, value in headers if name == wanted), None)

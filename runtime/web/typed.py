@@ -1,0 +1,72 @@
+"""Routes whose operations are typed: Litestar parses, calls and encodes; the key is checked before, the answer stamped.
+
+For everything that is not inference. Errors become problems in `problem`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestar.handlers import HTTPRouteHandler
+
+from runtime.web.front import Front, request_id
+from runtime.web.key import PUBLIC
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from litestar.connection import ASGIConnection
+    from litestar.datastructures import State
+    from litestar.handlers import BaseRouteHandler
+    from litestar.types import ASGIApp, Message, Method, Receive, Scope, Send
+
+__all__ = ["typed"]
+
+
+def typed(
+    front: Front,
+    method: Method,
+    paths: Sequence[str],
+    *,
+    operation_id: str,
+    scope: str,
+    status: int = 200,
+    media_type: str = "application/json",
+) -> HTTPRouteHandler:
+    """Decorates the handler of one operation. What answers GET answers HEAD."""
+    needed = front.scope(operation_id, scope)
+
+    def authorize(connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler) -> None:
+        query = {name: values[0] for name, values in connection.query_params.dict().items()}
+        front.authorize(connection.headers, query, needed)
+
+    def stamped(app: ASGIApp) -> ASGIApp:
+        return _stamped(app, front)
+
+    methods: list[Method] = [method, "HEAD"] if method == "GET" else [method]
+    return HTTPRouteHandler(
+        list(paths),
+        http_method=methods,
+        status_code=status,
+        media_type=media_type,
+        guards=[] if needed == PUBLIC else [authorize],
+        middleware=[stamped],
+        opt={"allow": ", ".join([*methods, "OPTIONS"])},
+    )
+
+
+def _stamped(app: ASGIApp, front: Front) -> ASGIApp:
+    """``app``, with the headers that every answer carries."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        identity = request_id(scope["headers"], front.new_id)
+
+        async def stamp(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = (*front.base_headers(), (b"x-request-id", identity.encode()))
+                message["headers"] = [*message["headers"], *own]
+            await send(message)
+
+        await app(scope, receive, stamp)
+
+    return serve

@@ -1,0 +1,310 @@
+import asyncio
+
+import pytest
+
+from runtime.errors import ClientClosed, InvalidRequest
+from runtime.web.exchange import MAX_QUERY_FIELDS, Exchange
+from tests.web.script import Script, exchange_of, scope
+
+
+class TestHead:
+    def test_repeated_headers_are_joined_in_order(self) -> None:
+        headers = [("anthropic-beta", "a-1"), ("X-Other", "é"), ("anthropic-beta", "b-2")]
+
+        assert {"anthropic-beta": "a-1,b-2", "x-other": "é"} == exchange_of(Script(), headers=headers).headers
+
+    def test_the_first_value_of_a_query_name_wins_and_empty_ones_are_kept(self) -> None:
+        exchange = exchange_of(Script(), query="beta=true&key=a%20b&key=c&empty=")
+
+        assert {"beta": "true", "key": "a b", "empty": ""} == exchange.query
+
+    def test_a_query_with_too_many_names_is_refused(self) -> None:
+        exchange = exchange_of(Script(), query="&".join(f"a{number}=1" for number in range(MAX_QUERY_FIELDS + 1)))
+
+        with pytest.raises(InvalidRequest):
+            _ = exchange.query
+
+    def test_client_host_is_the_peer_or_nothing(self) -> None:
+        script = Script()
+        unknown = Exchange({**scope(), "client": None}, script.receive, script.send, request_id="r")
+
+        assert ("127.0.0.1", "") == (exchange_of(script).client_host, unknown.client_host)
+
+
+class TestAnswer:
+    async def test_respond_sends_a_whole_answer_with_its_length(self) -> None:
+        script = Script()
+        exchange = exchange_of(script, base_headers=((b"x-build", b"1"), (b"x-own", b"base")))
+
+        await exchange.respond(200, [("Content-Type", "text/plain"), ("X-Own", "given")], "né".encode())
+
+        answer = script.answer
+        expected = [
+            (b"content-type", b"text/plain"),
+            (b"x-own", b"given"),
+            (b"x-build", b"1"),
+            (b"content-length", b"3"),
+        ]
+        assert (200, sorted(expected), "né".encode(), True) == (
+            answer.status, sorted(answer.raw_headers), answer.body, answer.complete,
+        )  # fmt: skip
+        assert (True, True) == (exchange.started, exchange.finished)
+
+    async def test_head_gets_the_length_and_no_body(self) -> None:
+        script = Script()
+
+        await exchange_of(script, method="HEAD").respond(200, [], b"hello")
+
+        assert ("5", b"", True) == (script.answer.headers["content-length"], script.answer.body, script.answer.complete)
+
+    async def test_head_of_a_stream_sends_nothing_but_its_end(self) -> None:
+        script = Script()
+        exchange = exchange_of(script, method="HEAD")
+
+        await exchange.start(200, [])
+        await exchange.send(b"data")
+        await exchange.finish()
+
+        assert (b"", True) == (script.answer.body, script.answer.complete)
+
+    async def test_an_answer_without_content_has_no_length(self) -> None:
+        script = Script()
+
+        await exchange_of(script).respond(204, [], b"")
+
+        assert [] == script.answer.raw_headers
+
+    async def test_a_stream_is_sent_piece_by_piece(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+
+        await exchange.start(200, [("content-type", "text/event-stream")])
+        await exchange.send(b"a")
+        await exchange.send(b"")
+        await exchange.send(b"b")
+        abandoned = script.answer
+        await exchange.finish()
+
+        assert (b"ab", False) == (abandoned.body, abandoned.complete)
+        assert (4, True) == (len(script.sent), script.answer.complete)
+        assert "content-length" not in script.answer.headers
+
+    async def test_an_answer_cannot_be_started_twice(self) -> None:
+        exchange = exchange_of(Script())
+        await exchange.respond(200, [], b"")
+
+        with pytest.raises(RuntimeError):
+            await exchange.start(500, [])
+
+    @pytest.mark.parametrize(
+        ("value", "sent"),
+        [("a\r\nset-cookie: x", b"a  set-cookie: x"), ("price 5 €", b"price 5 ?"), ("tab\there", b"tab here")],
+    )
+    async def test_a_header_value_cannot_break_out_of_its_line(self, value: str, sent: bytes) -> None:
+        script = Script()
+
+        await exchange_of(script).respond(200, [("x-a", value)], b"")
+
+        assert (b"x-a", sent) in script.answer.raw_headers
+
+    async def test_send_waits_while_the_server_does(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+        await exchange.start(200, [])
+        script.gate = asyncio.Event()
+
+        sending = asyncio.ensure_future(exchange.send(b"x"))
+        await asyncio.sleep(0)
+        before = sending.done()
+        script.gate.set()
+        await sending
+
+        assert before is False
+
+    async def test_a_send_that_the_server_refuses_means_that_the_client_left(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+        await exchange.start(200, [])
+        script.fault = OSError("gone")
+
+        for _ in range(2):
+            with pytest.raises(ClientClosed):
+                await exchange.send(b"x")
+
+    async def test_much_data_lets_others_run_though_the_server_never_waits(self) -> None:
+        exchange = exchange_of(Script())
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.ensure_future(other())
+        await exchange.start(200, [])
+        for _ in range(32):
+            await exchange.send(bytes(65536))
+        task.cancel()
+
+        assert turns >= 4
+
+
+class TestDisconnect:
+    async def test_a_client_that_leaves_cancels_the_block_and_what_is_in_finally_still_runs(self) -> None:
+        script = Script()
+        exchange = exchange_of(script, method="GET")
+        settled = []
+
+        async def serve() -> None:
+            async with exchange.while_connected():
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await asyncio.sleep(0)
+                    settled.append("upstream closed")
+
+        task = asyncio.ensure_future(serve())
+        await script.waiting.wait()
+        script.leave()
+
+        with pytest.raises(ClientClosed):
+            await task
+        assert ["upstream closed"] == settled
+        assert task.cancelling() == 0
+
+    async def test_after_the_client_left_nothing_can_be_sent(self) -> None:
+        script = Script()
+        exchange = exchange_of(script, method="GET")
+        await exchange.start(200, [])
+        script.leave()
+        await exchange.watch_disconnect()
+
+        with pytest.raises(ClientClosed):
+            await exchange.send(b"x")
+        with pytest.raises(ClientClosed):
+            await exchange.finish()
+        assert 1 == len(script.sent)
+
+    async def test_watching_begins_when_the_body_was_read(self) -> None:
+        script = Script([b"a", b"b"])
+        exchange = exchange_of(script)
+
+        async with exchange.while_connected():
+            await asyncio.sleep(0)
+            read_before = script.read
+            body = await exchange.read_body(10, 5)
+            await script.waiting.wait()
+
+        assert (0, b"ab") == (read_before, body)
+
+    async def test_the_end_of_an_answer_is_no_disconnect(self) -> None:
+        script = Script()
+        exchange = exchange_of(script, method="GET")
+
+        async with exchange.while_connected():
+            await script.waiting.wait()
+            await exchange.respond(200, [], b"done")
+            script.leave()
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+        assert script.answer.complete
+
+    async def test_a_cancellation_from_elsewhere_stays_one(self) -> None:
+        exchange = exchange_of(Script(), method="GET")
+
+        async def serve() -> None:
+            async with exchange.while_connected():
+                await asyncio.Event().wait()
+
+        task = asyncio.ensure_future(serve())
+        await asyncio.sleep(0)
+        task.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    async def test_an_error_of_the_block_passes_through(self) -> None:
+        script = Script()
+        exchange = exchange_of(script, method="GET")
+
+        with pytest.raises(InvalidRequest):
+            async with exchange.while_connected():
+                raise InvalidRequest("no")
+
+    async def test_a_block_that_fails_while_it_is_cancelled_leaves_no_cancellation_behind(self) -> None:
+        script = Script()
+        exchange = exchange_of(script, method="GET")
+
+        async def serve() -> int:
+            try:
+                async with exchange.while_connected():
+                    try:
+                        await asyncio.Event().wait()
+                    finally:
+                        raise ValueError("closing failed")
+            except ValueError:
+                await asyncio.sleep(0)
+                return asyncio.current_task().cancelling()
+            return -1
+
+        task = asyncio.ensure_future(serve())
+        await script.waiting.wait()
+        script.leave()
+
+        assert 0 == await task
+
+
+class TestKeepAlive:
+    async def test_a_silence_is_broken_again_and_again(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+
+        async with exchange.keep_alive(b": \n\n", 0.001):
+            await exchange.start(200, [])
+            await script.until(4)
+            await exchange.finish()
+
+        assert script.answer.body.startswith(b": \n\n: \n\n: \n\n")
+        assert script.answer.complete
+
+    async def test_nothing_is_sent_before_the_start(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+
+        async with exchange.keep_alive(b"x", 0.0001):
+            for _ in range(50):
+                await asyncio.sleep(0)
+
+        assert [] == script.sent
+
+    @pytest.mark.parametrize(("data", "silence_s"), [(None, 0.0001), (b"x", 0.0), (b"", 0.0001)])
+    async def test_a_dialect_without_a_keep_alive_stays_silent(self, data: bytes | None, silence_s: float) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+
+        async with exchange.keep_alive(data, silence_s):
+            await exchange.start(200, [])
+            for _ in range(50):
+                await asyncio.sleep(0)
+
+        assert 1 == len(script.sent)
+
+    async def test_a_keep_alive_never_comes_between_a_blocked_send_and_the_end(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+
+        async with exchange.keep_alive(b"k", 0.0001):
+            await exchange.start(200, [])
+            script.gate = asyncio.Event()
+            sending = asyncio.ensure_future(exchange.send(b"piece"))
+            for _ in range(50):
+                await asyncio.sleep(0)
+            script.gate.set()
+            await sending
+            await exchange.finish()
+
+        assert script.answer.complete
+        assert b"" == script.sent[-1]["body"]
+        assert b"piece" in script.answer.body

@@ -1,0 +1,88 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.errors import InvalidRequest
+from runtime.web.front import Cors, request_id
+from tests.web.script import front
+
+
+@pytest.mark.parametrize("given_id", ["a", "req_01-AZ.9", "x" * 64, "550e8400-e29b-41d4-a716-446655440000"])
+def test_a_sound_request_id_of_the_clients_is_kept(given_id: str) -> None:
+    assert given_id == request_id([(b"host", b"h"), (b"x-request-id", given_id.encode())], lambda: "new")
+
+
+@pytest.mark.parametrize(
+    "given_id", [b"", b"x" * 65, b"a b", b"a\nb", b"a\r\nset-cookie: b", b'"', b"\xe9", b"a,b", b"../x"]
+)
+def test_any_other_request_id_is_replaced(given_id: bytes) -> None:
+    assert "new" == request_id([(b"x-request-id", given_id)], lambda: "new")
+
+
+@given(st.binary(max_size=80))
+def test_a_request_id_is_always_fit_for_a_log_and_a_header(given_id: bytes) -> None:
+    found = request_id([(b"x-request-id", given_id)], lambda: "new")
+
+    assert found.isascii()
+    assert found.isprintable()
+    assert 0 < len(found) <= 64
+
+
+def test_a_request_without_an_id_gets_one() -> None:
+    assert "new" == request_id([], lambda: "new")
+
+
+class TestCors:
+    def test_without_origins_nothing_is_said(self) -> None:
+        assert () == Cors().answer(b"https://app.test")
+        assert () == Cors().preflight("https://app.test", None, "GET")
+
+    def test_an_allowed_origin_is_named_and_caches_are_told(self) -> None:
+        headers = dict(Cors(origins=("https://app.test",)).answer(b"https://app.test"))
+
+        assert b"https://app.test" == headers[b"access-control-allow-origin"]
+        assert b"origin" == headers[b"vary"]
+
+    @pytest.mark.parametrize("origin", [b"https://app.test.evil", b"https://app.tes", b"null", b"HTTPS://APP.TEST"])
+    def test_any_other_origin_is_told_nothing(self, origin: bytes) -> None:
+        assert () == Cors(origins=("https://app.test",)).answer(origin)
+
+    def test_a_star_allows_every_origin_and_no_cookies(self) -> None:
+        headers = dict(Cors(origins=("*",)).answer(b"https://any.test"))
+
+        assert b"*" == headers[b"access-control-allow-origin"]
+        assert b"access-control-allow-credentials" not in headers
+
+    def test_a_preflight_is_told_methods_headers_and_for_how_long(self) -> None:
+        headers = dict(
+            Cors(origins=("*",), max_age_s=60).preflight("https://a.test", "x-api-key", "GET, HEAD, OPTIONS")
+        )
+
+        expected = {
+            "access-control-allow-methods": "GET, HEAD, OPTIONS",
+            "access-control-allow-headers": "x-api-key",
+            "access-control-max-age": "60",
+        }
+        assert expected == headers
+
+
+@pytest.mark.parametrize(
+    ("protocol", "headers", "expected"),
+    [
+        ("anthropic_messages", {}, b"anthropic_messages: "),
+        ("openai_chat", {"anthropic-version": "1"}, b"openai_chat: "),
+        ("negotiated", {"anthropic-version": "1"}, b"anthropic_messages: "),
+        ("negotiated", {}, b"openai_chat: "),
+        ("negotiated", {"x-goog-api-key": "k"}, b"openai_chat: "),
+    ],
+)
+def test_an_error_is_told_in_the_operations_dialect(protocol: str, headers: dict[str, str], expected: bytes) -> None:
+    told = front().render(protocol, headers)(InvalidRequest("no"), "r-1")
+
+    assert told.body.startswith(expected)
+
+
+def test_the_operators_scope_wins_over_the_schemas() -> None:
+    parts = front(scopes={"getMetrics": "public"})
+
+    assert ("public", "chat") == (parts.scope("getMetrics", "view"), parts.scope("createMessage", "chat"))

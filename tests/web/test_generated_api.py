@@ -1,0 +1,142 @@
+"""The generated routers, all of them, with services that only say which method was called."""
+
+import json
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from litestar import Litestar
+
+from generated.api import PREFIXES, chat, health, messages, models, root
+from generated.types.health import Health, Liveness
+from generated.types.root import ApiLinks, ApiRoot
+from runtime.errors import ShuttingDown
+from runtime.web.exchange import Exchange
+from runtime.web.problem import exception_handler
+from tests.web.script import call, front
+
+DOCUMENT = json.loads((Path(__file__).parents[2] / "generated" / "openapi.json").read_text("utf-8"))
+VERBS = {"get", "post", "put", "patch", "delete"}
+
+OPERATIONS = [
+    pytest.param(verb.upper(), path, alias, operation, id=f"{verb} {alias}")
+    for path, item in DOCUMENT["paths"].items()
+    for verb, operation in item.items()
+    if verb in VERBS
+    for alias in [path, *item.get("x-aliases", [])]
+]
+
+
+class Raw:
+    """Implements every raw operation by answering with its method's name."""
+
+    def __getattr__(self, name: str):
+        async def serve(exchange: Exchange) -> None:
+            told = {"method": name, "params": dict(exchange.path_params), "scope": exchange.required_scope}
+            await exchange.respond(200, [("content-type", "application/json")], json.dumps(told).encode())
+
+        return serve
+
+
+class Healthy:
+    ready = True
+
+    async def get_health(self) -> Health:
+        return Health(status="ok", version="1", build="b", uptime_s=1, checks=[])
+
+    async def get_liveness(self) -> Liveness:
+        return Liveness()
+
+    async def get_readiness(self) -> Health:
+        if not self.ready:
+            raise ShuttingDown("stopping", retry_after_s=1)
+        return await self.get_health()
+
+    async def get_metrics(self) -> str:
+        return "up 1\n"
+
+
+class Rooted:
+    async def get_root(self) -> ApiRoot:
+        return ApiRoot(
+            name="Gatewright", version="1", build="b", links=ApiLinks(openapi="/o", models="/m", health="/h")
+        )
+
+
+def app(healthy: Healthy | None = None, **options: object) -> Litestar:
+    parts = front(keys={"viewer": {"view"}, "chatter": {"chat"}}, **options)
+    raw = Raw()
+    routers = [chat.build_router(raw, parts), messages.build_router(raw, parts), models.build_router(raw, parts)]
+    routers += [health.build_router(healthy or Healthy(), parts), root.build_router(Rooted(), parts)]
+    handler = exception_handler(parts, PREFIXES, lambda error, _: pytest.fail(repr(error)))
+    return Litestar(routers, openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
+
+
+@pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
+async def test_every_documented_path_reaches_its_operation(verb: str, path: str, alias: str, operation: dict) -> None:
+    answer = await call(app(), verb, re.sub(r"\{\w+\}", "a/b", alias), [("x-api-key", "viewer")], b"{}")
+
+    assert 200 == answer.status
+    assert "build-1" == answer.headers["x-gatewright-build"]
+    if "x-raw" in operation:
+        told = json.loads(answer.body)
+        method = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation["operationId"]).lower()
+        params = {"model_id": "a/b"} if "{" in path else {}
+        assert {"method": method, "params": params, "scope": operation["x-scope"]} == told
+
+
+@pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
+async def test_every_path_refuses_a_method_it_lacks(verb: str, path: str, alias: str, operation: dict) -> None:
+    answer = await call(app(), "DELETE", re.sub(r"\{\w+\}", "m", alias), [("anthropic-version", "1")])
+
+    assert 405 == answer.status
+    assert verb in answer.headers["allow"]
+    by_headers = operation.get("x-raw") == "negotiated" or ("x-raw" not in operation and alias in PREFIXES)
+    protocol = "anthropic_messages" if by_headers else operation.get("x-raw")
+    assert answer.body.startswith(f"{protocol}: method_not_allowed".encode() if protocol else b"{")
+
+
+@pytest.mark.parametrize(("verb", "path", "alias", "operation"), [one for one in OPERATIONS if one.values[0] == "GET"])
+async def test_every_get_answers_head(verb: str, path: str, alias: str, operation: dict) -> None:
+    answer = await call(app(), "HEAD", re.sub(r"\{\w+\}", "m", alias), [("x-api-key", "viewer")])
+
+    assert 200 == answer.status
+    assert int(answer.headers["content-length"]) > 0
+
+
+@pytest.mark.parametrize(
+    "path", ["/chat/completions", "/messages", "/messages/count_tokens", "/models", "/v2/messages"]
+)
+async def test_no_inference_operation_is_reached_without_its_prefix(path: str) -> None:
+    assert 404 == (await call(app(), "POST", path)).status
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [([], 401), ([("x-api-key", "chatter")], 403), ([("x-api-key", "viewer")], 200)]
+)
+async def test_metrics_need_the_scope_view(key: list[tuple[str, str]], status: int) -> None:
+    assert status == (await call(app(), "GET", "/metrics", key)).status
+
+
+async def test_metrics_may_be_opened_by_the_operator() -> None:
+    answer = await call(app(scopes={"getMetrics": "public"}), "GET", "/metrics")
+
+    assert (200, b"up 1\n") == (answer.status, answer.body)
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_a_server_that_stops_is_alive_and_not_ready() -> None:
+    stopping = Healthy()
+    stopping.ready = False
+
+    statuses = [(await call(app(stopping), "GET", f"/health/{what}")).status for what in ("live", "ready")]
+
+    assert [200, 503] == statuses
+
+
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/", "/v1"])
+async def test_what_typed_operations_answer_is_what_the_types_say(path: str) -> None:
+    type_ = {"/health/live": Liveness, "/": ApiRoot, "/v1": ApiRoot}.get(path, Health)
+
+    assert isinstance(msgspec.json.decode((await call(app(), "GET", path)).body, type=type_), type_)

@@ -1,0 +1,215 @@
+import pytest
+from litestar import Litestar, Router
+
+from runtime.errors import ClientClosed, InternalError, RateLimited
+from runtime.web.exchange import Exchange
+from runtime.web.front import Front
+from runtime.web.problem import exception_handler
+from runtime.web.raw import RawOperation, raw_route
+from tests.web.script import Script, call, front, scope
+
+PREFIXES = ("/v1", "/api/v1", "/v1/v1")
+
+
+async def echo(exchange: Exchange) -> None:
+    told = (exchange.method, exchange.path, dict(exchange.path_params), exchange.required_scope, exchange.request_id)
+    await exchange.respond(200, [("content-type", "text/plain")], repr(told).encode())
+
+
+def operation(method: str = "POST", serve=echo, protocol: str = "openai_chat") -> RawOperation:
+    return RawOperation(method=method, operation_id=f"op{method}", protocol=protocol, scope="chat", serve=serve)
+
+
+def app(*routes, parts: Front | None = None, faults: list[Exception] | None = None) -> Litestar:
+    parts = parts or front()
+    handlers = {
+        Exception: exception_handler(
+            parts, PREFIXES, lambda error, _: (faults if faults is not None else []).append(error)
+        )
+    }
+    return Litestar(
+        [Router("/", route_handlers=list(routes))],
+        openapi_config=None,
+        logging_config=None,
+        exception_handlers=handlers,
+    )
+
+
+def chat(serve=echo, method: str = "POST", parts: Front | None = None, protocol: str = "openai_chat"):
+    return raw_route(parts or front(), [f"{prefix}/chat" for prefix in PREFIXES], [operation(method, serve, protocol)])
+
+
+def models(parts: Front | None = None):
+    paths = [f"{prefix}/models/{{model_id:path}}" for prefix in PREFIXES]
+    return raw_route(parts or front(), paths, [operation("GET", protocol="negotiated")])
+
+
+class TestDispatch:
+    @pytest.mark.parametrize("path", ["/v1/chat", "/api/v1/chat", "/v1/v1/chat", "/v1/chat/", "//v1//chat"])
+    async def test_every_spelling_of_a_path_reaches_the_operation(self, path: str) -> None:
+        answer = await call(app(chat()), "POST", path, body=b"{}")
+
+        assert (200, True) == (answer.status, answer.complete)
+        assert "'chat', 'new-1'" in answer.body.decode()
+
+    @pytest.mark.parametrize("path", ["/chat", "/v2/chat", "/v1/v1/v1/chat", "/v1/chat/more", "/v1/chats", "/api/chat"])
+    async def test_no_other_path_does(self, path: str) -> None:
+        assert 404 == (await call(app(chat()), "POST", path)).status
+
+    @pytest.mark.parametrize(
+        ("path", "model_id"),
+        [
+            ("/v1/models/fast", "fast"),
+            ("/v1/models/openai/gpt-5.5", "openai/gpt-5.5"),
+            ("/api/v1/models/a/b:c/D e", "a/b:c/D e"),
+            ("/v1/v1/models/x/", "x"),
+        ],
+    )
+    async def test_a_path_parameter_may_hold_slashes(self, path: str, model_id: str) -> None:
+        answer = await call(app(models()), "GET", path)
+
+        assert f"{{'model_id': {model_id!r}}}" in answer.body.decode()
+
+    @pytest.mark.parametrize("route", [chat(method="GET"), models()], ids=["plain", "with a parameter"])
+    async def test_head_is_answered_where_get_is(self, route) -> None:
+        path = "/v1/chat" if "/v1/chat" in route.paths else "/v1/models/m"
+        got, head = [await call(app(route), method, path) for method in ("GET", "HEAD")]
+
+        assert (200, b"") == (head.status, head.body)
+        assert got.headers.keys() == head.headers.keys()
+
+    @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "HEAD"])
+    async def test_a_method_the_path_lacks_is_refused_in_its_dialect(self, method: str) -> None:
+        answer = await call(app(chat(protocol="anthropic_messages")), method, "/v1/chat")
+
+        assert (405, "POST, OPTIONS") == (answer.status, answer.headers["allow"])
+        assert answer.body.startswith(b"" if method == "HEAD" else b"anthropic_messages: method_not_allowed: ")
+
+    @pytest.mark.parametrize("method", ["POST", "DELETE", "TRACE", "BREW"])
+    async def test_a_method_is_refused_below_a_parameter_too(self, method: str) -> None:
+        answer = await call(app(models()), method, "/v1/models/m", [("anthropic-version", "1")])
+
+        assert (405, "GET, HEAD, OPTIONS") == (answer.status, answer.headers["allow"])
+        assert answer.body.startswith(b"anthropic_messages: method_not_allowed: ")
+
+    async def test_two_methods_of_one_path_are_told_apart(self) -> None:
+        route = raw_route(front(), ["/v1/x"], [operation("GET"), operation("POST")])
+
+        answers = [await call(app(route), method, "/v1/x") for method in ("GET", "POST", "PUT")]
+
+        assert [True, True, False] == [
+            f"('{method}'".encode() in one.body for method, one in zip(("GET", "POST", "PUT"), answers, strict=True)
+        ]
+        assert [200, 200, 405] == [answer.status for answer in answers]
+        assert "GET, POST, HEAD, OPTIONS" == answers[2].headers["allow"]
+
+    async def test_a_websocket_is_turned_away(self) -> None:
+        script = Script()
+        head = {**scope("GET", "/v1/chat"), "type": "websocket", "subprotocols": [], "root_path": "", "state": {}}
+
+        await app(chat())(head, script.receive, script.send)
+
+        assert ["websocket.close"] == [message["type"] for message in script.sent]
+
+
+class TestAnswers:
+    async def test_every_answer_carries_the_base_headers(self) -> None:
+        answers = [await call(app(chat()), method, "/v1/chat") for method in ("POST", "GET", "OPTIONS")]
+
+        assert ["build-1"] * 3 == [answer.headers["x-gatewright-build"] for answer in answers]
+
+    async def test_a_sound_request_id_of_the_client_is_used(self) -> None:
+        kept, replaced = [
+            (await call(app(chat()), "POST", "/v1/chat", [("x-request-id", value)])).body
+            for value in ("mine-1", "not sound")
+        ]
+
+        assert b"'mine-1'" in kept
+        assert b"'new-1'" in replaced
+
+    async def test_an_error_before_the_start_is_told_in_the_dialect(self) -> None:
+        async def serve(_: Exchange) -> None:
+            raise RateLimited("slow down")
+
+        answer = await call(app(chat(serve)), "POST", "/v1/chat")
+
+        assert (429, b"openai_chat: rate_limit: slow down") == (answer.status, answer.body)
+
+    async def test_an_error_after_the_start_cuts_the_answer(self) -> None:
+        async def serve(exchange: Exchange) -> None:
+            await exchange.start(200, [])
+            raise InternalError("too late")
+
+        script = Script()
+        head = {
+            **scope("POST", "/v1/chat", headers=[("host", "h")]),
+            "root_path": "",
+            "state": {},
+            "raw_path": b"/v1/chat",
+        }
+
+        with pytest.raises(Exception, match="after response started"):
+            await app(chat(serve))(head, script.receive, script.send)
+        assert (200, False) == (script.answer.status, script.answer.complete)
+
+    async def test_a_client_that_left_is_no_error(self) -> None:
+        async def serve(_: Exchange) -> None:
+            raise ClientClosed
+
+        faults: list[Exception] = []
+
+        assert [] == (await call(app(chat(serve), faults=faults), "POST", "/v1/chat")).raw_headers
+        assert [] == faults
+
+    async def test_a_fault_of_ours_is_told_without_its_inside_and_reported(self) -> None:
+        async def serve(_: Exchange) -> None:
+            raise KeyError("inside")
+
+        faults: list[Exception] = []
+        answer = await call(app(chat(serve, protocol="anthropic_messages"), faults=faults), "POST", "/v1/chat")
+
+        assert 500 == answer.status
+        assert answer.body.startswith(b"anthropic_messages: internal: ")
+        assert b"inside" not in answer.body
+        assert [KeyError] == [type(fault) for fault in faults]
+
+
+class TestCors:
+    async def test_a_preflight_is_answered_for_an_allowed_origin(self) -> None:
+        parts = front(origins=("https://app.test",))
+        headers = [
+            ("origin", "https://app.test"),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization, content-type"),
+        ]
+
+        answer = await call(app(chat(parts=parts), parts=parts), "OPTIONS", "/v1/chat", headers)
+
+        assert (204, b"") == (answer.status, answer.body)
+        assert "https://app.test" == answer.headers["access-control-allow-origin"]
+        assert "authorization, content-type" == answer.headers["access-control-allow-headers"]
+        assert "POST, OPTIONS" == answer.headers["access-control-allow-methods"]
+
+    async def test_an_answer_and_an_error_can_be_read_by_an_allowed_page(self) -> None:
+        parts = front(origins=("*",))
+
+        answers = [
+            await call(app(chat(parts=parts), parts=parts), method, "/v1/chat", [("origin", "https://x.test")])
+            for method in ("POST", "GET")
+        ]
+
+        assert [(200, "*"), (405, "*")] == [
+            (answer.status, answer.headers["access-control-allow-origin"]) for answer in answers
+        ]
+
+    @pytest.mark.parametrize("origins", [(), ("https://other.test",)])
+    async def test_a_page_of_another_origin_is_told_nothing(self, origins: tuple[str, ...]) -> None:
+        parts = front(origins=origins)
+
+        answers = [
+            await call(app(chat(parts=parts), parts=parts), method, "/v1/chat", [("origin", "https://app.test")])
+            for method in ("OPTIONS", "POST")
+        ]
+
+        assert [204, 200] == [answer.status for answer in answers]
+        assert not any(name.startswith("access-control") for answer in answers for name in answer.headers)

@@ -1,0 +1,102 @@
+import json
+
+import msgspec
+import pytest
+from litestar import Litestar
+from litestar.params import FromPath, FromQuery, JSONBody
+
+from runtime.errors import NotFound
+from runtime.web.front import Front
+from runtime.web.problem import exception_handler
+from runtime.web.typed import typed
+from tests.web.script import call, front
+
+
+class Thing(msgspec.Struct, kw_only=True):
+    name: str
+    size: int = 1
+
+
+def app(parts: Front) -> Litestar:
+    @typed(parts, "GET", ["/things/{thing_id:str}"], operation_id="getThing", scope="view")
+    async def get_thing(thing_id: FromPath[str], deep: FromQuery[bool] = False) -> Thing:
+        if thing_id == "none":
+            raise NotFound("no such thing")
+        return Thing(name=thing_id, size=2 if deep else 1)
+
+    @typed(parts, "POST", ["/things"], operation_id="createThing", scope="public", status=201)
+    async def create_thing(data: JSONBody[Thing]) -> Thing:
+        return data
+
+    @typed(parts, "GET", ["/text"], operation_id="getText", scope="public", media_type="text/plain")
+    async def get_text() -> str:
+        return "lines\n"
+
+    handler = exception_handler(parts, [], lambda *_: None)
+    routes = [get_thing, create_thing, get_text]
+    return Litestar(routes, openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
+
+
+KEYS = {"viewer": {"view"}, "chatter": {"chat"}}
+AS_VIEWER = [("authorization", "Bearer viewer")]
+
+
+async def test_a_typed_operation_takes_parameters_and_answers_json() -> None:
+    answer = await call(app(front(keys=KEYS)), "GET", "/things/a", AS_VIEWER, query="deep=true")
+
+    assert (200, {"name": "a", "size": 2}) == (answer.status, json.loads(answer.body))
+    assert ("application/json", "build-1", "new-1") == (
+        answer.headers["content-type"], answer.headers["x-gatewright-build"], answer.headers["x-request-id"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "status"),
+    [
+        ([], "", 401),
+        ([("x-api-key", "other")], "", 401),
+        ([("x-api-key", "chatter")], "", 403),
+        (AS_VIEWER, "", 200),
+        ([], "key=viewer", 200),
+        ([("x-api-key", "chatter")], "key=viewer", 401),
+    ],
+)
+async def test_a_key_without_the_scope_is_refused(headers: list[tuple[str, str]], query: str, status: int) -> None:
+    answer = await call(app(front(keys=KEYS)), "GET", "/things/a", headers, query=query)
+
+    assert status == answer.status
+
+
+async def test_the_operator_may_open_or_close_an_operation() -> None:
+    opened = app(front(keys=KEYS, scopes={"getThing": "public", "getText": "view"}))
+
+    statuses = [(await call(opened, "GET", path)).status for path in ("/things/a", "/text")]
+
+    assert [200, 401] == statuses
+
+
+async def test_a_body_is_decoded_and_checked() -> None:
+    sound = await call(app(front()), "POST", "/things", body=b'{"name":"n","size":3}')
+    wrong = await call(app(front()), "POST", "/things", body=b'{"size":"big"}')
+
+    assert (201, {"name": "n", "size": 3}) == (sound.status, json.loads(sound.body))
+    assert (400, "invalid_request") == (wrong.status, json.loads(wrong.body)["kind"])
+
+
+async def test_what_answers_get_answers_head_with_the_same_headers() -> None:
+    got, head = [await call(app(front()), method, "/text") for method in ("GET", "HEAD")]
+
+    assert (200, b"lines\n", "text/plain; charset=utf-8") == (got.status, got.body, got.headers["content-type"])
+    assert (200, got.headers) == (head.status, head.headers)
+
+
+async def test_an_error_of_the_service_is_a_problem() -> None:
+    answer = await call(app(front(keys=KEYS)), "GET", "/things/none", AS_VIEWER)
+
+    assert (404, "not_found") == (answer.status, json.loads(answer.body)["kind"])
+
+
+async def test_a_method_the_path_lacks_is_refused_with_those_it_has() -> None:
+    answer = await call(app(front()), "PUT", "/text")
+
+    assert (405, "GET, HEAD, OPTIONS") == (answer.status, answer.headers["allow"])
