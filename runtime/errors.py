@@ -82,7 +82,7 @@ class ConfigError(GatewayError):
     kind = "config"
 
 
-class ClientClosed(Exception):  # noqa: N818 — an outcome, not a failure of ours
+class ClientClosed(Exception):
     """The client went away; nobody is left to answer."""
 
 

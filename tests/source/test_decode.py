@@ -89,19 +89,34 @@ free: {any: [1, thing]}
         ("conect: 5s", "f.yaml:1:1: error[unknown-field]: no field 'conect' in gateway.yaml; did you mean 'connect'?"),
         ("connect: 5", "f.yaml:1:10: error[wrong-unit]: connect: 5 has no unit; write 5s or 5ms"),
         ("connect: [5s]", "f.yaml:1:10: error[wrong-type]: expected a duration such as 30s, found a list"),
-        ("limit: 5XB", "f.yaml:1:8: error[wrong-unit]: limit: unknown unit 'XB' in '5XB'; use one of B, kB, KB, MB, GB, KiB, MiB, GiB"),
-        ("price: two", "f.yaml:1:8: error[wrong-unit]: price: 'two' is not an amount in dollars; write a plain decimal number such as 2.50"),
+        (
+            "limit: 5XB",
+            "f.yaml:1:8: error[wrong-unit]: limit: unknown unit 'XB' in '5XB'; use one of B, kB, KB, MB, GB, KiB, MiB, GiB",
+        ),
+        (
+            "price: two",
+            "f.yaml:1:8: error[wrong-unit]: price: 'two' is not an amount in dollars; write a plain decimal number such as 2.50",
+        ),
         ("mode: alfa", "f.yaml:1:7: error[unknown-choice]: 'alfa' is not a mode; did you mean 'alpha'?"),
         ("colour: blue", "f.yaml:1:9: error[unknown-choice]: 'blue' is not a colour; one of: red, green"),
         ("version: 2", "f.yaml:1:10: error[unknown-choice]: '2' is not a version; one of: 1"),
         ("combos: []", "f.yaml:1:9: error[wrong-type]: expected a mapping (combos), found a list"),
-        ("combos: {a: [{weight: 1}]}", "f.yaml:1:14: error[missing-field]: item of combo 'a' lacks the field 'model'; write `model: …`"),
+        (
+            "combos: {a: [{weight: 1}]}",
+            "f.yaml:1:14: error[missing-field]: item of combo 'a' lacks the field 'model'; write `model: …`",
+        ),
         ("combos: {a: [{model: x, weight: 101}]}", "f.yaml:1:33: error[invalid-value]: weight: 101 is more than 100"),
         ("combos: {a: [7]}", "f.yaml:1:14: error[wrong-type]: expected text or a mapping, found the number 7"),
         ("names: [A]", "f.yaml:1:9: error[invalid-value]: item of names: A does not match ^[a-z]+$"),
         ("names: a", "f.yaml:1:8: error[wrong-type]: expected a list (names), found the text 'a'"),
-        ("wait: {seconds: 3}", "f.yaml:1:7: error[missing-field]: wait lacks the field 'type'; write `type: fixed | growing`"),
-        ("wait: {type: fixd, seconds: 3}", "f.yaml:1:14: error[unknown-choice]: 'fixd' is not a type; did you mean 'fixed'?"),
+        (
+            "wait: {seconds: 3}",
+            "f.yaml:1:7: error[missing-field]: wait lacks the field 'type'; write `type: fixed | growing`",
+        ),
+        (
+            "wait: {type: fixd, seconds: 3}",
+            "f.yaml:1:14: error[unknown-choice]: 'fixd' is not a type; did you mean 'fixed'?",
+        ),
         ("share: 1", "f.yaml:1:8: error[invalid-value]: share: 1 must be less than 1"),
         ("share: true", "f.yaml:1:8: error[wrong-type]: expected a number, found the boolean true"),
         ('"on": 1', "f.yaml:1:7: error[wrong-type]: expected true or false, found the number 1"),
@@ -139,7 +154,10 @@ def test_locate_finds_values_keys_and_what_is_nearest_to_the_absent() -> None:
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*Config.__struct_encode_fields__, "x"]), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from([*Config.__struct_encode_fields__, "x"]), inner, max_size=4)
+        ),
         max_leaves=12,
     )
 )

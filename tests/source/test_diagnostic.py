@@ -33,7 +33,8 @@ def test_undocumented_code_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"), [("tiemout", "timeout"), ("MODELS", "models"), ("xyz", None), ("", None), ("conect", "connect")]
+    ("word", "expected"),
+    [("tiemout", "timeout"), ("MODELS", "models"), ("xyz", None), ("", None), ("conect", "connect")],
 )
 def test_closest_finds_slips_and_nothing_else(word: str, expected: str | None) -> None:
     assert expected == closest(word, ["timeout", "models", "connect"])

@@ -107,7 +107,8 @@ def test_encoding_fault_counts_characters_not_bytes() -> None:
 
 def test_alias_expansion_is_bounded() -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{name}: &{name} [{', '.join(['*' + previous] * 10)}]\n" for previous, name in zip("abcdef", "bcdefg", strict=True)
+        f"{name}: &{name} [{', '.join(['*' + previous] * 10)}]\n"
+        for previous, name in zip("abcdef", "bcdefg", strict=True)
     )
 
     _, complaints = read(bomb)
@@ -146,10 +147,16 @@ def test_any_bytes_are_read_or_refused_never_raise(data: bytes) -> None:
     assert node is not None or complaints
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]{3,8}x", fullmatch=True), st.integers() | st.booleans() | st.none(), max_size=6))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z]{3,8}x", fullmatch=True), st.integers() | st.booleans() | st.none(), max_size=6
+    )
+)
 def test_plain_values_come_back(values: dict[str, object]) -> None:
     words = {True: "true", False: "false", None: "null"}
-    text = "".join(f"{key}: {words[item] if item is None or isinstance(item, bool) else item}\n" for key, item in values.items())
+    text = "".join(
+        f"{key}: {words[item] if item is None or isinstance(item, bool) else item}\n" for key, item in values.items()
+    )
 
     node, complaints = read(text or "{}")
 

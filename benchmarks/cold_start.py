@@ -1,0 +1,100 @@
+"""How long a cold `gatewright serve` takes to its first answer, and what a worker holds after it.
+
+Repeat with: python -m benchmarks.cold_start [--rounds 7] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.measure import environment, process_tree_rss_bytes
+
+__all__ = ["first_answer", "main"]
+
+CONFIG = "version: 1\ndiscovery: {providers: none}\nproviders:\n  sim:\n    connections: [{id: sim}]\n"
+GIVE_UP_S = 20.0
+
+
+def first_answer(root: Path) -> tuple[float, dict[int, int]]:
+    """Start a server, ask until it answers a chat call, stop it. Seconds from the start, and resident bytes by process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    gatewright = str(Path(sys.executable).with_name("gatewright"))
+    start = time.perf_counter()
+    server = subprocess.Popen(
+        [gatewright, "serve", "--root", str(root), "--port", str(port)],
+        cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        while not _answers(root, port):
+            if time.perf_counter() - start > GIVE_UP_S or server.poll() is not None:
+                raise RuntimeError("the server gave no answer")
+            time.sleep(0.005)
+        return time.perf_counter() - start, process_tree_rss_bytes(server.pid)
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(GIVE_UP_S)
+
+
+def _answers(root: Path, port: int) -> bool:
+    key_file = root / "data" / "dev-key"
+    if not key_file.exists():
+        return False
+    body = json.dumps({"model": "sim/echo", "messages": [{"role": "user", "content": "hello"}]})
+    headers = {"authorization": f"Bearer {key_file.read_text().strip()}", "content-type": "application/json"}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("POST", "/v1/chat/completions", body, headers)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    times: list[float] = []
+    worker_mb: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.joinpath("gateway.yaml").write_text(CONFIG, encoding="utf-8")
+        gatewright = str(Path(sys.executable).with_name("gatewright"))
+        subprocess.run([gatewright, "build", "--root", folder], cwd=root, check=True, stdout=subprocess.DEVNULL)
+        for _ in range(options.rounds):
+            seconds, resident = first_answer(root)
+            times.append(seconds)
+            parent, *workers = resident.values()
+            worker_mb.append(max(workers or [parent]) / 1e6)
+    page = (
+        f"# Cold start\n\n{environment()}; {options.rounds} rounds; "
+        f"`python -m benchmarks.cold_start --rounds {options.rounds}`\n\n"
+        "| what | median [min–max] | target |\n|---|---|---|\n"
+        f"| start of the process to the first answer, s | {_spread(times, 2)} | < 1.5 |\n"
+        f"| resident per worker after it, MB | {_spread(worker_mb, 0)} | < 120 |\n"
+    )
+    sys.stdout.write(page)
+    if options.write:
+        Path(__file__).with_name("results").joinpath("cold_start.md").write_text(page, encoding="utf-8")
+
+
+def _spread(values: list[float], digits: int) -> str:
+    return f"{statistics.median(values):.{digits}f} [{min(values):.{digits}f}–{max(values):.{digits}f}]"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The command line: ``gatewright``. One module per command; the compiler and the server are imported when called for."""
+
+from runtime.cli.program import main
+
+__all__ = ["main"]

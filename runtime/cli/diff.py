@@ -1,0 +1,86 @@
+"""``gatewright diff``: what callers and the bill will notice between two builds."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import rich_click as click
+from click import argument  # typed, which rich_click's is not
+
+from runtime.cli.terminal import DIFFERS, FAULT, SAME, Stop, as_json, print_json, root_option
+
+if TYPE_CHECKING:
+    from runtime.config.plan import Artefact
+
+__all__ = ["diff"]
+
+PLAN = "generated/plan.json"
+
+
+@click.command()
+@root_option
+@argument("old", required=False)
+@argument("new", required=False)
+@as_json
+def diff(root: Path, old: str | None, new: str | None, as_json: bool) -> int:
+    """Compare two builds. Exits 2 when they differ.
+
+    OLD and NEW are each a plan.json, a directory that was built, or a git revision of this one. NEW unless given is what
+    the sources say now, OLD unless given what was built last.
+    """
+    from runtime.cli.project import sound_artefact
+    from runtime.config.diff import diff_plans, render_diff
+
+    before = _named(root, old) if old else _decoded(_read(root / PLAN), PLAN)
+    after = _named(root, new) if new else sound_artefact(root)
+    found = diff_plans(before.plan, after.plan)
+    if as_json:
+        print_json({"old": before.build, "new": after.build, **msgspec.to_builtins(found)})
+    elif found:
+        click.echo(f"build {before.build} → {after.build}\n\n{render_diff(found)}", nl=False)
+    else:
+        click.echo(f"build {after.build}: no difference")
+    return DIFFERS if found else SAME
+
+
+def _named(root: Path, name: str) -> Artefact:
+    """The build that ``name`` stands for; what exists as a path is one."""
+    path = Path(name)
+    if path.is_dir():
+        return _decoded(_read(path / PLAN), str(path / PLAN))
+    return _decoded(_read(path), name) if path.exists() else _decoded(_from_git(root, name), f"{PLAN} of {name}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Stop(FAULT, f"{path}: {error.strerror}; `gatewright build` writes a plan") from error
+
+
+def _from_git(root: Path, revision: str) -> bytes:
+    if revision.startswith("-"):
+        raise Stop(FAULT, f"{revision!r} is neither a path nor a revision")
+    command = ["git", "show", f"{revision}:./{PLAN}"]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, check=False)
+    except FileNotFoundError as error:
+        raise Stop(FAULT, f"there is no file {revision!r}, and no git to ask for a revision") from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise Stop(
+            FAULT, f"{revision!r} is neither a path nor a revision with a plan: {said[0] if said else 'git failed'}"
+        )
+    return done.stdout
+
+
+def _decoded(data: bytes, name: str) -> Artefact:
+    from runtime.config.plan import Artefact
+
+    try:
+        return msgspec.json.decode(data, type=Artefact)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Stop(FAULT, f"{name} is not a plan of this version: {error}") from error

@@ -1,0 +1,119 @@
+"""Rebuild and restart on change, for development: the loop behind ``gatewright serve --watch``.
+
+Builds and serves in processes of their own, because a change of `schemas/` changes code that this one has imported.
+Looks at modification times twice a second; that needs no library and works on every file system.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from runtime.cli.terminal import SAME, note
+
+__all__ = ["Server", "follow", "snapshot", "watch_project"]
+
+POLL_S = 0.5
+STOP_S = 40  # a little longer than the server's own grace for answers under way
+
+
+class Server(Protocol):
+    """A server that runs somewhere else."""
+
+    def running(self) -> bool: ...
+
+    def stop(self) -> None:
+        """End it and wait until its port is free."""
+        ...
+
+
+def snapshot(root: Path) -> Mapping[Path, tuple[int, int]]:
+    """The time and size of every file a build reads."""
+    found = [root / "gateway.yaml", *(root / "gateway.d").glob("*.yaml"), *(root / "schemas").rglob("*.yaml")]
+    stats = {path: path.stat() for path in sorted(found) if path.is_file()}
+    return {path: (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
+
+
+def follow(
+    look: Callable[[], object],
+    build: Callable[[], bool],
+    start: Callable[[], Server],
+    pause: Callable[[], bool],
+) -> int:
+    """Build and serve, again after every change ``look`` shows, until ``pause`` answers False.
+
+    Exactly one server runs at a time. It is stopped only when a newer build stands; one that ends by itself is started
+    again after the next change.
+    """
+    server: Server | None = None
+    built: object = None
+    try:
+        while True:
+            seen = look()
+            if seen != built:
+                built = seen
+                if build():
+                    if server is not None:
+                        server.stop()
+                    server = start()
+                else:
+                    note("the last good build goes on" if server else "waiting for a change")
+            elif server is not None and not server.running():
+                note("the server has ended; waiting for a change")
+                server = None
+            if not pause():
+                return SAME
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def watch_project(root: Path, *, host: str | None, port: int | None) -> int:
+    """Follow the project below ``root`` until interrupted or terminated."""
+    options = ["--root", str(root)]
+    listen = [*(["--host", host] if host else []), *(["--port", str(port)] if port is not None else [])]
+
+    def build() -> bool:
+        return subprocess.run([*_OURSELVES, "build", *options], check=False).returncode == SAME
+
+    def start() -> Server:
+        return _Process([*_OURSELVES, "serve", *options, *listen])
+
+    def pause() -> bool:
+        time.sleep(POLL_S)
+        return True
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return follow(lambda: snapshot(root), build, start, pause)
+    except KeyboardInterrupt:
+        return SAME
+
+
+_OURSELVES = (sys.executable, "-m", "runtime.cli")
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+class _Process:
+    def __init__(self, command: list[str]) -> None:
+        self._process = subprocess.Popen(command)
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

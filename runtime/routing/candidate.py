@@ -1,0 +1,63 @@
+"""One place a request can go, with all that is known before the request comes: address, credential, protocol."""
+
+from __future__ import annotations
+
+import msgspec
+
+from runtime.catalog import Model, Provider
+from runtime.config.plan import Connection
+from runtime.protocols.base import Target
+
+__all__ = ["Candidate", "candidate", "spoken"]
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A target over one connection, spoken to in one protocol.
+
+    ``id`` is the model's public id. ``base_url`` has no trailing slash. ``headers`` hold the credential: never logged.
+    """
+
+    id: str
+    protocol: str
+    target: Target
+    connection: str
+    base_url: str
+    headers: tuple[tuple[str, str], ...]
+
+
+def spoken(provider: Provider, model: Model, wanted: str) -> str | None:
+    """The protocol to speak: the client's own where the provider has it, so that nothing is translated; else its first.
+
+    None for a model that is pinned to a protocol its provider does not speak (the compiler refuses such a plan).
+    """
+    if model.protocol is not None:
+        return model.protocol if model.protocol in provider.surfaces else None
+    if wanted in provider.surfaces:
+        return wanted
+    return next(iter(provider.surfaces), None)
+
+
+def candidate(
+    id_: str,
+    provider: Provider,
+    model: Model,
+    connection: Connection,
+    secret: str | None,
+    wanted: str,
+    default_max_output: int,
+) -> Candidate | None:
+    """Prepare ``model`` over ``connection`` for a client that speaks ``wanted``; None when they share no protocol."""
+    protocol = spoken(provider, model, wanted)
+    if protocol is None:
+        return None
+    headers = {name.lower(): value for name, value in (provider.headers | connection.headers).items()}
+    if secret is not None and provider.auth.scheme != "none":
+        headers[provider.auth.header.lower()] = provider.auth.prefix + secret
+    return Candidate(
+        id=id_,
+        protocol=protocol,
+        target=Target(provider, model, provider.surfaces[protocol], default_max_output),
+        connection=connection.id,
+        base_url=connection.base_url.rstrip("/"),
+        headers=tuple(headers.items()),
+    )

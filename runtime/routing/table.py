@@ -1,0 +1,90 @@
+"""Public names to candidates, for one plan and the secrets at hand. Built once per plan; looked up once per request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from runtime.catalog import Endpoint, Model
+from runtime.config.plan import Plan, PlannedTarget, Route
+from runtime.config.resolve import find_model, resolve
+from runtime.errors import ModelNotFound, RouteUnavailable
+from runtime.routing.candidate import Candidate, candidate
+from runtime.source import closest
+
+__all__ = ["RouteTable"]
+
+
+class RouteTable:
+    """Answers "where can this name go?".
+
+    ``secrets`` maps the id of each usable connection to its credential, None where the provider wants none; a
+    connection that is absent is dark, and so are the targets that have only such.
+    """
+
+    def __init__(self, plan: Plan, secrets: Mapping[str, str | None]) -> None:
+        self._plan = plan
+        self._secrets = secrets
+        self._default_max_output = plan.requests.default_max_tokens
+        self._prepared: dict[tuple[str, str], tuple[Candidate, ...]] = {}
+
+    def candidates(self, name: str, protocol: str, endpoint: Endpoint) -> tuple[Candidate, ...]:
+        """The targets of ``name`` that can be called now, first choice first; at least one.
+
+        Raises ModelNotFound for an unknown name or one of another endpoint, RouteUnavailable when every target is dark.
+        """
+        known = self._prepared.get((name, protocol))
+        if known is not None:
+            return known
+        route = resolve(self._plan, name)
+        if route is None or route.endpoint is not endpoint:
+            raise self._unknown(name, route)
+        found = tuple(self._prepare(route, protocol))
+        if not found:
+            raise RouteUnavailable(f"no target of {name!r} can be called: its providers have no credentials here")
+        if name in self._plan.routes:  # names that patterns make up are without end, and are not kept
+            self._prepared[name, protocol] = found
+        return found
+
+    def listed(self) -> Iterator[Route]:
+        """The public names that can be called now, in the plan's order."""
+        for route in self._plan.routes.values():
+            if any(self._lit(target) for target in route.targets):
+                yield route
+
+    def facts(self, route: Route) -> Model:
+        """What is known of a route's first target that can be called."""
+        target = next((target for target in route.targets if self._lit(target)), route.targets[0])
+        return self._model(target)[1]
+
+    def lit(self, connection: str) -> bool:
+        """Whether the connection has its credential."""
+        return connection in self._secrets
+
+    def _lit(self, target: PlannedTarget) -> bool:
+        return any(connection in self._secrets for connection in target.connections)
+
+    def _prepare(self, route: Route, protocol: str) -> Iterator[Candidate]:
+        for target in route.targets:
+            provider_id, model = self._model(target)
+            provider = self._plan.providers[provider_id]
+            for name in target.connections:
+                if name not in self._secrets:
+                    continue
+                connection = self._plan.connections[name]
+                ready = candidate(
+                    target.model, provider, model, connection, self._secrets[name], protocol, self._default_max_output
+                )
+                if ready is not None:
+                    yield ready
+
+    def _model(self, target: PlannedTarget) -> tuple[str, Model]:
+        planned = find_model(self._plan, target.model)
+        assert planned is not None, "the compiler lets no target through whose model it does not find"
+        return planned.provider, planned.facts
+
+    def _unknown(self, name: str, route: Route | None) -> ModelNotFound:
+        if route is not None:
+            return ModelNotFound(f"the model {name!r} serves {route.endpoint.value}, not this endpoint", param="model")
+        near = closest(name, (listed.name for listed in self.listed()))
+        hint = f"; did you mean {near!r}?" if near else ""
+        return ModelNotFound(f"the model {name!r} does not exist{hint}", param="model", code="model_not_found")

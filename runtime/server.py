@@ -1,0 +1,125 @@
+"""Starting to serve: check everything a start needs, say where to call, and hand over to Granian.
+
+Knows the command line's wishes (host, port), the environment (through `runtime.config.secrets`) and the process; builds
+nothing of the application itself, which `runtime.app` does in each worker. Refuses, before the port opens, a plan that is
+stale, secrets that are missing, and an open door: without authentication only loopback is served.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from granian import Granian
+from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings
+
+from runtime.app import Ready, build
+from runtime.config.keyfile import kept_secret, pepper
+from runtime.config.lock import load_artefact
+from runtime.config.plan import Plan
+from runtime.config.secrets import demand, environment, resolve_secrets
+from runtime.errors import ConfigError
+from runtime.web.key import mint
+
+__all__ = ["prepare", "serve"]
+
+FAREWELL_S = 5
+
+
+def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str], None]) -> int:
+    """Serve the built plan below ``root`` until the process is told to stop. ``host`` and ``port`` win over the plan's.
+
+    Returns the exit code. Raises ConfigError for what keeps it from starting.
+    """
+    ready = prepare(root, host=host, port=port)
+    for line in banner(ready):
+        out(line)
+    server = ready.artefact.plan.server
+    grace_s = server.shutdown_grace_ms // 1000
+    granian = Granian(
+        "runtime.app:build",
+        address=ready.host,
+        port=ready.port,
+        interface=Interfaces.ASGI,
+        workers=server.workers,
+        loop=Loops.uvloop,
+        websockets=False,
+        http1_settings=HTTP1Settings(max_buffer_size=max(server.header_limit_bytes, 8192)),
+        log_enabled=False,
+        workers_kill_timeout=grace_s + FAREWELL_S,
+        respawn_failed_workers=True,
+        process_name=None,
+    )
+    granian.serve(target_loader=lambda: build(ready), wrap_loader=False)
+    return 0
+
+
+def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
+    """Everything a worker needs, checked. Makes the key files of the data directory where they are missing."""
+    artefact = load_artefact(root)
+    plan = artefact.plan
+    address = host if host is not None else plan.server.host
+    look_up = environment(root)
+    found = resolve_secrets(plan, look_up)
+    demand(found)
+    data = root / plan.server.data_dir
+    salt = pepper(data, look_up)
+    return Ready(
+        artefact=artefact,
+        host=address,
+        port=_port(address, port if port is not None else plan.server.port),
+        secrets=found,
+        pepper=salt,
+        dev_key=_dev_key(plan, address, data, salt),
+    )
+
+
+def _dev_key(plan: Plan, host: str, data: Path, salt: bytes) -> str | None:
+    """The data directory's own key, for a plan that has none, on loopback only."""
+    if plan.server.authentication == "none":
+        if not _loopback(host):
+            raise ConfigError(f"`server.authentication` is `none`, and {host} can be reached from other machines")
+        return None
+    if plan.keys:
+        return None
+    if not _loopback(host):
+        raise ConfigError(
+            f"{host} can be reached from other machines, and no `keys` are configured; see `gatewright keys new`"
+        )
+    return kept_secret(data / "dev-key", lambda: mint(secrets.token_bytes, salt)[0])
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _port(host: str, wanted: int) -> int:
+    """``wanted``, or a free port for 0. Raises ConfigError when it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, wanted))
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {host}:{wanted}: {error.strerror}") from error
+        return int(probe.getsockname()[1])
+
+
+def banner(ready: Ready) -> list[str]:
+    """What a newcomer needs to make a first call. The key is shown only when it is the data directory's own."""
+    url = f"http://{f'[{ready.host}]' if ':' in ready.host else ready.host}:{ready.port}"
+    lines = [f"Gatewright serves build {ready.artefact.build} at {url}/v1"]
+    if ready.dev_key is None:
+        return lines
+    body = '{"model": "sim/echo", "messages": [{"role": "user", "content": "Hello"}], "stream": true}'
+    curl = f"curl -N {url}/v1/chat/completions -H 'Authorization: Bearer {ready.dev_key}' -d '{body}'"
+    return [*lines, f"Key (kept in data/dev-key): {ready.dev_key}", f"Try: {curl}"]

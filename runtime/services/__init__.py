@@ -1,0 +1,1 @@
+"""Implements the generated APIs, one module per resource."""

@@ -1,0 +1,60 @@
+"""How the server is: for load balancers, for people, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from generated.types.health import Health, HealthCheck, Liveness
+from runtime.config.plan import Artefact
+from runtime.errors import ShuttingDown
+from runtime.resilience import Door
+from runtime.routing import RouteTable
+from runtime.telemetry import Metrics
+
+__all__ = ["HealthReport"]
+
+
+class HealthReport:
+    """Implements `generated.api.health.HealthService`. ``clock`` is monotonic seconds."""
+
+    def __init__(
+        self,
+        artefact: Artefact,
+        version: str,
+        routes: RouteTable,
+        metrics: Metrics,
+        door: Door,
+        clock: Callable[[], float],
+    ) -> None:
+        self._artefact = artefact
+        self._version = version
+        self._routes = routes
+        self._metrics = metrics
+        self._door = door
+        self._clock = clock
+        self._started_s = clock()
+
+    async def get_health(self) -> Health:
+        return self._report()
+
+    async def get_liveness(self) -> Liveness:
+        return Liveness()
+
+    async def get_readiness(self) -> Health:
+        if self._door.closed:
+            raise ShuttingDown("the gateway is shutting down", retry_after_s=1)
+        return self._report()
+
+    async def get_metrics(self) -> str:
+        return self._metrics.render().decode()
+
+    def _report(self) -> Health:
+        models = sum(1 for _ in self._routes.listed())
+        check = HealthCheck(name="models", ok=models > 0, detail=f"{models} public names can be called")
+        return Health(
+            status="stopping" if self._door.closed else "ok" if check.ok else "degraded",
+            version=self._version,
+            build=self._artefact.build,
+            uptime_s=int(self._clock() - self._started_s),
+            checks=[check],
+        )

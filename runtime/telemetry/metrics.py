@@ -1,0 +1,105 @@
+"""Prometheus metrics, named after the OpenTelemetry GenAI conventions where those have a name.
+
+Conventions: `gen_ai.server.request.duration`, `gen_ai.server.time_to_first_token`, `gen_ai.client.token.usage`, as of
+2026-11 (status: development), with dots as underscores and the unit appended as Prometheus does. What they do not name
+carries the prefix `gatewright_`. Labels come from the plan, never from what a client sends.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from runtime.telemetry.call import CallRecord
+
+__all__ = ["METRICS", "Metrics"]
+
+METRICS: Final = (
+    ("gen_ai_server_request_duration_seconds", "Time from a request's first byte to its answer's last."),
+    ("gen_ai_server_time_to_first_token_seconds", "Time from a request's first byte to the first piece of its answer."),
+    ("gen_ai_client_token_usage", "Tokens per call, by type: input, output, cache_read, cache_write, reasoning."),
+    ("gatewright_requests_total", "Calls by operation, provider, model, outcome and error kind."),
+    ("gatewright_requests_in_flight", "Calls being answered now."),
+    ("gatewright_refused_total", "Calls refused before a target was chosen, by error kind."),
+    ("gatewright_build_info", "The build that is served; its value is 1."),
+)
+"""Every metric with its help; ``docs/reference/metrics.md`` is checked against this table."""
+
+_DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_FIRST_TOKEN_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+_TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+_CALL_LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+
+
+class Metrics:
+    """The process's metrics, in a registry of their own."""
+
+    content_type: Final = CONTENT_TYPE_LATEST
+
+    def __init__(self, build: str, version: str) -> None:
+        helps = dict(METRICS)
+        self._registry = CollectorRegistry()
+
+        def histogram(name: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, helps[name], labels, buckets=buckets, registry=self._registry)
+
+        self._duration = histogram(
+            "gen_ai_server_request_duration_seconds", (*_CALL_LABELS, "error_type"), _DURATION_BUCKETS
+        )
+        self._first_token = histogram("gen_ai_server_time_to_first_token_seconds", _CALL_LABELS, _FIRST_TOKEN_BUCKETS)
+        self._tokens = histogram("gen_ai_client_token_usage", (*_CALL_LABELS, "gen_ai_token_type"), _TOKEN_BUCKETS)
+        self._requests = Counter(
+            "gatewright_requests", helps["gatewright_requests_total"], (*_CALL_LABELS, "outcome", "error_type"),
+            registry=self._registry,
+        )  # fmt: skip
+        self._refused = Counter(
+            "gatewright_refused",
+            helps["gatewright_refused_total"],
+            ("operation", "error_type"),
+            registry=self._registry,
+        )
+        self._in_flight = Gauge(
+            "gatewright_requests_in_flight", helps["gatewright_requests_in_flight"], registry=self._registry
+        )
+        info = Gauge(
+            "gatewright_build_info", helps["gatewright_build_info"], ("build", "version"), registry=self._registry
+        )
+        info.labels(build, version).set(1)
+
+    def begin(self) -> None:
+        """A call arrived."""
+        self._in_flight.inc()
+
+    def end(self, call: CallRecord) -> None:
+        """A call is over, however it went."""
+        self._in_flight.dec()
+        if not call.provider:
+            self._refused.labels(call.operation, call.error or "").inc()
+            return
+        labels = (call.operation, call.provider, call.served)
+        self._requests.labels(*labels, call.outcome, call.error or "").inc()
+        self._duration.labels(*labels, call.error or "").observe(call.ended_s - call.started_s)
+        if call.first_token_s is not None:
+            self._first_token.labels(*labels).observe(call.first_token_s - call.started_s)
+        if call.usage is not None:
+            self._count_tokens(labels, call)
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self._registry)
+
+    def _count_tokens(self, labels: tuple[str, str, str], call: CallRecord) -> None:
+        usage = call.usage
+        assert usage is not None
+        counts = {
+            "input": usage.total_input,
+            "output": usage.output,
+            "cache_read": usage.cache_read,
+            "cache_write": usage.cache_write_5m + usage.cache_write_1h,
+            "reasoning": usage.reasoning,
+        }
+        for kind, count in counts.items():
+            if count:
+                self._tokens.labels(*labels, kind).observe(count)

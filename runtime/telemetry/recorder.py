@@ -1,0 +1,66 @@
+"""The end of every call: one log record, one set of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from structlog.typing import FilteringBoundLogger
+
+from runtime.telemetry.call import CallRecord
+from runtime.telemetry.metrics import Metrics
+
+__all__ = ["Recorder"]
+
+
+class Recorder:
+    """Told of each call's begin and end, each once."""
+
+    def __init__(self, metrics: Metrics, log: FilteringBoundLogger, clock: Callable[[], float]) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._clock = clock
+
+    def begin(self, id_: str, operation: str, protocol: str) -> CallRecord:
+        """A call arrived; the record to fill in."""
+        self._metrics.begin()
+        return CallRecord(id=id_, operation=operation, protocol=protocol, started_s=self._clock())
+
+    def first_token(self, call: CallRecord) -> None:
+        """A first piece of the answer is here. Only the first call counts."""
+        if call.first_token_s is None:
+            call.first_token_s = self._clock()
+
+    def end(self, call: CallRecord) -> None:
+        """The call is over. A second end of the same call is no event: the first one stands."""
+        if call.ended_s:
+            return
+        call.ended_s = self._clock()
+        self._metrics.end(call)
+        level = self._log.warning if call.outcome == "error" and call.status >= 500 else self._log.info
+        level("call_ended", **_facts(call))
+
+
+def _facts(call: CallRecord) -> dict[str, object]:
+    usage = call.usage
+    facts: dict[str, object] = {
+        "request_id": call.id,
+        "operation": call.operation,
+        "key": call.key,
+        "model": call.model,
+        "served": call.served,
+        "connection": call.connection,
+        "protocol": call.protocol,
+        "upstream_protocol": call.upstream_protocol,
+        "passed_through": call.passed_through,
+        "stream": call.stream,
+        "status": call.status,
+        "upstream_status": call.upstream_status,
+        "outcome": call.outcome,
+        "error": call.error,
+        "duration_ms": round((call.ended_s - call.started_s) * 1000, 1),
+        "first_token_ms": round((call.first_token_s - call.started_s) * 1000, 1) if call.first_token_s else None,
+        "input_tokens": usage.total_input if usage else None,
+        "output_tokens": usage.output if usage else None,
+        "losses": list(call.losses) or None,
+    }
+    return {name: value for name, value in facts.items() if value not in (None, "")}

@@ -1,0 +1,44 @@
+"""The command line as a whole: light to start, honest about exit codes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from runtime.cli.program import COMMANDS, program
+from tests.cli.conftest import Run
+
+HEAVY = {"codegen", "granian", "litestar", "jinja2", "httpx", "aiohttp", "structlog", "generated.catalog"}
+
+
+def test_help_imports_no_compiler_and_no_server() -> None:
+    """`gatewright --help` and completion answer at once."""
+    code = (
+        "import sys; from runtime.cli import main; main(['--help']); "
+        "sys.stderr.write(' '.join(sys.modules))"
+    )  # fmt: skip
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert HEAVY & set(ran.stderr.split()) == set()
+
+
+def test_commands_are_listed_in_the_order_a_newcomer_meets_them(run: Run) -> None:
+    ran = run()
+    names = [command.name or "" for command in COMMANDS]
+
+    assert ran.code == 0
+    assert [ran.out.index(f"│ {name} ") for name in names] == sorted(ran.out.index(f"│ {name} ") for name in names)
+
+
+@pytest.mark.parametrize("name", [*program.commands, "keys new"])
+def test_every_command_explains_itself(run: Run, name: str) -> None:
+    ran = run(*name.split(), "--help")
+
+    assert ran.code == 0
+    assert f"gatewright {name}" in ran.out
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    from runtime.config.build import COMPILER
+
+    assert run("--version") == (0, f"gatewright {COMPILER}\n", "")

@@ -1,0 +1,106 @@
+"""Hand-written pages are true: links lead somewhere, commands exist, examples compile."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from runtime.cli.program import program
+from runtime.config.catalog import Catalog
+from runtime.config.compile import compile_plan
+from runtime.config.files import Source
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests/README.md"})
+EXAMPLES = sorted((ROOT / "docs/examples").glob("*.yaml"))
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_files_that_exist(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
+
+    assert [] == [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = {word for page in PAGES for word in re.findall(r"`?make ([a-z-]+)", commands_and_code(page))}
+
+    assert named - targets == set()
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    text = (ROOT / "Makefile").read_text("utf-8")
+    targets = {word for line in re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE) for word in line.split()}
+    explained = set(re.findall(r"^([a-z-]+):.*## ", text, re.MULTILINE))
+
+    assert {"lint", "imports", "types"} == targets - explained  # parts of `check`
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_in_code_blocks_are_ones_we_have(page: Path) -> None:
+    """Each `gatewright …` line names an existing command and existing options."""
+    for line in shell_lines(page):
+        words = [word for word in shlex.split(line, comments=True) if word]
+        if words and words[0] == "gatewright":
+            assert_known(words[1:])
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name)
+def test_examples_compile_without_a_complaint(example: Path) -> None:
+    compiled = compile_plan((Source(example.name, example.read_bytes()),), Catalog.shipped())
+
+    assert [] == [str(item) for item in compiled.diagnostics]
+    assert compiled.build
+
+
+def test_every_example_is_shown_in_the_guide() -> None:
+    guide = "".join(path.read_text("utf-8") for path in (ROOT / "docs/guide").glob("*.md"))
+
+    assert EXAMPLES
+    assert [] == [example.name for example in EXAMPLES if f"../examples/{example.name}" not in guide]
+
+
+def test_the_shipped_configuration_compiles_without_a_complaint() -> None:
+    shipped = (ROOT / "gateway.yaml").read_bytes()
+    compiled = compile_plan((Source("gateway.yaml", shipped),), Catalog.shipped())
+
+    assert [] == [str(item) for item in compiled.diagnostics]
+
+
+@pytest.mark.parametrize("decision", sorted((ROOT / "docs/decisions").glob("0*.md")), ids=name)
+def test_every_decision_is_listed_and_says_what_was_asked_decided_and_paid(decision: Path) -> None:
+    text = decision.read_text("utf-8")
+    title = text.splitlines()[0].removeprefix("# ")
+    number, _, heading = title.partition(" ")
+
+    assert f"| [{number}]({decision.name}) | {heading} |" in (decision.parent / "README.md").read_text("utf-8")
+    assert all(f"**{part}.**" in text for part in ("Question", "Decision", "Why", "Costs"))
+
+
+def commands_and_code(page: Path) -> str:
+    text = page.read_text("utf-8")
+    return "\n".join([*re.findall(r"`(make [^`]+)`", text), *shell_lines(page)])
+
+
+def shell_lines(page: Path) -> Iterator[str]:
+    for block in re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+        yield from block.replace("\\\n", " ").splitlines()
+
+
+def assert_known(words: list[str]) -> None:
+    command: click.Command = program
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"no command {words[0]}"
+        command, words = command.commands[words[0]], words[1:]
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    used = {word.partition("=")[0] for word in words if word.startswith("-") and word != "-"}
+
+    assert used - options - {"-h", "--help"} == set()

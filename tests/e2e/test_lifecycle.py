@@ -1,0 +1,108 @@
+"""From the first start to the last answer: cancel, shutdown, health, metrics, and what a newcomer sees."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.gateway import Running, gateway
+from tests.support.vendor import KEY, Vendor
+
+SIM = "version: 1\ndiscovery: {providers: none}\nproviders:\n  sim:\n    connections: [{id: sim}]\n"
+SLOW = {
+    "model": "sim/slow",
+    "messages": [{"role": "user", "content": "one two three four five six every 200ms"}],
+    "stream": True,
+}
+
+
+def headers(served: Running) -> dict[str, str]:
+    return {"authorization": f"Bearer {served.key}"}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_client_that_leaves_has_its_upstream_closed(served: Running, upstream: str, behind: Vendor, path: str) -> None:
+    behind.hold.set()
+    ask = {
+        "model": f"{upstream}/plain",
+        "max_tokens": 50,
+        "stream": True,
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+
+    with httpx.stream("POST", served.url + path, json=ask, headers=headers(served)) as reply:
+        next(reply.iter_raw())
+
+    assert behind.closed_early.wait(5)
+
+
+def test_health_and_metrics(served: Running) -> None:
+    live = httpx.get(f"{served.url}/health/live")
+    ready = httpx.get(f"{served.url}/health/ready")
+    closed = httpx.get(f"{served.url}/metrics")
+    metrics = httpx.get(f"{served.url}/metrics", headers=headers(served))
+
+    assert [200, 200, 401, 200] == [live.status_code, ready.status_code, closed.status_code, metrics.status_code]
+    build = ready.json()["build"]
+    assert f'gatewright_build_info{{build="{build}"' in metrics.text
+
+
+def test_root_openapi_and_head(served: Running) -> None:
+    root = httpx.get(served.url)
+    document = httpx.get(f"{served.url}/openapi.json").json()
+
+    assert root.json()["name"] == "Gatewright"
+    assert httpx.head(served.url).status_code == 200
+    assert document["openapi"].startswith("3.1")
+    assert "/v1/chat/completions" in document["paths"]
+
+
+def test_stop_lets_running_answers_finish(tmp_path: Path) -> None:
+    with gateway(tmp_path, SIM) as running:
+        with httpx.stream("POST", f"{running.url}/v1/chat/completions", json=SLOW, headers=headers(running)) as reply:
+            lines = reply.iter_lines()
+            first = next(lines)
+            running.process.send_signal(signal.SIGTERM)
+            rest = list(lines)
+
+        assert first.startswith("data: ")
+        assert "data: [DONE]" in rest
+        assert running.process.wait(20) == 0
+
+
+def test_stop_tells_clients_whose_answers_outlast_the_grace(tmp_path: Path) -> None:
+    with gateway(tmp_path, SIM + "server: {shutdown_grace: 0s}\n") as running:
+        with httpx.stream("POST", f"{running.url}/v1/chat/completions", json=SLOW, headers=headers(running)) as reply:
+            lines = reply.iter_lines()
+            next(lines)
+            running.process.send_signal(signal.SIGTERM)
+            rest = list(lines)
+
+        assert "data: [DONE]" not in rest
+        assert any('"error"' in line and "shut down" in line for line in rest)
+        assert running.process.wait(20) == 0
+
+
+def test_first_start_prints_a_curl_line_that_works(tmp_path: Path) -> None:
+    with gateway(tmp_path, SIM) as running:
+        key_file = tmp_path / "data" / "dev-key"
+        line = next(line for line in running.log.splitlines() if "curl" in line)
+        command = shlex.split(line[line.index("curl") :])
+
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+
+        assert key_file.stat().st_mode & 0o777 == 0o600
+        assert answer.startswith("data: ")
+        assert answer.endswith("data: [DONE]\n\n")
+
+
+def test_secrets_stay_out_of_the_log(served: Running) -> None:
+    httpx.post(f"{served.url}/v1/chat/completions?key={served.key}", json={"model": "nobody/knows", "messages": []})
+
+    assert KEY not in served.log
+    assert served.log.count(served.key) == sum(line.startswith(("Key", "Try")) for line in served.log.splitlines())

@@ -1,0 +1,90 @@
+"""The order to stop: nobody new comes in, those inside end well or are told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from runtime.errors import ShuttingDown
+from runtime.resilience import Door
+
+
+async def test_closed_door_refuses_new_calls_with_a_hint_when_to_retry() -> None:
+    door = Door()
+    await door.close(0.0)
+
+    with pytest.raises(ShuttingDown) as caught, door:
+        pytest.fail("came in")
+    assert caught.value.retry_after_s == 1
+
+
+async def test_close_waits_for_calls_that_end_within_the_grace() -> None:
+    door, go = Door(), asyncio.Event()
+
+    async def call() -> str:
+        with door:
+            await go.wait()
+            return "done"
+
+    running = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(door.close(5.0))
+    await asyncio.sleep(0)
+    assert not closing.done()
+    go.set()
+
+    assert await closing == 0
+    assert await running == "done"
+
+
+async def test_close_ends_calls_that_outlast_the_grace_and_lets_them_speak() -> None:
+    door = Door()
+    told: list[str] = []
+
+    async def call() -> None:
+        with door:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                farewell = door.farewell()
+                assert farewell is not None
+                await asyncio.sleep(0)  # it may still wait for its client
+                told.append(farewell.kind)
+
+    running = asyncio.create_task(call())
+    await asyncio.sleep(0)
+
+    assert await door.close(0.0) == 1
+    await running
+    assert told == ["unavailable"]
+
+
+async def test_farewell_is_none_for_a_call_that_its_client_left() -> None:
+    door = Door()
+    farewells: list[ShuttingDown | None] = []
+
+    async def call() -> None:
+        with door:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                farewells.append(door.farewell())
+                raise
+
+    running = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert farewells == [None]
+
+
+async def test_call_that_fails_leaves_the_door() -> None:
+    door = Door()
+
+    with pytest.raises(ValueError, match="boom"), door:
+        raise ValueError("boom")
+
+    assert await door.close(5.0) == 0

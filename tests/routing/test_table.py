@@ -1,0 +1,129 @@
+"""Public names to candidates: which targets can be called, over which connection, in which protocol."""
+
+from __future__ import annotations
+
+import pytest
+
+from generated.config import LoggingSettings, RequestSettings, ServerSettings, TimeoutSettings
+from runtime.catalog import Auth, Capability, Endpoint, Model, Provider, Surface
+from runtime.config.plan import Connection, Pattern, Plan, PlannedModel, PlannedTarget, Route, SecretRef
+from runtime.errors import ModelNotFound, RouteUnavailable
+from runtime.routing import RouteTable
+
+CHAT = Surface(path="/chat/completions")
+MESSAGES = Surface(path="/v1/messages", version="2023-06-01")
+
+
+def provider(id_: str, **changes: object) -> Provider:
+    facts = {"name": id_, "base_url": f"https://{id_}.example/v1/", "surfaces": {"openai_chat": CHAT}} | changes
+    return Provider(id=id_, **facts)  # type: ignore[arg-type]
+
+
+def route(name: str, *models: str, kind: str = "combo", endpoint: Endpoint = Endpoint.CHAT) -> Route:
+    targets = tuple(
+        PlannedTarget(model=model, connections=(model.partition("/")[0] + "/main",), path=(name,)) for model in models
+    )
+    return Route(name=name, kind=kind, endpoint=endpoint, targets=targets)  # type: ignore[arg-type]
+
+
+def plan() -> Plan:
+    providers = {
+        "alpha": provider("alpha", headers={"X-Title": "t"}),
+        "both": provider("both", surfaces={"openai_chat": CHAT, "anthropic_messages": MESSAGES}),
+        "keyed": provider("keyed", auth=Auth(header="X-Api-Key", prefix="")),
+        "open": provider("open", open_models=True, auth=Auth(scheme="none"), assume=(Capability.TOOLS,)),
+    }
+    names = ("alpha/small", "both/model", "keyed/model")
+    models = {
+        id_: PlannedModel(id=id_, provider=id_.partition("/")[0], facts=Model(id=id_.partition("/")[2]))
+        for id_ in names
+    }
+    models["alpha/embed"] = PlannedModel(
+        id="alpha/embed", provider="alpha", facts=Model(id="embed", endpoint=Endpoint.EMBEDDINGS)
+    )
+    connections = {
+        f"{id_}/main": Connection(
+            id=f"{id_}/main", provider=id_, base_url=each.base_url, secret=SecretRef(env="KEY") if id_ != "open" else None,
+            headers={"x-title": "mine"} if id_ == "alpha" else {},
+        )
+        for id_, each in providers.items()
+    }  # fmt: skip
+    routes = {name: route(name, name, kind="model") for name in names}
+    routes["alpha/embed"] = route("alpha/embed", "alpha/embed", kind="model", endpoint=Endpoint.EMBEDDINGS)
+    routes["smart"] = route("smart", "keyed/model", "alpha/small", "both/model")
+    return Plan(
+        version=1, server=ServerSettings(), requests=RequestSettings(), timeouts=TimeoutSettings(),
+        logging=LoggingSettings(), providers=providers, models=models, connections=connections, routes=routes,
+        patterns=(Pattern(pattern="open/*", target="open/*"),),
+    )  # fmt: skip
+
+
+ALL = {"alpha/main": "sk-alpha", "both/main": "sk-both", "keyed/main": "sk-keyed", "open/main": None}
+
+
+def test_order_of_targets_is_priority() -> None:
+    found = RouteTable(plan(), ALL).candidates("smart", "openai_chat", Endpoint.CHAT)
+
+    assert ["keyed/model", "alpha/small", "both/model"] == [each.id for each in found]
+
+
+def test_dark_targets_are_passed_over() -> None:
+    lit = {"alpha/main": "sk-alpha"}
+
+    found = RouteTable(plan(), lit).candidates("smart", "openai_chat", Endpoint.CHAT)
+
+    assert ["alpha/small"] == [each.id for each in found]
+
+
+def test_name_whose_targets_are_all_dark_is_unavailable_not_unknown() -> None:
+    with pytest.raises(RouteUnavailable, match="smart"):
+        RouteTable(plan(), {}).candidates("smart", "openai_chat", Endpoint.CHAT)
+
+
+def test_unknown_name_suggests_one_that_can_be_called() -> None:
+    with pytest.raises(ModelNotFound, match="did you mean 'smart'") as caught:
+        RouteTable(plan(), ALL).candidates("smrt", "openai_chat", Endpoint.CHAT)
+    assert caught.value.param == "model"
+
+
+def test_model_of_another_endpoint_is_not_found_here() -> None:
+    with pytest.raises(ModelNotFound, match="serves embeddings"):
+        RouteTable(plan(), ALL).candidates("alpha/embed", "openai_chat", Endpoint.CHAT)
+
+
+@pytest.mark.parametrize("wanted", ["openai_chat", "anthropic_messages"])
+def test_provider_that_speaks_the_clients_protocol_is_spoken_to_in_it(wanted: str) -> None:
+    (found,) = RouteTable(plan(), ALL).candidates("both/model", wanted, Endpoint.CHAT)
+
+    assert wanted == found.protocol
+
+
+def test_provider_that_does_not_is_spoken_to_in_its_first() -> None:
+    (found,) = RouteTable(plan(), ALL).candidates("alpha/small", "anthropic_messages", Endpoint.CHAT)
+
+    assert found.protocol == "openai_chat"
+
+
+def test_credential_travels_in_the_providers_header_with_its_prefix() -> None:
+    table = RouteTable(plan(), ALL)
+
+    (alpha,) = table.candidates("alpha/small", "openai_chat", Endpoint.CHAT)
+    (keyed,) = table.candidates("keyed/model", "openai_chat", Endpoint.CHAT)
+    (free,) = table.candidates("open/anything/at-all", "openai_chat", Endpoint.CHAT)
+
+    assert {"x-title": "mine", "authorization": "Bearer sk-alpha"} == dict(alpha.headers)
+    assert {"x-api-key": "sk-keyed"} == dict(keyed.headers)
+    assert {} == dict(free.headers)
+
+
+def test_open_provider_takes_any_name_with_what_it_assumes() -> None:
+    (found,) = RouteTable(plan(), ALL).candidates("open/anything/at-all", "openai_chat", Endpoint.CHAT)
+
+    assert found.target.model == Model(id="anything/at-all", has=(Capability.TOOLS,))
+    assert found.base_url == "https://open.example/v1"
+
+
+def test_listed_are_the_names_that_can_be_called() -> None:
+    assert ["alpha/small", "alpha/embed", "smart"] == [
+        each.name for each in RouteTable(plan(), {"alpha/main": "k"}).listed()
+    ]
