@@ -1,0 +1,20 @@
+# Holds the built artefacts and the runtime. Run `gatewright build` first; nothing is compiled here.
+FROM python:3.11-slim
+
+WORKDIR /app
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock \
+ && useradd --system --home-dir /app gatewright \
+ && install -d -o gatewright -m 0700 data
+
+COPY runtime/ runtime/
+COPY generated/ generated/
+COPY gateway.yaml gateway.lock ./
+RUN printf '#!/bin/sh\nexec python -m runtime.cli "$@"\n' > /usr/local/bin/gatewright && chmod 755 /usr/local/bin/gatewright
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER gatewright
+EXPOSE 20128
+VOLUME /app/data
+ENTRYPOINT ["gatewright"]
+CMD ["serve", "--host", "0.0.0.0"]

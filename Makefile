@@ -1,0 +1,96 @@
+# Every target is a line that you could have typed. `make help` lists them.
+# Needs Python >= 3.11 and make; everything else is installed into .venv, pinned by version and hash.
+
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
+TO_RUN := $(VENV)/ready-to-run
+TO_DEVELOP := $(VENV)/ready-to-develop
+TO_TEST_SLOWLY := .venv-slow/ready
+BENCHMARKS := $(filter-out __init__ measure,$(basename $(notdir $(wildcard benchmarks/*.py))))
+SOURCES := runtime codegen tests $(wildcard benchmarks)
+WORKERS ?= 2
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint imports types generate check-generated golden fmt test-slow bench bench-quick lock clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf '  %-16s %s\n' "$$name" "$$text"; done
+
+run: $(TO_RUN)  ## set up, build and serve gateway.yaml
+	$(BIN)/gatewright build
+	exec $(BIN)/gatewright serve
+
+test: check  ## set up, check, and run all quick tests
+	$(BIN)/pytest -n $(WORKERS)
+
+check: lint imports types check-generated  ## everything that needs no test run: style, layers, types, freshness
+
+lint: $(TO_DEVELOP)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+imports: $(TO_DEVELOP)
+	$(BIN)/lint-imports
+
+types: $(TO_DEVELOP)
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+generate: $(TO_RUN)  ## compile schemas/ and gateway.yaml into generated/
+	$(BIN)/python -m codegen generate
+	$(BIN)/gatewright build
+
+check-generated: $(TO_RUN)  ## fail with a diff when generated/ is stale
+	$(BIN)/gatewright build --check
+
+golden: $(TO_DEVELOP)  ## rewrite the compiler's expected outputs; review them with git diff
+	$(BIN)/pytest --golden -q tests/codegen tests/config tests/docs tests/test_public_surface.py
+
+fmt: $(TO_DEVELOP)  ## format and fix what can be fixed
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+test-slow: $(TO_DEVELOP) $(TO_TEST_SLOWLY)  ## the suite that runs a foreign inference server and takes minutes
+	$(BIN)/pytest tests/slow
+
+bench: $(TO_DEVELOP)  ## repeat every number of benchmarks/ and write its page
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --write; done
+
+bench-quick: $(TO_DEVELOP)  ## the same with few rounds, writing nothing
+	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --rounds 2; done
+
+lock: $(TO_DEVELOP)  ## pin the dependencies of pyproject.toml anew
+	$(PIP) install pip-tools
+	PATH="$(CURDIR)/$(BIN):$$PATH" .ci/lock
+
+clean:  ## remove what the other targets made, but not data/
+	rm -rf $(VENV) .venv-slow build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find runtime codegen generated tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- set-up: done once, and again when a lock changes
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "gatewright needs Python 3.11 or newer on the PATH" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(TO_RUN): requirements.lock pyproject.toml | $(BIN)/python
+	@echo 'installing pinned dependencies into $(VENV); this is done once'
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(TO_DEVELOP): requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo 'installing pinned dependencies into $(VENV); this is done once'
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(TO_RUN) $@
+
+$(TO_TEST_SLOWLY): requirements-slow.lock tests/slow/install.sh | $(BIN)/python
+	sh tests/slow/install.sh $(BIN)/python .venv-slow
+	@touch $@
