@@ -495,9 +495,6 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     limit is not known.
     """
 
-    max_depth: Annotated[int, msgspec.Meta(ge=8, le=900)] = 128
-    """How deep the JSON of a request body may nest; deeper is answered 400."""
-
     tokenizer: Literal["approximate", "o200k"] = "approximate"
     """How input tokens are counted where the provider cannot: `approximate` by the shape of the text, `o200k` by the
     vocabulary of that name, which needs the extra `tokenizer` and about 70 MB. Both are marked as estimates.
@@ -1427,14 +1424,6 @@ SETTINGS: tuple[Setting, ...] = (
         type="integer",
         default="4096",
         help="The output limit that is sent, in tokens, where a provider demands one, the client gave none and the model's own limit is not known.",
-        secret=False,
-        reload="dynamic",
-    ),
-    Setting(
-        path="requests.max_depth",
-        type="integer",
-        default="128",
-        help="How deep the JSON of a request body may nest; deeper is answered 400.",
         secret=False,
         reload="dynamic",
     ),

@@ -117,7 +117,7 @@ def approximate(text: str) -> int:
 def o200k() -> Callable[[str], int]:
     """Counts by the o200k vocabulary. Raises ConfigError when the extra that carries it is not installed."""
     try:
-        from bpe_openai import get_encoding  # type: ignore[import-untyped,unused-ignore]  # an extra, without types
+        from bpe_openai import get_encoding
     except ImportError as error:
         raise ConfigError(
             "`requests.tokenizer: o200k` needs the extra `tokenizer`: pip install gatewright[tokenizer]"

@@ -10,8 +10,8 @@ from jinja2 import Environment
 from codegen.emit.api import emit_api
 from codegen.emit.catalog import emit_catalog
 from codegen.emit.docs import emit_docs
-from codegen.emit.jsonschema import emit_json_schemas
 from codegen.emit.endpoints import emit_endpoints
+from codegen.emit.jsonschema import emit_json_schemas
 from codegen.emit.openapi_json import emit_openapi_json
 from codegen.emit.output import Output
 from codegen.emit.protocols import emit_protocols

@@ -13,7 +13,17 @@ import msgspec
 from jinja2 import Environment
 
 from codegen.emit.layout import (
-    INDENT, WIDTH, Atom, Call, Expression, Sequence_, Subscript, assignment, flat, from_import, quoted,
+    INDENT,
+    WIDTH,
+    Atom,
+    Call,
+    Expression,
+    Sequence_,
+    Subscript,
+    assignment,
+    flat,
+    from_import,
+    quoted,
 )  # fmt: skip
 from codegen.emit.output import Output
 from codegen.emit.python import exports, header

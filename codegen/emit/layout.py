@@ -20,6 +20,9 @@ __all__ = [
 WIDTH: Final = 120
 INDENT: Final = "    "
 
+_EMPTY: Final = frozenset({"()", "[]", "{}"})
+"""Values that nothing is gained by breaking."""
+
 
 class Atom(msgspec.Struct, frozen=True):
     """A name or a literal that cannot be broken."""
@@ -126,6 +129,8 @@ def assignment(name: str, annotation: Expression | None, value: Expression | Non
         broken = _broken_annotation(f"{pad}{name}: ", annotation, depth)
         return broken if value is None else f"{broken} = {_laid(value, depth, 4 * depth + 4, 0)}"
     assert value is not None
+    if annotation is not None and not isinstance(annotation, Atom) and flat(value) in _EMPTY:
+        return f"{_broken_annotation(f'{pad}{name}: ', annotation, depth)} = {flat(value)}"
     if isinstance(value, Atom) and not isinstance(annotation, Atom | None):
         return f"{header} = (\n{pad}{INDENT}{value.text}\n{pad})"  # even if it is too wide for that, too
     return _broken_value(f"{header} = ", value, depth)

@@ -97,7 +97,8 @@ def prose(text: str) -> str:
 
 def code(text: object) -> str:
     """A Markdown code span, in a table too."""
-    line = _one_line(str(text)).replace("|", "\\|")
+    # A table ends its cell at a pipe behind an even number of backslashes, code span or not.
+    line = re.sub(r"(\\*)\|", lambda found: found[1] + ("\\\\|" if len(found[1]) % 2 else "\\|"), _one_line(str(text)))
     ticks = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
     return f"{ticks}{pad}{line}{pad}{ticks}"

@@ -137,6 +137,8 @@ def _members(union: OneOf, names: Table, above: tuple[OneOf, ...] = ()) -> Itera
 
 
 def _const(record: Record, wire: str) -> str | int | None:
+    if record.tag is not None and record.tag.field == wire:
+        return record.tag.value
     for field in record.fields:
         if field.wire == wire and isinstance(field.type, Choice) and field.type.const:
             return field.type.values[0]

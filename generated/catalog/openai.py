@@ -24,7 +24,7 @@ PROVIDER: Provider = Provider(
     base_url="https://api.openai.com/v1",
     surfaces={"openai_chat": Surface(path="/chat/completions")},
     auth=Auth(env=("OPENAI_API_KEY",)),
-    quirks=Quirks(max_tokens_field="max_completion_tokens"),
+    quirks=Quirks(max_tokens_field="max_completion_tokens", cache_marks="prompt_cache_breakpoint"),
     models=(
         Model(
             id="gpt-5.6",

@@ -13,7 +13,7 @@ PROVIDER: Provider = Provider(
     base_url="https://openrouter.ai/api/v1",
     surfaces={"openai_chat": Surface(path="/chat/completions")},
     auth=Auth(env=("OPENROUTER_API_KEY",)),
-    quirks=Quirks(reasoning_field="reasoning"),
+    quirks=Quirks(reasoning_field="reasoning", cache_marks="cache_control"),
     parameters=ParameterRules(drop=("store",)),
     models=(Model(id="openrouter/auto", name="Auto Router", has=(Capability.STREAMING,)),),
     open_models=True,

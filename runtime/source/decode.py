@@ -176,10 +176,10 @@ class _Decoder:
             return choices[node.raw]
         near = closest(node.raw, choices)
         hint = f"did you mean {near!r}?" if near else f"one of: {', '.join(choices)}"
-        return self._fault("unknown-choice", node.span, f"{node.raw!r} is not a {subject}", hint)
+        return self._fault("unknown-choice", node.span, f"{subject} cannot be {node.raw!r}", hint)
 
     def _quantity_or_inner(self, node: Node, info: inspect.Metadata, subject: str) -> Any:
-        kind = (info.extra or {}).get("quantity")
+        kind = _quantity(info)
         if kind is None:
             return self.read(node, info.type, subject)
         quantity = unit.QUANTITIES[kind]
@@ -250,9 +250,15 @@ def _complaint(value: Any, info: Any) -> str | None:
     return None
 
 
+def _quantity(info: inspect.Metadata) -> str | None:
+    """Which quantity of `runtime.source.unit` a type is marked as."""
+    extra = cast("dict[str, str] | None", info.extra)  # pyright: ignore[reportUnknownMemberType]  # msgspec says `dict`
+    return extra.get("quantity") if extra else None
+
+
 def _fits(node: Node, info: inspect.Type) -> bool:
     while isinstance(info, inspect.Metadata):
-        if (info.extra or {}).get("quantity"):
+        if _quantity(info):
             return isinstance(node, ScalarNode)
         info = info.type
     if isinstance(node, MappingNode):
@@ -277,7 +283,7 @@ def _describe(info: inspect.Type) -> str:
         inspect.FrozenSetType: "a list",
     }  # fmt: skip
     if isinstance(info, inspect.Metadata):
-        kind = (info.extra or {}).get("quantity")
+        kind = _quantity(info)
         return unit.QUANTITIES[kind].noun if kind else _describe(info.type)
     if isinstance(info, inspect.LiteralType):
         return "one of " + ", ".join(str(value) for value in info.values)

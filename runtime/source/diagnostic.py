@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 import msgspec
+from typing_extensions import override
 
 from runtime.source.codes import CODES
 from runtime.source.span import Span
@@ -39,6 +40,7 @@ class Diagnostic(msgspec.Struct, frozen=True):
     hint: str | None = None
     notes: tuple[Note, ...] = ()
 
+    @override
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
         lines = [f"{self.span}: {self.severity.value}[{self.code}]: {self.message}{hint}"]

@@ -13,8 +13,6 @@ from typing import TypeAlias
 import msgspec
 import yaml
 from typing_extensions import override
-from yaml.cyaml import CParser  # type: ignore[attr-defined]  # the stubs forget it
-from yaml.resolver import BaseResolver
 
 from runtime.source.diagnostic import Diagnostics, Note
 from runtime.source.span import Span
@@ -96,12 +94,8 @@ def parse(text: str | bytes, file: str, diagnostics: Diagnostics) -> Node | None
 _UNTAGGED = "?"
 
 
-class _Loader(CParser, BaseResolver):
+class _Loader(yaml.CBaseLoader):
     """PyYAML's C parser and composer without a resolver: a node has the tag ``?`` unless the file gives it one."""
-
-    def __init__(self, text: str) -> None:
-        CParser.__init__(self, text)
-        BaseResolver.__init__(self)
 
     @override
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: object) -> str:

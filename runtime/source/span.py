@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from typing_extensions import override
 
 __all__ = ["Span"]
 
@@ -14,5 +15,6 @@ class Span(msgspec.Struct, frozen=True, order=True):
     line: int
     column: int
 
+    @override
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

@@ -130,6 +130,18 @@ def _told(request: AnyRequest, error: Exception) -> GatewayError:
             return InternalError("the gateway failed; the fault is in its log under this request's id")
 
 
+def _invalid(error: Exception) -> InvalidRequest:
+    """Litestar's own sentence repeats the URL, which may hold a key; that part is not told."""
+    extra: object = error.extra if isinstance(error, ValidationException) else None
+    faults = msgspec.convert(extra, list[_Fault]) if isinstance(extra, list) else []
+    if faults:
+        told = "; ".join(f"{fault.key}: {fault.message}" if fault.key else fault.message for fault in faults)
+        return InvalidRequest(told, param=faults[0].key)
+    detail = error.detail if isinstance(error, HTTPException) else ""
+    detail = detail.partition(" for path ")[0]
+    return InvalidRequest("the request cannot be understood" if "?" in detail else detail)
+
+
 def _render(request: AnyRequest, front: Front, prefixes: Sequence[str]) -> Callable[[GatewayError, str], Rendered]:
     options = _options(request)
     if options is not None:

@@ -54,7 +54,7 @@ def test_faults_exit_1_and_write_nothing(tmp_path: Path, command: str):
 
     assert (code, out) == (1, "")
     assert err == (
-        "schemas/protocols/test.yaml:9:17: error[unknown-choice]: 'strnig' is not a type; did you mean 'string'?\n"
+        "schemas/protocols/test.yaml:9:17: error[unknown-choice]: type cannot be 'strnig'; did you mean 'string'?\n"
     )
     assert not (tmp_path / "generated").exists()
 

@@ -73,7 +73,9 @@ def test_every_kind_of_error_has_a_row_in_every_protocol() -> None:
 
     assert sections
     for section in sections:
-        assert kinds - set(re.findall(r"^\| `(\w+)` \| \d{3} \|", section, re.MULTILINE)) == set(), section.splitlines()[0]
+        assert kinds - set(re.findall(r"^\| `(\w+)` \| \d{3} \|", section, re.MULTILINE)) == set(), (
+            section.splitlines()[0]
+        )
 
 
 def test_every_provider_is_on_its_page() -> None:

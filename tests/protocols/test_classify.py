@@ -10,9 +10,23 @@ from hypothesis import strategies as st
 
 from runtime.catalog import ErrorRule
 from runtime.errors import (
-    Conflict, ContentRefused, ContextTooLong, GatewayError, InvalidRequest, ModelNotFound, NotFound, RateLimited, TooLarge,
-    UnsupportedMedia, UpstreamAuthFailed, UpstreamFailed, UpstreamOverloaded, UpstreamProtocolError,
-    UpstreamQuotaExceeded, UpstreamTimeout, UpstreamUnavailable,
+    Conflict,
+    ContentRefused,
+    ContextTooLong,
+    GatewayError,
+    InvalidRequest,
+    ModelNotFound,
+    NotFound,
+    RateLimited,
+    TooLarge,
+    UnsupportedMedia,
+    UpstreamAuthFailed,
+    UpstreamFailed,
+    UpstreamOverloaded,
+    UpstreamProtocolError,
+    UpstreamQuotaExceeded,
+    UpstreamTimeout,
+    UpstreamUnavailable,
 )  # fmt: skip
 from runtime.protocols.classify import classify, message_of, retry_after_s
 

@@ -30,9 +30,15 @@ schemas: st.SearchStrategy[Any] = st.recursive(
         st.builds(
             lambda properties, more: {"type": "object", "properties": properties, **more},
             st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
-            st.sampled_from([{}, {"required": ["a"]}, {"additionalProperties": True}, {"minProperties": 1, "description": "d"}]),
+            st.sampled_from(
+                [{}, {"required": ["a"]}, {"additionalProperties": True}, {"minProperties": 1, "description": "d"}]
+            ),
         ),
-        st.builds(lambda items, least: {"type": "array", "items": items, **least}, inner, st.sampled_from([{}, {"minItems": 1}, {"minItems": 4}])),
+        st.builds(
+            lambda items, least: {"type": "array", "items": items, **least},
+            inner,
+            st.sampled_from([{}, {"minItems": 1}, {"minItems": 4}]),
+        ),
         st.lists(inner, min_size=1, max_size=2).map(lambda members: {"oneOf": members}),
         st.lists(inner, min_size=1, max_size=2).map(lambda members: {"allOf": members}),
     ),
@@ -99,7 +105,9 @@ def test_no_schema_is_any_object(text: str | None) -> None:
 
 def test_a_missing_type_is_put_in_and_another_wrapped() -> None:
     assert {"type": "object", "properties": {}} == json.loads(object_schema('{"properties":{}}'))
-    assert {"type": "object", "properties": {}} == json.loads(object_schema('{"type":["object","null"],"properties":{}}'))
+    assert {"type": "object", "properties": {}} == json.loads(
+        object_schema('{"type":["object","null"],"properties":{}}')
+    )
     assert {"type": "object", "properties": {"value": {"type": "array"}}, "required": ["value"]} == (
         json.loads(object_schema('{"type":"array"}'))
     )

@@ -76,5 +76,5 @@ def test_a_rule_is_read_from_a_pattern(pattern: str, rule: WordRule) -> None:
 
 @pytest.mark.parametrize("pattern", ["call_[a-z]+", "a|b", "", "[a-z]", "(x)"])
 def test_a_pattern_of_another_form_is_refused(pattern: str) -> None:
-    with pytest.raises(ValueError, match="one set|not a set"):
+    with pytest.raises(ValueError, match=r"not a set"):
         WordRule.of(pattern)

@@ -187,3 +187,12 @@ def test_a_stop_sequence_ends_the_answer_in_both_dialects(openai: OpenAI, anthro
     assert (before, "stop") == (chat.choices[0].message.content, chat.choices[0].finish_reason)
     assert before == text(message)
     assert message.stop_reason in {"end_turn", "stop_sequence"}
+
+
+def test_count_tokens_of_the_server_is_what_its_answer_is_billed(anthropic: Anthropic) -> None:
+    ask = {"model": MESSAGES, "system": SYSTEM, "messages": [{"role": "user", "content": PROMPT}]}
+    counted = anthropic.messages.with_raw_response.count_tokens(**ask)
+    usage = anthropic.messages.create(**ask, max_tokens=1).usage
+
+    assert counted.headers["x-gatewright-token-count"] == "provider"
+    assert usage.input_tokens + (usage.cache_read_input_tokens or 0) == counted.parse().input_tokens

@@ -75,7 +75,7 @@ def test_anthropic_stream_is_the_answer_in_pieces(anthropic: Anthropic, direct: 
         stream=True,
         extra_body=GREEDY,
     ) as stream:
-        events = [event for event in stream if event.type != "ping"]
+        events = [event for event in stream if str(event.type) != "ping"]
     kinds = [event.type for event in events]
     deltas = [event.delta for event in events if event.type == "content_block_delta"]
     ends = [event for event in events if event.type == "message_delta"]

@@ -97,9 +97,9 @@ free: {any: [1, thing]}
             "price: two",
             "f.yaml:1:8: error[wrong-unit]: price: 'two' is not an amount in dollars; write a plain decimal number such as 2.50",
         ),
-        ("mode: alfa", "f.yaml:1:7: error[unknown-choice]: 'alfa' is not a mode; did you mean 'alpha'?"),
-        ("colour: blue", "f.yaml:1:9: error[unknown-choice]: 'blue' is not a colour; one of: red, green"),
-        ("version: 2", "f.yaml:1:10: error[unknown-choice]: '2' is not a version; one of: 1"),
+        ("mode: alfa", "f.yaml:1:7: error[unknown-choice]: mode cannot be 'alfa'; did you mean 'alpha'?"),
+        ("colour: blue", "f.yaml:1:9: error[unknown-choice]: colour cannot be 'blue'; one of: red, green"),
+        ("version: 2", "f.yaml:1:10: error[unknown-choice]: version cannot be '2'; one of: 1"),
         ("combos: []", "f.yaml:1:9: error[wrong-type]: expected a mapping (combos), found a list"),
         (
             "combos: {a: [{weight: 1}]}",
@@ -115,7 +115,7 @@ free: {any: [1, thing]}
         ),
         (
             "wait: {type: fixd, seconds: 3}",
-            "f.yaml:1:14: error[unknown-choice]: 'fixd' is not a type; did you mean 'fixed'?",
+            "f.yaml:1:14: error[unknown-choice]: type cannot be 'fixd'; did you mean 'fixed'?",
         ),
         ("share: 1", "f.yaml:1:8: error[invalid-value]: share: 1 must be less than 1"),
         ("share: true", "f.yaml:1:8: error[wrong-type]: expected a number, found the boolean true"),

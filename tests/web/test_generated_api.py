@@ -63,6 +63,9 @@ class Rooted:
             name="Gatewright", version="1", build="b", links=ApiLinks(openapi="/o", models="/m", health="/h")
         )
 
+    async def get_document(self) -> msgspec.Raw:
+        return msgspec.Raw(b'{"openapi":"3.1.0"}')
+
 
 def app(healthy: Healthy | None = None, **options: object) -> Litestar:
     parts = front(keys={"viewer": {"view"}, "chatter": {"chat"}}, **options)

@@ -180,13 +180,13 @@ class Decoder(StreamDecoder):
         events += block.start(given)
 
     def _delta(self, event: ReceivedEvent, frame: Frame, events: list[Event]) -> None:
-        index, delta = _index(event), present(event.delta)
+        index, delta = _index(event), event.delta
         block = self._blocks.get(index)
         if block is None:
             raise UpstreamProtocolError(f"The provider's stream goes on with block {index}, which is not open.")
-        if delta is None:
+        if isinstance(delta, msgspec.UnsetType):
             return
-        kind = present(delta.type) or ""
+        kind = delta.type
         if kind == "thinking_delta" and isinstance(block, TextBlock):
             block = self._instead(index, block, ThinkingBlock(self._position), ReceivedBlock(type="thinking"), events)
         elif kind == "text_delta" and isinstance(block, ThinkingBlock):
@@ -228,8 +228,8 @@ class Decoder(StreamDecoder):
 
 
 def _index(event: ReceivedEvent) -> int:
-    index = present(event.index)
-    if index is None:
+    index = event.index
+    if isinstance(index, msgspec.UnsetType):
         raise UpstreamProtocolError(f"The provider's stream holds a {event.type} without an index.")
     return index
 

@@ -50,6 +50,7 @@ __all__ = ["PING", "Encoder"]
 PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 _STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_BLOCK_DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
 _BLOCK_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 
 
@@ -62,6 +63,7 @@ class Encoder(StreamEncoder):
         self._lanes: dict[int, Lane] = {}
         self._waiting: deque[Lane] = deque()
         self._next_index = 0
+        self._head = b""  # of the open block's deltas
         self._usage = Usage()
         self._finish = Finish(reason="stop")
         self._calls = False
@@ -146,8 +148,9 @@ class Encoder(StreamEncoder):
             lane.open = True
             start = ContentBlockStartEvent(index=self._next_index, content_block=cast("OutputBlock", block))
             out.append(_framed("content_block_start", start))
-        head = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":' % self._next_index
-        out.extend(head + piece + b"}\n\n" for piece in pieces)
+            self._head = _BLOCK_DELTA % self._next_index
+        for piece in pieces:
+            out += (self._head, piece, b"}\n\n")
 
     def _end(self, out: list[bytes]) -> None:
         for lane in self._waiting:

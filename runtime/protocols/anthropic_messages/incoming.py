@@ -67,10 +67,12 @@ class TextBlock(Block):
 
     @override
     def more(self, delta: ReceivedDelta, raw: msgspec.Raw | None) -> list[Event]:
-        cited = present(delta.citation)
-        if cited is not None:
-            self._citations.append(_FIELDS.decode(cited))
-        text = present(delta.text)
+        text = delta.text
+        if not isinstance(text, str):
+            cited = present(delta.citation)
+            if cited is not None:
+                self._citations.append(_FIELDS.decode(cited))
+            return []
         if not text:
             return []
         self._position.chars += len(text)

@@ -134,7 +134,17 @@ class ChatDecoder(StreamDecoder):
 class _Choice:
     """One choice under way: at most one of text, thinking and refusal is open, and any number of calls."""
 
-    __slots__ = ("_calls", "_details", "_index", "_joiner", "_next_part", "_open", "_refused", "reason")
+    __slots__ = (
+        "_calls",
+        "_details",
+        "_index",
+        "_joiner",
+        "_next_part",
+        "_open",
+        "_refused",
+        "_thought_aloud",
+        "reason",
+    )
 
     def __init__(self, index: int, response_id: str, tool_names: Mapping[str, str]) -> None:
         self._index = index
@@ -143,14 +153,16 @@ class _Choice:
         self._joiner = Joiner()
         self._details = Details()
         self._calls = Calls(index, response_id, tool_names)
+        self._thought_aloud = False
         self._refused = False
         self.reason: str | None = None
 
     def take(self, wire: ChunkChoice, events: list[Event], *, marked: bool) -> None:
         delta = wire.delta
         if delta:
-            self._take_words(delta, logprobs_text(wire.logprobs), events, marked=marked)
-            self._take_calls(delta, events, marked=marked)
+            self._take_words(delta, logprobs_text(wire.logprobs) if wire.logprobs else None, events, marked=marked)
+            if delta.tool_calls or delta.function_call:
+                self._take_calls(delta, events, marked=marked)
         if wire.finish_reason:
             refuse_failure(wire.finish_reason)
             self.reason = wire.finish_reason
@@ -166,14 +178,16 @@ class _Choice:
         if isinstance(text, list):
             thought, text = pieces_text(text)
         thought = delta.reasoning_content or delta.reasoning or thought
+        self._thought_aloud = self._thought_aloud or bool(thought)
         if isinstance(delta.reasoning_details, msgspec.Raw) and delta.reasoning_details != _NULL:
             thought = self._take_details(delta.reasoning_details, thought, events)
         if thought:
             self._say("reasoning", thought, None, events, marked=marked)
         if text or logprobs is not None:
             self._say("text", text, logprobs, events, marked=marked)
-        for citation in read_citations(delta.annotations):
-            events.append(Delta(index=self._part("text", events), citation=citation, choice=self._index))
+        if delta.annotations:
+            for citation in read_citations(delta.annotations):
+                events.append(Delta(index=self._part("text", events), citation=citation, choice=self._index))
         if delta.refusal:
             self._refused = True
             self._say("refusal", delta.refusal, None, events, marked=marked)
@@ -183,16 +197,16 @@ class _Choice:
         pieces = read_pieces(details)
         self._details.add(pieces)
         text = "".join(piece.text or piece.summary or "" for piece in pieces)
-        if pieces and not text and not thought:
+        if self._thought_aloud:
+            return thought
+        if pieces and not text:
             self._part("reasoning", events)
-        return thought or text
+        return text
 
     def _take_calls(self, delta: ChunkDelta, events: list[Event], *, marked: bool) -> None:
         wires = list(delta.tool_calls or ())
         if delta.function_call:
             wires.append(ToolCallDelta(index=0, function=delta.function_call))
-        if not wires:
-            return
         self._close(events)
         for wire in wires:
             self._next_part = self._calls.take(wire, self._next_part, events, marked=marked)

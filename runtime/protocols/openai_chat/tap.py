@@ -30,7 +30,8 @@ _NULL: Final = msgspec.Raw(b"null")
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _DATA: Final = re.compile(rb"^(?:\xef\xbb\xbf)?data: ?([^\r\n]+)", re.MULTILINE)
 _CR_DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
-_SECOND_CHOICE: Final = re.compile(rb'"index": ?[1-9]')
+_CHOICE: Final = b'"choices":[{"index":0,'
+_UNFINISHED: Final = b'"finish_reason":null'
 _MODEL: Final = re.compile(rb'"model"[ \t]*:[ \t]*"(?:[^"\\]|\\.)*"')
 
 
@@ -51,6 +52,7 @@ class ChatTap(StreamTap):
         self._forwarded = False
         self._old = b""  # `"model":"…"` as the upstream writes it, once an event has shown it
         self._new = b""
+        self._head = self._new_head = self._tail = b""  # around what is new in an event without news
         self._choices: dict[int, bool] = {}  # index to whether it has ended
         self._done = False
         self._failure: GatewayError | None = None
@@ -93,27 +95,24 @@ class ChatTap(StreamTap):
         self._pieces.append(rest)
 
     def _forward(self, block: bytes) -> bytes:
-        out = block.replace(self._old, self._new) if self._is_plain(block) else self._slowly(block)
+        out = block.replace(self._head, self._new_head) if self._is_plain(block) else self._slowly(block)
         self._forwarded = self._forwarded or bool(out)
         return out
 
     def _is_plain(self, block: bytes) -> bool:
-        """Nothing in it needs a look: every event has the known model's name, and none a finish, usage or error.
+        """Nothing in it needs a look: every event begins and ends as the last one that was looked at and had no news.
 
         Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote.
         """
-        names = block.count(b'"model"')
-        return (
-            self.started
-            and bool(self._old)
-            and len(self._choices) == 1
-            and names == block.count(self._old) == block.count(b"data: {")
-            and block.count(b'"finish_reason"') == block.count(b'"finish_reason":null')
-            and block.count(b'"usage"') == block.count(b'"usage":null')
-            and b'"error"' not in block
-            and b"[DONE]" not in block
-            and _SECOND_CHOICE.search(block) is None
-        )
+        head, tail = self._head, self._tail
+        if not head or not block.endswith(b"\n\n"):
+            return False
+        for event in block[:-2].split(b"\n\n"):
+            if not (event.startswith(head) and event.endswith(tail)):
+                return False
+            if b"\n" in event or event.count(b'"finish_reason"') != 1:
+                return False
+        return True
 
     def _slowly(self, block: bytes) -> bytes:
         out: list[bytes] = []
@@ -133,8 +132,10 @@ class ChatTap(StreamTap):
 
     def _event(self, event: bytes) -> bytes:
         """One event as it is forwarded. Raises the error it holds."""
+        if event.startswith(b"data: {") and event.find(b"\n") == len(event) - 2:
+            return b"data: %b\n\n" % self._looked_at(event[6:-2])
         pattern = _CR_DATA if b"\r" in event else _DATA
-        lines = pattern.findall(event)
+        lines: list[bytes] = pattern.findall(event)
         if not lines:
             return event
         data = lines[0] if len(lines) == 1 else b"\n".join(lines)
@@ -142,9 +143,7 @@ class ChatTap(StreamTap):
             self._done = True
             self.complete = any(self._choices.values())
             return event
-        if not self._done:
-            self._learn(data, named_error=b"event: error" in event or b"event:error" in event)
-        renamed = self._renamed(data)
+        renamed = self._looked_at(data, named_error=b"event: error" in event or b"event:error" in event)
         if renamed is data:
             return event
         if len(lines) == 1:
@@ -152,7 +151,26 @@ class ChatTap(StreamTap):
         new = iter(renamed.split(b"\n"))
         return pattern.sub(lambda line: line[0].removesuffix(line[1]) + next(new, b""), event)
 
+    def _looked_at(self, data: bytes, *, named_error: bool = False) -> bytes:
+        """What an event's data says is noted; back comes the data under the new name."""
+        plain = self._learn(data, named_error=named_error) if not self._done else False
+        renamed = self._renamed(data)
+        if plain and self.started and renamed is not data:
+            self._memorise(data, renamed)
+        return renamed
+
+    def _memorise(self, data: bytes, renamed: bytes) -> None:
+        """Keep how an event without news begins and ends; nothing, where the name stands behind its choices."""
+        head, new_head = data.find(_CHOICE), renamed.find(_CHOICE)
+        tail = data.rfind(_UNFINISHED)
+        if 0 <= head < tail and head > data.find(b'"model"') >= 0:
+            self._head = b"data: " + data[:head] + _CHOICE
+            self._new_head = b"data: " + renamed[:new_head] + _CHOICE
+            self._tail = data[tail:]
+
     def _renamed(self, data: bytes) -> bytes:
+        if self._old and data.count(b'"model"') == 1 == data.count(self._old):
+            return data.replace(self._old, self._new)
         try:
             renamed = replace(data, ("model",), self._model)
         except _UNREADABLE:
@@ -163,14 +181,15 @@ class ChatTap(StreamTap):
                 self._old, self._new = old[0], new[0]
         return renamed
 
-    def _learn(self, data: bytes, *, named_error: bool) -> None:
+    def _learn(self, data: bytes, *, named_error: bool) -> bool:
+        """Note what an event says; whether it is a piece of the only choice, without any news. Raises its error."""
         try:
             chunk = _CHUNK.decode(data)
         except _UNREADABLE:
             said = error_within(data)
             if said is not None:
                 raise said from None
-            return  # what it is only the client can say
+            return False  # what it is only the client can say
         failed = isinstance(chunk.error, msgspec.Raw) and chunk.error != _NULL
         if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
             said = error_within(data)
@@ -180,12 +199,14 @@ class ChatTap(StreamTap):
                 raise UpstreamProtocolError("The provider sent an error event that says nothing.")
         if chunk.usage:
             self.usage = read_usage(chunk.usage)
-        for choice in chunk.choices or ():
+        choices = chunk.choices or ()
+        for choice in choices:
             index = choice.index or 0
             refuse_failure(choice.finish_reason or "")
             self._choices[index] = self._choices.get(index, False) or bool(choice.finish_reason)
             self.started = self.started or bool(choice.finish_reason) or _says(choice.delta or None)
         self.complete = bool(self._choices) and all(self._choices.values())
+        return len(choices) == 1 == len(self._choices) and not self.complete and not chunk.usage
 
 
 def _says(delta: ChunkDelta | None) -> bool:

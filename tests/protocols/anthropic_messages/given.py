@@ -8,8 +8,21 @@ from collections.abc import Mapping
 import msgspec
 
 from runtime.canonical import (
-    Delta, Ended, Event, Finished, Message, PartEnded, PartStarted, Reasoning, Refusal, Request, Response, Started, Text,
-    ToolCall, UsageReported,
+    Delta,
+    Ended,
+    Event,
+    Finished,
+    Message,
+    PartEnded,
+    PartStarted,
+    Reasoning,
+    Refusal,
+    Request,
+    Response,
+    Started,
+    Text,
+    ToolCall,
+    UsageReported,
 )  # fmt: skip
 from runtime.catalog import Limits, Model, Provider, Quirks, ReasoningFacts, Surface
 from runtime.catalog.capability import Capability

@@ -6,8 +6,24 @@ import msgspec
 import pytest
 
 from runtime.canonical import (
-    Base64Source, CacheMark, Document, FileSource, Image, JsonSchema, Message, NamedTool, Native, Reasoning,
-    ReasoningConfig, Text, TextSource, Tool, ToolCall, ToolMode, ToolResult, UrlSource,
+    Base64Source,
+    CacheMark,
+    Document,
+    FileSource,
+    Image,
+    JsonSchema,
+    Message,
+    NamedTool,
+    Native,
+    Reasoning,
+    ReasoningConfig,
+    Text,
+    TextSource,
+    Tool,
+    ToolCall,
+    ToolMode,
+    ToolResult,
+    UrlSource,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
 from tests.protocols.anthropic_messages.given import CODEC, NO_HEADERS, decoded, envelope
@@ -37,9 +53,10 @@ def test_the_plain_fields_are_read() -> None:
         }
     )  # fmt: skip
 
-    assert (Message(role="system", content=(Text(text="Be brief."),)), Message(role="user", content=(Text(text="Hi."),))) == (
-        request.messages
-    )
+    assert (
+        Message(role="system", content=(Text(text="Be brief."),)),
+        Message(role="user", content=(Text(text="Hi."),)),
+    ) == (request.messages)
     assert (100, ("END",), True, "u-1", "default") == (
         request.max_output_tokens, request.stop, request.stream, request.user, request.service_tier,
     )  # fmt: skip
@@ -53,7 +70,9 @@ def test_pitfall_066_zero_is_not_nothing() -> None:
 
 
 def test_null_is_nothing() -> None:
-    request = decoded({"messages": HI, "system": None, "tools": None, "temperature": None, "thinking": None, "odd": None})
+    request = decoded(
+        {"messages": HI, "system": None, "tools": None, "temperature": None, "thinking": None, "odd": None}
+    )
 
     assert decoded({"messages": HI}) == request
 
@@ -244,7 +263,9 @@ def test_tools_are_read_with_what_only_this_protocol_has_kept_aside() -> None:
 
 
 def test_pitfall_089_a_description_that_is_no_text_is_taken_as_its_text() -> None:
-    assert decoded({"messages": HI, "tools": [{"name": "f", "description": {"a": 1}}]}).tools[0].description == '{"a":1}'
+    assert (
+        decoded({"messages": HI, "tools": [{"name": "f", "description": {"a": 1}}]}).tools[0].description == '{"a":1}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -282,7 +303,10 @@ def test_thinking_is_read(given: dict[str, object], expected: ReasoningConfig | 
 def test_the_form_of_the_answer_is_read_under_both_names() -> None:
     form = {"type": "json_schema", "schema": {"type": "object"}}
 
-    assert JsonSchema(schema='{"type":"object"}') == decoded({"messages": HI, "output_config": {"format": form}}).response_format
+    assert (
+        JsonSchema(schema='{"type":"object"}')
+        == decoded({"messages": HI, "output_config": {"format": form}}).response_format
+    )
     assert JsonSchema(schema='{"type":"object"}') == decoded({"messages": HI, "output_format": form}).response_format
 
 
@@ -344,7 +368,9 @@ def test_pitfall_060_a_call_in_the_users_turn_is_refused_with_the_role_it_needs(
     assert error.message == "messages.0.content.0.type: `tool_use` blocks can only be in `assistant` messages"
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"model":""}', b'{"model":1}', b"{}", b'{"model":"m","stream":1}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b"\xff", b'{"model":""}', b'{"model":1}', b"{}", b'{"model":"m","stream":1}']
+)
 def test_peek_refuses_what_cannot_be_routed(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
         CODEC.peek(body)

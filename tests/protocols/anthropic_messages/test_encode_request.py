@@ -13,16 +13,46 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from runtime.canonical import (
-    Audio, Base64Source, CacheMark, Citation, Document, Image, JsonObject, JsonSchema, Message, NamedTool, Native,
-    Reasoning, ReasoningConfig, Refusal, Request, Sampling, Text, TextSource, Tool, ToolCall, ToolMode, ToolResult,
-    ToolSubset, UrlSource,
+    Audio,
+    Base64Source,
+    CacheMark,
+    Citation,
+    Document,
+    Image,
+    JsonObject,
+    JsonSchema,
+    Message,
+    NamedTool,
+    Native,
+    Reasoning,
+    ReasoningConfig,
+    Refusal,
+    Request,
+    Sampling,
+    Text,
+    TextSource,
+    Tool,
+    ToolCall,
+    ToolMode,
+    ToolResult,
+    ToolSubset,
+    UrlSource,
 )  # fmt: skip
 from runtime.catalog import ParameterRules, Provider, ReasoningFacts, Surface
 from runtime.catalog.capability import Capability
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Target
 from tests.protocols.anthropic_messages.given import (
-    CODEC, NO_HEADERS, assistant, decoded, envelope, saying, sent, system, target, user,
+    CODEC,
+    NO_HEADERS,
+    assistant,
+    decoded,
+    envelope,
+    saying,
+    sent,
+    system,
+    target,
+    user,
 )  # fmt: skip
 from tests.support.canonical import requests
 
@@ -111,7 +141,7 @@ def without_losses(request: Request) -> Request:
         request,
         messages=tuple(message(each) for each in _few_marks(request.messages)),
         tools=tools,
-        tool_choice=ToolMode(mode="auto") if forced and thinks or isinstance(request.tool_choice, ToolSubset)
+        tool_choice=ToolMode(mode="auto") if (forced and thinks) or isinstance(request.tool_choice, ToolSubset)
         or (request.tool_choice is None and request.parallel_tool_calls is False) else request.tool_choice,
         parallel_tool_calls=None if request.tool_choice == ToolMode(mode="none") else request.parallel_tool_calls,
         stop=tuple(word for word in request.stop if word.strip()),
@@ -122,7 +152,7 @@ def without_losses(request: Request) -> Request:
 
 def _few_marks(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     def bare(given: object) -> object:
-        return msgspec.structs.replace(given, cache=None) if isinstance(given, Text | Image | Document) else given  # type: ignore[type-var]
+        return msgspec.structs.replace(given, cache=None) if isinstance(given, Text | Image | Document) else given
 
     return tuple(msgspec.structs.replace(each, content=tuple(bare(part) for part in each.content)) for each in messages)
 
@@ -182,7 +212,8 @@ def test_pitfall_056_a_call_without_a_result_gets_one_that_says_so() -> None:
     results = contents(sent(saying(user("Hi."), calls, only, user("And?"))))[2][1]
 
     assert [("tool_result", "a", True), ("tool_result", "b", None), ("text", None, None)] == [
-        (block["type"], block.get("tool_use_id"), block.get("is_error")) for block in results  # type: ignore[attr-defined]
+        (block["type"], block.get("tool_use_id"), block.get("is_error"))
+        for block in results  # type: ignore[attr-defined]
     ]
 
 
@@ -198,7 +229,11 @@ def test_pitfall_057_pitfall_058_results_stand_directly_behind_their_calls_and_f
 
 
 def test_pitfall_059_calls_stand_behind_blocks_of_server_tools() -> None:
-    search = Native(protocol="anthropic_messages", block="server_tool_use", json='{"type":"server_tool_use","id":"s","name":"web_search","input":{}}')
+    search = Native(
+        protocol="anthropic_messages",
+        block="server_tool_use",
+        json='{"type":"server_tool_use","id":"s","name":"web_search","input":{}}',
+    )
     turn = Message(role="assistant", content=(Text(text="a"), ToolCall(id="a", name="f"), search))
     blocks = contents(sent(saying(user("Hi."), turn)))[1][1]
 
@@ -235,7 +270,9 @@ def test_pitfall_074_turns_of_one_role_become_one_and_twice_the_same() -> None:
 
 
 def test_a_conversation_that_begins_with_the_model_gets_a_turn_before() -> None:
-    assert ["user", "assistant", "user"] == [role for role, _ in contents(sent(saying(assistant("Hi."), user("Hello."))))]
+    assert ["user", "assistant", "user"] == [
+        role for role, _ in contents(sent(saying(assistant("Hi."), user("Hello."))))
+    ]
 
 
 def test_an_id_that_comes_again_belongs_to_the_turn_it_stands_in() -> None:
@@ -254,14 +291,18 @@ def test_pitfall_093_two_calls_under_one_id_in_a_turn_get_ids_and_results_of_the
     turn = Message(role="assistant", content=(ToolCall(id="x", name="f"), ToolCall(id="x", name="f")))
     results = Message(
         role="tool",
-        content=(ToolResult(call_id="x", content=(Text(text="1"),)), ToolResult(call_id="x", content=(Text(text="2"),))),
+        content=(
+            ToolResult(call_id="x", content=(Text(text="1"),)),
+            ToolResult(call_id="x", content=(Text(text="2"),)),
+        ),
     )
     body = sent(saying(user("Hi."), turn, results))
 
     calls = [block["id"] for block in contents(body)[1][1]]  # type: ignore[attr-defined]
     assert len(set(calls)) == 2
     assert [(calls[0], "1"), (calls[1], "2")] == [
-        (block["tool_use_id"], block["content"]) for block in contents(body)[2][1]  # type: ignore[attr-defined]
+        (block["tool_use_id"], block["content"])
+        for block in contents(body)[2][1]  # type: ignore[attr-defined]
     ]
 
 
@@ -282,7 +323,9 @@ def test_ids_the_vendor_refuses_are_repaired_alike_in_call_and_result() -> None:
         ('{"a":1', b'{"INVALID_JSON":"{\\"a\\":1"}'), ('{"a":1}{"b":2}', b'{"INVALID_JSON":"{\\"a\\":1}{\\"b\\":2}"}'),
     ],
 )  # fmt: skip
-def test_pitfall_096_arguments_become_an_object_and_sound_ones_stay_the_very_text(arguments: str, expected: bytes) -> None:
+def test_pitfall_096_arguments_become_an_object_and_sound_ones_stay_the_very_text(
+    arguments: str, expected: bytes
+) -> None:
     turn = Message(role="assistant", content=(ToolCall(id="a", name="f", arguments=arguments),))
     body = CODEC.encode_request(saying(user("Hi."), turn), target(), NO_HEADERS).body
 
@@ -305,7 +348,7 @@ def test_images_stay_in_their_order_and_in_results() -> None:
 def test_an_image_of_a_kind_the_vendor_does_not_take_is_refused_with_the_kinds_it_does() -> None:
     picture = Image(source=Base64Source(media_type="image/svg+xml", data="aGk="))
 
-    with pytest.raises(InvalidRequest, match="image/svg.*image/jpeg, image/png, image/gif, image/webp"):
+    with pytest.raises(InvalidRequest, match=r"image/svg.*image/jpeg, image/png, image/gif, image/webp"):
         sent(saying(Message(role="user", content=(picture,))))
 
 
@@ -361,8 +404,8 @@ def test_pitfall_097_pitfall_100_thinking_goes_back_byte_for_byte_and_in_place()
 
 
 def test_thinking_of_another_vendor_finds_its_way_home_through_a_client() -> None:
-    from runtime.canonical import Choice, Finish, Response  # noqa: PLC0415
-    from tests.protocols.anthropic_messages.given import ANSWER  # noqa: PLC0415
+    from runtime.canonical import Choice, Finish, Response
+    from tests.protocols.anthropic_messages.given import ANSWER
 
     part = Reasoning(text="Hm.", seal="enc+/=", sealed_by="openai_responses")
     answer = CODEC.encode_response(
@@ -375,14 +418,23 @@ def test_thinking_of_another_vendor_finds_its_way_home_through_a_client() -> Non
 
 
 def test_blocks_of_another_protocols_server_tools_are_left_out_with_a_word() -> None:
-    turn = Message(role="assistant", content=(Native(protocol="gemini", block="executableCode", json="{}"), Text(text="x")))
+    turn = Message(
+        role="assistant", content=(Native(protocol="gemini", block="executableCode", json="{}"), Text(text="x"))
+    )
 
     assert [{"type": "text", "text": "x"}] == contents(sent(saying(user("Hi."), turn)))[1][1]
     assert "executableCode" in losses(saying(user("Hi."), turn))
 
 
 def test_citations_go_back_only_where_the_vendor_made_them() -> None:
-    own = {"type": "char_location", "cited_text": "q", "document_index": 0, "document_title": None, "start_char_index": 0, "end_char_index": 1}
+    own = {
+        "type": "char_location",
+        "cited_text": "q",
+        "document_index": 0,
+        "document_title": None,
+        "start_char_index": 0,
+        "end_char_index": 1,
+    }
     ours = {"type": "web_search_result_location", "cited_text": "q", "url": "u", "title": None, "encrypted_index": ""}
     block = {"type": "text", "text": "x", "citations": [own, ours]}
     request = decoded({"messages": [{"role": "user", "content": [block]}, {"role": "assistant", "content": [block]}]})
@@ -446,7 +498,9 @@ def test_a_choice_without_tools_is_not_sent() -> None:
 
 def test_pitfall_085_a_free_text_tool_is_a_function_with_one_text_and_its_calls_are_unwrapped() -> None:
     patch = Tool(name="apply_patch", description="Patches.", custom=True, format='{"type":"grammar","syntax":"lark"}')
-    turn = Message(role="assistant", content=(ToolCall(id="a", name="apply_patch", arguments="*** Begin", custom=True),))
+    turn = Message(
+        role="assistant", content=(ToolCall(id="a", name="apply_patch", arguments="*** Begin", custom=True),)
+    )
     outgoing = CODEC.encode_request(saying(user("Hi."), turn, tools=(patch,)), target(), NO_HEADERS)
     body = msgspec.json.decode(outgoing.body)
     answer = (
@@ -454,7 +508,9 @@ def test_pitfall_085_a_free_text_tool_is_a_function_with_one_text_and_its_calls_
         b'"name":"apply_patch","input":{"input":"*** End"}}],"stop_reason":"tool_use","usage":{}}'
     )
 
-    assert {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]} == body["tools"][0]["input_schema"]
+    assert {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]} == body["tools"][0][
+        "input_schema"
+    ]
     assert "lark" in body["tools"][0]["description"]
     assert {"input": "*** Begin"} == body["messages"][1]["content"][0]["input"]
     assert (ToolCall(id="b", name="apply_patch", arguments="*** End", custom=True),) == (
@@ -463,7 +519,11 @@ def test_pitfall_085_a_free_text_tool_is_a_function_with_one_text_and_its_calls_
 
 
 def test_pitfall_086_pitfall_087_server_tools_of_other_vendors_are_left_out_and_our_own_kept() -> None:
-    own = Tool(name="web_search", native='{"type":"web_search_20260318","name":"web_search"}', native_protocol="anthropic_messages")
+    own = Tool(
+        name="web_search",
+        native='{"type":"web_search_20260318","name":"web_search"}',
+        native_protocol="anthropic_messages",
+    )
     other = Tool(name="web_search_preview", native='{"type":"web_search_preview"}', native_protocol="openai_responses")
     request = saying(tools=(other, own), tool_choice=NamedTool(name="web_search"))
 
@@ -499,7 +559,9 @@ def test_pitfall_090_names_the_vendor_refuses_are_repaired_everywhere_and_mapped
 
 def test_a_strict_tool_keeps_what_can_be_forced_and_says_the_rest() -> None:
     schema = '{"type":"object","properties":{"n":{"type":"integer","minimum":1}},"required":["n"]}'
-    tool = sent(saying(tools=(Tool(name="f", parameters=schema, strict=True), Tool(name="g", parameters=schema))))["tools"]
+    tool = sent(saying(tools=(Tool(name="f", parameters=schema, strict=True), Tool(name="g", parameters=schema))))[
+        "tools"
+    ]
 
     assert {
         "type": "object",
@@ -595,7 +657,11 @@ def test_pitfall_077_edits_about_thinking_go_only_with_thinking() -> None:
 
 def test_kinds_of_thinking_from_the_future_go_back_as_they_came() -> None:
     request = decoded(
-        {"messages": [{"role": "user", "content": "x"}], "thinking": {"type": "between_tools"}, "output_config": {"effort": "low", "task_budget": 5}}
+        {
+            "messages": [{"role": "user", "content": "x"}],
+            "thinking": {"type": "between_tools"},
+            "output_config": {"effort": "low", "task_budget": 5},
+        }
     )
     body = sent(request, target(reasoning=ADAPTIVE))
 
@@ -620,9 +686,12 @@ def test_sampling_is_not_sent_in_a_version_without_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "most", "expected"), [(None, 8192, 8192), (None, None, 4096), (100, 8192, 100), (99_999, 8192, 8192), (0, 8192, 0)]
+    ("asked", "most", "expected"),
+    [(None, 8192, 8192), (None, None, 4096), (100, 8192, 100), (99_999, 8192, 8192), (0, 8192, 0)],
 )
-def test_pitfall_121_the_output_limit_is_the_models_own_where_none_is_said(asked: int | None, most: int | None, expected: int) -> None:
+def test_pitfall_121_the_output_limit_is_the_models_own_where_none_is_said(
+    asked: int | None, most: int | None, expected: int
+) -> None:
     assert expected == sent(saying(max_output_tokens=asked), target(max_output=most))["max_tokens"]
 
 
@@ -652,7 +721,9 @@ def test_pitfall_110_json_beside_thinking_is_a_form_not_a_forced_tool() -> None:
     assert "tools" not in body
 
 
-@pytest.mark.parametrize(("tier", "expected"), [("auto", "auto"), ("priority", "auto"), ("default", "standard_only"), ("flex", None)])
+@pytest.mark.parametrize(
+    ("tier", "expected"), [("auto", "auto"), ("priority", "auto"), ("default", "standard_only"), ("flex", None)]
+)
 def test_service_tiers_are_said_in_the_vendors_words(tier: str, expected: str | None) -> None:
     assert expected == sent(saying(service_tier=tier)).get("service_tier")
 
@@ -699,9 +770,19 @@ def test_pitfall_129_version_and_betas_are_sent_once_however_they_were_spelt() -
     translated = CODEC.encode_request(saying(), target(), client).headers
     passed = CODEC.splice(envelope({"model": "m"}), target(), client).headers
 
-    assert (("content-type", "application/json"), ("anthropic-version", "2023-06-01"), ("anthropic-beta", "b,A,c")) == translated
-    assert (("content-type", "application/json"), ("anthropic-version", "2026-10-21"), ("anthropic-beta", "b,A,c")) == passed
-    assert ("anthropic-version", "2026-10-21") in CODEC.encode_request(saying(), target(version="2026-10-21"), {}).headers
+    assert (
+        ("content-type", "application/json"),
+        ("anthropic-version", "2023-06-01"),
+        ("anthropic-beta", "b,A,c"),
+    ) == translated
+    assert (
+        ("content-type", "application/json"),
+        ("anthropic-version", "2026-10-21"),
+        ("anthropic-beta", "b,A,c"),
+    ) == passed
+    assert ("anthropic-version", "2026-10-21") in CODEC.encode_request(
+        saying(), target(version="2026-10-21"), {}
+    ).headers
     assert ("anthropic-version", "2023-06-01") in CODEC.splice(envelope({"model": "m"}), target(), {}).headers
 
 
@@ -738,7 +819,9 @@ def test_passing_on_takes_out_thinking_the_vendor_did_not_sign_and_nothing_else(
     keep = b'{"type":"thinking","thinking":"a","signature":"Eq+/=="}'
     body = (
         b'{"model":"p","messages":[{"role":"user","content":"gw1. \\"signature\\":\\"\\""},{"role":"assistant","content":['
-        b'{"type":"thinking","thinking":"x","signature":""},' + keep + b',{"type":"redacted_thinking","data":"gw1.gemini.YQ=="},'
+        b'{"type":"thinking","thinking":"x","signature":""},'
+        + keep
+        + b',{"type":"redacted_thinking","data":"gw1.gemini.YQ=="},'
         b'{"type":"thinking","thinking":"b","signature":"gw1.anthropic_messages.Z3cxLng="},'
         b'{"type":"tool_use","id":"t","name":"n","input":{"signature":"","n":1.0}}]},'
         b'{"role":"assistant","content":[{"type":"thinking","thinking":"y","signature":"gw1.gemini.YQ=="}]}]}'

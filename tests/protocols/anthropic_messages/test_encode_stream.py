@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import re
+from typing import Any
 
 import msgspec
 import pytest
 from anthropic.lib.streaming._messages import accumulate_event
-from anthropic.types import Message as SdkMessage
 from anthropic.types import RawMessageStreamEvent
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +16,24 @@ from pydantic import TypeAdapter
 
 from generated.protocols.anthropic_messages import FACTS
 from runtime.canonical import (
-    Citation, Delta, Ended, Event, Finish, Finished, Native, PartEnded, PartStarted, Reasoning, Refusal, Response, Started,
-    Text, ToolCall, Usage, UsageReported, collect,
+    Citation,
+    Delta,
+    Ended,
+    Event,
+    Finish,
+    Finished,
+    Native,
+    PartEnded,
+    PartStarted,
+    Reasoning,
+    Refusal,
+    Response,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+    UsageReported,
+    collect,
 )  # fmt: skip
 from runtime.errors import RateLimited, UpstreamOverloaded, UpstreamTimeout
 from tests.protocols.anthropic_messages.given import ANSWER, CODEC, OUTGOING, told
@@ -37,7 +53,7 @@ def names(data: bytes) -> str:
     return "".join(f"{name.decode()} " for name in re.findall(rb"^event: (.*)$", data, re.MULTILINE))
 
 
-def payloads(data: bytes) -> list[dict[str, object]]:
+def payloads(data: bytes) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: ")]
 
 
@@ -57,7 +73,7 @@ def answer(*parts: Event, finish: str = "stop", usage: Usage | None = None) -> l
 def sound(data: bytes) -> None:
     """Fails unless the stream is what the vendor's own grammar and SDK allow."""
     assert re.fullmatch(FACTS.order, names(data))
-    snapshot: SdkMessage | None = None
+    snapshot = None
     buffers: dict[int, bytes] = {}
     for payload in payloads(data):
         if payload["type"] == "ping":
@@ -97,16 +113,14 @@ def test_transcript_survives_the_way_through_canonical(case: str) -> None:
 
     sound_if_known(case, data)
     first, second = collect(before), again(data)
-    assert [part for part in first.choices[0].content if part != Text(text="")] == [
-        part if not isinstance(part, Reasoning) else part for part in second.choices[0].content
-    ]
+    assert [part for part in first.choices[0].content if part != Text(text="")] == list(second.choices[0].content)
     assert first.choices[0].finish == second.choices[0].finish
     assert first.usage == second.usage
 
 
 def sound_if_known(case: str, data: bytes) -> None:
     assert re.fullmatch(FACTS.order, names(data))
-    if case not in {"compaction"}:  # a beta's block, of which the SDK's plain types know nothing
+    if case != "compaction":  # a beta's block, of which the SDK's plain types know nothing
         sound(data)
 
 
@@ -146,7 +160,7 @@ def test_pitfall_002_pitfall_004_text_and_thinking_get_blocks_of_their_own_and_o
 
     sound(data)
     assert ["text", "thinking"] == [
-        payload["content_block"]["type"] for payload in payloads(data) if payload["type"] == "content_block_start"  # type: ignore[index]
+        payload["content_block"]["type"] for payload in payloads(data) if payload["type"] == "content_block_start"
     ]
 
 
@@ -217,8 +231,8 @@ def test_pitfall_011_the_end_is_said_once_and_only_after_ended() -> None:
 def test_pitfall_012_calls_decide_the_stop_reason_and_length_is_kept() -> None:
     call = (PartStarted(index=0, part=ToolCall(id="a", name="f")), PartEnded(index=0))
 
-    assert payloads(encode(answer(*call, finish="stop")))[-2]["delta"]["stop_reason"] == "tool_use"  # type: ignore[index]
-    assert payloads(encode(answer(*call, finish="length")))[-2]["delta"]["stop_reason"] == "max_tokens"  # type: ignore[index]
+    assert payloads(encode(answer(*call, finish="stop")))[-2]["delta"]["stop_reason"] == "tool_use"
+    assert payloads(encode(answer(*call, finish="length")))[-2]["delta"]["stop_reason"] == "max_tokens"
 
 
 def test_pitfall_013_message_start_carries_a_full_usage_of_zeros() -> None:
@@ -231,7 +245,7 @@ def test_pitfall_013_message_start_carries_a_full_usage_of_zeros() -> None:
         "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
         "output_tokens": 0,
         "service_tier": "standard",
-    } == start["message"]["usage"]  # type: ignore[index]
+    } == start["message"]["usage"]
 
 
 def test_pitfall_014_input_tokens_known_late_stand_in_message_delta() -> None:
@@ -246,8 +260,8 @@ def test_pitfall_015_input_stands_on_calls_only_and_starts_empty() -> None:
     data = encode(decode([stream("two-tools")]).events)
     blocks = [payload["content_block"] for payload in payloads(data) if payload["type"] == "content_block_start"]
 
-    assert [False, True, True] == ["input" in block for block in blocks]  # type: ignore[operator]
-    assert [{}, {}] == [block["input"] for block in blocks[1:]]  # type: ignore[index]
+    assert [False, True, True] == ["input" in block for block in blocks]
+    assert [{}, {}] == [block["input"] for block in blocks[1:]]
 
 
 def test_pitfall_016_a_failure_is_an_error_event_and_nothing_of_success() -> None:
@@ -267,7 +281,7 @@ def test_an_error_before_anything_else_is_a_stream_of_its_own(error: RateLimited
     data = CODEC.stream_encoder(ANSWER).fail(error)
 
     assert names(data) == "error "
-    assert payloads(data)[0]["error"]["type"] == kind  # type: ignore[index]
+    assert payloads(data)[0]["error"]["type"] == kind
 
 
 def test_pitfall_018_thinking_is_never_told_by_marks_in_the_text() -> None:
@@ -292,7 +306,9 @@ def test_signature_comes_once_just_before_the_stop() -> None:
 
     assert data.count(b"signature_delta") == 1
     assert data.index(b"late words") < data.index(b"signature_delta")
-    assert (Reasoning(text="late words", seal="c2ln", sealed_by="anthropic_messages"),) == again(data).choices[0].content
+    assert (Reasoning(text="late words", seal="c2ln", sealed_by="anthropic_messages"),) == again(data).choices[
+        0
+    ].content
 
 
 def test_redacted_thinking_is_whole_at_its_start() -> None:

@@ -9,9 +9,22 @@ from anthropic.types import ErrorResponse
 from generated.protocols.anthropic_messages import FACTS
 from runtime import errors
 from runtime.errors import (
-    ContentRefused, ContextTooLong, GatewayError, InternalError, InvalidRequest, ModelNotFound, RateLimited, ShuttingDown,
-    TooLarge, UpstreamAuthFailed, UpstreamFailed, UpstreamOverloaded, UpstreamProtocolError, UpstreamQuotaExceeded,
-    UpstreamTimeout, UpstreamUnavailable,
+    ContentRefused,
+    ContextTooLong,
+    GatewayError,
+    InternalError,
+    InvalidRequest,
+    ModelNotFound,
+    RateLimited,
+    ShuttingDown,
+    TooLarge,
+    UpstreamAuthFailed,
+    UpstreamFailed,
+    UpstreamOverloaded,
+    UpstreamProtocolError,
+    UpstreamQuotaExceeded,
+    UpstreamTimeout,
+    UpstreamUnavailable,
 )  # fmt: skip
 from tests.protocols.anthropic_messages.given import CODEC
 
@@ -35,7 +48,10 @@ def test_every_error_has_a_shape_of_its_own_in_the_table(kind: type[GatewayError
     assert ("error", "r1") == (body["type"], body["request_id"])
     assert ("request-id", "r1") in reply.headers
     assert ("content-type", "application/json") in reply.headers
-    if body["error"]["type"] not in {"conflict_error", "request_too_large"}:  # documented, but not in the SDK's closed types
+    if body["error"]["type"] not in {
+        "conflict_error",
+        "request_too_large",
+    }:  # documented, but not in the SDK's closed types
         ErrorResponse.model_validate(body)
 
 
@@ -73,7 +89,9 @@ def test_a_context_that_is_too_long_is_said_in_words_clients_look_for() -> None:
         (InternalError("x"), "false", None),
     ],
 )  # fmt: skip
-def test_clients_are_told_to_try_again_only_where_waiting_helps(error: GatewayError, again: str, wait: str | None) -> None:
+def test_clients_are_told_to_try_again_only_where_waiting_helps(
+    error: GatewayError, again: str, wait: str | None
+) -> None:
     headers = dict(CODEC.encode_error(error, "r1").headers)
 
     assert (again, wait) == (headers["x-should-retry"], headers.get("retry-after"))

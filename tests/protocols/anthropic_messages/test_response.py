@@ -8,7 +8,19 @@ from anthropic.types import Message as SdkMessage
 from hypothesis import given
 
 from runtime.canonical import (
-    Audio, Base64Source, Choice, Citation, Finish, Native, Part, Reasoning, Refusal, Response, Text, ToolCall, Usage,
+    Audio,
+    Base64Source,
+    Choice,
+    Citation,
+    Finish,
+    Native,
+    Part,
+    Reasoning,
+    Refusal,
+    Response,
+    Text,
+    ToolCall,
+    Usage,
 )  # fmt: skip
 from runtime.errors import ContextTooLong, GatewayError, RateLimited, UpstreamOverloaded, UpstreamProtocolError
 from tests.protocols.anthropic_messages.given import ANSWER, CODEC, OUTGOING
@@ -63,11 +75,11 @@ ODD = {"unknown-events", "two-starts", "compaction", "thinking-in-text", "null-u
 @pytest.mark.parametrize("case", [case for case in SOUND if case not in ODD])
 def test_a_whole_answer_is_read_as_its_stream_is(case: str) -> None:
     """Pitfall 113: one reading of usage and of blocks for both paths."""
-    from anthropic.lib.streaming._messages import accumulate_event  # noqa: PLC0415
-    from anthropic.types import RawMessageStreamEvent  # noqa: PLC0415
-    from pydantic import TypeAdapter  # noqa: PLC0415
+    from anthropic.lib.streaming._messages import accumulate_event
+    from anthropic.types import RawMessageStreamEvent
+    from pydantic import TypeAdapter
 
-    from runtime.canonical import collect  # noqa: PLC0415
+    from runtime.canonical import collect
 
     snapshot = None
     buffers: dict[int, bytes] = {}
@@ -75,7 +87,7 @@ def test_a_whole_answer_is_read_as_its_stream_is(case: str) -> None:
     for line in stream(case).replace(b"\r\n", b"\n").split(b"\n"):
         if line.startswith(b"data: {") and b'"type":"ping"' not in line and b'"type": "ping"' not in line:
             payload = msgspec.json.decode(line[6:])
-            if payload.get("delta", {}).get("stop_reason") in {"moon_phase"}:
+            if payload.get("delta", {}).get("stop_reason") == "moon_phase":
                 payload["delta"]["stop_reason"] = "end_turn"
             snapshot = accumulate_event(
                 event=adapter.validate_python(payload), current_snapshot=snapshot, json_bufs=buffers
@@ -93,9 +105,16 @@ def _comparable(response: Response) -> object:
     def part(given: Part) -> object:
         match given:
             case ToolCall():
-                return (given.id, given.name, msgspec.json.decode(given.arguments) if "1234567890123" not in given.arguments else None)
+                return (
+                    given.id,
+                    given.name,
+                    msgspec.json.decode(given.arguments) if "1234567890123" not in given.arguments else None,
+                )
             case Native():
-                return (given.block, {k: v for k, v in msgspec.json.decode(given.json).items() if k in {"type", "id", "name", "input"}})
+                return (
+                    given.block,
+                    {k: v for k, v in msgspec.json.decode(given.json).items() if k in {"type", "id", "name", "input"}},
+                )
             case Text():
                 return (given.text, [(one.url, one.quote, one.start, one.end) for one in given.citations])
             case _:
@@ -185,8 +204,9 @@ def test_usage_is_told_in_full() -> None:
 
 def test_blocks_of_the_vendors_own_survive_and_others_are_left_out() -> None:
     block = '{"type":"server_tool_use","id":"s","name":"web_search","input":{"q":1.0}}'
-    own, other = Native(protocol="anthropic_messages", block="server_tool_use", json=block), Native(
-        protocol="gemini", block="executableCode", json="{}"
+    own, other = (
+        Native(protocol="anthropic_messages", block="server_tool_use", json=block),
+        Native(protocol="gemini", block="executableCode", json="{}"),
     )
 
     body = told(own, other, Text(text=""), Text(text="Found."))
@@ -203,10 +223,19 @@ def test_own_fields_of_an_answer_survive_translation() -> None:
 
 
 def test_citations_are_placed_in_the_answers_text_and_told_in_the_vendors_shape() -> None:
-    own = {"type": "char_location", "cited_text": "q", "document_index": 0, "document_title": "D", "start_char_index": 0, "end_char_index": 1}
-    found = read(content=[{"type": "text", "text": "Ab "}, {"type": "text", "text": "cd🌍", "citations": [own]}]).choices[0]
+    own = {
+        "type": "char_location",
+        "cited_text": "q",
+        "document_index": 0,
+        "document_title": "D",
+        "start_char_index": 0,
+        "end_char_index": 1,
+    }
+    found = read(
+        content=[{"type": "text", "text": "Ab "}, {"type": "text", "text": "cd🌍", "citations": [own]}]
+    ).choices[0]
 
-    (cited,) = found.content[1].citations  # type: ignore[union-attr]
+    (cited,) = found.content[1].citations  # type: ignore[union-attr,misc]
     assert (None, "D", "q", 3, 6) == (cited.url, cited.title, cited.quote, cited.start, cited.end)
     assert [own] == told(*found.content)["content"][1]["citations"]  # type: ignore[index]
     foreign = told(Text(text="x", citations=(Citation(url="https://e.com", title="E"),)))

@@ -1,0 +1,89 @@
+"""The tap's short cut: events that begin and end like known ones are not parsed, and none with news passes for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from runtime.canonical import Usage
+from runtime.errors import UpstreamOverloaded, UpstreamProtocolError
+from tests.protocols.openai_chat.support import CODEC
+from tests.support.stream import transcript
+
+HEAD = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "up-1"}
+
+
+def piece(content: str, finish: str | None = None, index: int = 0) -> dict[str, Any]:
+    return {"index": index, "delta": {"content": content}, "logprobs": None, "finish_reason": finish}
+
+
+def chunk(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {**HEAD, "choices": list(choices), **more}
+
+
+def warmed() -> Any:
+    """A tap that has seen what a piece without news looks like."""
+    tap = CODEC.stream_tap("public/name")
+    tap.feed(transcript(chunk(piece("a")), chunk(piece("b"))))
+    return tap
+
+
+def test_a_finish_inside_an_event_that_begins_and_ends_plainly_is_seen() -> None:
+    tap = warmed()
+    tap.feed(transcript(chunk(piece("c", "stop"), piece("d", index=1))))
+
+    assert not tap.complete
+    tap.feed(transcript(chunk(piece("e", "stop", index=1)), "[DONE]"))
+    assert tap.complete
+
+
+def test_usage_behind_plain_pieces_in_one_read_is_seen() -> None:
+    tap = warmed()
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    tap.feed(transcript(chunk(piece("c")), chunk(piece(""), usage=usage), chunk(piece("d")), chunk(piece("", "stop"))))
+
+    assert (Usage(input=3, output=2), True) == (tap.usage, tap.complete)
+
+
+def test_what_the_model_writes_cannot_look_like_an_event() -> None:
+    wire = msgspec.json.encode(chunk(piece("x"))).decode()
+    text = f'data: {wire}\n\ndata: {{"error":1}} "model":"up-1" "finish_reason":"stop" [DONE]'
+    data = transcript(chunk(piece(text)))
+    tap = warmed()
+
+    assert data.replace(b'"model":"up-1"', b'"model":"public/name"', 1) == tap.feed(data)
+    assert not tap.complete
+    with pytest.raises(UpstreamProtocolError):
+        tap.close()
+
+
+def test_an_error_behind_plain_pieces_in_one_read_comes_after_them() -> None:
+    tap = warmed()
+    error = {"error": {"message": "Overloaded", "code": "server_is_overloaded"}}
+    out = tap.feed(transcript(chunk(piece("c")), error))
+
+    assert transcript({**chunk(piece("c")), "model": "public/name"}) == out
+    with pytest.raises(UpstreamOverloaded):
+        tap.feed(b"")
+
+
+def test_filler_behind_the_choices_changes_nothing() -> None:
+    tap = warmed()
+    data = transcript(chunk(piece("c"), obfuscation="xyz"), chunk(piece("d"), obfuscation="q"))
+
+    assert data.replace(b"up-1", b"public/name") == tap.feed(data)
+
+
+def test_a_model_of_the_same_name_further_in_is_left_alone() -> None:
+    data = transcript(chunk(piece("c"), moderation={"input": {"model": "up-1"}}))
+
+    assert data.replace(b"up-1", b"public/name", 1) == warmed().feed(data)
+
+
+def test_an_endless_event_is_refused() -> None:
+    tap = warmed()
+    with pytest.raises(UpstreamProtocolError, match="more than"):
+        for _ in range(20):
+            tap.feed(b"x" * 1_000_000)
