@@ -214,12 +214,12 @@ class Gateway:
         chunks = response.chunks()
         deadline = asyncio.get_running_loop().time() + self._timeouts(candidate).first_token_ms / 1000
         head = b""
-        while not head:
+        while _says_nothing(head):
             chunk = await self._next(chunks, relay, deadline)
             if chunk is None:
-                head = relay.close()
+                head += relay.close()
                 break
-            head = relay.feed(chunk)
+            head += relay.feed(chunk)
         return Streaming(
             headers=headers,
             content_type=relay.content_type,
@@ -302,3 +302,8 @@ class Gateway:
             headers.append(("x-gatewright-dropped", ", ".join(outgoing.losses)))
         headers += [(name, value) for name, value in response.headers.items() if name.startswith(FORWARDED_HEADERS)]
         return tuple(headers)
+
+
+def _says_nothing(head: bytes) -> bool:
+    """Whether only comments came, with which a provider keeps a line open before it knows how the answer will go."""
+    return all(not line or line.startswith(b":") for line in head.split(b"\n"))

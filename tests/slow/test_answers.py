@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
-from anthropic.types import Message
+from anthropic.types import Message, MessageParam
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion
 
@@ -190,9 +190,9 @@ def test_a_stop_sequence_ends_the_answer_in_both_dialects(openai: OpenAI, anthro
 
 
 def test_count_tokens_of_the_server_is_what_its_answer_is_billed(anthropic: Anthropic) -> None:
-    ask = {"model": MESSAGES, "system": SYSTEM, "messages": [{"role": "user", "content": PROMPT}]}
-    counted = anthropic.messages.with_raw_response.count_tokens(**ask)
-    usage = anthropic.messages.create(**ask, max_tokens=1).usage
+    messages: list[MessageParam] = [{"role": "user", "content": PROMPT}]
+    counted = anthropic.messages.with_raw_response.count_tokens(model=MESSAGES, system=SYSTEM, messages=messages)
+    answer = anthropic.messages.create(model=MESSAGES, system=SYSTEM, messages=messages, max_tokens=1)
 
     assert counted.headers["x-gatewright-token-count"] == "provider"
-    assert usage.input_tokens + (usage.cache_read_input_tokens or 0) == counted.parse().input_tokens
+    assert answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0) == counted.parse().input_tokens

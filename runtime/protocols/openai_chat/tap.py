@@ -55,6 +55,7 @@ class ChatTap(StreamTap):
         self._head = self._new_head = self._tail = b""  # around what is new in an event without news
         self._choices: dict[int, bool] = {}  # index to whether it has ended
         self._done = False
+        self._readable = False
         self._failure: GatewayError | None = None
 
     @override
@@ -185,11 +186,14 @@ class ChatTap(StreamTap):
         """Note what an event says; whether it is a piece of the only choice, without any news. Raises its error."""
         try:
             chunk = _CHUNK.decode(data)
-        except _UNREADABLE:
+        except _UNREADABLE as fault:
             said = error_within(data)
             if said is not None:
                 raise said from None
+            if not self._readable and not isinstance(fault, msgspec.ValidationError):
+                raise UpstreamProtocolError("The provider's stream begins with what is not JSON.") from None
             return False  # what it is only the client can say
+        self._readable = True
         failed = isinstance(chunk.error, msgspec.Raw) and chunk.error != _NULL
         if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
             said = error_within(data)

@@ -1,0 +1,302 @@
+"""The inference pipeline against a scripted upstream: what the client gets, what the record says, what is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+from generated.config import LoggingSettings, RequestSettings, ServerSettings, TimeoutSettings
+from runtime.catalog import Auth, Model, Provider, Surface
+from runtime.config.plan import Connection, Plan, PlannedModel, PlannedTarget, Route
+from runtime.errors import (
+    GatewayError,
+    InvalidRequest,
+    PermissionDenied,
+    RateLimited,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from runtime.estimate import Estimator
+from runtime.gateway import Call, Complete, Gateway, Streaming
+from runtime.protocols import CODECS, codec
+from runtime.resilience import Door
+from runtime.routing import RouteTable
+from runtime.telemetry import Metrics, Recorder
+from runtime.telemetry.log import logger
+from runtime.upstream import UpstreamRequest
+from runtime.web.key import KeyRecord
+from tests.support.vendor import WIRE
+
+CODEC = {name: codec(name) for name in CODECS}
+SURFACES = {
+    "openai_chat": Surface(path="/chat/completions"),
+    "anthropic_messages": Surface(path="/v1/messages", version="2023-06-01"),
+}
+FOREVER = object()
+
+
+class Response:
+    """``script`` is read piece by piece: bytes, an error to raise, or FOREVER."""
+
+    def __init__(self, status: int, script: list[Any]) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = {"x-ratelimit-remaining-requests": "9", "set-cookie": "no=1"}
+        self._script = script
+        self.closed = 0
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for piece in self._script:
+            if piece is FOREVER:
+                await asyncio.Event().wait()
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    async def read(self, max_bytes: int) -> bytes:
+        return b"".join([piece async for piece in self.chunks()])
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+class Upstream:
+    def __init__(self, status: int, script: list[Any]) -> None:
+        self.response = Response(status, script)
+        self.requests: list[UpstreamRequest] = []
+
+    async def send(self, request: UpstreamRequest) -> Response:
+        self.requests.append(request)
+        return self.response
+
+    async def aclose(self) -> None:
+        pass
+
+
+def plan(protocol: str, unknown_fields: str = "forward", first_token_ms: int = 5000) -> Plan:
+    provider = Provider(
+        id="p",
+        name="P",
+        base_url="https://p.example/v1",
+        surfaces={protocol: SURFACES[protocol]},
+        auth=Auth(scheme="none"),
+    )
+    target = PlannedTarget(model="p/m", connections=("p/main",))
+    return Plan(
+        version=1,
+        server=ServerSettings(),
+        requests=RequestSettings(unknown_fields=unknown_fields),  # type: ignore[arg-type]
+        timeouts=TimeoutSettings(first_token_ms=first_token_ms),
+        logging=LoggingSettings(),
+        providers={"p": provider},
+        models={"p/m": PlannedModel(id="p/m", provider="p", facts=Model(id="m"))},
+        connections={"p/main": Connection(id="p/main", provider="p", base_url="https://p.example/v1")},
+        routes={"p/m": Route(name="p/m", kind="model", endpoint=Model(id="m").endpoint, targets=(target,))},
+    )
+
+
+class Desk:
+    def __init__(self, protocol: str, script: list[Any], status: int = 200, **settings: Any) -> None:
+        self.upstream = Upstream(status, script)
+        self.door = Door()
+        made = plan(protocol, **settings)
+        ticks = iter(range(1, 1000))
+        self.recorder = Recorder(
+            Metrics("b", "v"), logger("error", "json", "b", io.StringIO()), lambda: float(next(ticks))
+        )
+        self.gateway = Gateway(
+            made,
+            CODEC,
+            RouteTable(made, {"p/main": None}),
+            self.upstream,
+            self.recorder,
+            Estimator(),
+            self.door,
+            lambda: 1.0,
+        )
+
+    def call(self, client: str, *, stream: bool, models: tuple[str, ...] = (), **fields: Any) -> Call:
+        body = {
+            "model": "p/m",
+            "max_tokens": 50,
+            "messages": [{"role": "user", "content": "hi"}],
+            "stream": stream,
+            **fields,
+        }
+        self.record = self.recorder.begin("id-1", "chat", client)
+        return Call(
+            codec=CODEC[client],
+            envelope=CODEC[client].peek(json.dumps(body).encode()),
+            headers={},
+            key=KeyRecord(id="k", scopes=frozenset({"chat"}), models=models),
+            record=self.record,
+        )
+
+    def record_started(self) -> bool:
+        """Whether a first piece of the answer was seen."""
+        return hasattr(self, "record") and self.record.first_token_s is not None
+
+    async def streamed(self, client: str, **fields: Any) -> bytes:
+        reply = await self.gateway.infer(self.call(client, stream=True, **fields))
+        assert isinstance(reply, Streaming)
+        return b"".join([data async for data in reply.chunks])
+
+
+def transcript(protocol: str, name: str) -> bytes:
+    return (WIRE / protocol / f"{name}.sse").read_bytes()
+
+
+PAIRS = [(client, upstream) for client in CODEC for upstream in CODEC]
+TERMINATOR = {"openai_chat": b"[DONE]", "anthropic_messages": b"message_stop"}
+ERROR = {"openai_chat": b'data: {"error":', "anthropic_messages": b"event: error"}
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_success_terminator_only_if_upstream_finished(client: str, upstream: str) -> None:
+    """Cut anywhere, a stream never ends like a complete one; whole, it does."""
+    data = transcript(upstream, "plain")
+    boundaries = [at + 2 for at in range(len(data)) if data.startswith(b"\n\n", at)]
+    whole = await Desk(upstream, [data]).streamed(client)
+    assert TERMINATOR[client] in whole
+    for end in boundaries[1:4]:
+        desk = Desk(upstream, [data[:end]])
+        cut = await desk.streamed(client)
+
+        assert TERMINATOR[client] not in cut
+        assert ERROR[client] in cut
+        assert (desk.record.outcome, desk.record.error) == ("error", UpstreamProtocolError.kind)
+        assert desk.upstream.response.closed
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_connection_that_breaks_mid_stream_becomes_the_dialects_error_event(client: str, upstream: str) -> None:
+    data = transcript(upstream, "plain")
+    middle = data.index(b"\n\n", len(data) // 2) + 2
+    desk = Desk(upstream, [data[:middle], UpstreamUnavailable("the connection broke")])
+
+    said = await desk.streamed(client)
+
+    assert ERROR[client] in said
+    assert TERMINATOR[client] not in said
+    assert desk.record.error == "unavailable"
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_error_before_the_first_byte_still_gives_a_status(client: str, upstream: str) -> None:
+    events = {
+        "openai_chat": b'data: {"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}\n\n',
+        "anthropic_messages": b'event: error\ndata: {"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}\n\n',
+    }
+    desk = Desk(upstream, [events[upstream]])
+
+    with pytest.raises(RateLimited):
+        await desk.gateway.infer(desk.call(client, stream=True))
+    assert desk.upstream.response.closed
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_upstream_that_sends_no_first_token_in_time_is_given_up(client: str, upstream: str) -> None:
+    desk = Desk(upstream, [FOREVER], first_token_ms=1)
+
+    with pytest.raises(UpstreamTimeout):
+        await desk.gateway.infer(desk.call(client, stream=True))
+    assert desk.upstream.response.closed
+
+
+@pytest.mark.parametrize("client", CODEC)
+async def test_client_that_leaves_lets_the_upstream_go(client: str) -> None:
+    desk = Desk("openai_chat", [transcript("openai_chat", "plain")[:600], FOREVER])
+    reply = await desk.gateway.infer(desk.call(client, stream=True))
+    assert isinstance(reply, Streaming)
+    await anext(reply.chunks)
+
+    await reply.chunks.aclose()
+
+    assert desk.upstream.response.closed
+
+
+@pytest.mark.parametrize("client", CODEC)
+async def test_shutdown_ends_a_running_stream_with_an_honest_error(client: str) -> None:
+    start = transcript("openai_chat", "plain")
+    desk = Desk("openai_chat", [start[: start.index(b"\n\n", 600) + 2], FOREVER])
+    said: list[bytes] = []
+
+    async def serve() -> None:
+        with desk.door:
+            reply = await desk.gateway.infer(desk.call(client, stream=True))
+            assert isinstance(reply, Streaming)
+            said.extend([data async for data in reply.chunks])
+
+    serving = asyncio.create_task(serve())
+    while not desk.record_started():
+        await asyncio.sleep(0)
+
+    assert await desk.door.close(0.0) == 1
+    await serving
+    assert ERROR[client] in b"".join(said)
+    assert TERMINATOR[client] not in b"".join(said)
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_complete_answer_carries_usage_into_the_record(client: str, upstream: str) -> None:
+    desk = Desk(upstream, [(WIRE / upstream / "plain.json").read_bytes()])
+
+    reply = await desk.gateway.infer(desk.call(client, stream=False))
+
+    assert isinstance(reply, Complete)
+    assert b"Paris is the capital of France." in reply.body
+    assert desk.record.usage is not None
+    assert (desk.record.usage.total_input, desk.record.usage.output) == (31, 14)
+    assert {"x-gatewright-served": "p/m", "x-ratelimit-remaining-requests": "9"} == dict(reply.headers)
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b"{", b"[]", b"{}", b'{"error": null}', b"null", b"\xff"])
+async def test_rubbish_with_status_200_is_never_a_success(client: str, upstream: str, body: bytes) -> None:
+    desk = Desk(upstream, [body])
+
+    with pytest.raises(UpstreamProtocolError):
+        await desk.gateway.infer(desk.call(client, stream=False))
+    assert desk.upstream.response.closed
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b"data: {\n\n", b"data: <html>\n\n", b": hi\n\n"])
+async def test_rubbish_stream_is_never_a_success(client: str, upstream: str, body: bytes) -> None:
+    desk = Desk(upstream, [body])
+
+    with pytest.raises(GatewayError) as caught:
+        await desk.streamed(client)
+    assert caught.value.http_status >= 500
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_key_that_may_not_use_a_model_is_refused_before_anything_is_sent(client: str, upstream: str) -> None:
+    desk = Desk(upstream, [])
+
+    with pytest.raises(PermissionDenied):
+        await desk.gateway.infer(desk.call(client, stream=False, models=("other/*",)))
+    assert desk.upstream.requests == []
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_unknown_field_is_forwarded_dropped_or_refused_as_configured(client: str, upstream: str) -> None:
+    data = (WIRE / upstream / "plain.json").read_bytes()
+    lenient, strict = Desk(upstream, [data]), Desk(upstream, [data], unknown_fields="refuse")
+
+    reply = await lenient.gateway.infer(lenient.call(client, stream=False, no_such_field=1))
+    assert isinstance(reply, Complete)
+    sent = json.loads(lenient.upstream.requests[0].body)
+    if client == upstream:
+        assert sent["no_such_field"] == 1
+    else:
+        assert "no_such_field" not in sent
+        assert "no_such_field" in dict(reply.headers)["x-gatewright-dropped"]
+    with pytest.raises(InvalidRequest) as caught:
+        await strict.gateway.infer(strict.call(client, stream=False, no_such_field=1))
+    assert caught.value.param == "no_such_field"
