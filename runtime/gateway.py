@@ -31,7 +31,7 @@ __all__ = ["Call", "Complete", "Count", "Gateway", "Streaming"]
 
 MAX_ERROR_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 256 << 20
-FORWARDED_HEADERS = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after")
+FORWARDED_HEADERS = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-gatewright-simulated")
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

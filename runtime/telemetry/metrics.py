@@ -25,7 +25,7 @@ METRICS: Final = (
     ("gatewright_refused_total", "Calls refused before a target was chosen, by error kind."),
     ("gatewright_build_info", "The build that is served; its value is 1."),
 )
-"""Every metric with its help; ``docs/reference/metrics.md`` is checked against this table."""
+"""Every metric with its help; ``docs/guide/observability.md`` is checked against this table."""
 
 _DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _FIRST_TOKEN_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
