@@ -10,6 +10,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements.lock \
 COPY runtime/ runtime/
 COPY generated/ generated/
 COPY gateway.yaml gateway.lock ./
+# A configuration in several files also needs: COPY gateway.d/ gateway.d/
 RUN printf '#!/bin/sh\nexec python -m runtime.cli "$@"\n' > /usr/local/bin/gatewright && chmod 755 /usr/local/bin/gatewright
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
