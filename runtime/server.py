@@ -18,6 +18,7 @@ from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings
 
 from runtime.app import Ready, build
+from runtime.catalog import Endpoint
 from runtime.config.keyfile import kept_secret, pepper
 from runtime.config.lock import load_artefact
 from runtime.config.plan import Plan
@@ -78,6 +79,19 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     )
 
 
+def _first_model(ready: Ready) -> str | None:
+    """A public name to try first: the simulated provider's where it is there, else any that can be called."""
+    callable_names = [
+        route.name
+        for route in ready.artefact.plan.routes.values()
+        if route.endpoint is Endpoint.CHAT
+        and any(
+            connection in ready.secrets.connections for target in route.targets for connection in target.connections
+        )
+    ]
+    return "sim/echo" if "sim/echo" in callable_names else next(iter(callable_names), None)
+
+
 def _dev_key(plan: Plan, host: str, data: Path, salt: bytes) -> str | None:
     """The data directory's own key, for a plan that has none, on loopback only."""
     if plan.server.authentication == "none":
@@ -118,8 +132,9 @@ def banner(ready: Ready) -> list[str]:
     """What a newcomer needs to make a first call. The key is shown only when it is the data directory's own."""
     url = f"http://{f'[{ready.host}]' if ':' in ready.host else ready.host}:{ready.port}"
     lines = [f"Gatewright serves build {ready.artefact.build} at {url}/v1"]
-    if ready.dev_key is None:
+    model = _first_model(ready)
+    if ready.dev_key is None or model is None:
         return lines
-    body = '{"model": "sim/echo", "messages": [{"role": "user", "content": "Hello"}], "stream": true}'
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}], "stream": true}}'
     curl = f"curl -N {url}/v1/chat/completions -H 'Authorization: Bearer {ready.dev_key}' -d '{body}'"
     return [*lines, f"Key (kept in data/dev-key): {ready.dev_key}", f"Try: {curl}"]

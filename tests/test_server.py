@@ -41,6 +41,15 @@ def test_loopback_without_keys_gets_a_key_of_its_own(tmp_path: Path) -> None:
     assert first.dev_key not in repr(first)
 
 
+def test_curl_line_names_a_model_that_can_be_called(tmp_path: Path) -> None:
+    own = "local-one: {base_url: 'http://127.0.0.1:9/v1', surfaces: {openai_chat: {}}, auth: {scheme: none}, connections: [{id: a}], models: {tiny: {has: [streaming]}}}"
+    root = built(tmp_path, SIM.replace("{sim: {}}", "{" + own + "}"))
+
+    lines = banner(prepare(root, host=None, port=0))
+
+    assert any('"model": "local-one/tiny"' in line for line in lines)
+
+
 def test_address_that_others_reach_needs_keys(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"0\.0\.0\.0 can be reached .* no `keys`"):
         prepare(built(tmp_path, SIM), host="0.0.0.0", port=0)

@@ -96,6 +96,7 @@ FACTS: WireProtocol = WireProtocol(
             types=("invalid_request_error",),
             texts=("prompt is too long", "exceed context limit", "maximum context length", "context window"),
         ),
+        ErrorRule(kind="context_length", types=("exceed_context_size_error",)),
         ErrorRule(
             kind="content_policy",
             types=("invalid_request_error",),

@@ -8,6 +8,7 @@ command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/d
     exit 1
 }
 "$python" -m venv "$venv"
+venv=$(cd "$venv" && pwd)  # absolute: the build runs elsewhere and looks for its tools there
 pip="$venv/bin/python -m pip --disable-pip-version-check --no-input --quiet --quiet"
 
 # First the tools, then what they build: an isolated build would fetch its tools unchecked.
