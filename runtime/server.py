@@ -132,9 +132,11 @@ def banner(ready: Ready) -> list[str]:
     """What a newcomer needs to make a first call. The key is shown only when it is the data directory's own."""
     url = f"http://{f'[{ready.host}]' if ':' in ready.host else ready.host}:{ready.port}"
     lines = [f"Gatewright serves build {ready.artefact.build} at {url}/v1"]
-    model = _first_model(ready)
-    if ready.dev_key is None or model is None:
+    if ready.dev_key is None:
         return lines
-    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}], "stream": true}}'
-    curl = f"curl -N {url}/v1/chat/completions -H 'Authorization: Bearer {ready.dev_key}' -d '{body}'"
-    return [*lines, f"Key (kept in data/dev-key): {ready.dev_key}", f"Try: {curl}"]
+    lines.append(f"Key (kept in data/dev-key): {ready.dev_key}")
+    model = _first_model(ready)
+    if model is not None:
+        body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}], "stream": true}}'
+        lines.append(f"Try: curl -N {url}/v1/chat/completions -H 'Authorization: Bearer {ready.dev_key}' -d '{body}'")
+    return lines
