@@ -8,12 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from benchmarks.measure import environment
+from benchmarks.measure import environment, publish
 from runtime.canonical import Event
 from runtime.protocols import CODECS, codec
 from runtime.protocols.base import Answer, Codec, Outgoing
@@ -124,9 +122,7 @@ def main() -> None:
         + "\n".join(lines)
         + "\n"
     )
-    sys.stdout.write(page)
-    if options.write:
-        Path(__file__).with_name("results").joinpath("codecs.md").write_text(page, encoding="utf-8")
+    publish(page, "codecs", write=options.write)
 
 
 if __name__ == "__main__":

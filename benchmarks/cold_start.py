@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import environment, process_tree_rss_bytes
+from benchmarks.measure import environment, process_tree_rss_bytes, publish
 
 __all__ = ["first_answer", "main"]
 
@@ -87,9 +87,7 @@ def main() -> None:
         f"| start of the process to the first answer, s | {_spread(times, 2)} | < 1.5 |\n"
         f"| resident per worker after it, MB | {_spread(worker_mb, 0)} | < 120 |\n"
     )
-    sys.stdout.write(page)
-    if options.write:
-        Path(__file__).with_name("results").joinpath("cold_start.md").write_text(page, encoding="utf-8")
+    publish(page, "cold_start", write=options.write)
 
 
 def _spread(values: list[float], digits: int) -> str:

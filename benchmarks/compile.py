@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Run, environment, run, table
+from benchmarks.measure import Run, environment, publish, run, table
 
 __all__ = ["main", "project"]
 
@@ -68,9 +68,7 @@ def main() -> None:
                 each.append(run([gatewright, name, "--root", folder], root))
     page = f"# Compiling a gateway.yaml of {lines:,} lines\n\n{environment()}; {options.rounds} interleaved rounds; "
     page += f"`python -m benchmarks.compile --rounds {options.rounds}`\n\n" + table("Compile", runs, TARGETS)
-    sys.stdout.write(page)
-    if options.write:
-        Path(__file__).with_name("results").joinpath("compile.md").write_text(page, encoding="utf-8")
+    publish(page, "compile", write=options.write)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["Run", "environment", "process_tree_rss_bytes", "run", "table"]
+__all__ = ["Run", "environment", "process_tree_rss_bytes", "publish", "run", "table"]
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -78,3 +78,12 @@ def table(title: str, runs: Mapping[str, Sequence[Run]], targets: Mapping[str, s
 
 def _spread(values: Sequence[float], digits: int) -> str:
     return f"{statistics.median(values):.{digits}f} [{min(values):.{digits}f}–{max(values):.{digits}f}]"
+
+
+def publish(page: str, name: str, *, write: bool) -> None:
+    """Print a page; ``write``: also keep it as ``results/<name>.md``."""
+    sys.stdout.write(page)
+    if write:
+        results = Path(__file__).with_name("results")
+        results.mkdir(exist_ok=True)
+        results.joinpath(f"{name}.md").write_text(page, encoding="utf-8")
