@@ -36,7 +36,8 @@ class Recorder:
             return
         call.ended_s = self._clock()
         self._metrics.end(call)
-        level = self._log.warning if call.outcome == "error" and call.status >= 500 else self._log.info
+        clients_fault = 400 <= call.status < 500
+        level = self._log.warning if call.outcome == "error" and not clients_fault else self._log.info
         level("call_ended", **_facts(call))
 
 

@@ -99,3 +99,12 @@ def test_failures_of_ours_and_of_providers_are_warnings(status: int, level: str)
     desk.recorder.end(call)
 
     assert level == desk.records[0]["level"]
+
+
+def test_stream_that_failed_after_its_status_is_a_warning() -> None:
+    desk = Desk()
+    call = desk.served()
+    call.outcome, call.error, call.status = "error", "upstream_protocol", 200
+    desk.recorder.end(call)
+
+    assert desk.records[0]["level"] == "warning"
