@@ -30,6 +30,7 @@ from runtime.routing import RouteTable
 from runtime.telemetry import Metrics, Recorder
 from runtime.telemetry.log import logger
 from runtime.upstream import UpstreamRequest
+from runtime.web.header import encode_headers
 from runtime.web.key import KeyRecord
 from tests.support.vendor import WIRE
 
@@ -300,3 +301,15 @@ async def test_unknown_field_is_forwarded_dropped_or_refused_as_configured(clien
     with pytest.raises(InvalidRequest) as caught:
         await strict.gateway.infer(strict.call(client, stream=False, no_such_field=1))
     assert caught.value.param == "no_such_field"
+
+
+async def test_hostile_field_name_cannot_add_a_header() -> None:
+    """Dropped fields are named in a header, and clients choose those names."""
+    desk = Desk("openai_chat", [(WIRE / "openai_chat" / "plain.json").read_bytes()])
+
+    reply = await desk.gateway.infer(desk.call("anthropic_messages", stream=False, **{"x\r\nset-cookie: a=1": 1}))
+
+    assert isinstance(reply, Complete)
+    encoded = dict(encode_headers(reply.headers))
+    assert encoded[b"x-gatewright-dropped"] == b"x  set-cookie: a=1"
+    assert b"set-cookie" not in encoded

@@ -225,7 +225,7 @@ def _plain_losses(request: Request) -> list[str]:
         "metadata": request.metadata or None,
     }
     losses = [name for name, value in said.items() if value is not None]
-    losses += [f"extensions.{protocol}" for protocol in request.extensions if protocol != PROTOCOL]
+    losses += [name for owner, theirs in request.extensions.items() if owner != PROTOCOL for name in theirs]
     if isinstance(request.response_format, JsonObject):
         losses.append("response_format")
     return losses

@@ -64,7 +64,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     fields = {name: raw(value) for name, value in said.items() if value is not None}
     fields.update((name, value) for name, value in kept.items() if name not in fields and name not in LEGACY_FIELDS)
     body = msgspec.json.encode(apply(rules_of(target), fields))
-    losses += [f"extensions.{protocol}" for protocol in request.extensions if protocol != PROTOCOL]
+    losses += [name for owner, theirs in request.extensions.items() if owner != PROTOCOL for name in theirs]
     return Outgoing(*head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses))
 
 

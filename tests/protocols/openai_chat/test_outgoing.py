@@ -128,7 +128,7 @@ def test_fields_of_other_protocols_are_dropped_and_named() -> None:
     outgoing = encode(request)
 
     assert {"model", "messages"} == set(msgspec.json.decode(outgoing.body))
-    assert {"sampling.top_k", "sampling.min_p", "extensions.anthropic_messages"} == set(outgoing.losses)
+    assert {"sampling.top_k", "sampling.min_p", "context_management"} == set(outgoing.losses)
 
 
 # -- limits and sampling
