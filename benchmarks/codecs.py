@@ -80,7 +80,7 @@ def encode(each: Codec, batches: list[list[Event]]) -> None:
 
 
 def pass_through(each: Codec, arriving: list[bytes]) -> None:
-    tap = each.stream_tap(ANSWER.model)
+    tap = each.stream_tap(ANSWER)
     for data in arriving:
         tap.feed(data)
     tap.close()

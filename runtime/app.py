@@ -24,8 +24,8 @@ from runtime.config.plan import Artefact, Plan
 from runtime.config.secrets import Secrets
 from runtime.estimate import Estimator
 from runtime.gateway import Gateway
-from runtime.protocols import CODECS, codec
-from runtime.protocols.base import Codec
+from runtime.protocols import CODECS, DIALECTS, client_codec, codec
+from runtime.protocols.base import ClientCodec
 from runtime.resilience import Door
 from runtime.routing import RouteTable
 from runtime.services.access import Access
@@ -71,10 +71,11 @@ def build(ready: Ready) -> Litestar:
     routes = RouteTable(plan, ready.secrets.connections)
     upstream = _upstream(plan, ready.secrets)
     codecs = {name: codec(name) for name in CODECS}
+    clients: dict[str, ClientCodec] = {**codecs, **{name: client_codec(name) for name in DIALECTS}}
     gateway = Gateway(plan, codecs, routes, upstream, recorder, Estimator(_tokenizer(plan)), door, time.time)
     access = Access(KeyRing(ready.pepper, _entries(ready)), required=plan.server.authentication == "required")
-    inference = Inference(plan, codecs, gateway, access, recorder, door)
-    front = _front(artefact, codecs, access)
+    inference = Inference(plan, clients, gateway, access, recorder, door)
+    front = _front(artefact, clients, access)
 
     def on_fault(error: Exception, request_id: str) -> None:
         log.error("call_failed_inside", request_id=request_id, exc_info=error)
@@ -96,7 +97,7 @@ def build(ready: Ready) -> Litestar:
     )
 
 
-def _front(artefact: Artefact, codecs: Mapping[str, Codec], access: Access) -> Front:
+def _front(artefact: Artefact, codecs: Mapping[str, ClientCodec], access: Access) -> Front:
     """What all routes share."""
     server = artefact.plan.server
     base_headers: RawHeaders = ((b"x-gatewright-build", artefact.build.encode()),)

@@ -19,7 +19,7 @@ from runtime.catalog import Endpoint
 from runtime.config.plan import Plan
 from runtime.errors import GatewayError, InvalidRequest, PermissionDenied, UpstreamError, UpstreamTimeout
 from runtime.estimate import Estimator
-from runtime.protocols.base import Answer, Codec, Envelope, Outgoing
+from runtime.protocols.base import Answer, ClientCodec, Codec, Envelope, Outgoing
 from runtime.protocols.relay import Passing, Relay, Translating
 from runtime.resilience import Door
 from runtime.routing import Candidate, RouteTable
@@ -37,7 +37,7 @@ FORWARDED_HEADERS = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-g
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One client request: whose, in which dialect, and the record of it that grows. ``headers`` are lower-case."""
 
-    codec: Codec
+    codec: ClientCodec
     envelope: Envelope
     headers: Mapping[str, str]
     key: KeyRecord
@@ -145,12 +145,12 @@ class Gateway:
         """Pass on when nothing changes the body, translate otherwise. What a translation loses is recorded."""
         strict = self._plan.requests.unknown_fields == "refuse"
         if call.record.passed_through and not strict:
-            return None, call.codec.splice(call.envelope, candidate.target, call.headers)
+            return None, self._codecs[candidate.protocol].splice(call.envelope, candidate.target, call.headers)
         request = call.codec.decode_request(call.envelope, call.headers)
         if strict and request.unknown:
             raise InvalidRequest(f"unknown field {request.unknown[0]!r}", param=request.unknown[0])
         if call.record.passed_through:
-            return None, call.codec.splice(call.envelope, candidate.target, call.headers)
+            return None, self._codecs[candidate.protocol].splice(call.envelope, candidate.target, call.headers)
         outgoing = self._codecs[candidate.protocol].encode_request(request, candidate.target, call.headers)
         call.record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
         return request, msgspec.structs.replace(outgoing, losses=call.record.losses)
@@ -192,7 +192,7 @@ class Gateway:
 
     def _translate(self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer) -> bytes:
         if call.record.passed_through:
-            passed, call.record.usage = call.codec.splice_response(body, answer.model)
+            passed, call.record.usage = self._codecs[candidate.protocol].splice_response(body, answer.model)
             return passed
         response = self._codecs[candidate.protocol].decode_response(body, outgoing)
         call.record.usage = response.usage
@@ -277,10 +277,10 @@ class Gateway:
             self._recorder.first_token(record)
 
     def _relay(self, call: Call, candidate: Candidate, outgoing: Outgoing, answer: Answer) -> Relay:
-        encoder = call.codec.stream_encoder(answer)
+        encoder, codec = call.codec.stream_encoder(answer), self._codecs[candidate.protocol]
         if call.record.passed_through:
-            return Passing(call.codec.stream_tap(answer.model), encoder)
-        return Translating(self._codecs[candidate.protocol].stream_decoder(outgoing), encoder)
+            return Passing(codec.stream_tap(answer), encoder)
+        return Translating(codec.stream_decoder(outgoing), encoder)
 
     # -- what goes with an answer
 
@@ -291,6 +291,7 @@ class Gateway:
             created=int(self._now()),
             headers=call.headers,
             request=request,
+            variant=call.envelope.variant,
         )
 
     def _headers(

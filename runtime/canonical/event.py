@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runtime.canonical.base import Value
-from runtime.canonical.content import Citation, Native, Part, Reasoning, Refusal, Text, ToolCall
+from runtime.canonical.content import Citation, Image, Native, Part, Reasoning, Refusal, Text, ToolCall
 from runtime.canonical.response import Choice, Finish, Response
 from runtime.canonical.usage import Usage
 
@@ -29,10 +29,10 @@ class Started(Value, frozen=True, tag="started"):
 
 
 class PartStarted(Value, frozen=True, tag="part_started"):
-    """``part`` is the part as far as it is known: empty text, a call's id and name, a native block whole."""
+    """``part`` is the part as far as it is known: empty text, a call's id and name, an image or native block whole."""
 
     index: int
-    part: Text | Reasoning | Refusal | ToolCall | Native
+    part: Text | Reasoning | Refusal | ToolCall | Image | Native
     choice: int = 0
 
 
@@ -142,7 +142,7 @@ class _Collector:
 class _Growing:
     """A part under way."""
 
-    def __init__(self, part: Text | Reasoning | Refusal | ToolCall | Native) -> None:
+    def __init__(self, part: Text | Reasoning | Refusal | ToolCall | Image | Native) -> None:
         self._start = part
         self._texts: list[str] = []
         self._citations: list[Citation] = []
@@ -167,16 +167,16 @@ class _Growing:
             case Text(text=text, citations=citations, cache=cache):
                 return Text(text=text + more, citations=citations + tuple(self._citations), cache=cache)
             case Reasoning(text=text, seal=seal, sealed_by=sealed_by, redacted=redacted):
-                whole = (seal or "") + (self._seal or "") or None
+                sealed = (seal or "") + (self._seal or "") or None
                 return Reasoning(
-                    text=text + more, seal=whole, sealed_by=sealed_by if whole else None, redacted=redacted
+                    text=text + more, seal=sealed, sealed_by=sealed_by if sealed else None, redacted=redacted
                 )
             case Refusal(text=text):
                 return Refusal(text=text + more)
             case ToolCall(id=id_, name=name, arguments=arguments, custom=custom):
                 return ToolCall(id=id_, name=name, arguments=arguments + more, custom=custom)
-            case Native() as native:
-                return native
+            case Image() | Native() as whole:
+                return whole
 
 
 def _join_logprobs(pieces: list[str] | None) -> str | None:

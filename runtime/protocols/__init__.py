@@ -1,18 +1,26 @@
-"""The wire protocols the gateway speaks. One line in `CODECS` per protocol; each is imported when it is first wanted."""
+"""The wire protocols the gateway speaks. One line in a table per protocol; each is imported when it is first wanted.
+
+`CODECS` are spoken on both sides, `DIALECTS` only with clients: no provider is called in them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from runtime.protocols.base import Codec
+from runtime.protocols.base import ClientCodec, Codec
 
-__all__ = ["CODECS", "codec"]
+__all__ = ["CODECS", "DIALECTS", "client_codec", "codec"]
 
 
 def codec(protocol: str) -> Codec:
     """The codec of ``protocol``, one of `CODECS`. Raises KeyError for another."""
     return CODECS[protocol]()
+
+
+def client_codec(protocol: str) -> ClientCodec:
+    """The client side of ``protocol``, one of `CODECS` or `DIALECTS`. Raises KeyError for another."""
+    return (CODECS.get(protocol) or DIALECTS[protocol])()
 
 
 def _anthropic_messages() -> Codec:
@@ -33,3 +41,5 @@ CODECS: Mapping[str, Callable[[], Codec]] = MappingProxyType(
         "openai_chat": _openai_chat,
     }
 )
+
+DIALECTS: Mapping[str, Callable[[], ClientCodec]] = MappingProxyType({})

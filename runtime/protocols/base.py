@@ -18,6 +18,8 @@ from runtime.errors import GatewayError
 
 __all__ = [
     "Answer",
+    "Asked",
+    "ClientCodec",
     "Codec",
     "Envelope",
     "ErrorReply",
@@ -29,17 +31,31 @@ __all__ = [
 ]
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """What the URL of a request says of it, in dialects that put it there; None where only the body can tell.
+
+    ``variant`` names one of several forms that a dialect's answers have (Gemini's streams: `sse` or `array`); "" where
+    there is one.
+    """
+
+    model: str | None = None
+    stream: bool | None = None
+    variant: str = ""
+
+
 class Envelope(msgspec.Struct, frozen=True):
     """A client's request body, read no deeper than needed to route it.
 
     ``fields`` maps each top-level name to its JSON as it came, in order: what pass-through splices and sends on.
-    ``body`` is the whole as it came, from which pass-through keeps the white space between the fields.
+    ``body`` is the whole as it came, from which pass-through keeps the white space between the fields. ``variant`` is
+    `Asked.variant`.
     """
 
     model: str
     stream: bool
     fields: dict[str, msgspec.Raw]
     body: bytes = b""
+    variant: str = ""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -77,7 +93,8 @@ class Answer(msgspec.Struct, frozen=True):
     """What a codec needs to know to speak to the client about one request.
 
     ``model`` is the public name the client asked for; ``id`` the gateway's request id (no prefix); ``created`` Unix seconds;
-    ``headers`` the client's, lower-case; ``request`` the canonical request, None on pass-through.
+    ``headers`` the client's, lower-case; ``request`` the canonical request, None on pass-through; ``variant`` which of the
+    dialect's forms the client asked for.
     """
 
     model: str
@@ -85,6 +102,7 @@ class Answer(msgspec.Struct, frozen=True):
     created: int
     headers: Mapping[str, str]
     request: Request | None = None
+    variant: str = ""
 
 
 class ErrorReply(msgspec.Struct, frozen=True):
@@ -145,16 +163,14 @@ class StreamTap(Protocol):
         ...
 
 
-class Codec(Protocol):
-    """One protocol. Client side: `peek`, `decode_request`, `encode_*`. Upstream side: the rest."""
+class ClientCodec(Protocol):
+    """One protocol as its clients speak it."""
 
     protocol: str
     request_id_header: str
     """The response header in which this dialect's clients look for the request's id."""
 
-    # -- towards clients
-
-    def peek(self, body: bytes) -> Envelope:
+    def peek(self, body: bytes, asked: Asked = Asked()) -> Envelope:
         """Read model and stream. Raises InvalidRequest for what is not JSON, not an object, or has no usable model."""
         ...
 
@@ -168,7 +184,9 @@ class Codec(Protocol):
 
     def encode_error(self, error: GatewayError, request_id: str) -> ErrorReply: ...
 
-    # -- towards upstreams
+
+class Codec(ClientCodec, Protocol):
+    """One protocol on both sides: that of its clients, and here that of providers who speak it."""
 
     def splice(self, envelope: Envelope, target: Target, headers: Mapping[str, str]) -> Outgoing:
         """Pass a request of this protocol on: ``model`` replaced, parameter rules applied, all else byte for byte."""
@@ -181,7 +199,7 @@ class Codec(Protocol):
         """
         ...
 
-    def stream_tap(self, model: str) -> StreamTap: ...
+    def stream_tap(self, answer: Answer) -> StreamTap: ...
 
     def encode_request(self, request: Request, target: Target, headers: Mapping[str, str]) -> Outgoing:
         """Raises InvalidRequest for what cannot be said to this target and must not be left out."""

@@ -13,7 +13,7 @@ import msgspec
 
 from runtime.catalog import ParameterRules, Range
 from runtime.errors import InvalidRequest
-from runtime.protocols.base import Envelope, Target
+from runtime.protocols.base import Asked, Envelope, Target
 
 __all__ = ["Fields", "apply", "join", "peek", "raw", "replace", "rewrite", "rules_of"]
 
@@ -27,29 +27,21 @@ _COMMA: Final = re.compile(rb"[ \t\r\n]*,")
 _KINDS: Final = {"{": "an object", "[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
 
 
-def peek(body: bytes) -> Envelope:
-    """Read a request's model and whether it wants a stream, no deeper.
+def peek(body: bytes, asked: Asked = Asked(), *, streams: bool = False) -> Envelope:
+    """Read a request's model and whether it wants a stream, no deeper; what ``asked`` says is not looked for.
+
+    ``streams`` is what the protocol takes where nobody says whether to stream.
 
     Raises:
         InvalidRequest: the body is not UTF-8, not JSON, not an object, nested too deeply, or ``model`` or ``stream`` is not
             usable; the message says what was found and where.
     """
     fields = _read_request(body)
-    model = fields.get("model")
-    if model is None:
-        raise InvalidRequest("The field 'model' is required.", param="model", code="missing_required_parameter")
-    name = _text(model, "model")
+    name = _model(fields) if asked.model is None else asked.model
     if not name:
         raise InvalidRequest("The field 'model' must not be empty.", param="model", code="invalid_value")
-    stream = fields.get("stream")
-    match None if stream is None else bytes(stream):
-        case None | b"false" | b"null":
-            streamed = False
-        case b"true":
-            streamed = True
-        case other:
-            raise _wrong_type("stream", "a boolean", other)
-    return Envelope(name, streamed, fields, body)
+    streamed = _streamed(fields, streams) if asked.stream is None else asked.stream
+    return Envelope(name, streamed, fields, body, asked.variant)
 
 
 def rewrite(envelope: Envelope, target: Target, fields: Fields | None = None) -> bytes:
@@ -117,6 +109,26 @@ def join(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes
 def raw(value: str | float | bool | None) -> msgspec.Raw:
     """``value`` as JSON."""
     return msgspec.Raw(msgspec.json.encode(value))
+
+
+def _model(fields: Fields) -> str:
+    model = fields.get("model")
+    if model is None:
+        raise InvalidRequest("The field 'model' is required.", param="model", code="missing_required_parameter")
+    return _text(model, "model")
+
+
+def _streamed(fields: Fields, default: bool) -> bool:
+    stream = fields.get("stream")
+    match None if stream is None else bytes(stream):
+        case None | b"null":
+            return default
+        case b"false":
+            return False
+        case b"true":
+            return True
+        case other:
+            raise _wrong_type("stream", "a boolean", other)
 
 
 def _places(body: bytes, fields: Mapping[str, msgspec.Raw]) -> dict[str, tuple[int, int]] | None:

@@ -16,7 +16,7 @@ import orjson
 from runtime.config.plan import Plan
 from runtime.errors import ClientClosed, GatewayError, InternalError
 from runtime.gateway import Call, Complete, Gateway, Streaming
-from runtime.protocols.base import Codec
+from runtime.protocols.base import Asked, ClientCodec
 from runtime.resilience import Door
 from runtime.services.access import Access
 from runtime.telemetry import CallRecord, Recorder
@@ -33,7 +33,7 @@ class Inference:
     def __init__(
         self,
         plan: Plan,
-        codecs: Mapping[str, Codec],
+        codecs: Mapping[str, ClientCodec],
         gateway: Gateway,
         access: Access,
         recorder: Recorder,
@@ -46,8 +46,8 @@ class Inference:
         self._recorder = recorder
         self._door = door
 
-    async def chat(self, exchange: Exchange, protocol: str) -> None:
-        """One inference call in ``protocol``."""
+    async def chat(self, exchange: Exchange, protocol: str, asked: Asked = Asked()) -> None:
+        """One inference call in ``protocol``; ``asked`` is what its URL says."""
 
         async def ask(call: Call) -> None:
             reply = await self._gateway.infer(call)
@@ -56,9 +56,9 @@ class Inference:
             else:
                 await self._stream(exchange, call, reply)
 
-        await self._serve(exchange, "chat", protocol, ask)
+        await self._serve(exchange, "chat", protocol, asked, ask)
 
-    async def count_tokens(self, exchange: Exchange, protocol: str) -> None:
+    async def count_tokens(self, exchange: Exchange, protocol: str, asked: Asked = Asked()) -> None:
         """How many input tokens a request has; an estimate says that it is one, in a header and in the body."""
 
         async def ask(call: Call) -> None:
@@ -68,10 +68,15 @@ class Inference:
             headers = (JSON, ("x-gatewright-token-count", source), *self._ids(call.codec, exchange))
             await exchange.respond(200, headers, orjson.dumps(body))
 
-        await self._serve(exchange, "count_tokens", protocol, ask)
+        await self._serve(exchange, "count_tokens", protocol, asked, ask)
 
     async def _serve(
-        self, exchange: Exchange, operation: str, protocol: str, ask: Callable[[Call], Awaitable[None]]
+        self,
+        exchange: Exchange,
+        operation: str,
+        protocol: str,
+        asked: Asked,
+        ask: Callable[[Call], Awaitable[None]],
     ) -> None:
         """The frame of a call: its record is ended exactly once, however it goes."""
         codec = self._codecs[protocol]
@@ -79,7 +84,7 @@ class Inference:
         try:
             with self._door:
                 async with exchange.while_connected():
-                    await ask(await self._call(exchange, codec, record))
+                    await ask(await self._call(exchange, codec, record, asked))
             record.status = 200
         except GatewayError as error:
             await self._fail(exchange, codec, record, error)
@@ -97,12 +102,13 @@ class Inference:
         finally:
             self._recorder.end(record)
 
-    async def _call(self, exchange: Exchange, codec: Codec, record: CallRecord) -> Call:
+    async def _call(self, exchange: Exchange, codec: ClientCodec, record: CallRecord, asked: Asked) -> Call:
         key = self._access.check(exchange.headers, exchange.query, exchange.required_scope)
         record.key = key.id
         settings = self._plan.server
         body = await exchange.read_body(settings.body_limit_bytes, self._plan.timeouts.body_read_ms / 1000)
-        return Call(codec=codec, envelope=codec.peek(body), headers=exchange.headers, key=key, record=record)
+        envelope = codec.peek(body, asked)
+        return Call(codec=codec, envelope=envelope, headers=exchange.headers, key=key, record=record)
 
     async def _stream(self, exchange: Exchange, call: Call, reply: Streaming) -> None:
         """Write a stream as it comes; in a silence, what the dialect allows to keep the line open."""
@@ -119,7 +125,7 @@ class Inference:
                 await exchange.send(data)
             await exchange.finish()
 
-    async def _fail(self, exchange: Exchange, codec: Codec, record: CallRecord, error: GatewayError) -> None:
+    async def _fail(self, exchange: Exchange, codec: ClientCodec, record: CallRecord, error: GatewayError) -> None:
         reply = codec.encode_error(error, exchange.request_id)
         record.outcome, record.error, record.status = "error", error.kind, reply.status
         await exchange.respond(reply.status, reply.headers, reply.body)
@@ -128,5 +134,5 @@ class Inference:
     def _silence_s(self) -> float:
         return self._plan.timeouts.keep_alive_ms / 1000
 
-    def _ids(self, codec: Codec, exchange: Exchange) -> tuple[tuple[str, str], ...]:
+    def _ids(self, codec: ClientCodec, exchange: Exchange) -> tuple[tuple[str, str], ...]:
         return ((codec.request_id_header, exchange.request_id),)

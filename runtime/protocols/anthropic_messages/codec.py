@@ -24,6 +24,7 @@ from runtime.protocols.anthropic_messages.tap import Tap
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, fault
 from runtime.protocols.base import (
     Answer,
+    Asked,
     Codec,
     Envelope,
     ErrorReply,
@@ -44,9 +45,9 @@ class AnthropicMessages(Codec):
     request_id_header = "request-id"
 
     @override
-    def peek(self, body: bytes) -> Envelope:
+    def peek(self, body: bytes, asked: Asked = Asked()) -> Envelope:
         try:
-            return splice.peek(body)
+            return splice.peek(body, asked)
         except InvalidRequest as error:
             if error.param is None:
                 raise
@@ -86,8 +87,8 @@ class AnthropicMessages(Codec):
         return splice_response(body, model)
 
     @override
-    def stream_tap(self, model: str) -> StreamTap:
-        return Tap(model)
+    def stream_tap(self, answer: Answer) -> StreamTap:
+        return Tap(answer.model)
 
     @override
     def encode_request(self, request: Request, target: Target, headers: Mapping[str, str]) -> Outgoing:

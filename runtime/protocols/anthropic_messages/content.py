@@ -31,7 +31,7 @@ from runtime.canonical import (
     ToolResult,
     UrlSource,
 )
-from runtime.protocols.anthropic_messages.seal import unwrap
+from runtime.protocols.anthropic_messages.seal import unsealed
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, present, read, required, text_of
 
 __all__ = ["BLOCKS", "Unseal", "cache_mark", "citation", "part_of", "parts_of"]
@@ -50,7 +50,7 @@ _TTL_S: Final = MappingProxyType({"5m": 300, "1h": 3600})
 
 
 def parts_of(
-    blocks: Sequence[ReceivedBlock], path: str, raws: Callable[[], Sequence[msgspec.Raw]], unseal: Unseal = unwrap
+    blocks: Sequence[ReceivedBlock], path: str, raws: Callable[[], Sequence[msgspec.Raw]], unseal: Unseal = unsealed
 ) -> list[Part]:
     """The parts of a list of blocks. ``raws`` gives their JSON, asked for only when a block is of an unknown kind."""
     parts: list[Part] = []
@@ -59,7 +59,7 @@ def parts_of(
     return parts
 
 
-def part_of(block: ReceivedBlock, path: str, raw: Callable[[], msgspec.Raw], unseal: Unseal = unwrap) -> list[Part]:
+def part_of(block: ReceivedBlock, path: str, raw: Callable[[], msgspec.Raw], unseal: Unseal = unsealed) -> list[Part]:
     """One block's part; a document made of texts and images gives several. Raises InvalidRequest that names the field."""
     match block.type:
         case "text":

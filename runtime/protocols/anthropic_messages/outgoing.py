@@ -14,8 +14,8 @@ from typing_extensions import override
 from generated.types.anthropic_messages import RedactedThinkingBlock, TextBlock, ThinkingBlock, ToolUseBlock
 from runtime.canonical import Delta, Native, Reasoning, Refusal, Text, ToolCall
 from runtime.protocols.anthropic_messages.response import wire_citation
-from runtime.protocols.anthropic_messages.seal import wrap
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields
+from runtime.protocols.seal import wrap
 
 __all__ = ["Lane", "lane_of"]
 
@@ -111,7 +111,11 @@ class _ThinkingLane(Lane):
     def last(self) -> list[bytes]:
         if not self._seal:
             return []
-        return [b'{"type":"signature_delta","signature":' + _json(wrap(self._seal, self._part.sealed_by or "")) + b"}"]
+        return [
+            b'{"type":"signature_delta","signature":'
+            + _json(wrap(self._seal, self._part.sealed_by or "", PROTOCOL))
+            + b"}"
+        ]
 
 
 class _RedactedLane(Lane):
@@ -134,7 +138,7 @@ class _RedactedLane(Lane):
 
     @override
     def block(self) -> StartBlock:
-        return RedactedThinkingBlock(data=wrap(self._seal, self._part.sealed_by or ""))
+        return RedactedThinkingBlock(data=wrap(self._seal, self._part.sealed_by or "", PROTOCOL))
 
 
 class _CallLane(Lane):

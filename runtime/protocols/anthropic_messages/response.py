@@ -27,10 +27,10 @@ from runtime.protocols.anthropic_messages.outcome import (
     encode_stop_reason,
     encode_usage,
 )
-from runtime.protocols.anthropic_messages.seal import wrap
 from runtime.protocols.anthropic_messages.tools import CUSTOM_FIELD, unwrap_custom
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object, present
 from runtime.protocols.base import Answer, Outgoing
+from runtime.protocols.seal import wrap
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["OutBlock", "decode_response", "encode_response", "own_seal", "splice_response", "wire_citation"]
@@ -169,11 +169,11 @@ def _block(part: Part) -> OutBlock | None:
         case Refusal(text=text):
             return TextBlock(text=text) if text else None
         case Reasoning(redacted=True, seal=seal, sealed_by=owner):
-            return RedactedThinkingBlock(data=wrap(seal, owner or "")) if seal else None
+            return RedactedThinkingBlock(data=wrap(seal, owner or "", PROTOCOL)) if seal else None
         case Reasoning(text=text, seal=seal, sealed_by=owner):
             if not text and not seal:
                 return None
-            return ThinkingBlock(thinking=text, signature=wrap(seal, owner or "") if seal else "")
+            return ThinkingBlock(thinking=text, signature=wrap(seal, owner or "", PROTOCOL) if seal else "")
         case ToolCall(custom=True):
             arguments = msgspec.Raw(msgspec.json.encode({CUSTOM_FIELD: part.arguments}))
             return ToolUseBlock(id=part.id, name=part.name, input=arguments)

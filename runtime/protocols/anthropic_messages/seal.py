@@ -1,16 +1,11 @@
-"""Carry other vendors' opaque thinking state through this protocol's signature field, and bring it home.
+"""Take out of a conversation that is passed through what the vendor did not sign.
 
-Signatures of this protocol travel byte for byte. One that belongs to another protocol goes to clients in an envelope
-that says whose it is, so that it finds its way back to that vendor and to no other.
-
-A conversation that is passed through may hold thinking that this gateway made out of another vendor's: `own_only` takes it
-out, since the vendor refuses a signature that it did not make, and an empty one.
+Other vendors' thinking state travels through this protocol's signature field in an envelope (`runtime.protocols.seal`).
+The vendor refuses a signature that it did not make, and an empty one.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from types import MappingProxyType
 from typing import Final
@@ -18,10 +13,9 @@ from typing import Final
 import msgspec
 
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields
+from runtime.protocols.seal import unwrap
 
-__all__ = ["MARK", "own_only", "unwrap", "wrap"]
-
-MARK: Final = "gw1."
+__all__ = ["own_only", "unsealed"]
 
 _FOREIGN: Final = re.compile(rb'"(?:signature|data)"[ \t\r\n]*:[ \t\r\n]*"(?:gw1\.|")')
 _MESSAGES: Final = msgspec.json.Decoder(list[Fields])
@@ -31,23 +25,10 @@ _TEXT: Final = msgspec.json.Decoder(str)
 _OPAQUE: Final = MappingProxyType({b'"thinking"': "signature", b'"redacted_thinking"': "data"})
 
 
-def wrap(seal: str, sealed_by: str) -> str:
-    """``seal`` as a client of this protocol gets it."""
-    if sealed_by == PROTOCOL and not seal.startswith(MARK):
-        return seal
-    return f"{MARK}{sealed_by}.{base64.b64encode(seal.encode()).decode()}"
-
-
-def unwrap(signature: str) -> tuple[str, str]:
+def unsealed(signature: str) -> tuple[str, str]:
     """The seal in a client's ``signature``, and the protocol it belongs to."""
-    if signature.startswith(MARK):
-        protocol, dot, data = signature.removeprefix(MARK).partition(".")
-        try:
-            if dot and protocol:
-                return base64.b64decode(data, validate=True).decode(), protocol
-        except (binascii.Error, UnicodeDecodeError):
-            pass
-    return signature, PROTOCOL
+    seal, owner, _ = unwrap(signature, PROTOCOL)
+    return seal, owner
 
 
 def own_only(messages: msgspec.Raw) -> msgspec.Raw:
@@ -80,7 +61,7 @@ def _own_block(block: msgspec.Raw) -> msgspec.Raw | None:
     name = _OPAQUE.get(bytes(fields.get("type", b"")))
     if name is None or name not in fields:
         return block
-    seal, owner = unwrap(_TEXT.decode(fields[name]))
+    seal, owner = unsealed(_TEXT.decode(fields[name]))
     if owner != PROTOCOL or not seal:
         return None
     return msgspec.Raw(msgspec.json.encode({**fields, name: msgspec.Raw(msgspec.json.encode(seal))}))

@@ -11,6 +11,7 @@ from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols import splice
 from runtime.protocols.base import (
     Answer,
+    Asked,
     Codec,
     Envelope,
     ErrorReply,
@@ -41,8 +42,8 @@ class OpenAIChat(Codec):
     request_id_header = "x-request-id"
 
     @override
-    def peek(self, body: bytes) -> Envelope:
-        return splice.peek(body)
+    def peek(self, body: bytes, asked: Asked = Asked()) -> Envelope:
+        return splice.peek(body, asked)
 
     @override
     def decode_request(self, envelope: Envelope, headers: Mapping[str, str]) -> Request:
@@ -69,8 +70,8 @@ class OpenAIChat(Codec):
         return pass_answer(body, model)
 
     @override
-    def stream_tap(self, model: str) -> StreamTap:
-        return ChatTap(model)
+    def stream_tap(self, answer: Answer) -> StreamTap:
+        return ChatTap(answer.model)
 
     @override
     def encode_request(self, request: Request, target: Target, headers: Mapping[str, str]) -> Outgoing:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runtime.canonical import Event, UsageReported, collect
 from runtime.errors import GatewayError
-from tests.protocols.anthropic_messages.given import CODEC, OUTGOING
+from tests.protocols.anthropic_messages.given import ANSWER, CODEC, OUTGOING
 from tests.support.stream import chop, chunks_of, cuts, decode_stream, tap_stream
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire/anthropic_messages"
@@ -84,7 +84,7 @@ def test_a_sound_stream_cut_before_its_stop_reason_never_looks_complete(case: st
     before = max(data.find(b"message_delta") - 20, 0)
     part = data[: before * length // 100]
     outcome = decode([part])
-    _, error = tap_stream(CODEC.stream_tap("public/name"), [part])
+    _, error = tap_stream(CODEC.stream_tap(ANSWER), [part])
 
     assert outcome.error == "UpstreamProtocolError"
     assert isinstance(error, GatewayError)
@@ -95,7 +95,7 @@ def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> N
     data = stream(case)
     expected = renamed(data)
     for reads in chop(data) if case in {"plain", "crlf"} else (chunks_of(data, size) for size in (1, 7, 64, 10**6)):
-        out, error = tap_stream(CODEC.stream_tap("public/name"), reads)
+        out, error = tap_stream(CODEC.stream_tap(ANSWER), reads)
 
         assert error is None
         assert expected == out
@@ -112,7 +112,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
     outcome = decode([stream(case)])
     reported = [event.usage for event in outcome.events if isinstance(event, UsageReported)]
     for reads in ([stream(case)], chunks_of(stream(case), 5)):
-        tap = CODEC.stream_tap("public/name")
+        tap = CODEC.stream_tap(ANSWER)
         tap_stream(tap, reads)
 
         assert tap.complete
@@ -124,7 +124,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
 def test_tap_fails_as_the_decoder_does_and_forwards_no_error(case: str) -> None:
     data = stream(case)
     for reads in (chunks_of(data, size) for size in (1, 7, 64, 10**6)):
-        tap = CODEC.stream_tap("public/name")
+        tap = CODEC.stream_tap(ANSWER)
         out, error = tap_stream(tap, reads)
 
         assert isinstance(error, GatewayError)
@@ -133,7 +133,7 @@ def test_tap_fails_as_the_decoder_does_and_forwards_no_error(case: str) -> None:
 
 
 def test_tap_raises_the_error_in_place_of_the_first_event_before_anything_is_forwarded() -> None:
-    tap = CODEC.stream_tap("public/name")
+    tap = CODEC.stream_tap(ANSWER)
 
     with pytest.raises(GatewayError, match="exceeded your limit") as caught:
         tap.feed(stream("error-first"))
@@ -141,7 +141,7 @@ def test_tap_raises_the_error_in_place_of_the_first_event_before_anything_is_for
 
 
 def test_tap_forwards_only_whole_events_so_that_an_error_event_can_follow_a_cut() -> None:
-    tap = CODEC.stream_tap("public/name")
+    tap = CODEC.stream_tap(ANSWER)
     out, error = tap_stream(tap, chunks_of(stream("cut-in-event"), 3))
 
     assert error is not None

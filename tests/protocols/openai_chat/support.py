@@ -17,9 +17,22 @@ from runtime.catalog import Model, Provider, Quirks, Surface
 from runtime.protocols.base import Answer, Outgoing, Target
 from runtime.protocols.openai_chat import OpenAIChat
 
-__all__ = ["CODEC", "OUTGOING", "ask", "body", "decode", "encode", "reply_to", "target", "user", "vendor_accepts"]
+__all__ = [
+    "ANSWER",
+    "CODEC",
+    "OUTGOING",
+    "ask",
+    "body",
+    "decode",
+    "encode",
+    "reply_to",
+    "target",
+    "user",
+    "vendor_accepts",
+]
 
 CODEC = OpenAIChat()
+ANSWER = Answer(model="public/name", id="req1", created=1_795_219_200, headers={})
 OUTGOING = Outgoing("/v1/chat/completions", (), b"", stream=True)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from runtime.canonical import Usage
 from runtime.errors import UpstreamOverloaded, UpstreamProtocolError
-from tests.protocols.openai_chat.support import CODEC
+from tests.protocols.openai_chat.support import ANSWER, CODEC
 from tests.support.stream import transcript
 
 HEAD = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "up-1"}
@@ -25,7 +25,7 @@ def chunk(*choices: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 def warmed() -> Any:
     """A tap that has seen what a piece without news looks like."""
-    tap = CODEC.stream_tap("public/name")
+    tap = CODEC.stream_tap(ANSWER)
     tap.feed(transcript(chunk(piece("a")), chunk(piece("b"))))
     return tap
 

@@ -13,6 +13,7 @@ from runtime.canonical import Event, collect
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Outgoing
 from runtime.protocols.openai_chat import OpenAIChat
+from tests.protocols.openai_chat.support import ANSWER
 from tests.support.stream import chop, chunks_of, cuts, decode_stream, tap_stream
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire/openai_chat"
@@ -87,7 +88,7 @@ def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> N
     data = stream(case)
     expected = renamed(data)
     for reads in chop(data):
-        out, error = tap_stream(CODEC.stream_tap("public/name"), reads)
+        out, error = tap_stream(CODEC.stream_tap(ANSWER), reads)
 
         assert error is None
         assert expected == out
@@ -106,7 +107,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
     events = decode([stream(case)]).events
     reported = [event.usage for event in events if event.__struct_config__.tag == "usage"]
     for reads in ([stream(case)], chunks_of(stream(case), 5)):
-        tap = CODEC.stream_tap("public/name")
+        tap = CODEC.stream_tap(ANSWER)
         tap_stream(tap, reads)
 
         assert tap.complete
@@ -118,7 +119,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
 def test_tap_never_takes_a_failed_stream_for_a_whole_one(case: str) -> None:
     data = stream(case)
     for reads in ([data], chunks_of(data, 1)):
-        tap = CODEC.stream_tap("public/name")
+        tap = CODEC.stream_tap(ANSWER)
         out, error = tap_stream(tap, reads)
 
         assert isinstance(error, GatewayError)
@@ -127,13 +128,13 @@ def test_tap_never_takes_a_failed_stream_for_a_whole_one(case: str) -> None:
 
 
 def test_tap_done_without_finish_is_a_cut() -> None:
-    _, error = tap_stream(CODEC.stream_tap("public/name"), [stream("done-without-finish")])
+    _, error = tap_stream(CODEC.stream_tap(ANSWER), [stream("done-without-finish")])
 
     assert isinstance(error, UpstreamProtocolError)
 
 
 def test_tap_raises_the_first_event_s_error_before_anything_is_forwarded() -> None:
-    tap = CODEC.stream_tap("public/name")
+    tap = CODEC.stream_tap(ANSWER)
 
     with pytest.raises(GatewayError, match="Rate limit reached") as caught:
         tap.feed(stream("error-first"))
@@ -143,8 +144,8 @@ def test_tap_raises_the_first_event_s_error_before_anything_is_forwarded() -> No
 @given(st.sampled_from(CASES), st.lists(st.integers(0, 10**6), max_size=12))
 def test_tap_gives_the_same_bytes_under_random_splits(case: str, places: list[int]) -> None:
     data = stream(case)
-    whole, error = tap_stream(CODEC.stream_tap("public/name"), [data])
-    split, other = tap_stream(CODEC.stream_tap("public/name"), cuts(data, places))
+    whole, error = tap_stream(CODEC.stream_tap(ANSWER), [data])
+    split, other = tap_stream(CODEC.stream_tap(ANSWER), cuts(data, places))
 
     assert whole == split
     assert type(error) is type(other)
