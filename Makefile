@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet --quiet
 TO_RUN := $(VENV)/ready-to-run
 TO_DEVELOP := $(VENV)/ready-to-develop
-TO_TEST_SLOWLY := .venv-slow/ready
+TO_TEST_CLIENTS := .venv-clients/ready tests/clients/node/node_modules/ready
+TO_TEST_SLOWLY := .venv-slow/ready tests/slow/cli/install.log
 BENCHMARKS := $(filter-out __init__ measure,$(basename $(notdir $(wildcard benchmarks/*.py))))
 SOURCES := runtime codegen tests $(wildcard benchmarks)
 WORKERS ?= 2
@@ -16,7 +17,8 @@ WORKERS ?= 2
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint imports types generate check-generated golden fmt test-slow bench bench-quick lock clean
+.PHONY: help run test check lint imports types generate check-generated golden golden-clients clients fmt
+.PHONY: test-slow bench bench-quick lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -26,8 +28,10 @@ run: $(TO_RUN)  ## set up, build and serve gateway.yaml
 	$(BIN)/gatewright build
 	exec $(BIN)/gatewright serve
 
-test: check  ## set up, check, and run all quick tests
-	$(BIN)/pytest -n $(WORKERS)
+test: check clients  ## set up, check, and run all quick tests
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+clients: $(TO_TEST_CLIENTS)  ## set up the foreign SDKs that tests/clients calls the gateway with
 
 check: lint imports types check-generated  ## everything that needs no test run: style, layers, types, freshness
 
@@ -52,11 +56,14 @@ check-generated: $(TO_RUN)  ## fail with a diff when generated/ is stale
 golden: $(TO_DEVELOP)  ## rewrite the compiler's expected outputs; review them with git diff
 	$(BIN)/pytest --golden -q tests/codegen tests/config tests/docs tests/test_public_surface.py
 
+golden-clients: $(TO_DEVELOP) clients  ## run every foreign client and rewrite docs/reference/clients.md
+	$(BIN)/pytest --golden -q tests/clients
+
 fmt: $(TO_DEVELOP)  ## format and fix what can be fixed
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-test-slow: $(TO_DEVELOP) $(TO_TEST_SLOWLY)  ## the suite that runs a foreign inference server and takes minutes
+test-slow: $(TO_DEVELOP) clients $(TO_TEST_SLOWLY)  ## a foreign inference server and coding CLIs; takes minutes
 	$(BIN)/pytest tests/slow
 
 bench: $(TO_DEVELOP)  ## repeat every number of benchmarks/ and write its page
@@ -70,7 +77,8 @@ lock: $(TO_DEVELOP)  ## pin the dependencies of pyproject.toml anew
 	PATH="$(CURDIR)/$(BIN):$$PATH" .ci/lock
 
 clean:  ## remove what the other targets made, but not data/
-	rm -rf $(VENV) .venv-slow build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-slow .venv-clients tests/clients/node/node_modules tests/slow/cli/node_modules \
+		tests/slow/cli/install.log build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find runtime codegen generated tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # -- set-up: done once, and again when a lock changes
@@ -91,6 +99,21 @@ $(TO_DEVELOP): requirements-dev.lock pyproject.toml | $(BIN)/python
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $(TO_RUN) $@
 
-$(TO_TEST_SLOWLY): requirements-slow.lock tests/slow/install.sh | $(BIN)/python
+.venv-clients/ready: requirements-clients.lock | $(BIN)/python
+	@echo 'installing pinned clients into .venv-clients; this is done once'
+	$(BIN)/python -m venv .venv-clients
+	.venv-clients/bin/python -m pip --disable-pip-version-check --no-input --quiet --quiet install --require-hashes \
+		--only-binary :all: -r $<
+	@touch $@
+
+tests/clients/node/node_modules/ready: tests/clients/node/package-lock.json tests/clients/install.sh $(TO_DEVELOP)
+	sh tests/clients/install.sh $(BIN)/python
+	@touch $@
+
+.venv-slow/ready: requirements-slow.lock tests/slow/install.sh | $(BIN)/python
 	sh tests/slow/install.sh $(BIN)/python .venv-slow
 	@touch $@
+
+tests/slow/cli/install.log: tests/slow/cli/package-lock.json tests/clients/npm.sh $(TO_DEVELOP)
+	@echo 'installing pinned coding CLIs below tests/slow/cli; this is done once. Without one, its tests are skipped'
+	-sh tests/clients/npm.sh $(BIN)/python tests/slow/cli ci --ignore-scripts >$@ 2>&1

@@ -12,32 +12,70 @@ import time
 from collections.abc import Callable
 
 from benchmarks.measure import environment, publish
-from runtime.canonical import Event
-from runtime.protocols import CODECS, codec
-from runtime.protocols.base import Answer, Codec, Outgoing
+from runtime.canonical import (
+    Delta,
+    Ended,
+    Event,
+    Finish,
+    Finished,
+    PartEnded,
+    PartStarted,
+    Started,
+    Text,
+    Usage,
+    UsageReported,
+)  # fmt: skip
+from runtime.protocols import CODECS, DIALECTS, client_codec, codec
+from runtime.protocols.base import Answer, ClientCodec, Codec, Outgoing
 
 __all__ = ["main", "stream"]
 
 PIECES = 1_000
 OUTGOING = Outgoing("/", (), b"", stream=True)
-ANSWER = Answer(model="public/name", id="0123456789abcdef", created=1_795_000_000, headers={})
+ANSWER = Answer(model="public/name", id="0123456789abcdef", created=1_795_000_000, headers={}, variant="sse")
+
+
+FRAME_END = {"gemini": b"\r\n\r\n", "ollama_chat": b"\n"}
+ASKED = Answer(model="vendor-name-1", id="1", created=1, headers={}, variant="sse")
 
 
 def stream(protocol: str) -> bytes:
     """An answer of `PIECES` short pieces of text, as the vendor writes it."""
-    if protocol == "openai_chat":
-        base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "vendor-name-1"}
+    match protocol:
+        case "openai_chat":
+            return _chat()
+        case "anthropic_messages":
+            return _messages()
+        case _:
+            return b"".join(codec(protocol).stream_encoder(ASKED).feed([event]) for event in EVENTS)
 
-        def chunk(delta: dict[str, str], finish: str | None = None) -> str:
-            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-            return f"data: {json.dumps({**base, 'choices': [choice]}, separators=(',', ':'))}\n\n"
 
-        pieces = [
-            chunk({"role": "assistant", "content": ""}),
-            *(chunk({"content": f" word{n}"}) for n in range(PIECES)),
-        ]
-        return "".join([*pieces, chunk({}, "stop"), "data: [DONE]\n\n"]).encode()
+EVENTS: tuple[Event, ...] = (
+    Started(id="1", model="vendor-name-1", created=1),
+    PartStarted(index=0, part=Text(text="")),
+    *(Delta(index=0, text=f" word{number}") for number in range(PIECES)),
+    PartEnded(index=0),
+    Finished(finish=Finish(reason="stop")),
+    UsageReported(usage=Usage(input=9, output=PIECES)),
+    Ended(),
+)
 
+
+def _chat() -> bytes:
+    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "vendor-name-1"}
+
+    def chunk(delta: dict[str, str], finish: str | None = None) -> str:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return f"data: {json.dumps({**base, 'choices': [choice]}, separators=(',', ':'))}\n\n"
+
+    pieces = [
+        chunk({"role": "assistant", "content": ""}),
+        *(chunk({"content": f" word{n}"}) for n in range(PIECES)),
+    ]
+    return "".join([*pieces, chunk({}, "stop"), "data: [DONE]\n\n"]).encode()
+
+
+def _messages() -> bytes:
     def event(name: str, fields: dict[str, object]) -> str:
         return f"event: {name}\ndata: {json.dumps({'type': name, **fields}, separators=(',', ':'))}\n\n"
 
@@ -62,9 +100,9 @@ def stream(protocol: str) -> bytes:
     ).encode()
 
 
-def reads(data: bytes, events: int) -> list[bytes]:
+def reads(data: bytes, events: int, end: bytes) -> list[bytes]:
     """``data`` as it would arrive, ``events`` events to a network read."""
-    frames = [frame + b"\n\n" for frame in data.split(b"\n\n")[:-1]]
+    frames = [frame + end for frame in data.split(end)[:-1]]
     return [b"".join(frames[at : at + events]) for at in range(0, len(frames), events)]
 
 
@@ -73,7 +111,7 @@ def decode(each: Codec, arriving: list[bytes]) -> list[list[Event]]:
     return [*(decoder.feed(data) for data in arriving), decoder.close()]
 
 
-def encode(each: Codec, batches: list[list[Event]]) -> None:
+def encode(each: ClientCodec, batches: list[list[Event]]) -> None:
     encoder = each.stream_encoder(ANSWER)
     for events in batches:
         encoder.feed(events)
@@ -103,7 +141,7 @@ def main() -> None:
         for name in CODECS:
             each = codec(name)
             for events in (1, 10):
-                arriving = reads(stream(name), events)
+                arriving = reads(stream(name), events, FRAME_END.get(name, b"\n\n"))
                 batches = decode(each, arriving)
                 for what, work in (
                     ("decode", lambda each=each, arriving=arriving: decode(each, arriving)),
@@ -111,6 +149,12 @@ def main() -> None:
                     ("pass through", lambda each=each, arriving=arriving: pass_through(each, arriving)),
                 ):
                     rows.setdefault((name, events, what), []).append(microseconds(work))
+        for name in DIALECTS:
+            for events in (1, 10):
+                batches = [list(EVENTS[at : at + events]) for at in range(0, len(EVENTS), events)]
+                speak = client_codec(name)
+                spent = microseconds(lambda speak=speak, batches=batches: encode(speak, batches))
+                rows.setdefault((name, events, "encode"), []).append(spent)
     lines = [
         f"| {name} | {events} | {what} | {statistics.median(times):.2f} [{min(times):.2f}–{max(times):.2f}] |"
         for (name, events, what), times in rows.items()

@@ -14,9 +14,12 @@ from runtime.source import Bytes, Milliseconds, NanoUsd
 
 __all__ = [
     "AuthSettings",
+    "AutoFactors",
+    "BreakerSettings",
     "ComboSettings",
     "ComboTarget",
     "ConnectionSettings",
+    "CooldownSettings",
     "DiscoverySettings",
     "ExclusiveFields",
     "GatewayConfig",
@@ -31,10 +34,13 @@ __all__ = [
     "RangeSettings",
     "ReasoningSettings",
     "RequestSettings",
+    "ResponseSettings",
+    "RetrySettings",
     "SETTINGS",
     "ServerSettings",
     "Setting",
     "SurfaceSettings",
+    "TargetConditions",
     "TimeoutSettings",
 ]
 
@@ -50,8 +56,85 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     reload: str
 
 
+class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Each model of each provider has a circuit breaker: when too many of its calls fail it is not asked for a while,
+    then with one call on trial, and again as usual once that one was answered. Rate limits and errors of the client do
+    not count.
+    """
+
+    mode: Literal["open", "ignore"] = "open"
+    """`open` leaves a failing model alone, `ignore` asks it whatever happens."""
+
+    error_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+    """The share of failed calls, in percent, from which on the breaker opens."""
+
+    window_ms: Annotated[int, msgspec.Meta(ge=1000, extra={"quantity": "duration"})] = msgspec.field(
+        name="window",
+        default=30_000,
+    )
+    """The time over which calls are counted."""
+
+    minimum_calls: Annotated[int, msgspec.Meta(ge=1)] = 10
+    """With fewer calls in the window it stays closed."""
+
+    open_for_ms: Annotated[int, msgspec.Meta(ge=1, extra={"quantity": "duration"})] = msgspec.field(
+        name="open_for",
+        default=5000,
+    )
+    """How long it stays open before the first call on trial; it doubles with each trial that fails."""
+
+    max_open_for_ms: Annotated[int, msgspec.Meta(ge=1, extra={"quantity": "duration"})] = msgspec.field(
+        name="max_open_for",
+        default=30_000,
+    )
+    """What that time grows to."""
+
+
+class AutoFactors(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Weights of the strategy `auto`. Each factor is a number from 0 to 1, which is the best; the target with the
+    largest sum of weight times factor comes first.
+    """
+
+    success: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """The share of its calls that succeeded lately."""
+
+    latency: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """How soon its answers begin: a half when it takes twice as long as the fastest."""
+
+    load: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """How few calls it is answering now: a half with one, a third with two."""
+
+    cost: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """How little a nominal call costs: a half at twice the lowest price."""
+
+    context: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """How large its context is, as a part of the largest."""
+
+    order: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """How early it is written."""
+
+
+class TargetConditions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a request must be like. All that is given must hold."""
+
+    needs: tuple[
+        Literal["tools", "vision", "documents", "audio_input", "json_schema", "reasoning", "streaming"],
+        ...,
+    ] = ()
+    """What the request uses."""
+
+    min_input_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """It has at least so many input tokens, as estimated."""
+
+    max_input_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """It has at most so many input tokens, as estimated."""
+
+    keys: tuple[str, ...] = ()
+    """It came with one of these client keys, by their ids."""
+
+
 class ComboTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One target with conditions."""
+    """One target with what is special about it."""
 
     model: str
     """A model, an alias or a combo."""
@@ -59,15 +142,38 @@ class ComboTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     connection: str | None = None
     """The id of the one connection of the model's provider to use."""
 
+    weight: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    """Its share under the strategy `weighted`, where it is 1 when not given. A target of weight 0 comes last."""
+
+    when: TargetConditions | None = None
+    """Which requests it takes. Without it, all."""
+
 
 class ComboSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Public model names that stand for several targets, tried in the order of the strategy."""
+    """Public model names that stand for several targets, tried in the order of the strategy until one answers."""
 
-    strategy: Literal["priority"] = "priority"
-    """How the targets are ordered. `priority` takes them as they are written."""
+    strategy: Literal[
+        "priority",
+        "fill-first",
+        "weighted",
+        "round-robin",
+        "random",
+        "strict-random",
+        "least-used",
+        "p2c",
+        "cost-optimized",
+        "context-optimized",
+        "lowest-latency",
+        "last-known-good",
+        "auto",
+        "conditional",
+    ] = "priority"
+    """How the targets are ordered for each request. `priority` takes them as they are written; the guide to routing has
+    the rule of each.
+    """
 
     targets: Annotated[tuple[str | ComboTarget, ...], msgspec.Meta(min_length=1)]
-    """Models, aliases or combos; or a model with the connection it must use."""
+    """Models, aliases or combos; or one of them with its connection, its weight and its conditions."""
 
     promises: tuple[
         Literal[
@@ -92,6 +198,36 @@ class ComboSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     context: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """The context in tokens that every target must have."""
+
+    factors: AutoFactors | None = None
+    """What the strategy `auto` weighs, and how much. Without it every factor weighs 1."""
+
+    refusals: Literal["pass", "next"] = "pass"
+    """What becomes of a provider's refusal to answer for reasons of content. `pass` tells the client, `next` asks the
+    next target.
+    """
+
+
+class CooldownSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How long a connection is left alone after its provider refused it. What the provider says itself (`Retry-After`)
+    wins over the first three, up to `max`.
+    """
+
+    rate_limit_ms: Milliseconds = msgspec.field(name="rate_limit", default=1000)
+    """After a rate limit, for this connection and model; it doubles with each further one until an answer comes, up to
+    thirty times.
+    """
+
+    quota_ms: Milliseconds = msgspec.field(name="quota", default=300_000)
+    """After an exhausted quota or credit, for this connection with all its models."""
+
+    credential_ms: Milliseconds = msgspec.field(name="credential", default=600_000)
+    """After a refused credential, for this connection with all its models; after a refused permission, for the one
+    model.
+    """
+
+    max_ms: Milliseconds = msgspec.field(name="max", default=3_600_000)
+    """The longest cooldown, whatever a provider says."""
 
 
 class DiscoverySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -134,12 +270,50 @@ class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """`json` writes one object per line, `text` is for people."""
 
 
+class RangeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A number outside is moved to the nearer end."""
+
+    min: float | None = None
+    """The smallest number."""
+
+    max: float | None = None
+    """The largest number."""
+
+
+class ExclusiveFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Fields that exclude one another."""
+
+    fields: tuple[str, ...]
+    """Names, the one to keep first."""
+
+
+class ParameterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What happens to top-level fields of a request, named as the provider names them, in this order."""
+
+    drop: tuple[str, ...] = ()
+    """Fields that are removed."""
+
+    rename: dict[str, str] = {}
+    """Old names to new ones."""
+
+    range: dict[str, RangeSettings] = {}
+    """Numbers that are moved into a range."""
+
+    add: dict[str, str] = {}
+    """Fields that are set where they are absent; the value is JSON text."""
+
+    exclusive: tuple[ExclusiveFields, ...] = ()
+    """Groups of fields of which only the first present is kept."""
+
+
 class SurfaceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where one protocol is spoken."""
 
     path: Annotated[str, msgspec.Meta(pattern="^/")] | None = None
-    """The path below the base URL; `{model}` stands for the model's id. Absent, it is `/chat/completions` for
-    `openai_chat` and `/v1/messages` for `anthropic_messages`.
+    """The path below the base URL; `{model}` stands for the model's id, `{action}` for what a Gemini call does. Absent,
+    it is where the protocol's own vendor has it: `/chat/completions` for `openai_chat`, `/responses` for
+    `openai_responses`, `/v1/messages` for `anthropic_messages`, `/v1beta/models/{model}:{action}` for `gemini`,
+    `/api/chat` for `ollama_chat`, `/embeddings` for `openai_embeddings`.
     """
 
     count_tokens: Annotated[str, msgspec.Meta(pattern="^/")] | None = None
@@ -147,6 +321,9 @@ class SurfaceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     version: str | None = None
     """The value of the vendor's API version header."""
+
+    parameters: ParameterSettings | None = None
+    """What happens to fields of requests in this protocol only, after the provider's own `parameters`."""
 
 
 class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -179,6 +356,11 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
     headers: dict[str, str] = {}
     """Headers sent with this credential's requests."""
+
+    max_in_flight: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How many requests it may be answering at once. One more goes to the next connection or target, or, where none is
+    left, waits for `timeouts: {queue: …}`.
+    """
 
 
 class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -224,42 +406,6 @@ class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     date: Annotated[str, msgspec.Meta(pattern="^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
     """When the numbers were read, as YYYY-MM-DD."""
-
-
-class RangeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A number outside is moved to the nearer end."""
-
-    min: float | None = None
-    """The smallest number."""
-
-    max: float | None = None
-    """The largest number."""
-
-
-class ExclusiveFields(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """Fields that exclude one another."""
-
-    fields: tuple[str, ...]
-    """Names, the one to keep first."""
-
-
-class ParameterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What happens to top-level fields of a request, named as the provider names them, in this order."""
-
-    drop: tuple[str, ...] = ()
-    """Fields that are removed."""
-
-    rename: dict[str, str] = {}
-    """Old names to new ones."""
-
-    range: dict[str, RangeSettings] = {}
-    """Numbers that are moved into a range."""
-
-    add: dict[str, str] = {}
-    """Fields that are set where they are absent; the value is JSON text."""
-
-    exclusive: tuple[ExclusiveFields, ...] = ()
-    """Groups of fields of which only the first present is kept."""
 
 
 class ReasoningSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -415,7 +561,10 @@ class ProviderTimeouts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """The longest silence inside a streamed answer."""
 
     total_ms: Milliseconds | None = msgspec.field(name="total", default=None)
-    """The whole call."""
+    """One attempt."""
+
+    queue_ms: Milliseconds | None = msgspec.field(name="queue", default=None)
+    """For a free place on a connection with `max_in_flight`."""
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -440,6 +589,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     connections: tuple[ConnectionSettings, ...] = ()
     """Its credentials, first choice first."""
+
+    connections_strategy: Literal["fill-first", "round-robin", "least-used", "random", "p2c"] = "fill-first"
+    """How the connections are ordered for each request. `fill-first` takes them as they are written."""
 
     headers: dict[str, str] = {}
     """Headers sent with every request. Credentials do not belong here."""
@@ -501,6 +653,64 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """
 
 
+class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What is kept of `/v1/responses`, and what runs in the background there."""
+
+    storage: Literal["file", "none"] = "file"
+    """Where responses are kept with what they answer: `file` keeps them in `responses.db` in the data directory. `none`
+    keeps nothing, as if every request said `store: false`.
+    """
+
+    retention_ms: Annotated[int, msgspec.Meta(ge=60_000, extra={"quantity": "duration"})] = msgspec.field(
+        name="retention",
+        default=2_592_000_000,
+    )
+    """How long a response is kept."""
+
+    storage_limit_bytes: Annotated[int, msgspec.Meta(ge=1_048_576, extra={"quantity": "size"})] = msgspec.field(
+        name="storage_limit",
+        default=1_073_741_824,
+    )
+    """How much all responses may take; beyond it the oldest go before their time. It is looked at once a minute."""
+
+    background_limit: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
+    """How many responses one process makes in the background at the same time; another is answered 429."""
+
+
+class RetrySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """When a provider fails before the first byte of its answer has been sent to the client. How long all attempts may
+    take together is `timeouts: {total: …}`.
+    """
+
+    per_target: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
+    """How often a target that failed is asked again before the next one is. Never after an error that it would give
+    again (400, 401, 403, 404, 413, 422, a context that is too long), and never a target that said nothing within a
+    limit.
+    """
+
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+    """How many attempts one request may make, over all targets."""
+
+    backoff_ms: Annotated[int, msgspec.Meta(ge=1, extra={"quantity": "duration"})] = msgspec.field(
+        name="backoff",
+        default=250,
+    )
+    """The longest wait before the first retry; it doubles with each further one. The wait is a random part of it, so
+    that callers who failed together do not come back together.
+    """
+
+    max_backoff_ms: Annotated[int, msgspec.Meta(ge=1, extra={"quantity": "duration"})] = msgspec.field(
+        name="max_backoff",
+        default=5000,
+    )
+    """What the longest wait grows to."""
+
+    max_retry_after_ms: Milliseconds = msgspec.field(name="max_retry_after", default=10_000)
+    """A provider that says when it can be asked again is waited for up to this, where no other target is left. A longer
+    wait is passed on to the client.
+    """
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where the gateway listens and what it takes in."""
 
@@ -545,7 +755,8 @@ class TimeoutSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """Until the status line of an answer that is streamed."""
 
     first_byte_unstreamed_ms: Milliseconds = msgspec.field(name="first_byte_unstreamed", default=600_000)
-    """Until the status line of an answer that is not streamed; most providers send it only when the answer is complete.
+    """Until the status line of an answer that is not streamed; most providers send it only when the answer is
+    complete.
     """
 
     first_token_ms: Milliseconds = msgspec.field(name="first_token", default=120_000)
@@ -555,7 +766,10 @@ class TimeoutSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """The longest silence inside a streamed answer."""
 
     total_ms: Milliseconds = msgspec.field(name="total", default=900_000)
-    """The whole call, from the first byte sent to the last received."""
+    """The whole call with all its attempts, from the first byte sent to the last received."""
+
+    queue_ms: Milliseconds = msgspec.field(name="queue", default=10_000)
+    """For a free place on a connection whose `max_in_flight` is reached, where no other target is left."""
 
     body_read_ms: Milliseconds = msgspec.field(name="body_read", default=30_000)
     """Until the whole request body has arrived from the client."""
@@ -575,8 +789,19 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     matched. Exact names win over wildcards, longer wildcards over shorter ones.
     """
 
+    breakers: BreakerSettings = BreakerSettings()
+    """Each model of each provider has a circuit breaker: when too many of its calls fail it is not asked for a while,
+    then with one call on trial, and again as usual once that one was answered. Rate limits and errors of the client do
+    not count.
+    """
+
     combos: dict[str, ComboSettings] = {}
-    """Public model names that stand for several targets, tried in the order of the strategy."""
+    """Public model names that stand for several targets, tried in the order of the strategy until one answers."""
+
+    cooldowns: CooldownSettings = CooldownSettings()
+    """How long a connection is left alone after its provider refused it. What the provider says itself (`Retry-After`)
+    wins over the first three, up to `max`.
+    """
 
     discovery: DiscoverySettings = DiscoverySettings()
     """Which providers of the catalogue are there without being configured."""
@@ -595,6 +820,14 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     requests: RequestSettings = RequestSettings()
     """What is asked of client requests before they go anywhere."""
 
+    responses: ResponseSettings = ResponseSettings()
+    """What is kept of `/v1/responses`, and what runs in the background there."""
+
+    retries: RetrySettings = RetrySettings()
+    """When a provider fails before the first byte of its answer has been sent to the client. How long all attempts may
+    take together is `timeouts: {total: …}`.
+    """
+
     server: ServerSettings = ServerSettings()
     """Where the gateway listens and what it takes in."""
 
@@ -604,10 +837,58 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
+        path="breakers.mode",
+        type="choice",
+        default="open",
+        help="`open` leaves a failing model alone, `ignore` asks it whatever happens.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="breakers.error_percent",
+        type="integer",
+        default="50",
+        help="The share of failed calls, in percent, from which on the breaker opens.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="breakers.window",
+        type="duration",
+        default="30s",
+        help="The time over which calls are counted.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="breakers.minimum_calls",
+        type="integer",
+        default="10",
+        help="With fewer calls in the window it stays closed.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="breakers.open_for",
+        type="duration",
+        default="5s",
+        help="How long it stays open before the first call on trial; it doubles with each trial that fails.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="breakers.max_open_for",
+        type="duration",
+        default="30s",
+        help="What that time grows to.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="combos.*.strategy",
         type="choice",
         default="priority",
-        help="How the targets are ordered. `priority` takes them as they are written.",
+        help="How the targets are ordered for each request. `priority` takes them as they are written; the guide to routing has the rule of each.",
         secret=False,
         reload="dynamic",
     ),
@@ -615,7 +896,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="combos.*.targets",
         type="list",
         default=None,
-        help="Models, aliases or combos; or a model with the connection it must use.",
+        help="Models, aliases or combos; or one of them with its connection, its weight and its conditions.",
         secret=False,
         reload="dynamic",
     ),
@@ -636,6 +917,54 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="combos.*.targets.*.weight",
+        type="integer",
+        default=None,
+        help="Its share under the strategy `weighted`, where it is 1 when not given. A target of weight 0 comes last.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.targets.*.when",
+        type="record",
+        default=None,
+        help="Which requests it takes. Without it, all.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.targets.*.when.needs",
+        type="list",
+        default="[]",
+        help="What the request uses.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.targets.*.when.min_input_tokens",
+        type="integer",
+        default=None,
+        help="It has at least so many input tokens, as estimated.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.targets.*.when.max_input_tokens",
+        type="integer",
+        default=None,
+        help="It has at most so many input tokens, as estimated.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.targets.*.when.keys",
+        type="list",
+        default="[]",
+        help="It came with one of these client keys, by their ids.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="combos.*.promises",
         type="list",
         default="[]",
@@ -648,6 +977,102 @@ SETTINGS: tuple[Setting, ...] = (
         type="integer",
         default=None,
         help="The context in tokens that every target must have.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.factors",
+        type="record",
+        default=None,
+        help="What the strategy `auto` weighs, and how much. Without it every factor weighs 1.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.factors.success",
+        type="number",
+        default="0",
+        help="The share of its calls that succeeded lately.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.factors.latency",
+        type="number",
+        default="0",
+        help="How soon its answers begin: a half when it takes twice as long as the fastest.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.factors.load",
+        type="number",
+        default="0",
+        help="How few calls it is answering now: a half with one, a third with two.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.factors.cost",
+        type="number",
+        default="0",
+        help="How little a nominal call costs: a half at twice the lowest price.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.factors.context",
+        type="number",
+        default="0",
+        help="How large its context is, as a part of the largest.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.factors.order",
+        type="number",
+        default="0",
+        help="How early it is written.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.refusals",
+        type="choice",
+        default="pass",
+        help="What becomes of a provider's refusal to answer for reasons of content. `pass` tells the client, `next` asks the next target.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cooldowns.rate_limit",
+        type="duration",
+        default="1s",
+        help="After a rate limit, for this connection and model; it doubles with each further one until an answer comes, up to thirty times.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cooldowns.quota",
+        type="duration",
+        default="5m",
+        help="After an exhausted quota or credit, for this connection with all its models.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cooldowns.credential",
+        type="duration",
+        default="10m",
+        help="After a refused credential, for this connection with all its models; after a refused permission, for the one model.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cooldowns.max",
+        type="duration",
+        default="1h",
+        help="The longest cooldown, whatever a provider says.",
         secret=False,
         reload="dynamic",
     ),
@@ -751,7 +1176,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="providers.*.surfaces.*.path",
         type="text",
         default=None,
-        help="The path below the base URL; `{model}` stands for the model's id. Absent, it is `/chat/completions` for `openai_chat` and `/v1/messages` for `anthropic_messages`.",
+        help="The path below the base URL; `{model}` stands for the model's id, `{action}` for what a Gemini call does. Absent, it is where the protocol's own vendor has it: `/chat/completions` for `openai_chat`, `/responses` for `openai_responses`, `/v1/messages` for `anthropic_messages`, `/v1beta/models/{model}:{action}` for `gemini`, `/api/chat` for `ollama_chat`, `/embeddings` for `openai_embeddings`.",
         secret=False,
         reload="dynamic",
     ),
@@ -768,6 +1193,78 @@ SETTINGS: tuple[Setting, ...] = (
         type="text",
         default=None,
         help="The value of the vendor's API version header.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters",
+        type="record",
+        default=None,
+        help="What happens to fields of requests in this protocol only, after the provider's own `parameters`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters.drop",
+        type="list",
+        default="[]",
+        help="Fields that are removed.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters.rename",
+        type="map",
+        default="{}",
+        help="Old names to new ones.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters.range",
+        type="map",
+        default="{}",
+        help="Numbers that are moved into a range.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters.range.*.min",
+        type="number",
+        default=None,
+        help="The smallest number.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters.range.*.max",
+        type="number",
+        default=None,
+        help="The largest number.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters.add",
+        type="map",
+        default="{}",
+        help="Fields that are set where they are absent; the value is JSON text.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters.exclusive",
+        type="list",
+        default="[]",
+        help="Groups of fields of which only the first present is kept.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.parameters.exclusive.*.fields",
+        type="list",
+        default=None,
+        help="Names, the one to keep first.",
         secret=False,
         reload="dynamic",
     ),
@@ -848,6 +1345,22 @@ SETTINGS: tuple[Setting, ...] = (
         type="map",
         default="{}",
         help="Headers sent with this credential's requests.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.connections.*.max_in_flight",
+        type="integer",
+        default=None,
+        help="How many requests it may be answering at once. One more goes to the next connection or target, or, where none is left, waits for `timeouts: {queue: …}`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.connections_strategy",
+        type="choice",
+        default="fill-first",
+        help="How the connections are ordered for each request. `fill-first` takes them as they are written.",
         secret=False,
         reload="dynamic",
     ),
@@ -1407,7 +1920,15 @@ SETTINGS: tuple[Setting, ...] = (
         path="providers.*.timeouts.total",
         type="duration",
         default=None,
-        help="The whole call.",
+        help="One attempt.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.timeouts.queue",
+        type="duration",
+        default=None,
+        help="For a free place on a connection with `max_in_flight`.",
         secret=False,
         reload="dynamic",
     ),
@@ -1434,6 +1955,78 @@ SETTINGS: tuple[Setting, ...] = (
         help="How input tokens are counted where the provider cannot: `approximate` by the shape of the text, `o200k` by the vocabulary of that name, which needs the extra `tokenizer` and about 70 MB. Both are marked as estimates.",
         secret=False,
         reload="static",
+    ),
+    Setting(
+        path="responses.storage",
+        type="choice",
+        default="file",
+        help="Where responses are kept with what they answer: `file` keeps them in `responses.db` in the data directory. `none` keeps nothing, as if every request said `store: false`.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="responses.retention",
+        type="duration",
+        default="30d",
+        help="How long a response is kept.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="responses.storage_limit",
+        type="size",
+        default="1GiB",
+        help="How much all responses may take; beyond it the oldest go before their time. It is looked at once a minute.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="responses.background_limit",
+        type="integer",
+        default="100",
+        help="How many responses one process makes in the background at the same time; another is answered 429.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="retries.per_target",
+        type="integer",
+        default="2",
+        help="How often a target that failed is asked again before the next one is. Never after an error that it would give again (400, 401, 403, 404, 413, 422, a context that is too long), and never a target that said nothing within a limit.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="retries.attempts",
+        type="integer",
+        default="10",
+        help="How many attempts one request may make, over all targets.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="retries.backoff",
+        type="duration",
+        default="250ms",
+        help="The longest wait before the first retry; it doubles with each further one. The wait is a random part of it, so that callers who failed together do not come back together.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="retries.max_backoff",
+        type="duration",
+        default="5s",
+        help="What the longest wait grows to.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="retries.max_retry_after",
+        type="duration",
+        default="10s",
+        help="A provider that says when it can be asked again is waited for up to this, where no other target is left. A longer wait is passed on to the client.",
+        secret=False,
+        reload="dynamic",
     ),
     Setting(
         path="server.host",
@@ -1559,7 +2152,15 @@ SETTINGS: tuple[Setting, ...] = (
         path="timeouts.total",
         type="duration",
         default="15m",
-        help="The whole call, from the first byte sent to the last received.",
+        help="The whole call with all its attempts, from the first byte sent to the last received.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="timeouts.queue",
+        type="duration",
+        default="10s",
+        help="For a free place on a connection whose `max_in_flight` is reached, where no other target is left.",
         secret=False,
         reload="dynamic",
     ),

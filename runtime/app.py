@@ -12,29 +12,56 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from random import Random
 
 import msgspec
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 from typing_extensions import override
 
-from generated.api import PREFIXES, chat, health, messages, models, root
+from generated.api import (
+    SPOKEN,
+    chat,
+    completions,
+    embeddings,
+    health,
+    messages,
+    models,
+    ollama,
+    providers,
+    resources,
+    responses,
+    root,
+)
 from runtime.config.build import COMPILER
 from runtime.config.plan import Artefact, Plan
 from runtime.config.secrets import Secrets
 from runtime.estimate import Estimator
 from runtime.gateway import Gateway
-from runtime.protocols import CODECS, DIALECTS, client_codec, codec
+from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
 from runtime.protocols.base import ClientCodec
-from runtime.resilience import Door
-from runtime.routing import RouteTable
+from runtime.resilience import Door, Health
+from runtime.routing import Attempts, Pace, RouteTable
 from runtime.services.access import Access
+from runtime.services.background import Background
+from runtime.services.catalogue import Catalogue
 from runtime.services.chat import Chat
+from runtime.services.completions import Completions
+from runtime.services.embeddings import Embeddings
+from runtime.services.gemini import Gemini
 from runtime.services.health import HealthReport
 from runtime.services.inference import Inference
 from runtime.services.messages import Messages
 from runtime.services.models import Models
+from runtime.services.ollama import Ollama
+from runtime.services.providers import Providers
+from runtime.services.response_request import Reader
+from runtime.services.responses import Kept, Responses
+from runtime.services.retention import keep_swept
 from runtime.services.root import Root
+from runtime.services.runs import Runs
+from runtime.stores.sqlite import RESPONSES_FILE, SqliteResponses
 from runtime.telemetry import Metrics, Recorder
 from runtime.telemetry.log import logger
 from runtime.upstream import Upstream, UpstreamTable
@@ -52,6 +79,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     artefact: Artefact
     host: str
     port: int
+    data_dir: Path
     secrets: Secrets
     pepper: bytes
     dev_key: str | None
@@ -72,26 +100,42 @@ def build(ready: Ready) -> Litestar:
     upstream = _upstream(plan, ready.secrets)
     codecs = {name: codec(name) for name in CODECS}
     clients: dict[str, ClientCodec] = {**codecs, **{name: client_codec(name) for name in DIALECTS}}
-    gateway = Gateway(plan, codecs, routes, upstream, recorder, Estimator(_tokenizer(plan)), door, time.time)
+    embedders = {name: embedder(name) for name in EMBEDDERS}
+    estimator = Estimator(_tokenizer(plan))
+    gateway = Gateway(plan, codecs, embedders, routes, _attempts(plan), upstream, recorder, estimator, door, time.time)
     access = Access(KeyRing(ready.pepper, _entries(ready)), required=plan.server.authentication == "required")
-    inference = Inference(plan, clients, gateway, access, recorder, door)
+    inference = Inference(plan, clients, embedders, gateway, access, recorder, door)
+    catalogue = Catalogue(routes, access)
+    gemini = Gemini(inference, catalogue)
     front = _front(artefact, clients, access)
 
     def on_fault(error: Exception, request_id: str) -> None:
         log.error("call_failed_inside", request_id=request_id, exc_info=error)
 
-    failed = exception_handler(front, PREFIXES, on_fault)
+    failed = exception_handler(front, on_fault)
+    kept = _kept(ready, gateway, recorder, door, on_fault)
+    reader = Reader(kept.store if kept is not None else None, _new_id, plan.server.body_limit_bytes)
+    keeping = Responses(inference, gateway, access, reader, kept, time.time, _new_id, on_fault)
     log.info("worker_built", connections=sorted(ready.secrets.connections), keys=len(plan.keys))
     return Litestar(
         route_handlers=[
             chat.build_router(Chat(inference), front),
+            completions.build_router(Completions(inference), front),
+            embeddings.build_router(Embeddings(inference), front),
             messages.build_router(Messages(inference), front),
-            models.build_router(Models(routes, access), front),
+            responses.build_router(keeping, front),
+            models.build_router(Models(catalogue, front.speaks, gemini), front),
+            resources.build_router(gemini, front),
+            providers.build_router(Providers(inference, catalogue, routes, front.speaks), front),
+            ollama.build_router(Ollama(inference, catalogue, routes, time.time), front),
             health.build_router(HealthReport(artefact, COMPILER, routes, metrics, door, time.monotonic), front),
             root.build_router(Root(COMPILER, artefact.build), front),
         ],
         exception_handlers={Exception: failed, HTTPException: failed},
-        lifespan=[_life(door, upstream, plan.server.shutdown_grace_ms / 1000)],
+        lifespan=[
+            _life(door, upstream, plan.server.shutdown_grace_ms / 1000),
+            _kept_life(kept, plan, on_fault),
+        ],
         openapi_config=None,
         request_max_body_size=None,
     )
@@ -103,12 +147,13 @@ def _front(artefact: Artefact, codecs: Mapping[str, ClientCodec], access: Access
     base_headers: RawHeaders = ((b"x-gatewright-build", artefact.build.encode()),)
     metrics_scope = {"key": "view", "public": PUBLIC, "none": ADMIN}[server.metrics]
     return Front(
-        new_id=lambda: uuid.uuid4().hex,
+        new_id=_new_id,
         renders={name: each.encode_error for name, each in codecs.items()},
         authorize=access.authorize,
         base_headers=lambda: base_headers,
         scopes={"getMetrics": metrics_scope},
         cors=Cors(origins=server.cors_origins),
+        spoken=SPOKEN,
     )
 
 
@@ -141,6 +186,57 @@ def _life(
         await upstream.aclose()
 
     return life
+
+
+def _kept(
+    ready: Ready,
+    gateway: Gateway,
+    recorder: Recorder,
+    door: Door,
+    on_fault: Callable[[Exception, str], None],
+) -> Kept | None:
+    """What keeps responses; None where the operator wants none kept."""
+    settings = ready.artefact.plan.responses
+    if settings.storage == "none":
+        return None
+    store = SqliteResponses(ready.data_dir / RESPONSES_FILE)
+    runs = Runs(store, settings.background_limit, time.time, on_fault)
+    background = Background(gateway, recorder, store, runs, door, time.time, _new_id, on_fault)
+    return Kept(store=store, background=background, runs=runs)
+
+
+def _kept_life(
+    kept: Kept | None, plan: Plan, on_fault: Callable[[Exception, str], None]
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Sweeps while the worker lives; at its end no response is made any more, and the store is closed."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        if kept is None:
+            yield
+            return
+        sweeping = asyncio.create_task(keep_swept(kept.store, plan.responses, time.time, on_fault))
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+            await kept.runs.aclose()
+            await kept.store.aclose()
+
+    return life
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def _attempts(plan: Plan) -> Attempts:
+    """Who asks one target after the other, with what this process knows of them."""
+    places = {id_: each.max_in_flight for id_, each in plan.connections.items() if each.max_in_flight is not None}
+    health = Health(plan.breakers, plan.cooldowns, places, time.monotonic)
+    pace = Pace(retries=plan.retries, total_ms=plan.timeouts.total_ms, queue_ms=plan.timeouts.queue_ms)
+    return Attempts(health, pace, asyncio.sleep, Random())  # noqa: S311 — chooses targets, guards nothing
 
 
 def _upstream(plan: Plan, found: Secrets) -> UpstreamTable:

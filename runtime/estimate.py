@@ -11,7 +11,9 @@ import base64
 import binascii
 import re
 import struct
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from hashlib import blake2b
 from typing import Final
 
 from runtime.canonical import (
@@ -41,13 +43,15 @@ IMAGE_TOKENS: Final = 1568
 """An image whose size cannot be read: one of about a megapixel."""
 BYTES_PER_DOCUMENT_TOKEN: Final = 12
 BYTES_PER_AUDIO_TOKEN: Final = 1_600
+LONG_TEXT: Final = 512
+KEPT_COUNTS: Final = 4096
 
 
 class Estimator:
     """Counts all that a request sends: every part of every message, and the tools."""
 
     def __init__(self, count_text: Callable[[str], int] | None = None) -> None:
-        self._count_text = count_text if count_text is not None else approximate
+        self._count_text = _remembering(count_text if count_text is not None else approximate)
 
     def count(self, request: Request) -> int:
         """Input tokens of ``request``."""
@@ -83,6 +87,29 @@ class Estimator:
     def _tool(self, tool: Tool) -> int:
         texts = (tool.name, tool.description, tool.parameters, tool.format, tool.native)
         return TOOL_TOKENS + sum(self._count_text(text) for text in texts if text)
+
+
+def _remembering(count: Callable[[str], int]) -> Callable[[str], int]:
+    """``count``, that does not count a long text again: a conversation is sent with all that was said before.
+
+    Of a text only its digest is kept.
+    """
+    known: OrderedDict[bytes, int] = OrderedDict()
+
+    def remembered(text: str) -> int:
+        if len(text) < LONG_TEXT:
+            return count(text)
+        key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        found = known.get(key)
+        if found is None:
+            found = known[key] = count(text)
+            if len(known) > KEPT_COUNTS:
+                known.popitem(last=False)
+        else:
+            known.move_to_end(key)
+        return found
+
+    return remembered
 
 
 _PIECE = re.compile(

@@ -1,68 +1,43 @@
-"""The inference pipeline, top to bottom: choose a target, encode for it, send, and bring the answer back.
+"""The inference pipeline, top to bottom: order the targets, encode for one, send, and bring its answer back.
 
-Names no protocol and no provider: codecs translate, `routing` chooses, `upstream` sends. What arrives here has been
-authenticated and read no deeper than its model's name; what leaves is bytes in the client's own dialect, or a
-`GatewayError` for the caller to render in it. Once a first byte is handed out, nothing is tried again: an error becomes
-the dialect's error event, and only an upstream that said it was finished gives a success terminator.
+Names no protocol and no provider: codecs translate, `routing` orders the targets and goes on to the next where one fails,
+`upstream` sends. What arrives here has been authenticated and read no deeper than its model's name; what leaves is bytes in
+the client's own dialect, or a `GatewayError` for the caller to render in it. Once a first byte is handed out, nothing is
+tried again: an error becomes the dialect's error event, and only an upstream that said it was finished gives a success
+terminator.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 
 from generated.config import TimeoutSettings
-from runtime.canonical import Request
+from runtime.call import Call, Complete, Count, EmbedCall, Streaming
+from runtime.canonical import Request, collect
 from runtime.catalog import Endpoint
 from runtime.config.plan import Plan
-from runtime.errors import GatewayError, InvalidRequest, PermissionDenied, UpstreamError, UpstreamTimeout
+from runtime.errors import GatewayError, InvalidRequest, NotFound, PermissionDenied, RateLimited, UpstreamError
 from runtime.estimate import Estimator
-from runtime.protocols.base import Answer, ClientCodec, Codec, Envelope, Outgoing
+from runtime.protocols.base import Answer, Codec, Envelope, Outgoing
+from runtime.protocols.embedding import Embedder
 from runtime.protocols.relay import Passing, Relay, Translating
 from runtime.resilience import Door
-from runtime.routing import Candidate, RouteTable
+from runtime.routing import Attempt, Attempts, Candidate, Needs, Prepared, RouteTable, UnsayableError, read_needs
+from runtime.streamed import StreamedAnswer
 from runtime.telemetry import CallRecord, Recorder
 from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
 from runtime.web.key import KeyRecord
 
-__all__ = ["Call", "Complete", "Count", "Gateway", "Streaming"]
+__all__ = ["Call", "Complete", "Count", "EmbedCall", "Gateway", "Streaming"]
 
 MAX_ERROR_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 256 << 20
+STREAMED = ("text/event-stream", "application/x-ndjson")
 FORWARDED_HEADERS = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-gatewright-simulated")
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One client request: whose, in which dialect, and the record of it that grows. ``headers`` are lower-case."""
-
-    codec: ClientCodec
-    envelope: Envelope
-    headers: Mapping[str, str]
-    key: KeyRecord
-    record: CallRecord
-
-
-class Complete(msgspec.Struct, frozen=True, kw_only=True):
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-
-
-class Streaming(msgspec.Struct, frozen=True, kw_only=True):
-    """``chunks`` must be closed by whoever iterates it: that closes the upstream and ends the record."""
-
-    headers: tuple[tuple[str, str], ...]
-    content_type: str
-    keep_alive: bytes | None
-    chunks: AsyncGenerator[bytes, None]
-
-
-class Count(msgspec.Struct, frozen=True, kw_only=True):
-    """``estimated``: by a tokenizer of ours, because the provider cannot count."""
-
-    tokens: int
-    estimated: bool
 
 
 class Gateway:
@@ -72,7 +47,9 @@ class Gateway:
         self,
         plan: Plan,
         codecs: Mapping[str, Codec],
+        embedders: Mapping[str, Embedder],
         routes: RouteTable,
+        attempts: Attempts,
         upstream: Upstream,
         recorder: Recorder,
         estimator: Estimator,
@@ -81,7 +58,9 @@ class Gateway:
     ) -> None:
         self._plan = plan
         self._codecs = codecs
+        self._embedders = embedders
         self._routes = routes
+        self._attempts = attempts
         self._upstream = upstream
         self._recorder = recorder
         self._estimator = estimator
@@ -90,76 +69,192 @@ class Gateway:
 
     async def infer(self, call: Call) -> Complete | Streaming:
         """Answer a chat call. Raises a GatewayError, always before anything was handed out."""
-        candidate = self._choose(call)
-        request, outgoing = self._encode(call, candidate)
-        response = await self._send(candidate, outgoing, call.record)
+        prepared = self._prepared(call.envelope, call.key, call.record, call.codec.protocol, Endpoint.CHAT)
+        return await self._attempts.run(prepared, partial(self._needs, call), call.record, partial(self._infer, call))
+
+    async def count(self, call: Call) -> Count:
+        """Count a request's input tokens: a provider's own count where one has it, else an estimate."""
+        prepared = self._prepared(call.envelope, call.key, call.record, call.codec.protocol, Endpoint.CHAT)
+        request = call.codec.decode_request(call.envelope, call.headers)
+        first = prepared.candidates[0]
+        if self._codecs[first.protocol].encode_count(request, first.target, call.headers) is not None:
+            ask = partial(self._count, call, request)
+            with suppress(UpstreamError, RateLimited, NotFound):
+                found = await self._attempts.run(prepared, partial(self._needs, call), call.record, ask, casual=True)
+                return Count(tokens=found, estimated=False)
+        return Count(tokens=self._estimator.count(request), estimated=True)
+
+    def estimate(self, call: Call) -> Count:
+        """A request's input tokens without asking anybody."""
+        request = call.codec.decode_request(call.envelope, call.headers)
+        return Count(tokens=self._estimator.count(request), estimated=True)
+
+    async def embed(self, call: EmbedCall) -> Complete:
+        """Turn texts into vectors. Raises a GatewayError."""
+        prepared = self._prepared(call.envelope, call.key, call.record, call.embedder.protocol, Endpoint.EMBEDDINGS)
+        needs = Needs(uses=frozenset(), input_tokens=len(call.envelope.body) // 4, key=call.key.id)
+        return await self._attempts.run(prepared, lambda: needs, call.record, partial(self._embed, call))
+
+    # -- before anything is sent
+
+    def check(self, call: Call) -> None:
+        """Raise what `infer` would refuse before it sends anything: the name, the key, or what no target can be told."""
+        refused: list[InvalidRequest] = []
+        for candidate in self._prepared(
+            call.envelope, call.key, call.record, call.codec.protocol, Endpoint.CHAT
+        ).candidates:
+            self._aim(call.record, candidate, call.codec.protocol)
+            request = self._decode(call)
+            try:
+                self._encode(call, candidate, request)
+            except InvalidRequest as error:
+                refused.append(error)
+            else:
+                return
+        raise refused[0]
+
+    def choose(self, call: Call) -> Candidate:
+        """The target of ``call`` that is written first. Raises what keeps its key from going there."""
+        prepared = self._prepared(call.envelope, call.key, call.record, call.codec.protocol, Endpoint.CHAT)
+        self._aim(call.record, prepared.candidates[0], call.codec.protocol)
+        return prepared.candidates[0]
+
+    def _prepared(
+        self, envelope: Envelope, key: KeyRecord, record: CallRecord, protocol: str, endpoint: Endpoint
+    ) -> Prepared:
+        """All targets that the request may go to."""
+        if not key.may_use(envelope.model):
+            raise PermissionDenied(f"this key may not use the model {envelope.model!r}", param="model")
+        prepared = self._routes.prepared(envelope.model, protocol, endpoint)
+        record.model = envelope.model
+        record.stream = envelope.stream
+        return prepared
+
+    def _needs(self, call: Call) -> Needs:
+        """What conditions of targets ask for; read only where there are any."""
+        request = call.codec.decode_request(call.envelope, call.headers)
+        return read_needs(request, self._estimator.count(request), call.key.id)
+
+    # -- one attempt
+
+    async def _infer(self, call: Call, attempt: Attempt) -> Complete | Streaming:
+        """Ask one target. Everything is made anew from the client's envelope: no attempt sees what another one made."""
+        candidate, record = attempt.candidate, call.record
+        self._aim(record, candidate, call.codec.protocol)
+        request = self._decode(call)
+        try:
+            outgoing = self._encode(call, candidate, request)
+        except InvalidRequest as error:
+            raise UnsayableError(error) from error
+        response = await self._send(attempt, outgoing, record, self._codecs[candidate.protocol].decode_error)
         try:
             answer = self._answer(call, request)
-            headers = self._headers(candidate, outgoing, response)
+            headers = self._headers(record, candidate, outgoing, response)
             if call.envelope.stream:
-                return await self._open_stream(call, candidate, outgoing, response, answer, headers)
+                relay = self._relay(call, candidate, outgoing, answer)
+                limit_ms = self._timeouts(candidate).first_token_ms
+                stream = StreamedAnswer(attempt, record, response, relay, self._recorder, self._door, limit_ms)
+                chunks = await stream.open()
+                return Streaming(
+                    headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks
+                )
             body = await response.read(MAX_ANSWER_BYTES)
-            complete = self._translate(call, candidate, outgoing, body, answer)
+            attempt.answered()
+            streamed = response.headers.get("content-type", "").startswith(STREAMED)
+            complete = (self._gather if streamed else self._translate)(call, candidate, outgoing, body, answer)
         except BaseException:
             await response.aclose()
             raise
         await response.aclose()
         return Complete(headers=headers, body=complete)
 
-    async def count(self, call: Call) -> Count:
-        """Count a request's input tokens: the provider's own count where it has one, else an estimate."""
-        candidate = self._choose(call)
-        request = call.codec.decode_request(call.envelope, call.headers)
-        outgoing = self._codecs[candidate.protocol].encode_count(request, candidate.target, call.headers)
+    async def _count(self, call: Call, request: Request, attempt: Attempt) -> int:
+        """Let one target count."""
+        candidate = attempt.candidate
+        self._aim(call.record, candidate, call.codec.protocol)
+        speak = self._codecs[candidate.protocol]
+        outgoing = speak.encode_count(request, candidate.target, call.headers)
         if outgoing is None:
-            return Count(tokens=self._estimator.count(request), estimated=True)
+            raise UnsayableError(NotFound("this provider cannot count"))
+        response = await self._send(attempt, outgoing, call.record, speak.decode_error)
         try:
-            response = await self._send(candidate, outgoing, call.record)
+            return speak.decode_count(await response.read(MAX_ERROR_BYTES))
+        finally:
+            await response.aclose()
+
+    async def _embed(self, call: EmbedCall, attempt: Attempt) -> Complete:
+        candidate, record = attempt.candidate, call.record
+        self._aim(record, candidate, call.embedder.protocol)
+        speak, request = self._embedders[candidate.protocol], None
+        if record.passed_through and self._plan.requests.unknown_fields != "refuse":
+            outgoing = speak.splice(call.envelope, candidate.target)
+        else:
+            request = call.embedder.decode_request(call.envelope)
+            if request.unknown and self._plan.requests.unknown_fields == "refuse":
+                raise InvalidRequest(f"unknown field {request.unknown[0]!r}", param=request.unknown[0])
             try:
-                body = await response.read(MAX_ERROR_BYTES)
-            finally:
-                await response.aclose()
-            return Count(tokens=self._codecs[candidate.protocol].decode_count(body), estimated=False)
-        except UpstreamError:
-            return Count(tokens=self._estimator.count(request), estimated=True)
+                outgoing = speak.encode_request(request, candidate.target)
+            except InvalidRequest as error:
+                raise UnsayableError(error) from error
+            record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
+        response = await self._send(attempt, outgoing, record, speak.decode_error)
+        try:
+            body = await response.read(MAX_ANSWER_BYTES)
+        finally:
+            await response.aclose()
+        attempt.answered()
+        headers = self._headers(record, candidate, msgspec.structs.replace(outgoing, losses=record.losses), response)
+        if request is None:
+            passed, record.usage = speak.splice_response(body, call.envelope)
+            return Complete(headers=headers, body=passed)
+        vectors = speak.decode_response(body, request)
+        record.usage = vectors.usage
+        return Complete(headers=headers, body=call.embedder.encode_response(vectors, call.envelope))
 
-    # -- before the answer
+    # -- out
 
-    def _choose(self, call: Call) -> Candidate:
-        """The first target that can be called; order is priority."""
-        name = call.envelope.model
-        if not call.key.may_use(name):
-            raise PermissionDenied(f"this key may not use the model {name!r}", param="model")
-        candidate = self._routes.candidates(name, call.codec.protocol, Endpoint.CHAT)[0]
-        record = call.record
-        record.model = name
-        record.stream = call.envelope.stream
+    def _aim(self, record: CallRecord, candidate: Candidate, protocol: str) -> None:
+        """What the record says of the target that is asked now; nothing is left of the one before."""
         record.served = candidate.id
         record.provider = candidate.target.provider.id
         record.connection = candidate.connection
         record.upstream_protocol = candidate.protocol
-        record.passed_through = candidate.protocol == call.codec.protocol
-        return candidate
+        record.passed_through = candidate.protocol == protocol
+        record.upstream_status = None
+        record.losses = ()
 
-    def _encode(self, call: Call, candidate: Candidate) -> tuple[Request | None, Outgoing]:
-        """Pass on when nothing changes the body, translate otherwise. What a translation loses is recorded."""
+    def _decode(self, call: Call) -> Request | None:
+        """The request to translate; None where nothing changes the body, so that it is passed on."""
         strict = self._plan.requests.unknown_fields == "refuse"
         if call.record.passed_through and not strict:
-            return None, self._codecs[candidate.protocol].splice(call.envelope, candidate.target, call.headers)
+            return None
         request = call.codec.decode_request(call.envelope, call.headers)
         if strict and request.unknown:
             raise InvalidRequest(f"unknown field {request.unknown[0]!r}", param=request.unknown[0])
-        if call.record.passed_through:
-            return None, self._codecs[candidate.protocol].splice(call.envelope, candidate.target, call.headers)
-        outgoing = self._codecs[candidate.protocol].encode_request(request, candidate.target, call.headers)
-        call.record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
-        return request, msgspec.structs.replace(outgoing, losses=call.record.losses)
+        return None if call.record.passed_through else request
 
-    async def _send(self, candidate: Candidate, outgoing: Outgoing, record: CallRecord) -> UpstreamResponse:
+    def _encode(self, call: Call, candidate: Candidate, request: Request | None) -> Outgoing:
+        """What a translation loses is recorded."""
+        codec = self._codecs[candidate.protocol]
+        if request is None:
+            return codec.splice(call.envelope, candidate.target, call.headers)
+        outgoing = codec.encode_request(request, candidate.target, call.headers)
+        call.record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
+        return msgspec.structs.replace(outgoing, losses=call.record.losses)
+
+    async def _send(
+        self,
+        attempt: Attempt,
+        outgoing: Outgoing,
+        record: CallRecord,
+        decode_error: Callable[[int, Mapping[str, str], bytes], GatewayError],
+    ) -> UpstreamResponse:
         """Send and wait for the status line. A status that is no success becomes the error it stands for."""
+        candidate = attempt.candidate
         timeouts = self._timeouts(candidate)
         first_byte_ms = timeouts.first_byte_ms if outgoing.stream else timeouts.first_byte_unstreamed_ms
         headers = dict(outgoing.headers) | dict(candidate.headers)
+        patience_ms = attempt.patience_ms()
         response = await self._upstream.send(
             UpstreamRequest(
                 method="POST",
@@ -167,28 +262,28 @@ class Gateway:
                 headers=tuple(headers.items()),
                 body=outgoing.body,
                 limits=Limits(
-                    connect_ms=timeouts.connect_ms,
-                    first_byte_ms=first_byte_ms,
+                    connect_ms=min(timeouts.connect_ms, patience_ms),
+                    first_byte_ms=min(first_byte_ms, patience_ms),
                     idle_ms=timeouts.idle_ms,
-                    total_ms=timeouts.total_ms,
+                    total_ms=min(timeouts.total_ms, attempt.left_ms()),
                 ),
                 pool=candidate.connection,
             )
         )
-        record.upstream_status = response.status
+        record.upstream_status = attempt.record.status = response.status
         if response.status == 200:
             return response
         try:
             body = await response.read(MAX_ERROR_BYTES)
         finally:
             await response.aclose()
-        raise self._codecs[candidate.protocol].decode_error(response.status, response.headers, body)
+        raise decode_error(response.status, response.headers, body)
 
     def _timeouts(self, candidate: Candidate) -> TimeoutSettings:
         """The provider's own limits, else everybody's."""
         return self._plan.provider_timeouts.get(candidate.target.provider.id, self._plan.timeouts)
 
-    # -- a complete answer
+    # -- and back
 
     def _translate(self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer) -> bytes:
         if call.record.passed_through:
@@ -198,83 +293,12 @@ class Gateway:
         call.record.usage = response.usage
         return call.codec.encode_response(response, answer)
 
-    # -- a streamed answer
-
-    async def _open_stream(
-        self,
-        call: Call,
-        candidate: Candidate,
-        outgoing: Outgoing,
-        response: UpstreamResponse,
-        answer: Answer,
-        headers: tuple[tuple[str, str], ...],
-    ) -> Streaming:
-        """Read up to the first bytes for the client, so that an upstream that fails at once still gives a status."""
-        relay = self._relay(call, candidate, outgoing, answer)
-        chunks = response.chunks()
-        deadline = asyncio.get_running_loop().time() + self._timeouts(candidate).first_token_ms / 1000
-        head = b""
-        while _says_nothing(head):
-            chunk = await self._next(chunks, relay, deadline)
-            if chunk is None:
-                head += relay.close()
-                break
-            head += relay.feed(chunk)
-        return Streaming(
-            headers=headers,
-            content_type=relay.content_type,
-            keep_alive=relay.keep_alive,
-            chunks=self._stream(call.record, response, chunks, relay, head, deadline),
-        )
-
-    async def _stream(
-        self,
-        record: CallRecord,
-        response: UpstreamResponse,
-        chunks: AsyncIterator[bytes],
-        relay: Relay,
-        head: bytes,
-        deadline: float,
-    ) -> AsyncGenerator[bytes, None]:
-        """The client's bytes. Whatever ends it, the upstream is let go and the usage that was reported is kept."""
-        try:
-            self._note(record, relay)
-            yield head
-            while (chunk := await self._next(chunks, relay, deadline)) is not None:
-                data = relay.feed(chunk)
-                self._note(record, relay)
-                if data:
-                    yield data
-            if data := relay.close():
-                self._note(record, relay)
-                yield data
-            record.outcome = "ok"
-        except GatewayError as error:
-            record.outcome, record.error = "error", error.kind
-            yield relay.fail(error)
-        except asyncio.CancelledError:
-            farewell = self._door.farewell()
-            if farewell is None:
-                raise
-            record.outcome, record.error = "error", farewell.kind
-            yield relay.fail(farewell)
-        finally:
-            record.usage = relay.usage
-            await response.aclose()
-
-    async def _next(self, chunks: AsyncIterator[bytes], relay: Relay, deadline: float) -> bytes | None:
-        """The next read, None at the end. Until the answer has begun, the first-token limit holds."""
-        if relay.started:
-            return await anext(chunks, None)
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await anext(chunks, None)
-        except TimeoutError as error:
-            raise UpstreamTimeout("the provider sent no first token in time") from error
-
-    def _note(self, record: CallRecord, relay: Relay) -> None:
-        if relay.started:
-            self._recorder.first_token(record)
+    def _gather(self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer) -> bytes:
+        """The answer of a provider that streams whether asked to or not."""
+        decoder = self._codecs[candidate.protocol].stream_decoder(outgoing)
+        response = collect([*decoder.feed(body), *decoder.close()])
+        call.record.usage = response.usage
+        return call.codec.encode_response(response, answer)
 
     def _relay(self, call: Call, candidate: Candidate, outgoing: Outgoing, answer: Answer) -> Relay:
         encoder, codec = call.codec.stream_encoder(answer), self._codecs[candidate.protocol]
@@ -282,11 +306,9 @@ class Gateway:
             return Passing(codec.stream_tap(answer), encoder)
         return Translating(codec.stream_decoder(outgoing), encoder)
 
-    # -- what goes with an answer
-
     def _answer(self, call: Call, request: Request | None) -> Answer:
         return Answer(
-            model=call.envelope.model,
+            model=call.envelope.model if call.shown is None else call.shown,
             id=call.record.id,
             created=int(self._now()),
             headers=call.headers,
@@ -295,16 +317,13 @@ class Gateway:
         )
 
     def _headers(
-        self, candidate: Candidate, outgoing: Outgoing, response: UpstreamResponse
+        self, record: CallRecord, candidate: Candidate, outgoing: Outgoing, response: UpstreamResponse
     ) -> tuple[tuple[str, str], ...]:
-        """Who served, what was lost, and the limits the provider reported."""
+        """Who served, after how many attempts, what was lost, and the limits the provider reported."""
         headers = [("x-gatewright-served", candidate.id)]
+        if len(record.attempts) > 1:
+            headers.append(("x-gatewright-attempts", str(len(record.attempts))))
         if outgoing.losses:
             headers.append(("x-gatewright-dropped", ", ".join(outgoing.losses)))
         headers += [(name, value) for name, value in response.headers.items() if name.startswith(FORWARDED_HEADERS)]
         return tuple(headers)
-
-
-def _says_nothing(head: bytes) -> bool:
-    """Whether only comments came, with which a provider keeps a line open before it knows how the answer will go."""
-    return all(not line or line.startswith(b":") for line in head.split(b"\n"))

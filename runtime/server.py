@@ -24,6 +24,8 @@ from runtime.config.lock import load_artefact
 from runtime.config.plan import Plan
 from runtime.config.secrets import demand, environment, resolve_secrets
 from runtime.errors import ConfigError
+from runtime.stores.sqlite import RESPONSES_FILE, SCHEMA
+from runtime.stores.sqlite_file import check_file
 from runtime.web.key import mint
 
 __all__ = ["prepare", "serve"]
@@ -69,9 +71,12 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     demand(found)
     data = root / plan.server.data_dir
     salt = pepper(data, look_up)
+    if plan.responses.storage == "file":
+        check_file(data / RESPONSES_FILE, SCHEMA)
     return Ready(
         artefact=artefact,
         host=address,
+        data_dir=data,
         port=_port(address, port if port is not None else plan.server.port),
         secrets=found,
         pepper=salt,

@@ -130,3 +130,46 @@ def test_given_counter_is_used_for_text() -> None:
     counter = Estimator(count_text=len)
 
     assert counter.count(ask(Text(text="12345"))) - counter.count(ask(Text(text=""))) == 5
+
+
+class TestRemembering:
+    def counter(self) -> tuple[Estimator, list[str]]:
+        """An estimator, and the texts that it really counted."""
+        counted: list[str] = []
+
+        def count(text: str) -> int:
+            counted.append(text)
+            return len(text)
+
+        return Estimator(count), counted
+
+    def request(self, *texts: str) -> Request:
+        messages = tuple(Message(role="user", content=(Text(text=text),)) for text in texts)
+        return Request(model="m", messages=messages)
+
+    def test_a_long_text_is_counted_once_and_a_short_one_each_time(self) -> None:
+        estimator, counted = self.counter()
+        long, short = "a long text " * 100, "short"
+
+        totals = [estimator.count(self.request(long, short)) for _ in range(3)]
+
+        assert 1 == len(set(totals))
+        assert (1, 3) == (counted.count(long), counted.count(short))
+
+    def test_texts_that_differ_anywhere_are_other_texts(self) -> None:
+        estimator, counted = self.counter()
+        texts = ["x" * 600, "x" * 601, "x" * 599 + "y", "\ud800" + "x" * 600]
+
+        estimator.count(self.request(*texts, *texts))
+
+        assert texts == counted
+
+    def test_only_so_many_are_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("runtime.estimate.KEPT_COUNTS", 2)
+        estimator, counted = self.counter()
+        a, b, c = ("a" * 600, "b" * 600, "c" * 600)
+
+        for text in (a, b, a, c, a, b):
+            estimator.count(self.request(text))
+
+        assert [a, b, c, b] == counted

@@ -8,14 +8,17 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from generated.config import LoggingSettings, RequestSettings, ServerSettings, TimeoutSettings
-from runtime.catalog import Auth, Model, Provider, Surface
+from runtime.catalog import Auth, Endpoint, Model, Provider
 from runtime.config.plan import Connection, Plan, PlannedModel, PlannedTarget, Route
+from runtime.config.protocol import USUAL
 from runtime.errors import (
     GatewayError,
     InvalidRequest,
+    ModelNotFound,
     PermissionDenied,
     RateLimited,
     UpstreamProtocolError,
@@ -23,22 +26,21 @@ from runtime.errors import (
     UpstreamUnavailable,
 )
 from runtime.estimate import Estimator
-from runtime.gateway import Call, Complete, Gateway, Streaming
-from runtime.protocols import CODECS, codec
+from runtime.gateway import Call, Complete, Count, EmbedCall, Gateway, Streaming
+from runtime.protocols import CODECS, EMBEDDERS, codec, embedder
+from runtime.protocols.base import Outgoing
 from runtime.resilience import Door
 from runtime.routing import RouteTable
-from runtime.telemetry import Metrics, Recorder
+from runtime.telemetry import CallRecord, Metrics, Recorder
 from runtime.telemetry.log import logger
 from runtime.upstream import UpstreamRequest
 from runtime.web.header import encode_headers
 from runtime.web.key import KeyRecord
+from tests.support.dialect import DIALECT
+from tests.support.routing import attempts
 from tests.support.vendor import WIRE
 
 CODEC = {name: codec(name) for name in CODECS}
-SURFACES = {
-    "openai_chat": Surface(path="/chat/completions"),
-    "anthropic_messages": Surface(path="/v1/messages", version="2023-06-01"),
-}
 FOREVER = object()
 
 
@@ -84,7 +86,7 @@ def plan(protocol: str, unknown_fields: str = "forward", first_token_ms: int = 5
         id="p",
         name="P",
         base_url="https://p.example/v1",
-        surfaces={protocol: SURFACES[protocol]},
+        surfaces={protocol: USUAL[protocol]},
         auth=Auth(scheme="none"),
     )
     target = PlannedTarget(model="p/m", connections=("p/main",))
@@ -113,7 +115,9 @@ class Desk:
         self.gateway = Gateway(
             made,
             CODEC,
+            {},
             RouteTable(made, {"p/main": None}),
+            attempts(),
             self.upstream,
             self.recorder,
             Estimator(),
@@ -122,17 +126,11 @@ class Desk:
         )
 
     def call(self, client: str, *, stream: bool, models: tuple[str, ...] = (), **fields: Any) -> Call:
-        body = {
-            "model": "p/m",
-            "max_tokens": 50,
-            "messages": [{"role": "user", "content": "hi"}],
-            "stream": stream,
-            **fields,
-        }
+        body = DIALECT[client].body("p/m", stream=stream, **fields)
         self.record = self.recorder.begin("id-1", "chat", client)
         return Call(
             codec=CODEC[client],
-            envelope=CODEC[client].peek(json.dumps(body).encode()),
+            envelope=CODEC[client].peek(json.dumps(body).encode(), DIALECT[client].asked("p/m", stream=stream)),
             headers={},
             key=KeyRecord(id="k", scopes=frozenset({"chat"}), models=models),
             record=self.record,
@@ -149,24 +147,34 @@ class Desk:
 
 
 def transcript(protocol: str, name: str) -> bytes:
-    return (WIRE / protocol / f"{name}.sse").read_bytes()
+    return (WIRE / protocol / f"{name}{DIALECT[protocol].suffix}").read_bytes()
+
+
+def frame_ends(protocol: str, data: bytes) -> list[int]:
+    """Where each frame of a stream ends."""
+    end = DIALECT[protocol].frame_end
+    return [at + len(end) for at in range(len(data)) if data.startswith(end, at)]
 
 
 PAIRS = [(client, upstream) for client in CODEC for upstream in CODEC]
-TERMINATOR = {"openai_chat": b"[DONE]", "anthropic_messages": b"message_stop"}
-ERROR = {"openai_chat": b'data: {"error":', "anthropic_messages": b"event: error"}
+TERMINATOR = {protocol: dialect.terminator for protocol, dialect in DIALECT.items()}
+ERROR = {protocol: dialect.error for protocol, dialect in DIALECT.items()}
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 async def test_success_terminator_only_if_upstream_finished(client: str, upstream: str) -> None:
     """Cut anywhere, a stream never ends like a complete one; whole, it does."""
     data = transcript(upstream, "plain")
-    boundaries = [at + 2 for at in range(len(data)) if data.startswith(b"\n\n", at)]
+    boundaries = frame_ends(upstream, data)[:-1]
     whole = await Desk(upstream, [data]).streamed(client)
     assert TERMINATOR[client] in whole
     for end in boundaries[1:4]:
         desk = Desk(upstream, [data[:end]])
-        cut = await desk.streamed(client)
+        try:
+            cut = await desk.streamed(client)
+        except UpstreamProtocolError:  # this dialect had said nothing yet: the client gets a status
+            assert desk.upstream.response.closed
+            continue
 
         assert TERMINATOR[client] not in cut
         assert ERROR[client] in cut
@@ -177,7 +185,8 @@ async def test_success_terminator_only_if_upstream_finished(client: str, upstrea
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 async def test_connection_that_breaks_mid_stream_becomes_the_dialects_error_event(client: str, upstream: str) -> None:
     data = transcript(upstream, "plain")
-    middle = data.index(b"\n\n", len(data) // 2) + 2
+    ends = frame_ends(upstream, data)
+    middle = ends[len(ends) // 2 - 1]
     desk = Desk(upstream, [data[:middle], UpstreamUnavailable("the connection broke")])
 
     said = await desk.streamed(client)
@@ -189,11 +198,7 @@ async def test_connection_that_breaks_mid_stream_becomes_the_dialects_error_even
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 async def test_error_before_the_first_byte_still_gives_a_status(client: str, upstream: str) -> None:
-    events = {
-        "openai_chat": b'data: {"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}\n\n',
-        "anthropic_messages": b'event: error\ndata: {"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}\n\n',
-    }
-    desk = Desk(upstream, [events[upstream]])
+    desk = Desk(upstream, [DIALECT[upstream].busy])
 
     with pytest.raises(RateLimited):
         await desk.gateway.infer(desk.call(client, stream=True))
@@ -290,17 +295,17 @@ async def test_unknown_field_is_forwarded_dropped_or_refused_as_configured(clien
     data = (WIRE / upstream / "plain.json").read_bytes()
     lenient, strict = Desk(upstream, [data]), Desk(upstream, [data], unknown_fields="refuse")
 
-    reply = await lenient.gateway.infer(lenient.call(client, stream=False, no_such_field=1))
+    reply = await lenient.gateway.infer(lenient.call(client, stream=False, nosuchfield=1))
     assert isinstance(reply, Complete)
     sent = json.loads(lenient.upstream.requests[0].body)
     if client == upstream:
-        assert sent["no_such_field"] == 1
+        assert sent["nosuchfield"] == 1
     else:
-        assert "no_such_field" not in sent
-        assert "no_such_field" in dict(reply.headers)["x-gatewright-dropped"]
+        assert "nosuchfield" not in sent
+        assert "nosuchfield" in dict(reply.headers)["x-gatewright-dropped"]
     with pytest.raises(InvalidRequest) as caught:
-        await strict.gateway.infer(strict.call(client, stream=False, no_such_field=1))
-    assert caught.value.param == "no_such_field"
+        await strict.gateway.infer(strict.call(client, stream=False, nosuchfield=1))
+    assert caught.value.param == "nosuchfield"
 
 
 async def test_hostile_field_name_cannot_add_a_header() -> None:
@@ -313,3 +318,141 @@ async def test_hostile_field_name_cannot_add_a_header() -> None:
     encoded = dict(encode_headers(reply.headers))
     assert encoded[b"x-gatewright-dropped"] == b"x  set-cookie: a=1"
     assert b"set-cookie" not in encoded
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_provider_that_streams_unasked_is_gathered_into_one_answer(client: str, upstream: str) -> None:
+    """A client that asked for no stream gets none, also from a provider that knows nothing else."""
+    desk = Desk(upstream, [transcript(upstream, "plain")])
+    desk.upstream.response.headers = {"content-type": "text/event-stream; charset=utf-8"}
+
+    reply = await desk.gateway.infer(desk.call(client, stream=False))
+
+    assert isinstance(reply, Complete)
+    assert (
+        CODEC[client].decode_response(reply.body, Outgoing("/", (), b"", stream=False)).choices[0].finish.reason
+        == "stop"
+    )
+    assert desk.record.usage is not None
+    assert desk.record.usage.output == 14
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_provider_that_streams_unasked_and_breaks_off_is_no_success(client: str, upstream: str) -> None:
+    data = transcript(upstream, "plain")
+    desk = Desk(upstream, [data[: frame_ends(upstream, data)[1]]])
+    desk.upstream.response.headers = {"content-type": "text/event-stream"}
+
+    with pytest.raises(UpstreamProtocolError):
+        await desk.gateway.infer(desk.call(client, stream=False))
+
+
+def embedding_desk(script: list[Any], status: int = 200) -> tuple[Gateway, Upstream, CallRecord]:
+    facts = Model(id="e", endpoint=Endpoint.EMBEDDINGS)
+    made = plan("openai_embeddings")
+    made = msgspec.structs.replace(
+        made,
+        models={"p/e": PlannedModel(id="p/e", provider="p", facts=facts)},
+        routes={
+            "p/e": Route(
+                name="p/e",
+                kind="model",
+                endpoint=Endpoint.EMBEDDINGS,
+                targets=(PlannedTarget(model="p/e", connections=("p/main",)),),
+            )
+        },
+    )
+    desk = Desk("openai_chat", script, status)
+    embedders = {name: embedder(name) for name in EMBEDDERS}
+    routes = RouteTable(made, {"p/main": None})
+    gateway = Gateway(
+        made, CODEC, embedders, routes, attempts(), desk.upstream, desk.recorder, Estimator(), desk.door, lambda: 1.0
+    )
+    return gateway, desk.upstream, desk.recorder.begin("id-1", "embeddings", "openai_embeddings")
+
+
+def embed_call(record: CallRecord, model: str = "p/e", models: tuple[str, ...] = ()) -> EmbedCall:
+    speak = embedder("openai_embeddings")
+    body = json.dumps({"model": model, "input": ["a"]}).encode()
+    key = KeyRecord(id="k", scopes=frozenset({"chat"}), models=models)
+    return EmbedCall(embedder=speak, envelope=speak.peek(body), key=key, record=record)
+
+
+async def test_vectors_pass_through_with_usage_in_the_record() -> None:
+    answer = b'{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}],"model":"e","usage":{"prompt_tokens":3,"total_tokens":3}}'
+    gateway, upstream, record = embedding_desk([answer])
+    reply = await gateway.embed(embed_call(record))
+
+    assert answer.replace(b'"e"', b'"p/e"') == reply.body
+    assert "https://p.example/v1/embeddings" == upstream.requests[0].url
+    assert {"model": "e", "input": ["a"]} == json.loads(upstream.requests[0].body)
+    assert 3 == (record.usage.input if record.usage else None)
+    assert upstream.response.closed
+
+
+async def test_embedding_errors_are_typed_and_chat_models_are_no_embedders() -> None:
+    gateway, upstream, record = embedding_desk(
+        [b'{"error":{"message":"slow","type":"requests","code":"rate_limit_exceeded"}}'], 429
+    )
+    with pytest.raises(RateLimited):
+        await gateway.embed(embed_call(record))
+    with pytest.raises(PermissionDenied):
+        await gateway.embed(embed_call(record, models=("other/*",)))
+    with pytest.raises(ModelNotFound):
+        await Desk("openai_chat", []).gateway.embed(embed_call(record, model="p/m"))
+    assert 1 == len(upstream.requests)
+
+
+async def counted(script: list[Any], status: int) -> tuple[Count, int]:
+    """A count by a provider that can count, and how often it was asked."""
+    desk = Desk("anthropic_messages", script, status)
+    return await desk.gateway.count(desk.call("anthropic_messages", stream=False)), len(desk.upstream.requests)
+
+
+async def test_a_provider_counts_where_it_can() -> None:
+    assert (Count(tokens=42, estimated=False), 1) == await counted([b'{"input_tokens":42}'], 200)
+
+
+@pytest.mark.parametrize("status", [401, 404, 405, 429, 500, 503, 529])
+async def test_a_count_that_a_provider_does_not_give_is_estimated(status: int) -> None:
+    count, asked = await counted([b'{"type":"error","error":{"type":"x","message":"no"}}'], status)
+
+    assert (True, 1) == (count.estimated, asked)
+    assert count.tokens > 0
+
+
+async def test_a_request_that_a_provider_cannot_understand_is_not_estimated() -> None:
+    with pytest.raises(InvalidRequest):
+        await counted([b'{"type":"error","error":{"type":"invalid_request_error","message":"messages: empty"}}'], 400)
+
+
+async def test_an_estimate_asks_nobody() -> None:
+    desk = Desk("anthropic_messages", [], 200)
+
+    assert desk.gateway.estimate(desk.call("anthropic_messages", stream=False)).estimated
+    assert [] == desk.upstream.requests
+
+
+@pytest.mark.parametrize("upstream", CODEC)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_calls_the_model_as_the_client_did(upstream: str, stream: bool) -> None:
+    script = transcript(upstream, "plain") if stream else (WIRE / upstream / "plain.json").read_bytes()
+    desk = Desk(upstream, [script])
+    call = msgspec.structs.replace(desk.call("openai_chat", stream=stream), shown="m-as-called")
+    reply = await desk.gateway.infer(call)
+    body = b"".join([data async for data in reply.chunks]) if isinstance(reply, Streaming) else reply.body
+
+    assert b"m-as-called" in body
+    assert b"p/m" not in body
+    assert "p/m" == desk.record.model
+
+
+def test_check_refuses_what_infer_would_refuse_and_sends_nothing() -> None:
+    desk = Desk("anthropic_messages", [])
+    desk.gateway.check(desk.call("openai_chat", stream=False))
+
+    with pytest.raises(PermissionDenied):
+        desk.gateway.check(desk.call("openai_chat", stream=False, models=("other",)))
+    with pytest.raises(InvalidRequest):
+        desk.gateway.check(desk.call("openai_chat", stream=False, messages="no list"))
+    assert [] == desk.upstream.requests

@@ -61,13 +61,15 @@ def emit_api(project: Project, env: Environment) -> Iterator[Output]:
         path="generated/api/__init__.py",
         sources=(ROOT,),
         text=env.get_template("api_package.py.jinja").render(
-            header=header(ROOT), prefixes=_prefixes(project.api.prefixes)
+            header=header(ROOT),
+            spoken=_spoken(project.api.dialects),
         ),
     )
 
 
-def _prefixes(prefixes: tuple[str, ...]) -> str:
-    return assignment("PREFIXES", Atom("tuple[str, ...]"), Sequence_(tuple(Atom(quoted(one)) for one in prefixes)))
+def _spoken(dialects: tuple[tuple[str, str], ...]) -> str:
+    pairs = tuple(Sequence_((Atom(quoted(prefix)), Atom(quoted(protocol)))) for prefix, protocol in dialects)
+    return assignment("SPOKEN", Atom("tuple[tuple[str, str], ...]"), Sequence_(pairs))
 
 
 def _imports(resource: Resource) -> list[list[str]]:

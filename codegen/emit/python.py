@@ -59,6 +59,8 @@ def docstring(text: str, depth: int = 0) -> str:
     only = _escaped(paragraphs[0])
     if len(paragraphs) == 1 and len(pad) + len(only) + 6 <= WIDTH:
         return f'{pad}"""{_closable(only)}"""'
+    # The formatter puts the quotes behind a single line even where they do not fit, so that line must become two.
+    room = WIDTH - len(pad) - (3 if len(paragraphs) == 1 and len(pad) + len(only) + 3 <= WIDTH else 0)
     lines: list[str] = []
     for number, paragraph in enumerate(paragraphs):
         if number:
@@ -67,7 +69,7 @@ def docstring(text: str, depth: int = 0) -> str:
         first = "" if number else '"""'
         lines += textwrap.wrap(
             escaped if number else _closable(escaped),
-            WIDTH - len(pad),
+            room,
             initial_indent=first,
             break_long_words=False,
             break_on_hyphens=False,

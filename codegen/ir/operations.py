@@ -89,7 +89,11 @@ class Resource(Node, frozen=True, kw_only=True):
 
 
 class Api(Node, frozen=True, kw_only=True):
-    """What the document says of itself. ``schemes`` are the ways to present a key, described in OpenAPI's words."""
+    """What the document says of itself.
+
+    ``schemes`` are the ways to present a key, described in OpenAPI's words. ``dialects`` maps path prefixes to the protocol in
+    which unknown paths below them are refused, or `negotiated`; the longest first.
+    """
 
     title: str
     version: str
@@ -98,6 +102,7 @@ class Api(Node, frozen=True, kw_only=True):
     servers: tuple[tuple[str, str | None], ...] = ()
     tags: tuple[tuple[str, str | None], ...] = ()
     prefixes: tuple[str, ...] = ()
+    dialects: tuple[tuple[str, str], ...] = ()
     schemes: tuple[tuple[str, dict[str, object]], ...] = ()
     source: str
     span: Span

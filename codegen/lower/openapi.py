@@ -14,7 +14,7 @@ from codegen.ir import Declaration, Inline, ListOf, MapOf, Module, OneOf, Text, 
 from codegen.ir.operations import Api, Body, Content, Header, Operation, Parameter, Resource, Response, Verb
 from codegen.link import Links
 from codegen.load import Inputs, Source
-from codegen.lower.rules import NEGOTIATED, PUBLIC, Rules, check_distinct
+from codegen.lower.rules import NEGOTIATED, PUBLIC, Rules, check_dialects, check_distinct, check_prefixes
 from codegen.lower.types import lower_type, lower_types
 from codegen.naming import class_name, python_name
 from codegen.spec import OpenApiFile, Schema
@@ -44,22 +44,25 @@ def lower_api(inputs: Inputs, diagnostics: Diagnostics) -> Api | None:
     if info is None:
         diagnostics.error("missing-field", root.node.span, "the root file lacks the field 'info'", "write `info: …`")
         return None
-    for number, prefix in enumerate(root.spec.prefixes):
-        if not re.fullmatch(r"(/[A-Za-z0-9._-]+)+", prefix):
-            span = locate(root.node, ("x-prefixes", number))
-            diagnostics.error("invalid-value", span, f"{prefix!r} is no path prefix", "write it as `/v1`")
-    return Api(
+    prefixes = root.spec.prefixes or ()
+    if root.spec.prefixes is not None:
+        check_prefixes(prefixes, root.node, diagnostics)
+    dialects = dict.fromkeys(prefixes, NEGOTIATED) | root.spec.dialects
+    api = Api(
         title=info.title,
         version=info.version,
         summary=info.summary,
         description=info.description,
         servers=tuple((server.url, server.description) for server in root.spec.servers),
         tags=tuple((tag.name, tag.description) for tag in root.spec.tags),
-        prefixes=root.spec.prefixes,
+        prefixes=prefixes,
+        dialects=tuple(sorted(dialects.items(), key=lambda pair: (-len(pair[0]), pair[0]))),
         schemes=tuple(root.spec.components.security_schemes.items()),
         source=root.path,
         span=root.node.span,
     )
+    check_dialects(inputs, root.node, prefixes, root.spec.dialects, diagnostics)
+    return api
 
 
 def lower_components(
@@ -99,6 +102,7 @@ class _Lowerer:
 
     def resource(self, source: Source[OpenApiFile]) -> Resource:
         module = self._links.modules[source.path]
+        self._check_prefixes(source)
         operations = [
             self._operation(source, path, item, word, verb, operation)
             for path, item in source.spec.paths.items()
@@ -136,7 +140,7 @@ class _Lowerer:
             id=operation.operation_id,
             name=python_name(_snake(operation.operation_id)),
             verb=verb,
-            paths=self._paths(path, item),
+            paths=self._paths(path, item, source),
             summary=operation.summary,
             description=operation.description,
             tags=operation.tags,
@@ -154,10 +158,28 @@ class _Lowerer:
         self._rules.check(lowered, path, node, source.node)
         return lowered
 
-    def _paths(self, path: str, item: spec.PathItem) -> tuple[str, ...]:
+    def _paths(self, path: str, item: spec.PathItem, source: Source[OpenApiFile]) -> tuple[str, ...]:
+        """All spellings: below the path's own prefixes, else its file's, else the root's."""
         bare = path.rstrip("/") or "/"
-        below = tuple(f"{prefix}{bare.rstrip('/')}" for prefix in self._api.prefixes)
+        prefixes = next((own for own in (item.prefixes, source.spec.prefixes) if own is not None), self._api.prefixes)
+        below = tuple(f"{prefix}{bare.rstrip('/')}" for prefix in prefixes)
         return {"prefixes": below, "root": (bare,), "both": (bare, *below)}[item.under]
+
+    def _check_prefixes(self, source: Source[OpenApiFile]) -> None:
+        """Prefixes that can be some, and that somebody uses."""
+        if source.spec.dialects and source.path != ROOT:
+            span = locate(source.node, ("x-dialects",), key=True)
+            self._diagnostics.error("contradiction", span, f"x-dialects is for {ROOT} only", "write it there")
+        if source.spec.prefixes is not None and source.path != ROOT:
+            check_prefixes(source.spec.prefixes, source.node, self._diagnostics)
+        for path, item in source.spec.paths.items():
+            if item.prefixes is None:
+                continue
+            node = _at(source.node, "paths", path)
+            check_prefixes(item.prefixes, node, self._diagnostics)
+            if item.under == "root":
+                span = locate(node, ("x-prefixes",), key=True)
+                self._diagnostics.error("contradiction", span, f"{path} stands at the root and has prefixes", None)
 
     # -- parts
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from codegen.ir import Reference, Text
@@ -11,7 +11,7 @@ from codegen.ir.operations import Api, Content, Operation, Resource
 from codegen.load import Inputs
 from runtime.source import Diagnostics, Node, Note, Span, closest, locate
 
-__all__ = ["NEGOTIATED", "PUBLIC", "Rules", "check_distinct"]
+__all__ = ["NEGOTIATED", "PUBLIC", "Rules", "check_dialects", "check_distinct", "check_prefixes"]
 
 PUBLIC: Final = "public"
 NEGOTIATED: Final = "negotiated"
@@ -23,12 +23,17 @@ _TAKEN: Final = frozenset({
 
 
 _OPERATION_ID: Final = re.compile(r"[a-z][A-Za-z0-9]*")
+_PREFIX: Final = re.compile(r"(/[A-Za-z0-9._-]+)+")
 _IN_PATH: Final = re.compile(r"\{([^}]*)\}")
 
 
 def check_distinct(resources: Iterable[Resource], diagnostics: Diagnostics) -> None:
-    """An id is one operation's, and a method of a path too, however its parameters are called."""
+    """An id is one operation's, and a method of a path too, however its parameters are called.
+
+    All raw methods of a path make one route, so they stand in one place.
+    """
     seen: dict[str, Span] = {}
+    routes: dict[str, Operation] = {}
     for resource in resources:
         for operation in resource.operations:
             claims = [f"the operation {operation.id}", f"the method {resource.service}.{operation.name}"]
@@ -37,7 +42,48 @@ def check_distinct(resources: Iterable[Resource], diagnostics: Diagnostics) -> N
             if taken is not None:
                 notes = [Note(seen[taken], "first here")]
                 diagnostics.error("duplicate-name", operation.span, f"{taken} stands here twice", None, notes)
+            elif operation.protocol is not None:
+                _check_one_route(operation, routes, diagnostics)
             seen |= {claim: operation.span for claim in claims if claim not in seen}
+
+
+def _check_one_route(operation: Operation, routes: dict[str, Operation], diagnostics: Diagnostics) -> None:
+    for path in operation.paths:
+        other = routes.setdefault(_IN_PATH.sub("{}", path), operation)
+        if other.paths != operation.paths or other.span.file != operation.span.file:
+            hint = "write both methods below one path, with the same prefixes"
+            notes = [Note(other.span, "the other one")]
+            message = f"{path} has raw methods in two places"
+            diagnostics.error("contradiction", operation.span, message, hint, notes)
+            return
+
+
+def check_prefixes(prefixes: Collection[str], node: Node, diagnostics: Diagnostics) -> None:
+    """Each of the ``x-prefixes`` of ``node`` can begin a path, and there is one at least."""
+    for number, prefix in enumerate(prefixes):
+        if not _PREFIX.fullmatch(prefix):
+            span = locate(node, ("x-prefixes", number))
+            diagnostics.error("invalid-value", span, f"{prefix!r} is no path prefix", "write it as `/v1`")
+    if not prefixes:
+        diagnostics.error("invalid-value", locate(node, ("x-prefixes",)), "there is no prefix", "leave x-prefixes out")
+
+
+def check_dialects(
+    inputs: Inputs, root: Node, prefixes: Collection[str], dialects: Mapping[str, str], diagnostics: Diagnostics
+) -> None:
+    """What `x-dialects` of the root file names exists, and none of it is one of the ``prefixes``."""
+    known = [*(source.stem for source in inputs.protocols), NEGOTIATED]
+    for prefix, protocol in dialects.items():
+        span = locate(root, ("x-dialects", prefix), key=True)
+        if prefix in prefixes:
+            diagnostics.error("contradiction", span, f"{prefix!r} is one of x-prefixes, where clients decide")
+        if not _PREFIX.fullmatch(prefix):
+            diagnostics.error("invalid-value", span, f"{prefix!r} is no path prefix", "write it as `/v1`")
+        if protocol not in known:
+            near = closest(protocol, known)
+            hint = f"did you mean {near!r}?" if near else f"one of: {', '.join(known)}"
+            at = locate(root, ("x-dialects", prefix))
+            diagnostics.error("unknown-name", at, f"no protocol {protocol!r}", hint)
 
 
 class Rules:

@@ -32,6 +32,7 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
         "path": "Below the base URL; `{model}` stands for the model's id.",
         "count_tokens": "The path that counts tokens, where there is one.",
         "version": "The value of the vendor's API version header.",
+        "parameters": "What happens to fields of requests in this protocol only, after the provider's own rules.",
     },
     "Auth": {
         "scheme": "`key`: it wants a credential; `optional_key`: it takes one; `none`: it wants none.",

@@ -113,6 +113,10 @@ class PathItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["prefixes", "root", "both"],
         Meta(description="Whether the path stands below each of `x-prefixes`, at the root, or both."),
     ] = msgspec.field(name="x-under", default="prefixes")
+    prefixes: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="The prefixes of this path, in place of its file's and the root's."),
+    ] = msgspec.field(name="x-prefixes", default=None)
     summary: str | None = None
     description: str | None = None
     parameters: tuple[Parameter, ...] = ()
@@ -141,8 +145,17 @@ class OpenApiFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     servers: tuple[Server, ...] = ()
     tags: tuple[Tag, ...] = ()
     security: tuple[dict[str, tuple[str, ...]], ...] = ()
-    prefixes: Annotated[tuple[str, ...], Meta(description="Path prefixes below which every operation is reached.")] = (
-        msgspec.field(name="x-prefixes", default=())
-    )
+    prefixes: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Path prefixes below which a file's operations are reached; the root's are for all other files."
+        ),
+    ] = msgspec.field(name="x-prefixes", default=None)
+    dialects: Annotated[
+        dict[str, str],
+        Meta(
+            description="Path prefixes to the protocol that is spoken below them, to refuse unknown paths in; the root's only."
+        ),
+    ] = msgspec.field(name="x-dialects", default={})
     paths: dict[str, PathItem] = {}
     components: Components = Components()

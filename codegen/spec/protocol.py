@@ -38,8 +38,9 @@ class ProtocolFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     source: Annotated[str, Meta(description="Where the vendor describes it.")]
     accepts: Annotated[tuple[str, ...], Meta(description="Other versions that clients may name.")] = ()
     framing: Annotated[
-        Literal["sse", "sse_named", "ndjson"], Meta(description="How the pieces of a stream are told apart.")
-    ]
+        Literal["sse", "sse_named", "ndjson"] | None,
+        Meta(description="How the pieces of a stream are told apart; absent where nothing is streamed."),
+    ] = None
     terminator: Annotated[str | None, Meta(description="The last data frame, if there is one.")] = None
     stream: StreamGrammar = StreamGrammar()
     finish: FinishTable = FinishTable()

@@ -21,8 +21,8 @@ class ModelsService(Protocol):
         """List the models a key may use.
 
         Lists models, aliases and combos by the names that `model` takes. The answer has the shape that the client's SDK
-        reads: Anthropic's where the header `anthropic-version` is sent, Google's where `x-goog-api-key` or
-        `x-goog-api-client` is, OpenAI's otherwise.
+        reads: Google's below Google's prefixes; elsewhere Anthropic's where the header `anthropic-version` is sent,
+        Google's where `x-goog-api-key` or `x-goog-api-client` is, OpenAI's otherwise.
 
         Answers GET /v1/models.
         """
@@ -32,9 +32,26 @@ class ModelsService(Protocol):
         """Describe one model.
 
         Describes the model of this name, in the shape that the client's SDK reads. A name may hold slashes, plain or
-        percent-encoded.
+        percent-encoded, and stand behind `models/`. Names that a provider takes without listing them are described,
+        too.
 
         Answers GET /v1/models/{model_id}.
+        """
+        ...
+
+    async def call_model(self, exchange: Exchange) -> None:
+        """Call a model as Gemini's clients do.
+
+        Does with the model of this name what stands behind its last colon: `generateContent` answers the conversation
+        in `contents`; `streamGenerateContent` answers it as a stream of pieces, as server-sent events with `alt=sse`
+        and as one JSON array otherwise; `countTokens` says how many tokens it has; `embedContent` and
+        `batchEmbedContents` turn contents into vectors. Whichever vendor runs the model, fields are understood in camel
+        case and in snake case.
+
+        A stream that failed ends with a piece that holds an `error`; one that the provider finished ends with a piece
+        that has a `finishReason`. The array is closed in either case.
+
+        Answers POST /v1/models/{model_id}.
         """
         ...
 
@@ -51,6 +68,11 @@ def build_router(service: ModelsService, front: Front) -> Router:
                     "/v1/models",
                     "/api/v1/models",
                     "/v1/v1/models",
+                    "/v1beta/models",
+                    "/v1alpha/models",
+                    "/v1beta1/models",
+                    "/api/v1beta/models",
+                    "/v1/v1beta/models",
                 ],
                 [
                     RawOperation(
@@ -68,6 +90,11 @@ def build_router(service: ModelsService, front: Front) -> Router:
                     "/v1/models/{model_id:path}",
                     "/api/v1/models/{model_id:path}",
                     "/v1/v1/models/{model_id:path}",
+                    "/v1beta/models/{model_id:path}",
+                    "/v1alpha/models/{model_id:path}",
+                    "/v1beta1/models/{model_id:path}",
+                    "/api/v1beta/models/{model_id:path}",
+                    "/v1/v1beta/models/{model_id:path}",
                 ],
                 [
                     RawOperation(
@@ -76,6 +103,13 @@ def build_router(service: ModelsService, front: Front) -> Router:
                         protocol="negotiated",
                         scope="chat",
                         serve=service.get_model,
+                    ),
+                    RawOperation(
+                        method="POST",
+                        operation_id="callModel",
+                        protocol="gemini",
+                        scope="chat",
+                        serve=service.call_model,
                     ),
                 ],
             ),

@@ -7,8 +7,10 @@ from typing import Protocol
 
 from litestar import Router
 
-from generated.types.root import ApiRoot, Document
+from generated.types.root import Document
+from runtime.web.exchange import Exchange
 from runtime.web.front import Front
+from runtime.web.raw import RawOperation, raw_route
 from runtime.web.typed import typed
 
 __all__ = ["RootService", "build_router"]
@@ -17,12 +19,23 @@ __all__ = ["RootService", "build_router"]
 class RootService(Protocol):
     """Implements the operations of root."""
 
-    async def get_root(self) -> ApiRoot:
+    async def get_root(self, exchange: Exchange) -> None:
         """Say what this server is.
 
-        Names the product, its version, the build of its configuration, and where to go from here.
+        Names the product, its version, the build of its configuration, and where to go from here, to whoever asks for
+        JSON and to browsers. At the address itself, without a prefix, every other client is told `Ollama is running`,
+        which is what Ollama's clients look for there.
 
         Answers GET /.
+        """
+        ...
+
+    async def get_hello(self) -> str:
+        """Say that somebody is here.
+
+        Answers coding tools that look whether their server can be reached before they call it.
+
+        Answers GET /api/hello.
         """
         ...
 
@@ -42,17 +55,13 @@ def build_router(service: RootService, front: Front) -> Router:
     @typed(
         front,
         "GET",
-        [
-            "/",
-            "/v1",
-            "/api/v1",
-            "/v1/v1",
-        ],
-        operation_id="getRoot",
+        ["/api/hello"],
+        operation_id="getHello",
         scope="public",
+        media_type="text/plain",
     )
-    async def get_root() -> ApiRoot:
-        return await service.get_root()
+    async def get_hello() -> str:
+        return await service.get_hello()
 
     @typed(
         front,
@@ -67,7 +76,25 @@ def build_router(service: RootService, front: Front) -> Router:
     return Router(
         path="/",
         route_handlers=[
-            get_root,
+            get_hello,
             get_document,
+            raw_route(
+                front,
+                [
+                    "/",
+                    "/v1",
+                    "/api/v1",
+                    "/v1/v1",
+                ],
+                [
+                    RawOperation(
+                        method="GET",
+                        operation_id="getRoot",
+                        protocol="negotiated",
+                        scope="public",
+                        serve=service.get_root,
+                    ),
+                ],
+            ),
         ],
     )

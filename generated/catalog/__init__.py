@@ -35,6 +35,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
         "featherless-ai": "featherless_ai",
         "fireworks": "fireworks",
         "friendliai": "friendliai",
+        "gemini": "gemini",
         "github-models": "github_models",
         "groq": "groq",
         "heroku": "heroku",

@@ -10,8 +10,8 @@ __all__ = ["PROVIDER"]
 PROVIDER: Provider = Provider(
     id="ollama",
     name="Ollama",
-    base_url="http://localhost:11434/v1",
-    surfaces={"openai_chat": Surface(path="/chat/completions")},
+    base_url="http://localhost:11434",
+    surfaces={"ollama_chat": Surface(path="/api/chat"), "openai_chat": Surface(path="/v1/chat/completions")},
     auth=Auth(scheme="optional_key"),
     quirks=Quirks(developer_role=False, reasoning_field="reasoning"),
     parameters=ParameterRules(drop=("store",)),

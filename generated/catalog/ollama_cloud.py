@@ -10,8 +10,8 @@ __all__ = ["PROVIDER"]
 PROVIDER: Provider = Provider(
     id="ollama-cloud",
     name="Ollama Cloud",
-    base_url="https://ollama.com/v1",
-    surfaces={"openai_chat": Surface(path="/chat/completions")},
+    base_url="https://ollama.com",
+    surfaces={"ollama_chat": Surface(path="/api/chat"), "openai_chat": Surface(path="/v1/chat/completions")},
     auth=Auth(env=("OLLAMA_API_KEY",)),
     quirks=Quirks(developer_role=False, reasoning_field="reasoning"),
     parameters=ParameterRules(drop=("store",)),

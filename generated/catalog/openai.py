@@ -6,6 +6,7 @@ from __future__ import annotations
 from runtime.catalog import (
     Auth,
     Capability,
+    Endpoint,
     Limits,
     Model,
     ParameterRules,
@@ -22,7 +23,11 @@ PROVIDER: Provider = Provider(
     id="openai",
     name="OpenAI",
     base_url="https://api.openai.com/v1",
-    surfaces={"openai_chat": Surface(path="/chat/completions")},
+    surfaces={
+        "openai_chat": Surface(path="/chat/completions"),
+        "openai_responses": Surface(path="/responses", count_tokens="/responses/input_tokens"),
+        "openai_embeddings": Surface(path="/embeddings"),
+    },
     auth=Auth(env=("OPENAI_API_KEY",)),
     quirks=Quirks(max_tokens_field="max_completion_tokens", cache_marks="prompt_cache_breakpoint"),
     models=(
@@ -563,6 +568,30 @@ PROVIDER: Provider = Provider(
             ),
             reasoning=ReasoningFacts(can_disable=False),
         ),
+        Model(
+            id="text-embedding-3-small",
+            name="Text Embedding 3 Small",
+            endpoint=Endpoint.EMBEDDINGS,
+            limits=Limits(context=8191),
+            prices=Prices(
+                source="developers.openai.com/api/docs/models/text-embedding-3-small, stored copy",
+                date="2026-11-29",
+                input=20_000_000,
+                output=0,
+            ),
+        ),
+        Model(
+            id="text-embedding-3-large",
+            name="Text Embedding 3 Large",
+            endpoint=Endpoint.EMBEDDINGS,
+            limits=Limits(context=8191),
+            prices=Prices(
+                source="developers.openai.com/api/docs/models/text-embedding-3-large, stored copy",
+                date="2026-11-29",
+                input=130_000_000,
+                output=0,
+            ),
+        ),
     ),
     website="https://platform.openai.com",
     source="developers.openai.com/api/docs/models; older models from OmniRoute registry 3.8.47",
@@ -570,6 +599,6 @@ PROVIDER: Provider = Provider(
         "Prompts of the 1.05M models above 272,000 input tokens cost twice the input and 1.5 times the output price; the catalogue holds the lower tier.",
         "The prices of GPT-5.6 and GPT-5.6 Sol are announced as promotional until at least 2026-11-21.",
         "With function tools, Chat Completions takes GPT-5.4 and later only at reasoning effort none; GPT-5.6 must be told so explicitly.",
-        "The pro models and the GPT-6 family are left out: their tools need the Responses API.",
+        "The pro models and the GPT-6 family are left out: their tools need the Responses API, and whether they stream and what they cost is not stated in the sources above.",
     ),
 )

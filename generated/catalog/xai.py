@@ -22,10 +22,12 @@ PROVIDER: Provider = Provider(
     id="xai",
     name="xAI",
     base_url="https://api.x.ai/v1",
-    surfaces={"openai_chat": Surface(path="/chat/completions")},
+    surfaces={
+        "openai_chat": Surface(path="/chat/completions", parameters=ParameterRules(drop=("store",))),
+        "openai_responses": Surface(path="/responses"),
+    },
     auth=Auth(env=("XAI_API_KEY",)),
     quirks=Quirks(developer_role=False),
-    parameters=ParameterRules(drop=("store",)),
     models=(
         Model(
             id="grok-4.7",

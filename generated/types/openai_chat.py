@@ -590,6 +590,9 @@ class FunctionToolCall(msgspec.Struct, kw_only=True, tag_field="type", tag="func
 
     function: FunctionCall
 
+    extra_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """Not of the vendor: what a server wants back with the call, like its signature."""
+
 
 class FunctionCall(msgspec.Struct, kw_only=True):
     """A function and its arguments."""
@@ -608,6 +611,9 @@ class CustomToolCall(msgspec.Struct, kw_only=True, tag_field="type", tag="custom
     """The call's id."""
 
     custom: CustomCall
+
+    extra_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """Not of the vendor: what a server wants back with the call, like its signature."""
 
 
 ToolCall: TypeAlias = FunctionToolCall | CustomToolCall
@@ -739,6 +745,9 @@ class AnswerMessage(msgspec.Struct, kw_only=True):
 
     reasoning_details: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """Not of the vendor: thinking as sealed pieces."""
+
+    images: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """Not of the vendor: generated images, as a list of image parts."""
 
 
 class ContentPiece(msgspec.Struct, kw_only=True):
@@ -927,6 +936,9 @@ class ChunkDelta(msgspec.Struct, kw_only=True):
     reasoning_details: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """Not of the vendor: thinking as sealed pieces."""
 
+    images: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """Not of the vendor: generated images, as a list of image parts."""
+
 
 class ToolCallDelta(msgspec.Struct, kw_only=True):
     """A call, or more of one. Id, type and name come once, with the first piece."""
@@ -945,6 +957,9 @@ class ToolCallDelta(msgspec.Struct, kw_only=True):
 
     custom: CustomDelta | None | msgspec.UnsetType = msgspec.UNSET
     """A custom tool's name, more of its input."""
+
+    extra_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """Not of the vendor: what a server wants back with the call, like its signature."""
 
 
 class FunctionDelta(msgspec.Struct, kw_only=True):

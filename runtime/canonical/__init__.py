@@ -20,6 +20,7 @@ from runtime.canonical.content import (
     ToolResult,
     UrlSource,
 )  # fmt: skip
+from runtime.canonical.embedding import EmbeddingRequest, EmbeddingResponse
 from runtime.canonical.event import (
     Delta,
     Ended,
@@ -59,6 +60,8 @@ __all__ = [
     "Delta",
     "Document",
     "Effort",
+    "EmbeddingRequest",
+    "EmbeddingResponse",
     "Ended",
     "Event",
     "Extensions",

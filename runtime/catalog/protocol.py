@@ -38,7 +38,7 @@ class WireProtocol(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     Attributes:
         version: the vendor's version this project follows; ``accepts`` are others that clients may name.
-        framing: how a stream's pieces are told apart; ``terminator`` the last data frame, if the protocol has one.
+        framing: how a stream's pieces are told apart, None where nothing is streamed; ``terminator`` the last data frame, if the protocol has one.
         events: a stream event's name to the type of its payload.
         order: the grammar of a stream: a regular expression over event names, each followed by one space.
         finish_in, finish_out: the vendor's finish reason to the canonical one, and back.
@@ -54,7 +54,7 @@ class WireProtocol(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     version: str
     source: str
     accepts: tuple[str, ...] = ()
-    framing: Literal["sse", "sse_named", "ndjson"]
+    framing: Literal["sse", "sse_named", "ndjson"] | None = None
     terminator: str | None = None
     events: dict[str, str] = {}
     order: str = ""

@@ -29,11 +29,13 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     """Where one protocol is spoken, below the provider's base URL; `{model}` stands for the model's id.
 
     ``count_tokens`` is None where the provider cannot count. ``version`` pins the vendor's API version header.
+    ``parameters`` are rules for this protocol's fields only, after the provider's.
     """
 
     path: str
     count_tokens: str | None = None
     version: str | None = None
+    parameters: ParameterRules = ParameterRules()
 
 
 class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -22,6 +22,7 @@ from runtime.config.draft import Draft
 from runtime.config.files import Source
 from runtime.config.hint import with_hint
 from runtime.config.load import VERSION, Loaded, load
+from runtime.config.lower.combo import lower_combos
 from runtime.config.lower.connection import lower_connections
 from runtime.config.lower.given import overridden
 from runtime.config.lower.key import lower_keys
@@ -97,6 +98,7 @@ def _lower(scope: Scope) -> Draft:
         names=names,
         reach=reach,
         routes=lower_routes(scope, names, reach, models, by_provider),
+        combos=lower_combos(scope, names, reach),
         keys=lower_keys(scope),
     )
 
@@ -132,6 +134,12 @@ def _plan(scope: Scope, draft: Draft) -> Plan:
         keys=draft.keys,
         provider_timeouts=_timeouts(scope, used),
         egress=_egress(connections.values()),
+        responses=config.responses,
+        combos=draft.combos,
+        connection_strategies=_connection_strategies(scope, used),
+        retries=config.retries,
+        cooldowns=config.cooldowns,
+        breakers=config.breakers,
     )
 
 
@@ -150,6 +158,12 @@ def _slim(provider: Provider) -> Provider:
         source=None,
         notes=(),
     )
+
+
+def _connection_strategies(scope: Scope, providers: Sequence[str]) -> dict[str, str]:
+    """Of the providers whose connections are not taken as they are written."""
+    written = ((id_, scope.config.providers[id_]) for id_ in providers if id_ in scope.config.providers)
+    return {id_: item.connections_strategy for id_, item in written if item.connections_strategy != "fill-first"}
 
 
 def _timeouts(scope: Scope, providers: Sequence[str]) -> dict[str, TimeoutSettings]:

@@ -11,7 +11,7 @@ from runtime.config.plan import Plan
 
 __all__ = ["plan_data"]
 
-_SECTIONS: Final = ("server", "requests", "timeouts", "logging")
+_SECTIONS: Final = ("server", "requests", "timeouts", "logging", "responses", "retries", "cooldowns", "breakers")
 
 
 def plan_data(plan: Plan) -> dict[str, object]:

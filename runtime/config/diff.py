@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 import msgspec
 
+from runtime.config.order import explain_order, order_lines
 from runtime.config.plan import Key, Plan, Route
 from runtime.config.redact import printable
 from runtime.config.resolve import find_model
@@ -32,7 +33,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """One thing callers of ``name`` will notice. ``before`` and ``after`` are None where there is nothing."""
 
-    what: Literal["targets", "price", "promises", "context", "egress", "authentication"]
+    what: Literal["targets", "order", "price", "promises", "context", "egress", "authentication"]
     name: str
     before: str | None
     after: str | None
@@ -95,9 +96,9 @@ def render_diff(diff: PlanDiff) -> str:
 def _entities(plan: Plan) -> dict[str, Mapping[str, object]]:
     shown = printable(plan)
     entities: dict[str, Mapping[str, object]] = {}
-    for section in ("server", "requests", "timeouts", "logging"):
+    for section in ("server", "requests", "timeouts", "logging", "responses", "retries", "cooldowns", "breakers"):
         entities[section] = cast("Mapping[str, object]", shown[section])
-    for section in ("providers", "connections", "models", "routes", "provider_timeouts"):
+    for section in ("providers", "connections", "models", "routes", "combos", "provider_timeouts"):
         named = cast("Mapping[str, Mapping[str, object]]", shown.get(section, {}))
         entities |= {f"{section}.{name}": value for name, value in named.items()}
     for section, name in (("keys", "id"), ("patterns", "pattern")):
@@ -146,14 +147,20 @@ def _behaviour(old: Plan, new: Plan) -> Iterator[Behaviour]:
 
 def _facets(
     plan: Plan, route: Route
-) -> tuple[tuple[Literal["targets", "price", "promises", "context"], str | None], ...]:
+) -> tuple[tuple[Literal["targets", "order", "price", "promises", "context"], str | None], ...]:
     price = nominal_price(plan, route)
     return (
         ("targets", ", ".join(_target(target.model, target.connections) for target in route.targets)),
+        ("order", None if route.combo is None else _order(plan, route.combo)),
         ("price", None if price is None else f"${price / 10**9:.6f} per nominal call"),
         ("promises", ", ".join(route.promises) or None),
         ("context", None if route.context is None else f"{route.context} tokens"),
     )
+
+
+def _order(plan: Plan, combo: str) -> str:
+    """A combo's order in one line."""
+    return "; ".join(line.strip() for line in order_lines(explain_order(plan, {}, combo))) or "priority"
 
 
 def _target(model: str, connections: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from runtime.catalog import Provider
 from runtime.config.lower.name import Names
 from runtime.config.lower.reach import Reach
-from runtime.config.plan import Connection, Key, PlannedModel, Route
+from runtime.config.plan import Combo, Connection, Key, PlannedModel, Route
 
 __all__ = ["Draft"]
 
@@ -22,4 +22,5 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     names: Names
     reach: Reach
     routes: dict[str, Route]
+    combos: dict[str, Combo]
     keys: tuple[Key, ...]

@@ -9,7 +9,9 @@ import msgspec
 
 from runtime.catalog import Endpoint
 from runtime.config.diff import nominal_price
+from runtime.config.order import ExplainedOrder, explain_order, order_lines, said_once
 from runtime.config.plan import Artefact, Plan, PlannedTarget
+from runtime.config.protocol import protocols_for
 from runtime.config.resolve import find_model, match, resolve
 from runtime.source import closest
 
@@ -40,7 +42,8 @@ class ExplainedTarget(msgspec.Struct, frozen=True, kw_only=True):
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """``problem`` is set when a request would be refused, and says why; ``chosen`` is the model that would answer first.
 
-    ``chosen`` is None when no target is usable, or when nobody looked at secrets.
+    ``chosen`` is None when no target is usable, when nobody looked at secrets, or when it depends on the request or the
+    moment. ``order`` is set for what is or leads to a combo; ``targets`` are in the order written.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
     chosen: str | None = None
     targets: tuple[ExplainedTarget, ...] = ()
+    order: ExplainedOrder | None = None
     promises: tuple[str, ...] = ()
     context: int | None = None
     price_nano_usd: int | None = None
@@ -65,11 +69,13 @@ def explain(
         unknown = f"no model, alias or combo {name!r}" + (f"; did you mean {near!r}?" if near else "")
         return Explanation(name=name, endpoint=endpoint, problem=unknown)
     targets = tuple(_target(artefact, target, usable) for target in route.targets)
-    chosen = next((target.model for target in targets if target.usable), None)
+    order = explain_order(plan, artefact.origins, route.combo) if route.combo is not None else None
+    first = next((target.model for target in targets if target.usable), None)
+    chosen = first if order is None or said_once(order) else None
     problem: str | None = None
     if route.endpoint is not endpoint:
         problem = f"{name} answers {route.endpoint.value}, not {endpoint.value}"
-    elif usable is not None and chosen is None:
+    elif usable is not None and first is None:
         problem = "every target is dark: none of their connections has its secret"
     return Explanation(
         name=name,
@@ -78,6 +84,7 @@ def explain(
         problem=problem,
         chosen=chosen if problem is None else None,
         targets=targets,
+        order=order,
         promises=tuple(promise.value for promise in route.promises),
         context=route.context,
         price_nano_usd=nominal_price(plan, route),
@@ -100,6 +107,8 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield f"  context {explanation.context} tokens"
     if explanation.price_nano_usd is not None:
         yield f"  ${explanation.price_nano_usd / 10**9:.6f} for 1,000 tokens in and 1,000 out at the first target"
+    if explanation.order is not None:
+        yield from order_lines(explanation.order)
     for number, target in enumerate(explanation.targets, 1):
         mark = {True: "", False: ", dark", None: ""}[target.usable]
         chosen = ", answers" if target.model == explanation.chosen and target.usable else ""
@@ -115,7 +124,7 @@ def _target(artefact: Artefact, target: PlannedTarget, usable: AbstractSet[str] 
     plan = artefact.plan
     planned = find_model(plan, target.model)
     assert planned is not None, "a plan's targets have models"
-    surfaces = tuple(plan.providers[planned.provider].surfaces)
+    surfaces = tuple(protocols_for(planned.facts.endpoint, plan.providers[planned.provider].surfaces))
     pinned = planned.facts.protocol
     return ExplainedTarget(
         model=target.model,

@@ -11,7 +11,17 @@ def read_origins(scope: Scope) -> dict[str, str]:
     """Entities (`combos.smart`, `providers.openai.connections.main`) to positions. What the catalogue gives has none."""
     config, at = scope.config, scope.at
     origins: dict[str, str] = {}
-    for section in ("server", "requests", "timeouts", "logging", "discovery"):
+    for section in (
+        "server",
+        "requests",
+        "timeouts",
+        "logging",
+        "responses",
+        "retries",
+        "cooldowns",
+        "breakers",
+        "discovery",
+    ):
         if at.node(section) is not None:
             origins[section] = str(at.key(section))
     for section, names in (("aliases", config.aliases), ("combos", config.combos), ("keys", config.keys)):

@@ -10,10 +10,24 @@ from typing import Literal
 import msgspec
 from typing_extensions import override
 
-from generated.config import LoggingSettings, RequestSettings, ServerSettings, TimeoutSettings
+from generated.config import (
+    AutoFactors,
+    BreakerSettings,
+    CooldownSettings,
+    LoggingSettings,
+    RequestSettings,
+    ResponseSettings,
+    RetrySettings,
+    ServerSettings,
+    TargetConditions,
+    TimeoutSettings,
+)
 from runtime.catalog import Capability, Endpoint, Model, Provider
 
-__all__ = ["Artefact", "Connection", "Key", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Route", "SecretRef"]
+__all__ = [
+    "Artefact", "Combo", "Connection", "Key", "Member", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Route",
+    "SecretRef",
+]  # fmt: skip
 
 
 class SecretRef(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -30,7 +44,8 @@ class SecretRef(msgspec.Struct, frozen=True, omit_defaults=True):
 class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One credential of a provider. ``discovered`` connections exist only where their variable is set.
 
-    ``base_url`` is complete: variables filled in. ``secret`` is None where the provider wants none.
+    ``base_url`` is complete: variables filled in. ``secret`` is None where the provider wants none. ``max_in_flight`` is
+    how many requests it may be answering at once, None: any number.
     """
 
     id: str
@@ -39,6 +54,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     secret: SecretRef | None = None
     discovered: bool = False
     headers: dict[str, str] = {}
+    max_in_flight: int | None = None
 
 
 class PlannedTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,7 +70,9 @@ class PlannedTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A public name and its targets, in order of priority. ``path`` is the chain of names it was resolved through.
+    """A public name and its targets, as they are written. ``path`` is the chain of names it was resolved through.
+
+    ``combo`` is the key in `Plan.combos` of the combo it is or leads to: that one says in which order they are tried.
 
     ``promises`` is what every target has, or is promised to have; ``context`` the tokens that every target takes, None
     when that is not known of all.
@@ -67,6 +85,31 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     promises: tuple[Capability, ...] = ()
     context: int | None = None
     path: tuple[str, ...] = ()
+    combo: str | None = None
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One target of a combo as its strategy sees it: a ``model`` by its public id, or another ``combo`` as a whole.
+
+    ``connection`` is the id (without its provider) of the one connection to use, for all models below. ``weight`` is None
+    when not given.
+    """
+
+    model: str | None = None
+    combo: str | None = None
+    connection: str | None = None
+    weight: int | None = None
+    when: TargetConditions | None = None
+
+
+class Combo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a combo orders its targets. Members that are combos keep their own order inside; none contains itself."""
+
+    name: str
+    members: tuple[Member, ...]
+    strategy: str = "priority"
+    factors: AutoFactors | None = None
+    refusals: Literal["pass", "next"] = "pass"
 
 
 class Pattern(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,8 +140,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that serving needs. ``providers`` and ``models`` hold what the routes use.
 
     A provider's ``surfaces`` here are those this release can speak, its ``models`` are empty: facts are in ``models``.
-    ``provider_timeouts`` holds complete limits for the providers that have their own. ``egress`` are the hosts, with a port
-    where it is not the scheme's, that requests can go to.
+    ``provider_timeouts`` holds complete limits for the providers that have their own, ``connection_strategies`` how the
+    connections of a provider are ordered where that is not `fill-first`. ``egress`` are the hosts, with a port where it is
+    not the scheme's, that requests can go to.
     """
 
     version: int
@@ -114,6 +158,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keys: tuple[Key, ...] = ()
     provider_timeouts: dict[str, TimeoutSettings] = {}
     egress: tuple[str, ...] = ()
+    responses: ResponseSettings = ResponseSettings()
+    combos: dict[str, Combo] = {}
+    connection_strategies: dict[str, str] = {}
+    retries: RetrySettings = RetrySettings()
+    cooldowns: CooldownSettings = CooldownSettings()
+    breakers: BreakerSettings = BreakerSettings()
 
 
 class PlannedModel(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,6 +71,7 @@ def _through(plan: Plan, pattern: Pattern, name: str, rest: str) -> Route | None
         promises=found.promises,
         context=found.context,
         path=path,
+        combo=found.combo,
     )
 
 

@@ -29,7 +29,7 @@ DEPRECATED: Final[Mapping[str, Deprecation]] = MappingProxyType({})
 
 RESERVED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "policies": "rate limits, budgets and retries come with a later release",
+        "policies": "rate limits and budgets come with a later release",
         "compression": "compression comes with a later release",
         "management": "the management API comes with a later release",
         "tenants": "tenants come with a later release",

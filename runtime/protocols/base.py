@@ -8,7 +8,7 @@ sent, `UpstreamProtocolError` for what a provider sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -23,6 +23,7 @@ __all__ = [
     "Codec",
     "Envelope",
     "ErrorReply",
+    "FailingTap",
     "Outgoing",
     "StreamDecoder",
     "StreamEncoder",
@@ -77,7 +78,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     ``headers`` are the protocol's own (content type, version, betas), not the credential's. ``tool_names`` maps a name as
     the upstream sees it to the client's, for those that had to be repaired. ``losses`` names, as field paths of the
     client's request, what the target cannot be told. ``custom_tools`` are free-text tools, by the upstream's names, that had
-    to be sent as functions with one text property.
+    to be sent as functions with one text property. ``stop`` are stop strings that the upstream cannot be told: the codec's
+    own decoder cuts the text at them.
     """
 
     path: str
@@ -87,6 +89,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     tool_names: Mapping[str, str] = {}
     losses: tuple[str, ...] = ()
     custom_tools: frozenset[str] = frozenset()
+    stop: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -160,6 +163,15 @@ class StreamTap(Protocol):
 
     def close(self) -> bytes:
         """What is left. Raises UpstreamProtocolError when the stream was cut."""
+        ...
+
+
+@runtime_checkable
+class FailingTap(StreamTap, Protocol):
+    """A tap of a dialect whose error event goes on from what was forwarded: the answer's id, the number of the event."""
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The dialect's error event. Nothing may be sent after it."""
         ...
 
 

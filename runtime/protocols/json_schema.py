@@ -13,7 +13,9 @@ from typing import TypeAlias, TypeGuard
 
 import msgspec
 
-__all__ = ["EMPTY_OBJECT", "constrained", "object_schema"]
+__all__ = [
+    "EMPTY_OBJECT", "Schema", "constrained", "is_list", "is_object", "object_schema", "read_schema", "tell", "write_schema",
+]  # fmt: skip
 
 Schema: TypeAlias = dict[str, object]
 
@@ -45,13 +47,13 @@ def object_schema(text: str | None) -> str:
     """
     if text is None:
         return EMPTY_OBJECT
-    schema = _read(text)
+    schema = read_schema(text)
     if schema is None:
         return EMPTY_OBJECT
     changed = _merge_top(schema) if any(word in schema for word in _COMBINERS) else schema
     if changed.get("type") != "object":
         changed = _with_object_type(changed)
-    return text if changed is schema else _write(changed)
+    return text if changed is schema else write_schema(changed)
 
 
 def constrained(text: str) -> str:
@@ -60,17 +62,17 @@ def constrained(text: str) -> str:
     Raises:
         ValueError: ``text`` is no JSON object, or nested too deeply to be read.
     """
-    schema = _read(text)
+    schema = read_schema(text)
     if schema is None:
         raise ValueError("the schema is not an object")
     try:
         changed = _constrained(schema)
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
-    return text if changed == schema else _write(changed)
+    return text if changed == schema else write_schema(changed)
 
 
-def _read(text: str) -> Schema | None:
+def read_schema(text: str) -> Schema | None:
     """The schema, None for one that is no object (JSON Schema allows true and false)."""
     try:
         schema: object = msgspec.json.decode(text)
@@ -78,10 +80,10 @@ def _read(text: str) -> Schema | None:
         raise ValueError(f"the schema is not JSON: {error}") from None
     except RecursionError:
         raise ValueError("the schema is nested too deeply") from None
-    return schema if _is_object(schema) else None
+    return schema if is_object(schema) else None
 
 
-def _write(schema: Schema) -> str:
+def write_schema(schema: Schema) -> str:
     return msgspec.json.encode(schema).decode()
 
 
@@ -107,7 +109,7 @@ def _merge_top(schema: Schema) -> Schema:
         required += _required(members, every=word != "allOf")
         if word != "allOf":
             choices = [{"required": list(_strings(member.get("required")))} for member in members]
-            _tell(merged, [(word, choices)])
+            tell(merged, [(word, choices)])
     merged["properties"] = properties
     if required:
         merged["required"] = list(dict.fromkeys(required))
@@ -141,12 +143,12 @@ def _resolve(member: object, root: Schema) -> Schema:
 
 
 def _constrain(schema: object) -> object:
-    return _constrained(schema) if _is_object(schema) else {} if schema is True else schema
+    return _constrained(schema) if is_object(schema) else {} if schema is True else schema
 
 
 def _constrained(source: Schema) -> Schema:
     types = source.get("type")
-    if _is_list(types):
+    if is_list(types):
         return _constrained(_split_types(source, list(_strings(types))))
     done: Schema = {}
     for defs in ("$defs", "definitions"):
@@ -166,7 +168,7 @@ def _constrained(source: Schema) -> Schema:
     if types == "object":
         done.setdefault("properties", {})
         done["additionalProperties"] = False
-    _tell(done, untold)
+    tell(done, untold)
     return done
 
 
@@ -207,7 +209,7 @@ def _split_types(schema: Schema, types: list[str]) -> Schema:
     return {**shared, "anyOf": members}
 
 
-def _tell(schema: Schema, untold: Iterable[tuple[str, object]]) -> None:
+def tell(schema: Schema, untold: Iterable[tuple[str, object]]) -> None:
     """Say in ``schema``'s description what it cannot say otherwise."""
     words = ", ".join(f"{key}: {msgspec.json.encode(value).decode()}" for key, value in untold)
     if words:
@@ -216,18 +218,18 @@ def _tell(schema: Schema, untold: Iterable[tuple[str, object]]) -> None:
 
 
 def _mapping(value: object) -> Schema:
-    return value if _is_object(value) else {}
+    return value if is_object(value) else {}
 
 
 def _list(value: object) -> list[object]:
-    return value if _is_list(value) else []
+    return value if is_list(value) else []
 
 
-def _is_object(value: object) -> TypeGuard[Schema]:
+def is_object(value: object) -> TypeGuard[Schema]:
     return isinstance(value, dict)
 
 
-def _is_list(value: object) -> TypeGuard[list[object]]:
+def is_list(value: object) -> TypeGuard[list[object]]:
     return isinstance(value, list)
 
 

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from runtime.canonical import Ended, Event, PartStarted, Started, Usage, UsageReported
 from runtime.errors import GatewayError
-from runtime.protocols.base import StreamDecoder, StreamEncoder, StreamTap
+from runtime.protocols.base import FailingTap, StreamDecoder, StreamEncoder, StreamTap
 
 __all__ = ["Passing", "Relay", "Translating"]
 
@@ -89,7 +89,7 @@ class Passing(Relay):
 
     @override
     def fail(self, error: GatewayError) -> bytes:
-        return self._encoder.fail(error)
+        return self._tap.fail(error) if isinstance(self._tap, FailingTap) else self._encoder.fail(error)
 
 
 class Translating(Relay):

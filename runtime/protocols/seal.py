@@ -30,13 +30,15 @@ def wrap(seal: str, sealed_by: str, home: str, *, redacted: bool = False) -> str
 
 
 def unwrap(text: str, home: str) -> tuple[str, str, bool]:
-    """The seal in ``text``, which a client of ``home`` sent, the protocol it belongs to, and whether it says `redacted`."""
-    if text.startswith(MARK):
-        protocol, dot, data = text.removeprefix(MARK).partition(".")
-        try:
-            if dot and protocol:
-                seal = base64.b64decode(data.removesuffix(_REDACTED), validate=True).decode()
-                return seal, protocol, data.endswith(_REDACTED)
-        except (binascii.Error, UnicodeDecodeError):
-            pass
-    return text, home, False
+    """The seal in ``text``, which a client of ``home`` sent, the protocol it belongs to, and whether it says `redacted`.
+
+    A broken envelope belongs to nobody, whose name is "".
+    """
+    if not text.startswith(MARK):
+        return text, home, False
+    protocol, _, data = text.removeprefix(MARK).partition(".")
+    try:
+        seal = base64.b64decode(data.removesuffix(_REDACTED), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        seal = ""
+    return (seal, protocol, data.endswith(_REDACTED)) if seal and protocol else (text, "", False)

@@ -52,8 +52,9 @@ def rewrite(envelope: Envelope, target: Target, fields: Fields | None = None) ->
 
 
 def rules_of(target: Target) -> tuple[ParameterRules, ...]:
-    """The provider's rules, then the model's."""
-    return tuple(rules for rules in (target.provider.parameters, target.model.parameters) if rules)
+    """The provider's rules, then its surface's, then the model's."""
+    every = (target.provider.parameters, target.surface.parameters, target.model.parameters)
+    return tuple(rules for rules in every if rules)
 
 
 def apply(rules: tuple[ParameterRules, ...], fields: Fields) -> Fields:

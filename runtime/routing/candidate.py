@@ -6,6 +6,7 @@ import msgspec
 
 from runtime.catalog import Model, Provider
 from runtime.config.plan import Connection
+from runtime.config.protocol import protocols_for
 from runtime.protocols.base import Target
 
 __all__ = ["Candidate", "candidate", "spoken"]
@@ -14,7 +15,8 @@ __all__ = ["Candidate", "candidate", "spoken"]
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A target over one connection, spoken to in one protocol.
 
-    ``id`` is the model's public id. ``base_url`` has no trailing slash. ``headers`` hold the credential: never logged.
+    ``id`` is the model's public id, ``lane`` the name under which its health is kept, and
+    ``label`` the one it has in metrics, which clients cannot make up. ``base_url`` has no trailing slash. ``headers`` hold the credential: never logged.
     """
 
     id: str
@@ -23,18 +25,21 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     connection: str
     base_url: str
     headers: tuple[tuple[str, str], ...]
+    lane: str = ""
+    label: str = ""
 
 
 def spoken(provider: Provider, model: Model, wanted: str) -> str | None:
     """The protocol to speak: the client's own where the provider has it, so that nothing is translated; else its first.
 
+    Of several it is one in which models of this endpoint are called.
+
     None for a model that is pinned to a protocol its provider does not speak (the compiler refuses such a plan).
     """
     if model.protocol is not None:
         return model.protocol if model.protocol in provider.surfaces else None
-    if wanted in provider.surfaces:
-        return wanted
-    return next(iter(provider.surfaces), None)
+    offered = protocols_for(model.endpoint, provider.surfaces)
+    return wanted if wanted in offered else next(iter(offered), None)
 
 
 def candidate(
@@ -45,6 +50,8 @@ def candidate(
     secret: str | None,
     wanted: str,
     default_max_output: int,
+    lane: str = "",
+    label: str = "",
 ) -> Candidate | None:
     """Prepare ``model`` over ``connection`` for a client that speaks ``wanted``; None when they share no protocol."""
     protocol = spoken(provider, model, wanted)
@@ -60,4 +67,6 @@ def candidate(
         connection=connection.id,
         base_url=connection.base_url.rstrip("/"),
         headers=tuple(headers.items()),
+        lane=lane or id_,
+        label=label or id_,
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from runtime.catalog import Endpoint, Model
 from runtime.config.plan import Plan, PlannedTarget, Route
 from runtime.config.resolve import find_model, resolve
 from runtime.errors import ModelNotFound, RouteUnavailable
-from runtime.routing.candidate import Candidate, candidate
+from runtime.routing.candidate import Candidate
+from runtime.routing.planting import Trees
+from runtime.routing.prepared import Prepared
 from runtime.source import closest
 
 __all__ = ["RouteTable"]
@@ -24,11 +26,15 @@ class RouteTable:
     def __init__(self, plan: Plan, secrets: Mapping[str, str | None]) -> None:
         self._plan = plan
         self._secrets = secrets
-        self._default_max_output = plan.requests.default_max_tokens
-        self._prepared: dict[tuple[str, str], tuple[Candidate, ...]] = {}
+        self._trees = Trees(plan, secrets)
+        self._prepared: dict[tuple[str, str], Prepared] = {}
 
     def candidates(self, name: str, protocol: str, endpoint: Endpoint) -> tuple[Candidate, ...]:
-        """The targets of ``name`` that can be called now, first choice first; at least one.
+        """The targets of ``name`` that can be called, as they are written; at least one. Raises as `prepared` does."""
+        return self.prepared(name, protocol, endpoint).candidates
+
+    def prepared(self, name: str, protocol: str, endpoint: Endpoint) -> Prepared:
+        """All targets of ``name`` that can be called, and their order.
 
         Raises ModelNotFound for an unknown name or one of another endpoint, RouteUnavailable when every target is dark.
         """
@@ -37,10 +43,12 @@ class RouteTable:
             return known
         route = resolve(self._plan, name)
         if route is None or route.endpoint is not endpoint:
-            raise self._unknown(name, route)
-        found = tuple(self._prepare(route, protocol))
-        if not found:
+            raise self.unknown(name, route)
+        branch = self._trees.tree(route, protocol)
+        if branch is None:
             raise RouteUnavailable(f"no target of {name!r} can be called: its providers have no credentials here")
+        refusals = self._plan.combos[route.combo].refusals if route.combo is not None else "pass"
+        found = Prepared.of(tuple(self._written(route, protocol)), branch, refusals)
         if name in self._plan.routes:  # names that patterns make up are without end, and are not kept
             self._prepared[name, protocol] = found
         return found
@@ -50,6 +58,27 @@ class RouteTable:
         for route in self._plan.routes.values():
             if any(self._lit(target) for target in route.targets):
                 yield route
+
+    def find(self, name: str) -> Route | None:
+        """The route of ``name`` if it can be called now, listed or not."""
+        route = resolve(self._plan, name)
+        return route if route is not None and any(self._lit(target) for target in route.targets) else None
+
+    def lists(self, name: str) -> bool:
+        """Whether ``name`` is one of the plan's own, not one that a pattern makes up."""
+        return name in self._plan.routes
+
+    def providers(self) -> Collection[str]:
+        """The ids of the providers that names lead to."""
+        return self._plan.providers.keys()
+
+    def unknown(self, name: str, route: Route | None = None) -> ModelNotFound:
+        """What to tell who asked for ``name``, which does not exist, or whose ``route`` serves another endpoint."""
+        if route is not None:
+            return ModelNotFound(f"the model {name!r} serves {route.endpoint.value}, not this endpoint", param="model")
+        near = closest(name, (listed.name for listed in self.listed()))
+        hint = f"; did you mean {near!r}?" if near else ""
+        return ModelNotFound(f"the model {name!r} does not exist{hint}", param="model", code="model_not_found")
 
     def facts(self, route: Route) -> Model:
         """What is known of a route's first target that can be called."""
@@ -63,17 +92,10 @@ class RouteTable:
     def _lit(self, target: PlannedTarget) -> bool:
         return any(connection in self._secrets for connection in target.connections)
 
-    def _prepare(self, route: Route, protocol: str) -> Iterator[Candidate]:
+    def _written(self, route: Route, protocol: str) -> Iterator[Candidate]:
         for target in route.targets:
-            provider_id, model = self._model(target)
-            provider = self._plan.providers[provider_id]
-            for name in target.connections:
-                if name not in self._secrets:
-                    continue
-                connection = self._plan.connections[name]
-                ready = candidate(
-                    target.model, provider, model, connection, self._secrets[name], protocol, self._default_max_output
-                )
+            for connection in target.connections:
+                ready = self._trees.candidate(target.model, connection, protocol)
                 if ready is not None:
                     yield ready
 
@@ -81,10 +103,3 @@ class RouteTable:
         planned = find_model(self._plan, target.model)
         assert planned is not None, "the compiler lets no target through whose model it does not find"
         return planned.provider, planned.facts
-
-    def _unknown(self, name: str, route: Route | None) -> ModelNotFound:
-        if route is not None:
-            return ModelNotFound(f"the model {name!r} serves {route.endpoint.value}, not this endpoint", param="model")
-        near = closest(name, (listed.name for listed in self.listed()))
-        hint = f"; did you mean {near!r}?" if near else ""
-        return ModelNotFound(f"the model {name!r} does not exist{hint}", param="model", code="model_not_found")

@@ -9,22 +9,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import orjson
 
 from runtime.config.plan import Plan
 from runtime.errors import ClientClosed, GatewayError, InternalError
-from runtime.gateway import Call, Complete, Gateway, Streaming
-from runtime.protocols.base import Asked, ClientCodec
+from runtime.gateway import Call, Complete, Count, EmbedCall, Gateway, Streaming
+from runtime.protocols.base import Asked, ClientCodec, Envelope
+from runtime.protocols.embedding import Embedder
 from runtime.resilience import Door
 from runtime.services.access import Access
+from runtime.services.counting import Counter
 from runtime.telemetry import CallRecord, Recorder
 from runtime.web.exchange import Exchange
+from runtime.web.key import KeyRecord
 
-__all__ = ["Inference"]
+__all__ = ["Adapt", "Inference"]
 
 JSON = ("content-type", "application/json")
+
+Adapt: TypeAlias = Callable[[Envelope], Envelope]
+"""A request as it was read, to the one that is meant; under another model's name, answers keep to the client's."""
+
+
+def input_tokens(count: Count) -> Mapping[str, object]:
+    """A count as Anthropic's clients read it."""
+    return {"input_tokens": count.tokens} | ({"estimated": True} if count.estimated else {})
 
 
 class Inference:
@@ -34,6 +45,7 @@ class Inference:
         self,
         plan: Plan,
         codecs: Mapping[str, ClientCodec],
+        embedders: Mapping[str, Embedder],
         gateway: Gateway,
         access: Access,
         recorder: Recorder,
@@ -41,50 +53,116 @@ class Inference:
     ) -> None:
         self._plan = plan
         self._codecs = codecs
+        self._embedders = embedders
         self._gateway = gateway
         self._access = access
         self._recorder = recorder
         self._door = door
+        self._counter = Counter(gateway)
 
-    async def chat(self, exchange: Exchange, protocol: str, asked: Asked = Asked()) -> None:
-        """One inference call in ``protocol``; ``asked`` is what its URL says."""
+    async def chat(
+        self,
+        exchange: Exchange,
+        protocol: str,
+        asked: Asked = Asked(),
+        *,
+        adapt: Adapt | None = None,
+        at_hand: Callable[[Call], bytes | None] = lambda _: None,
+    ) -> None:
+        """One inference call in ``protocol``; ``asked`` is what its URL says.
+
+        ``at_hand`` may give an answer, in JSON, for which no model is needed.
+        """
 
         async def ask(call: Call) -> None:
-            reply = await self._gateway.infer(call)
-            if isinstance(reply, Complete):
-                await exchange.respond(200, (JSON, *self._ids(call.codec, exchange), *reply.headers), reply.body)
-            else:
-                await self._stream(exchange, call, reply)
+            body = at_hand(call)
+            if body is not None:
+                await exchange.respond(200, (JSON, *self._ids(call.codec, exchange)), body)
+                return
+            await self.answer(exchange, call, await self._gateway.infer(call))
 
-        await self._serve(exchange, "chat", protocol, asked, ask)
+        await self.serve(exchange, "chat", protocol, asked, ask, adapt)
 
-    async def count_tokens(self, exchange: Exchange, protocol: str, asked: Asked = Asked()) -> None:
-        """How many input tokens a request has; an estimate says that it is one, in a header and in the body."""
+    async def answer(self, exchange: Exchange, call: Call, reply: Complete | Streaming) -> None:
+        """Write an answer, whole or as it comes."""
+        if isinstance(reply, Complete):
+            await exchange.respond(200, (JSON, *self._ids(call.codec, exchange), *reply.headers), reply.body)
+        else:
+            await self._stream(exchange, call, reply)
+
+    async def count_tokens(
+        self,
+        exchange: Exchange,
+        protocol: str,
+        asked: Asked = Asked(),
+        *,
+        adapt: Adapt | None = None,
+        told: Callable[[Count], Mapping[str, object]] = input_tokens,
+    ) -> None:
+        """How many input tokens a request has, as ``told`` says it; an estimate says that it is one in a header, too."""
 
         async def ask(call: Call) -> None:
-            count = await self._gateway.count(call)
-            source: Literal["estimate", "provider"] = "estimate" if count.estimated else "provider"
-            body = {"input_tokens": count.tokens} | ({"estimated": True} if count.estimated else {})
-            headers = (JSON, ("x-gatewright-token-count", source), *self._ids(call.codec, exchange))
-            await exchange.respond(200, headers, orjson.dumps(body))
+            await self.answer_count(exchange, call, told)
 
-        await self._serve(exchange, "count_tokens", protocol, asked, ask)
+        await self.serve(exchange, "count_tokens", protocol, asked, ask, adapt)
 
-    async def _serve(
+    async def answer_count(self, exchange: Exchange, call: Call, told: Callable[[Count], Mapping[str, object]]) -> None:
+        """Count the input tokens of ``call`` and answer that."""
+        count = await self._counter.count(call)
+        source: Literal["estimate", "provider"] = "estimate" if count.estimated else "provider"
+        headers = (JSON, ("x-gatewright-token-count", source), *self._ids(call.codec, exchange))
+        await exchange.respond(200, headers, orjson.dumps(told(count)))
+
+    async def embed(
+        self, exchange: Exchange, protocol: str, asked: Asked = Asked(), adapt: Adapt | None = None
+    ) -> None:
+        """Vectors for texts, in the embedder ``protocol``. ``adapt`` is what else the path means."""
+        embedder = self._embedders[protocol]
+
+        async def answer(record: CallRecord) -> None:
+            key, body = await self._admit(exchange, record)
+            envelope = embedder.peek(body, asked)
+            envelope = envelope if adapt is None else adapt(envelope)
+            call = EmbedCall(embedder=embedder, envelope=envelope, key=key, record=record)
+            reply = await self._gateway.embed(call)
+            codec = self._codecs[embedder.dialect]
+            await exchange.respond(200, (JSON, *self._ids(codec, exchange), *reply.headers), reply.body)
+
+        await self._frame(exchange, "embeddings", self._codecs[embedder.dialect], answer)
+
+    async def serve(
         self,
         exchange: Exchange,
         operation: str,
         protocol: str,
         asked: Asked,
         ask: Callable[[Call], Awaitable[None]],
+        adapt: Adapt | None = None,
+    ) -> None:
+        """Authenticate, read, and hand the call to ``ask``, which answers; what it raises is answered here."""
+        codec = self._codecs[protocol]
+
+        async def answer(record: CallRecord) -> None:
+            key, body = await self._admit(exchange, record)
+            envelope, shown = codec.peek(body, asked), None
+            if adapt is not None:
+                meant = adapt(envelope)
+                shown = envelope.model if meant.model != envelope.model else None
+                envelope = meant
+            headers = exchange.headers
+            await ask(Call(codec=codec, envelope=envelope, headers=headers, key=key, record=record, shown=shown))
+
+        await self._frame(exchange, operation, codec, answer)
+
+    async def _frame(
+        self, exchange: Exchange, operation: str, codec: ClientCodec, answer: Callable[[CallRecord], Awaitable[None]]
     ) -> None:
         """The frame of a call: its record is ended exactly once, however it goes."""
-        codec = self._codecs[protocol]
-        record = self._recorder.begin(exchange.request_id, operation, protocol)
+        record = self._recorder.begin(exchange.request_id, operation, codec.protocol)
         try:
             with self._door:
                 async with exchange.while_connected():
-                    await ask(await self._call(exchange, codec, record, asked))
+                    await answer(record)
             record.status = 200
         except GatewayError as error:
             await self._fail(exchange, codec, record, error)
@@ -102,13 +180,13 @@ class Inference:
         finally:
             self._recorder.end(record)
 
-    async def _call(self, exchange: Exchange, codec: ClientCodec, record: CallRecord, asked: Asked) -> Call:
+    async def _admit(self, exchange: Exchange, record: CallRecord) -> tuple[KeyRecord, bytes]:
+        """Whose call it is, and its body."""
         key = self._access.check(exchange.headers, exchange.query, exchange.required_scope)
         record.key = key.id
         settings = self._plan.server
         body = await exchange.read_body(settings.body_limit_bytes, self._plan.timeouts.body_read_ms / 1000)
-        envelope = codec.peek(body, asked)
-        return Call(codec=codec, envelope=envelope, headers=exchange.headers, key=key, record=record)
+        return key, body
 
     async def _stream(self, exchange: Exchange, call: Call, reply: Streaming) -> None:
         """Write a stream as it comes; in a silence, what the dialect allows to keep the line open."""

@@ -1,9 +1,10 @@
-"""The list of models as three vendors' SDKs read it. Values in, values out; who may see what is decided elsewhere."""
+"""The list of models as four vendors' clients read it. Values in, values out; who may see what is decided elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
@@ -11,6 +12,7 @@ import msgspec
 
 from generated.types.anthropic_messages import ModelInfo, ModelInfoList
 from generated.types.models import GeminiModel, GeminiModelList, ModelEntry, ModelList
+from generated.types.ollama import OllamaDetails, OllamaModel, OllamaTag, OllamaTagList
 from runtime.catalog import Capability, Endpoint, Model
 from runtime.errors import InvalidRequest
 
@@ -19,6 +21,12 @@ __all__ = ["DIALECTS", "Dialect", "Listed", "Page"]
 ANTHROPIC_LIMIT: Final = 20
 GEMINI_LIMIT: Final = 50
 MAX_LIMIT: Final = 1000
+
+ARCHITECTURE: Final = "gatewright"
+"""What Ollama's clients find a model's facts under; they read the name first, and then `<name>.context_length`."""
+OLLAMA_WORDS: Final[Mapping[Capability, str]] = MappingProxyType(
+    {Capability.TOOLS: "tools", Capability.VISION: "vision", Capability.REASONING: "thinking"}
+)
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +58,7 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
 # -- OpenAI: no pages
 
 
-def _all(models: Sequence[Listed], query: Mapping[str, str]) -> Page:  # noqa: ARG001 — OpenAI's clients have no pages
+def _all(models: Sequence[Listed], query: Mapping[str, str]) -> Page:  # noqa: ARG001 — not every vendor has pages
     return Page(models, more=False)
 
 
@@ -97,7 +105,7 @@ def _anthropic_one(model: Listed) -> ModelInfo:
     return ModelInfo(
         id=model.id,
         display_name=_display_name(model),
-        created_at=datetime.fromtimestamp(_released(model.facts), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        created_at=_rfc3339(_released(model.facts)),
         lifecycle="active",
         max_input_tokens=limits.max_input if limits.max_input is not None else limits.context,
         max_tokens=limits.max_output,
@@ -133,11 +141,66 @@ def _gemini_one(model: Listed) -> GeminiModel:
     )
 
 
+# -- Ollama: no pages
+
+
+def _ollama_list(page: Page) -> OllamaTagList:
+    return OllamaTagList(models=[_ollama_tag(model) for model in page.models])
+
+
+def _ollama_tag(model: Listed) -> OllamaTag:
+    return OllamaTag(
+        name=model.id,
+        model=model.id,
+        modified_at=_rfc3339(_released(model.facts)),
+        size=0,
+        digest=sha256(model.id.encode()).hexdigest(),
+        details=_ollama_details(model),
+    )
+
+
+def _ollama_one(model: Listed) -> OllamaModel:
+    limits = model.facts.limits
+    info: dict[str, str | int] = {"general.architecture": ARCHITECTURE, "general.basename": _display_name(model)}
+    if limits.context is not None:
+        info[f"{ARCHITECTURE}.context_length"] = limits.context
+    return OllamaModel(
+        license="",
+        modelfile="",
+        parameters="",
+        template="",
+        modified_at=_rfc3339(_released(model.facts)),
+        details=_ollama_details(model),
+        model_info=info,
+        capabilities=_ollama_capabilities(model),
+    )
+
+
+def _ollama_details(model: Listed) -> OllamaDetails:
+    return OllamaDetails(
+        parent_model="",
+        format="",
+        family=model.provider,
+        families=[model.provider],
+        parameter_size="",
+        quantization_level="",
+    )
+
+
+def _ollama_capabilities(model: Listed) -> list[str]:
+    """In Ollama's words, those that it has a word for."""
+    if model.endpoint is Endpoint.EMBEDDINGS:
+        return ["embedding"]
+    has = model.promises or model.facts.has
+    return ["completion", *(word for capability, word in OLLAMA_WORDS.items() if capability in has)]
+
+
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
     {
         "openai_chat": Dialect(page=_all, render_list=_openai_list, render_one=_openai_one),
         "anthropic_messages": Dialect(page=_anthropic_page, render_list=_anthropic_list, render_one=_anthropic_one),
         "gemini": Dialect(page=_gemini_page, render_list=_gemini_list, render_one=_gemini_one),
+        "ollama_chat": Dialect(page=_all, render_list=_ollama_list, render_one=_ollama_one),
     }
 )
 
@@ -166,6 +229,10 @@ def _released(facts: Model) -> int:
     if facts.released is None:
         return 0
     return int(datetime.fromisoformat(facts.released).replace(tzinfo=UTC).timestamp())
+
+
+def _rfc3339(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _display_name(model: Listed) -> str:

@@ -68,6 +68,9 @@ CODES: Mapping[str, str] = MappingProxyType(
         "mixed-endpoints": "The targets of one combo answer different kinds of call.",
         "missing-capability": "A public model promises what one of its targets is known to lack.",
         "unproved-capability": "A public model promises what one of its targets is not known to have.",
+        "zero-weight": "The weights of a combo, or of its factors, sum to nothing, so they choose nothing.",
+        "impossible-condition": "No request could meet the target's conditions and be answered by it.",
+        "no-catch-all": "Every target of a combo has conditions, so that some requests would find none.",
         "nothing-to-serve": "No model can be called with this configuration.",
         # gateway.yaml: secrets, keys, addresses
         "secret-in-clear": "A secret stands in the file itself. Whoever reads the file has it: revoke it.",

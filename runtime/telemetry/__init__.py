@@ -1,7 +1,7 @@
 """What happened, told to logs and metrics. Nothing here decides anything."""
 
-from runtime.telemetry.call import CallRecord, Outcome
+from runtime.telemetry.call import AttemptRecord, CallRecord, Outcome, Skipped
 from runtime.telemetry.metrics import Metrics
 from runtime.telemetry.recorder import Recorder
 
-__all__ = ["CallRecord", "Metrics", "Outcome", "Recorder"]
+__all__ = ["AttemptRecord", "CallRecord", "Metrics", "Outcome", "Recorder", "Skipped"]

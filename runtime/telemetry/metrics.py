@@ -21,6 +21,11 @@ METRICS: Final = (
     ("gen_ai_server_time_to_first_token_seconds", "Time from a request's first byte to the first piece of its answer."),
     ("gen_ai_client_token_usage", "Tokens per call, by type: input, output, cache_read, cache_write, reasoning."),
     ("gatewright_requests_total", "Calls by operation, provider, model, outcome and error kind."),
+    (
+        "gatewright_attempts_total",
+        "Attempts by provider, model and outcome: `ok`, `cancelled`, or the kind of the error.",
+    ),
+    ("gatewright_skipped_total", "Targets that were not asked, by provider, model and reason."),
     ("gatewright_requests_in_flight", "Calls being answered now."),
     ("gatewright_refused_total", "Calls refused before a target was chosen, by error kind."),
     ("gatewright_build_info", "The build that is served; its value is 1."),
@@ -60,6 +65,14 @@ class Metrics:
             ("operation", "error_type"),
             registry=self._registry,
         )
+        self._attempts = Counter(
+            "gatewright_attempts", helps["gatewright_attempts_total"], ("provider", "model", "outcome"),
+            registry=self._registry,
+        )  # fmt: skip
+        self._skipped = Counter(
+            "gatewright_skipped", helps["gatewright_skipped_total"], ("provider", "model", "reason"),
+            registry=self._registry,
+        )  # fmt: skip
         self._in_flight = Gauge(
             "gatewright_requests_in_flight", helps["gatewright_requests_in_flight"], registry=self._registry
         )
@@ -75,6 +88,10 @@ class Metrics:
     def end(self, call: CallRecord) -> None:
         """A call is over, however it went."""
         self._in_flight.dec()
+        for attempt in call.attempts:
+            self._attempts.labels(attempt.label.partition("/")[0], attempt.label, attempt.outcome).inc()
+        for each in call.skipped:
+            self._skipped.labels(each.label.partition("/")[0], each.label, each.reason).inc()
         if not call.provider:
             self._refused.labels(call.operation, call.error or "").inc()
             return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from runtime.telemetry.call import CallRecord
+from runtime.telemetry.call import AttemptRecord, CallRecord
 from runtime.telemetry.metrics import Metrics
 
 __all__ = ["Recorder"]
@@ -63,5 +63,24 @@ def _facts(call: CallRecord) -> dict[str, object]:
         "input_tokens": usage.total_input if usage else None,
         "output_tokens": usage.output if usage else None,
         "losses": list(call.losses) or None,
+        "attempts": [_attempt(each) for each in call.attempts] if _tells(call) else None,
+        "skipped": [f"{each.target} over {each.connection}: {each.reason}" for each in call.skipped] or None,
     }
     return {name: value for name, value in facts.items() if value not in (None, "")}
+
+
+def _tells(call: CallRecord) -> bool:
+    """Whether the attempts say more than the call does: a single one that went well is the call."""
+    return len(call.attempts) > 1 or any(each.outcome != "ok" for each in call.attempts)
+
+
+def _attempt(attempt: AttemptRecord) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "target": attempt.target,
+        "connection": attempt.connection,
+        "outcome": attempt.outcome,
+        "status": attempt.status,
+        "duration_ms": round((attempt.ended_s - attempt.started_s) * 1000, 1),
+        "output_tokens": attempt.usage.output if attempt.usage else None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}

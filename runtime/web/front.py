@@ -13,12 +13,15 @@ import msgspec
 
 from runtime.errors import GatewayError
 from runtime.web.header import RawHeaders
-from runtime.web.negotiate import NEGOTIATED, dialect
+from runtime.web.negotiate import NEGOTIATED, dialect, territory
 
 __all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Front", "Render", "Rendered", "request_id"]
 
 FALLBACK_PROTOCOL: Final = "openai_chat"
-EXPOSED: Final = b"request-id, retry-after, x-gatewright-build, x-request-id"
+EXPOSED: Final = (
+    b"request-id, retry-after, x-gatewright-build, x-gatewright-dropped, x-gatewright-served,"
+    b" x-gatewright-token-count, x-request-id"
+)
 
 _FIT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -84,6 +87,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         base_headers: headers that every answer carries, such as the build id; asked at each call.
         authorize: checks the key of a call to a typed operation; raw ones leave that to their service.
         scopes: an operation's id to the scope that the operator's settings ask for instead of the schema's.
+        spoken: path prefixes, the longest first, and the protocol that is spoken below each.
     """
 
     new_id: Callable[[], str]
@@ -92,15 +96,21 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     base_headers: Callable[[], RawHeaders] = tuple
     scopes: Mapping[str, str] = {}
     cors: Cors = Cors()
+    spoken: tuple[tuple[str, str], ...] = ()
 
     def scope(self, operation_id: str, declared: str) -> str:
         """The key scope that an operation needs."""
         return self.scopes.get(operation_id, declared)
 
-    def render(self, protocol: str, headers: Mapping[str, str]) -> Render:
-        """How to tell a client of ``protocol`` of an error; by its headers, where that is `negotiated`."""
+    def speaks(self, path: str, headers: Mapping[str, str]) -> str:
+        """The protocol of a client where the operation leaves it open: what its path says, else what its headers say."""
+        protocol = territory(path, self.spoken)
+        return dialect(headers) if protocol is None or protocol == NEGOTIATED else protocol
+
+    def render(self, protocol: str, path: str, headers: Mapping[str, str]) -> Render:
+        """How to tell a client of ``protocol`` of an error; where that is `negotiated`, of the one it `speaks`."""
         if protocol == NEGOTIATED:
-            protocol = dialect(headers)
+            protocol = self.speaks(path, headers)
         return self.renders.get(protocol) or self.renders[FALLBACK_PROTOCOL]
 
 

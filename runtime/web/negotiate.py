@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["NEGOTIATED", "dialect"]
+__all__ = ["NEGOTIATED", "dialect", "territory"]
 
 NEGOTIATED: Final = "negotiated"
 """Stands in a schema's `x-raw` in place of a protocol."""
@@ -20,3 +20,11 @@ def dialect(headers: Mapping[str, str]) -> str:
     if "x-goog-api-key" in headers or "x-goog-api-client" in headers:
         return "gemini"
     return "openai_chat"
+
+
+def territory(path: str, spoken: Iterable[tuple[str, str]]) -> str | None:
+    """The protocol of the first prefix that ``path`` is below, which may be `negotiated`; None below none of them."""
+    for prefix, protocol in spoken:
+        if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+            return protocol
+    return None

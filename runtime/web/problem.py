@@ -1,14 +1,14 @@
 """Errors of everything that is no vendor's dialect, as RFC 9457 problems; and what an unknown path is answered.
 
-Below an inference prefix an unknown path is answered in the dialect that the client's headers speak, because SDKs read
-nothing else.
+Below an inference prefix an unknown path is answered in the dialect that is spoken there, or that the client's headers
+speak, because SDKs read nothing else.
 """
 
 from __future__ import annotations
 
 import math
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 from litestar import Request, Response
@@ -26,10 +26,10 @@ from runtime.errors import (
     UnsupportedMedia,
 )
 from runtime.web.front import Front, Rendered, request_id
-from runtime.web.negotiate import NEGOTIATED
+from runtime.web.negotiate import NEGOTIATED, territory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 __all__ = ["Problem", "exception_handler", "render_problem"]
 
@@ -82,13 +82,12 @@ def render_problem(error: GatewayError, request_id: str) -> Rendered:
 
 
 def exception_handler(
-    front: Front, prefixes: Sequence[str], on_fault: Callable[[Exception, str], None]
+    front: Front, on_fault: Callable[[Exception, str], None]
 ) -> Callable[[AnyRequest, Exception], Response[bytes]]:
     """What the application does with exceptions that reach it, nothing having been sent yet.
 
     Args:
-        front: what routes share.
-        prefixes: below these, unknown paths are answered in a vendor's dialect.
+        front: what routes share; below its ``spoken`` prefixes unknown paths are answered in a vendor's dialect.
         on_fault: told of every exception that is a fault of ours, with the request's id.
     """
 
@@ -97,8 +96,10 @@ def exception_handler(
         told = _told(request, error)
         if isinstance(told, InternalError):
             on_fault(error, identity)
-        reply = _render(request, front, prefixes)(told, identity)
-        headers = {name.decode(): value.decode() for name, value in front.base_headers()} | dict(reply.headers)
+        reply = _render(request, front)(told, identity)
+        origin = request.headers.get("origin")
+        base = front.base_headers() + front.cors.answer(origin.encode("latin-1") if origin is not None else None)
+        headers = {name.decode(): value.decode() for name, value in base} | dict(reply.headers)
         if isinstance(told, MethodNotAllowed):
             headers["allow"] = _allow(request, error)
         media_type = headers.pop("content-type", CONTENT_TYPE)
@@ -142,15 +143,14 @@ def _invalid(error: Exception) -> InvalidRequest:
     return InvalidRequest("the request cannot be understood" if "?" in detail else detail)
 
 
-def _render(request: AnyRequest, front: Front, prefixes: Sequence[str]) -> Callable[[GatewayError, str], Rendered]:
-    options = _options(request)
-    if options is not None:
-        protocol = _text(options, "protocol")
-        return front.render(protocol, request.headers) if protocol else render_problem
-    path = request.scope["path"]
-    if any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes):
-        return front.render(NEGOTIATED, request.headers)
-    return render_problem
+def _render(request: AnyRequest, front: Front) -> Callable[[GatewayError, str], Rendered]:
+    options, path = _options(request), request.scope["path"]
+    if options is None:
+        known = territory(path, front.spoken) is not None
+        return front.render(NEGOTIATED, path, request.headers) if known else render_problem
+    protocols = options.get("protocols")
+    protocol = cast("Mapping[str, str]", protocols).get(request.method) if protocols is not None else None
+    return front.render(protocol, path, request.headers) if protocol else render_problem
 
 
 def _allow(request: AnyRequest, error: Exception) -> str:

@@ -19,6 +19,7 @@ from runtime.errors import ClientClosed, GatewayError, MethodNotAllowed
 from runtime.web.exchange import Exchange
 from runtime.web.front import Front, request_id
 from runtime.web.key import PUBLIC
+from runtime.web.negotiate import NEGOTIATED
 
 if TYPE_CHECKING:
     from litestar.handlers import BaseRouteHandler
@@ -41,7 +42,7 @@ class RawOperation(msgspec.Struct, frozen=True, kw_only=True):
 def raw_route(front: Front, paths: Sequence[str], operations: Sequence[RawOperation]) -> BaseRouteHandler:
     """The route of ``operations`` under ``paths``, which are spellings of one path: `{name}` or `{name:path}`."""
     dispatcher = _Dispatcher(front, operations)
-    options = {"protocol": operations[0].protocol, "allow": dispatcher.allow}
+    options = {"protocols": dispatcher.protocols, "allow": dispatcher.allow}
     if "{" not in paths[0]:
 
         @asgi(list(paths), copy_scope=False, opt=options)
@@ -51,24 +52,29 @@ def raw_route(front: Front, paths: Sequence[str], operations: Sequence[RawOperat
         return serve
 
     # Litestar 2.25 cannot find an ASGI handler below a path parameter, but a handler may return an ASGI application.
-    @route(list(paths), http_method=dispatcher.methods, opt=options)
+    @route(list(paths), http_method=dispatcher.methods, status_code=200, opt=options)
     async def answer() -> ASGIApp:
         return dispatcher
 
     return answer
 
 
+class _UpgradeRefused(MethodNotAllowed):
+    """A WebSocket handshake. The status 426 tells clients that can do without to go on over HTTP at once."""
+
+
 class _Dispatcher:
-    """All methods of one path."""
+    """All methods of one path. ``protocols`` are those of the errors, by method; a method it lacks has theirs if they agree."""
 
     def __init__(self, front: Front, operations: Sequence[RawOperation]) -> None:
         self._front = front
         self._operations: dict[Method, RawOperation] = {operation.method: operation for operation in operations}
         if "GET" in self._operations:
             self._operations.setdefault("HEAD", self._operations["GET"])
-        self._protocol = operations[0].protocol
         self._scopes = {one.operation_id: front.scope(one.operation_id, one.scope) for one in operations}
         self.methods: list[Method] = [*self._operations, "OPTIONS"]
+        self.protocols: Mapping[str, str] = {method: one.protocol for method, one in self._operations.items()}
+        self._foreign = operations[0].protocol if len(set(self.protocols.values())) == 1 else NEGOTIATED
         self.allow = ", ".join(self.methods)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,12 +89,14 @@ class _Dispatcher:
                 await operation.serve(exchange)
             elif exchange.method == "OPTIONS":
                 await self._preflight(exchange)
+            elif exchange.headers.get("upgrade", "").lower() == "websocket":
+                raise _UpgradeRefused(f"WebSocket is not spoken on {exchange.path}; allowed: {self.allow}")
             else:
                 raise MethodNotAllowed(f"{exchange.method} is not for {exchange.path}; allowed: {self.allow}")
         except GatewayError as error:
             if exchange.started:
                 raise
-            await self._refuse(exchange, error)
+            await self._refuse(exchange, error, operation.protocol if operation else self._foreign)
         except ClientClosed:
             return
 
@@ -115,11 +123,14 @@ class _Dispatcher:
         origin, wanted = (exchange.headers.get(name) for name in ("origin", "access-control-request-headers"))
         await exchange.respond(204, [("allow", self.allow), *cors.preflight(origin, wanted, self.allow)], b"")
 
-    async def _refuse(self, exchange: Exchange, error: GatewayError) -> None:
-        reply = self._front.render(self._protocol, exchange.headers)(error, exchange.request_id)
+    async def _refuse(self, exchange: Exchange, error: GatewayError, protocol: str) -> None:
+        reply = self._front.render(protocol, exchange.path, exchange.headers)(error, exchange.request_id)
         extra = (("allow", self.allow),) if isinstance(error, MethodNotAllowed) else ()
+        status = reply.status
+        if isinstance(error, _UpgradeRefused):
+            status, extra = 426, (*extra, ("connection", "upgrade"), ("upgrade", "HTTP/1.1"))
         try:
-            await exchange.respond(reply.status, (*reply.headers, *extra), reply.body)
+            await exchange.respond(status, (*reply.headers, *extra), reply.body)
         except ClientClosed:
             return
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from runtime.catalog import Capability, Model, ParameterRules, Prices, Provider, ReasoningFacts
+from runtime.catalog import Capability, Endpoint, Model, ParameterRules, Prices, Provider, ReasoningFacts
+from runtime.protocols import CODECS, EMBEDDERS
 from runtime.source import NANO_USD, Diagnostics, MappingNode, decode, parse
 
 FOLDER = Path(__file__).resolve().parents[2] / "schemas" / "providers"
@@ -18,7 +19,7 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 IDS = [path.stem for path in FILES]
 
 SCHEMA_LINE = "# yaml-language-server: $schema=../../generated/jsonschema/provider.json"
-PROTOCOLS = {"openai_chat", "anthropic_messages"}
+PROTOCOLS = {*CODECS, *EMBEDDERS}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 MAX_USD = 1000
 OLDEST_PRICE = date(2026, 1, 1)
@@ -198,7 +199,7 @@ def test_parameter_rules_do_not_contradict_themselves(provider: Provider) -> Non
 
 def test_store_reaches_nobody_but_openai(provider: Provider) -> None:
     if "openai_chat" in provider.surfaces and provider.id not in {"openai", "azure-openai", "sim"}:
-        assert "store" in provider.parameters.drop
+        assert "store" in (*provider.parameters.drop, *provider.surfaces["openai_chat"].parameters.drop)
 
 
 # -- models
@@ -224,7 +225,9 @@ def test_parallel_tools_imply_tools(provider: Provider) -> None:
 
 
 def test_chat_models_are_known_to_stream(provider: Provider) -> None:
-    assert [model.id for model in provider.models if Capability.STREAMING not in model.has] == []
+    chat = [model for model in provider.models if model.endpoint is Endpoint.CHAT]
+
+    assert [model.id for model in chat if Capability.STREAMING not in model.has] == []
 
 
 def test_names_are_plain_words(provider: Provider) -> None:
@@ -278,8 +281,9 @@ def test_only_the_simulated_provider_is_free(provider: Provider) -> None:
     """A zero that only means "free tier" or "unknown" would make budgets blind."""
     for model, prices in priced(provider):
         free = provider.id == "sim"
+        silent = model.endpoint is Endpoint.EMBEDDINGS  # vectors are no tokens
 
-        assert (prices.input == 0, prices.output == 0) == (free, free), model.id
+        assert (prices.input == 0, prices.output == 0) == (free, free or silent), model.id
 
 
 def test_cached_input_costs_no_more_than_fresh_input(provider: Provider) -> None:

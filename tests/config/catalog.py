@@ -52,7 +52,7 @@ OPENAI = Provider(
     id="openai",
     name="OpenAI",
     base_url="https://api.openai.com/v1",
-    surfaces=CHAT,
+    surfaces={**CHAT, "openai_embeddings": Surface(path="/embeddings")},
     auth=Auth(env=("OPENAI_API_KEY",)),
     quirks=Quirks(max_tokens_field="max_completion_tokens"),
     models=(
@@ -126,13 +126,13 @@ OLLAMA = Provider(
     local=True,
     assume=(Capability.STREAMING,),
 )
-GEMINI = Provider(
-    id="gemini",
-    name="Gemini",
-    base_url="https://generativelanguage.googleapis.com",
-    surfaces={"gemini": Surface(path="/v1beta/models/{model}:generateContent")},
-    auth=Auth(header="x-goog-api-key", prefix="", env=("GEMINI_API_KEY",)),
+BEDROCK = Provider(
+    id="bedrock",
+    name="Bedrock",
+    base_url="https://bedrock-runtime.example.com",
+    surfaces={"bedrock_converse": Surface(path="/model/{model}/converse")},
+    auth=Auth(header="authorization", prefix="", env=("BEDROCK_API_KEY",)),
     models=(Model(id="flash"),),
 )
-PROVIDERS = (SIM, OPENAI, ANTHROPIC, DEEPSEEK, MISTRAL, AZURE, OLLAMA, GEMINI)
+PROVIDERS = (SIM, OPENAI, ANTHROPIC, DEEPSEEK, MISTRAL, AZURE, OLLAMA, BEDROCK)
 CATALOG = Catalog.of(PROVIDERS)

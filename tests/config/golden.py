@@ -16,6 +16,7 @@ import msgspec
 from generated.config import GatewayConfig
 from runtime.config.compile import Compiled, compile_plan
 from runtime.config.files import MAIN, Source
+from runtime.config.order import explain_order, order_lines
 from runtime.config.plan import Plan
 from runtime.config.secrets import check_secrets, environment
 from runtime.source import Diagnostic
@@ -66,7 +67,7 @@ def _diagnostics(compiled: Compiled, case: Case) -> Iterator[Diagnostic]:
 def summary(plan: Plan) -> Iterator[str]:
     """What the case's own lines led to: not the models and connections that the catalogue brings to every plan."""
     defaults = GatewayConfig(version=1)
-    for section in ("server", "requests", "timeouts", "logging"):
+    for section in ("server", "requests", "timeouts", "logging", "retries", "cooldowns", "breakers"):
         yield from _differences(section, getattr(plan, section), getattr(defaults, section))
     for id_, connection in plan.connections.items():
         if not connection.discovered:
@@ -76,6 +77,8 @@ def summary(plan: Plan) -> Iterator[str]:
         if route.kind != "model" or route.targets[0].connections[0].partition("/")[2] not in DISCOVERED:
             yield f"{route.kind} {name}: {route.endpoint.value}, {_promises(route.promises)}, context {route.context}"
             yield from (f"  {' → '.join(target.path)} over {', '.join(target.connections)}" for target in route.targets)
+            if route.kind == "combo" and route.combo is not None:
+                yield from order_lines(explain_order(plan, {}, route.combo))
     yield from (f"pattern {pattern.pattern} → {pattern.target}" for pattern in plan.patterns)
     for key in plan.keys:
         secret = key.secret or f"{str(key.hash)[:6]}…"

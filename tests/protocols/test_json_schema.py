@@ -58,7 +58,7 @@ def keywords(schema: Any) -> set[str]:
 
 
 @given(schemas.filter(lambda schema: isinstance(schema, dict)))
-def test_a_forced_schema_has_only_keywords_that_can_be_forced(schema: dict[str, Any]) -> None:
+def test_pitfall_082_a_forced_schema_has_only_keywords_that_can_be_forced(schema: dict[str, Any]) -> None:
     done = json.loads(constrained(json.dumps(schema)))
 
     assert keywords(done) <= FORCED
@@ -143,7 +143,7 @@ def test_what_cannot_be_forced_is_said_in_words() -> None:
     assert {"type": "string", "description": '{pattern: "^a"}'} == properties["s"]
 
 
-def test_a_list_of_types_becomes_alternatives() -> None:
+def test_pitfall_081_a_list_of_types_becomes_alternatives() -> None:
     done = json.loads(constrained('{"type":["array","null"],"items":{"type":"string"},"title":"T"}'))
 
     assert {"title": "T", "anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]} == done
@@ -165,3 +165,20 @@ def test_what_is_no_schema_is_refused(text: str) -> None:
 def test_a_forced_schema_must_be_an_object(text: str) -> None:
     with pytest.raises(ValueError, match="schema"):
         constrained(text)
+
+
+@pytest.mark.parametrize("place", ["anyOf", "items", "properties", "$defs", "items in anyOf"])
+def test_pitfall_079_a_schema_is_rewritten_at_every_depth(place: str) -> None:
+    inner = {"type": "integer", "exclusiveMinimum": 0, "propertyNames": {}}
+    schema: dict[str, Any] = {
+        "anyOf": {"anyOf": [inner]},
+        "items": {"type": "array", "items": inner},
+        "properties": {"type": "object", "properties": {"p": inner}},
+        "$defs": {"$defs": {"d": inner}, "type": "string"},
+        "items in anyOf": {"anyOf": [{"type": "array", "items": inner}]},
+    }[place]
+    done = constrained(json.dumps(schema))
+
+    assert '"exclusiveMinimum":' not in done
+    assert '"propertyNames":' not in done
+    assert "exclusiveMinimum: 0" in done

@@ -127,3 +127,23 @@ def test_listed_are_the_names_that_can_be_called() -> None:
     assert ["alpha/small", "alpha/embed", "smart"] == [
         each.name for each in RouteTable(plan(), {"alpha/main": "k"}).listed()
     ]
+
+
+@pytest.mark.parametrize("name", ["alpha/small", "alpha/embed", "smart", "open/anything/at-all"])
+def test_a_name_is_found_where_it_can_be_called_listed_or_not(name: str) -> None:
+    found = RouteTable(plan(), ALL).find(name)
+
+    assert found is not None
+    assert name == found.name
+
+
+@pytest.mark.parametrize("name", ["nope", "keyed/model", "open/anything", "alpha/Small"])
+def test_a_name_is_not_found_where_it_does_not_exist_or_has_no_credential(name: str) -> None:
+    assert RouteTable(plan(), {"alpha/main": "k"}).find(name) is None
+
+
+def test_only_the_plans_own_names_are_listed_lit_or_not() -> None:
+    table = RouteTable(plan(), {})
+
+    assert [True, False] == [table.lists(name) for name in ("keyed/model", "open/anything")]
+    assert ["alpha", "both", "keyed", "open"] == list(table.providers())

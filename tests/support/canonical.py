@@ -28,6 +28,7 @@ from runtime.canonical import (
     JsonSchema,
     Message,
     NamedTool,
+    Native,
     PartEnded,
     PartStarted,
     Reasoning,
@@ -266,6 +267,8 @@ def _part_events(index: int, choice: int, part: Any) -> list[Event]:
             start = Reasoning(sealed_by=part.sealed_by, redacted=part.redacted)
         case Refusal(text=text):
             start = Refusal(text="")
+        case Image() | Native():
+            start, text = part, ""
         case _:
             start, text = ToolCall(id=part.id, name=part.name, custom=part.custom), part.arguments
     pieces = [text[at : at + 3] for at in range(0, len(text), 3)]

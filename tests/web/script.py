@@ -17,6 +17,12 @@ from runtime.web.wire import HttpScope, InMessage, OutMessage
 __all__ = ["Answer", "Script", "call", "exchange_of", "front", "scope"]
 
 
+DIALECTS = (
+    "anthropic_messages", "gemini", "ollama_chat", "ollama_generate", "openai_chat", "openai_completions",
+    "openai_embeddings", "openai_responses",
+)  # fmt: skip
+
+
 class Answer:
     """What a client saw. ``complete``: the end of the body came."""
 
@@ -117,7 +123,11 @@ def _renderer(protocol: str) -> Callable[[GatewayError, str], _Told]:
 
 
 def front(
-    *, origins: tuple[str, ...] = (), scopes: dict[str, str] | None = None, keys: dict[str, set[str]] | None = None
+    *,
+    origins: tuple[str, ...] = (),
+    scopes: dict[str, str] | None = None,
+    keys: dict[str, set[str]] | None = None,
+    spoken: tuple[tuple[str, str], ...] = (),
 ) -> Front:
     """A front with dialects that name themselves, ids that count, and ``keys`` with their scopes."""
     numbers = iter(range(1, 10**9))
@@ -131,11 +141,12 @@ def front(
 
     return Front(
         new_id=lambda: f"new-{next(numbers)}",
-        renders={name: _renderer(name) for name in ("openai_chat", "anthropic_messages")},
+        renders={name: _renderer(name) for name in DIALECTS},
         authorize=authorize,
         base_headers=lambda: ((b"x-gatewright-build", b"build-1"),),
         scopes=scopes or {},
         cors=Cors(origins=origins),
+        spoken=spoken,
     )
 
 

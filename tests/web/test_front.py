@@ -6,6 +6,8 @@ from runtime.errors import InvalidRequest
 from runtime.web.front import Cors, request_id
 from tests.web.script import front
 
+SPOKEN = (("/v1beta", "gemini"), ("/api/v1", "negotiated"), ("/api", "ollama_chat"), ("/v1", "negotiated"))
+
 
 @pytest.mark.parametrize("given_id", ["a", "req_01-AZ.9", "x" * 64, "550e8400-e29b-41d4-a716-446655440000"])
 def test_a_sound_request_id_of_the_clients_is_kept(given_id: str) -> None:
@@ -67,17 +69,24 @@ class TestCors:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "headers", "expected"),
+    ("protocol", "path", "headers", "expected"),
     [
-        ("anthropic_messages", {}, b"anthropic_messages: "),
-        ("openai_chat", {"anthropic-version": "1"}, b"openai_chat: "),
-        ("negotiated", {"anthropic-version": "1"}, b"anthropic_messages: "),
-        ("negotiated", {}, b"openai_chat: "),
-        ("negotiated", {"x-goog-api-key": "k"}, b"openai_chat: "),
+        ("anthropic_messages", "/v1/x", {}, b"anthropic_messages: "),
+        ("openai_chat", "/v1/x", {"anthropic-version": "1"}, b"openai_chat: "),
+        ("negotiated", "/v1/x", {"anthropic-version": "1"}, b"anthropic_messages: "),
+        ("negotiated", "/v1/x", {}, b"openai_chat: "),
+        ("negotiated", "/v1/x", {"x-goog-api-key": "k"}, b"gemini: "),
+        ("negotiated", "/v1beta/x", {}, b"gemini: "),
+        ("negotiated", "/v1beta/x", {"anthropic-version": "1"}, b"gemini: "),
+        ("negotiated", "/api/x", {}, b"ollama_chat: "),
+        ("negotiated", "/api/v1/x", {}, b"openai_chat: "),
+        ("unheard_of", "/v1/x", {}, b"openai_chat: "),
     ],
 )
-def test_an_error_is_told_in_the_operations_dialect(protocol: str, headers: dict[str, str], expected: bytes) -> None:
-    told = front().render(protocol, headers)(InvalidRequest("no"), "r-1")
+def test_an_error_is_told_in_the_operations_dialect(
+    protocol: str, path: str, headers: dict[str, str], expected: bytes
+) -> None:
+    told = front(spoken=SPOKEN).render(protocol, path, headers)(InvalidRequest("no"), "r-1")
 
     assert told.body.startswith(expected)
 

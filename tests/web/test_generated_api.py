@@ -1,6 +1,8 @@
 """The generated routers, all of them, with services that only say which method was called."""
 
+import importlib
 import json
+import pkgutil
 import re
 from pathlib import Path
 
@@ -8,11 +10,12 @@ import msgspec
 import pytest
 from litestar import Litestar
 
-from generated.api import PREFIXES, chat, health, messages, models, root
+import generated.api
+from generated.api import SPOKEN
 from generated.types.health import Health, Liveness
-from generated.types.root import ApiLinks, ApiRoot
 from runtime.errors import ShuttingDown
 from runtime.web.exchange import Exchange
+from runtime.web.negotiate import territory
 from runtime.web.problem import exception_handler
 from tests.web.script import call, front
 
@@ -26,6 +29,13 @@ OPERATIONS = [
     if verb in VERBS
     for alias in [path, *item.get("x-aliases", [])]
 ]
+
+
+def filled(path: str, operation: dict) -> tuple[str, dict[str, str]]:
+    """``path`` with values for its parameters, and the values: with a slash where one may be."""
+    slashed = {one["name"] for one in operation.get("parameters", []) if one.get("x-slashes")}
+    values = {name: "a/b" if name in slashed else "a" for name in re.findall(r"\{(\w+)\}", path)}
+    return path.format(**values), values
 
 
 class Raw:
@@ -57,52 +67,52 @@ class Healthy:
         return "up 1\n"
 
 
-class Rooted:
-    async def get_root(self) -> ApiRoot:
-        return ApiRoot(
-            name="Gatewright", version="1", build="b", links=ApiLinks(openapi="/o", models="/m", health="/h")
-        )
+class Rooted(Raw):
+    async def get_hello(self) -> str:
+        return "hello"
 
     async def get_document(self) -> msgspec.Raw:
         return msgspec.Raw(b'{"openapi":"3.1.0"}')
 
 
 def app(healthy: Healthy | None = None, **options: object) -> Litestar:
-    parts = front(keys={"viewer": {"view"}, "chatter": {"chat"}}, **options)
-    raw = Raw()
-    routers = [chat.build_router(raw, parts), messages.build_router(raw, parts), models.build_router(raw, parts)]
-    routers += [health.build_router(healthy or Healthy(), parts), root.build_router(Rooted(), parts)]
-    handler = exception_handler(parts, PREFIXES, lambda error, _: pytest.fail(repr(error)))
+    parts = front(keys={"viewer": {"view"}, "chatter": {"chat"}}, spoken=SPOKEN, **options)
+    typed = {"health": healthy or Healthy(), "root": Rooted()}
+    routers = [
+        importlib.import_module(f"generated.api.{name}").build_router(typed.get(name) or Raw(), parts)
+        for _, name, _ in pkgutil.iter_modules(generated.api.__path__)
+    ]
+    handler = exception_handler(parts, lambda error, _: pytest.fail(repr(error)))
     return Litestar(routers, openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
 
 
 @pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
 async def test_every_documented_path_reaches_its_operation(verb: str, path: str, alias: str, operation: dict) -> None:
-    answer = await call(app(), verb, re.sub(r"\{\w+\}", "a/b", alias), [("x-api-key", "viewer")], b"{}")
+    answer = await call(app(), verb, filled(alias, operation)[0], [("x-api-key", "viewer")], b"{}")
 
     assert 200 == answer.status
     assert "build-1" == answer.headers["x-gatewright-build"]
     if "x-raw" in operation:
         told = json.loads(answer.body)
         method = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation["operationId"]).lower()
-        params = {"model_id": "a/b"} if "{" in path else {}
-        assert {"method": method, "params": params, "scope": operation["x-scope"]} == told
+        assert {"method": method, "params": dict(filled(path, operation)[1]), "scope": operation["x-scope"]} == told
 
 
 @pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
 async def test_every_path_refuses_a_method_it_lacks(verb: str, path: str, alias: str, operation: dict) -> None:
-    answer = await call(app(), "DELETE", re.sub(r"\{\w+\}", "m", alias), [("anthropic-version", "1")])
+    answer = await call(app(), "PATCH", filled(alias, operation)[0], [("anthropic-version", "1")])
 
     assert 405 == answer.status
     assert verb in answer.headers["allow"]
-    by_headers = operation.get("x-raw") == "negotiated" or ("x-raw" not in operation and alias in PREFIXES)
-    protocol = "anthropic_messages" if by_headers else operation.get("x-raw")
+    protocol = operation.get("x-raw", "negotiated" if territory(alias, SPOKEN) else None)
+    if protocol == "negotiated" or (protocol and "{" in alias):
+        protocol = front(spoken=SPOKEN).speaks(alias, {"anthropic-version": "1"})
     assert answer.body.startswith(f"{protocol}: method_not_allowed".encode() if protocol else b"{")
 
 
 @pytest.mark.parametrize(("verb", "path", "alias", "operation"), [one for one in OPERATIONS if one.values[0] == "GET"])
 async def test_every_get_answers_head(verb: str, path: str, alias: str, operation: dict) -> None:
-    answer = await call(app(), "HEAD", re.sub(r"\{\w+\}", "m", alias), [("x-api-key", "viewer")])
+    answer = await call(app(), "HEAD", filled(alias, operation)[0], [("x-api-key", "viewer")])
 
     assert 200 == answer.status
     assert int(answer.headers["content-length"]) > 0
@@ -138,8 +148,8 @@ async def test_a_server_that_stops_is_alive_and_not_ready() -> None:
     assert [200, 503] == statuses
 
 
-@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/", "/v1"])
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
 async def test_what_typed_operations_answer_is_what_the_types_say(path: str) -> None:
-    type_ = {"/health/live": Liveness, "/": ApiRoot, "/v1": ApiRoot}.get(path, Health)
+    type_ = {"/health/live": Liveness}.get(path, Health)
 
     assert isinstance(msgspec.json.decode((await call(app(), "GET", path)).body, type=type_), type_)

@@ -1,6 +1,6 @@
 import pytest
 
-from runtime.web.negotiate import dialect
+from runtime.web.negotiate import dialect, territory
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,23 @@ from runtime.web.negotiate import dialect
 )
 def test_a_dialect_is_known_by_what_its_sdk_sends(headers: dict[str, str], expected: str) -> None:
     assert expected == dialect(headers)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1beta", "gemini"),
+        ("/v1beta/models/x", "gemini"),
+        ("/v1beta1/models/x", None),
+        ("/api/v1/models", "negotiated"),
+        ("/api/v10", "ollama_chat"),
+        ("/api", "ollama_chat"),
+        ("/apis", None),
+        ("/", None),
+        ("", None),
+    ],
+)
+def test_the_longest_prefix_says_what_is_spoken_below_it(path: str, expected: str | None) -> None:
+    spoken = (("/v1beta", "gemini"), ("/api/v1", "negotiated"), ("/api", "ollama_chat"))
+
+    assert expected == territory(path, spoken)

@@ -17,7 +17,12 @@ def app(*routes, faults: list[tuple[Exception, str]] | None = None) -> Litestar:
         if faults is not None:
             faults.append((error, request_id))
 
-    handler = exception_handler(front(), ["/v1", "/api/v1"], on_fault)
+    handler = exception_handler(
+        front(
+            spoken=(("/v1beta", "gemini"), ("/api/v1", "negotiated"), ("/api", "ollama_chat"), ("/v1", "negotiated"))
+        ),
+        on_fault,
+    )
     return Litestar(list(routes), openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
 
 
@@ -129,6 +134,9 @@ async def test_a_method_that_a_typed_route_lacks_is_a_problem_that_lists_the_oth
         ("/v1/nope", [("anthropic-version", "1")], b"anthropic_messages: not_found"),
         ("/api/v1/a/b/c", [("anthropic-version", "1")], b"anthropic_messages: not_found"),
         ("/v1", [], b"openai_chat: not_found"),
+        ("/v1beta/nope", [], b"gemini: not_found"),
+        ("/v1beta", [("anthropic-version", "1")], b"gemini: not_found"),
+        ("/api/nope", [("anthropic-version", "1")], b"ollama_chat: not_found"),
         ("/v1x/nope", [], b"{"),
         ("/nope", [("anthropic-version", "1")], b"{"),
     ],

@@ -9,6 +9,7 @@ from runtime.web.raw import RawOperation, raw_route
 from tests.web.script import Script, call, front, scope
 
 PREFIXES = ("/v1", "/api/v1", "/v1/v1")
+SPOKEN = tuple((prefix, "negotiated") for prefix in ("/v1/v1", "/api/v1", "/v1"))
 
 
 async def echo(exchange: Exchange) -> None:
@@ -21,11 +22,9 @@ def operation(method: str = "POST", serve=echo, protocol: str = "openai_chat") -
 
 
 def app(*routes, parts: Front | None = None, faults: list[Exception] | None = None) -> Litestar:
-    parts = parts or front()
+    parts = parts or front(spoken=SPOKEN)
     handlers = {
-        Exception: exception_handler(
-            parts, PREFIXES, lambda error, _: (faults if faults is not None else []).append(error)
-        )
+        Exception: exception_handler(parts, lambda error, _: (faults if faults is not None else []).append(error))
     }
     return Litestar(
         [Router("/", route_handlers=list(routes))],
@@ -92,6 +91,12 @@ class TestDispatch:
         assert (405, "GET, HEAD, OPTIONS") == (answer.status, answer.headers["allow"])
         assert answer.body.startswith(b"anthropic_messages: method_not_allowed: ")
 
+    async def test_a_websocket_handshake_is_refused_with_the_status_that_clients_go_on_from(self) -> None:
+        answer = await call(app(chat()), "GET", "/v1/chat", [("upgrade", "WebSocket")])
+
+        assert (426, "POST, OPTIONS", "HTTP/1.1") == (answer.status, answer.headers["allow"], answer.headers["upgrade"])
+        assert answer.body.startswith(b"openai_chat: method_not_allowed: WebSocket is not spoken on /v1/chat")
+
     async def test_two_methods_of_one_path_are_told_apart(self) -> None:
         route = raw_route(front(), ["/v1/x"], [operation("GET"), operation("POST")])
 
@@ -102,6 +107,34 @@ class TestDispatch:
         ]
         assert [200, 200, 405] == [answer.status for answer in answers]
         assert "GET, POST, HEAD, OPTIONS" == answers[2].headers["allow"]
+
+    @pytest.mark.parametrize("path", ["/v1/x", "/v1/models/a/b:c"])
+    async def test_methods_of_one_path_may_speak_different_protocols(self, path: str) -> None:
+        async def refuse(_: Exchange) -> None:
+            raise RateLimited("slow down")
+
+        spelled = "/v1/models/{name:path}" if "models" in path else path
+        both = [operation("GET", refuse, "anthropic_messages"), operation("POST", refuse, "gemini")]
+        routed = app(raw_route(front(), [spelled], both))
+
+        bodies = [(await call(routed, method, path)).body for method in ("GET", "POST", "PUT")]
+
+        assert [b"anthropic_messages", b"gemini", b"openai_chat"] == [body.partition(b":")[0] for body in bodies]
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_a_fault_is_told_in_the_protocol_of_its_method(self, method: str) -> None:
+        async def fail(_: Exchange) -> None:
+            raise KeyError("inside")
+
+        both = [operation("GET", fail, "anthropic_messages"), operation("POST", fail, "gemini")]
+        answer = await call(app(raw_route(front(), ["/v1/models/{name:path}"], both)), method, "/v1/models/m")
+
+        assert answer.body.startswith({"GET": b"anthropic_messages: internal", "POST": b"gemini: internal"}[method])
+
+    async def test_a_route_of_one_method_below_a_parameter_answers_with_a_body_whatever_the_method(self) -> None:
+        answer = await call(app(raw_route(front(), ["/v1/x/{name:path}"], [operation("DELETE")])), "DELETE", "/v1/x/a")
+
+        assert (200, True) == (answer.status, b"'DELETE'" in answer.body)
 
     async def test_a_websocket_is_turned_away(self) -> None:
         script = Script()
@@ -189,6 +222,22 @@ class TestCors:
         assert "https://app.test" == answer.headers["access-control-allow-origin"]
         assert "authorization, content-type" == answer.headers["access-control-allow-headers"]
         assert "POST, OPTIONS" == answer.headers["access-control-allow-methods"]
+
+    @pytest.mark.parametrize("wanted", ["x-goog-api-key, x-goog-api-client, content-type", "anthropic-dangerous-direct-browser-access, x-api-key"])  # fmt: skip
+    async def test_a_page_may_send_whatever_its_sdk_sends(self, wanted: str) -> None:
+        parts = front(origins=("*",))
+        headers = [("origin", "https://a.test"), ("access-control-request-headers", wanted)]
+
+        answer = await call(app(models(parts=parts), parts=parts), "OPTIONS", "/v1/models/m", headers)
+
+        assert (204, wanted) == (answer.status, answer.headers["access-control-allow-headers"])
+
+    @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/nope", 404), ("PATCH", "/v1/models/m", 405)])
+    async def test_a_page_can_read_that_there_is_nothing(self, method: str, path: str, status: int) -> None:
+        parts = front(origins=("https://a.test",))
+        answer = await call(app(models(parts=parts), parts=parts), method, path, [("origin", "https://a.test")])
+
+        assert (status, "https://a.test") == (answer.status, answer.headers["access-control-allow-origin"])
 
     async def test_an_answer_and_an_error_can_be_read_by_an_allowed_page(self) -> None:
         parts = front(origins=("*",))

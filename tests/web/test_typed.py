@@ -32,7 +32,7 @@ def app(parts: Front) -> Litestar:
     async def get_text() -> str:
         return "lines\n"
 
-    handler = exception_handler(parts, [], lambda *_: None)
+    handler = exception_handler(parts, lambda *_: None)
     routes = [get_thing, create_thing, get_text]
     return Litestar(routes, openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
 

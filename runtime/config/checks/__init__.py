@@ -16,6 +16,7 @@ from runtime.config.checks.provider import check_providers
 from runtime.config.checks.reference import check_references
 from runtime.config.checks.secret import check_secret_fields
 from runtime.config.checks.server import check_server
+from runtime.config.checks.strategy import check_strategies
 from runtime.config.checks.target import check_targets
 from runtime.config.checks.timeout import check_timeouts
 from runtime.config.checks.url import check_urls
@@ -36,6 +37,7 @@ CHECKS: Final[tuple[Callable[[Scope, Draft], None], ...]] = (
     check_names,
     check_references,
     check_targets,
+    check_strategies,
     check_capabilities,
     check_keys,
     check_discovery,

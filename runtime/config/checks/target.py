@@ -43,6 +43,8 @@ def _check_repetition(scope: Scope, name: str, ends: tuple[Reached, ...]) -> Non
     first: dict[tuple[str, str | None], Reached] = {}
     said: set[tuple[str | int, ...]] = set()
     for end in ends:
+        if any(use.conditional for use in end.uses):
+            continue  # it takes some requests only, and what it leaves reaches the next one
         earlier = first.get((end.model, None)) or first.get((end.model, end.connection))
         first.setdefault((end.model, end.connection), end)
         use = end.uses[0]

@@ -51,6 +51,7 @@ def _written(scope: Scope, provider: Provider, written: tuple[ConnectionSettings
             base_url=_address(scope, provider, settings, path),
             secret=_secret(scope, provider, settings, path),
             headers=dict(sorted(settings.headers.items())),
+            max_in_flight=settings.max_in_flight,
         )
 
 

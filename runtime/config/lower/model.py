@@ -11,7 +11,7 @@ from runtime.catalog import Capability, Endpoint, Limits, Model, Prices, Provide
 from runtime.config.lower.given import given, overridden
 from runtime.config.lower.parameter import lower_parameters
 from runtime.config.plan import PlannedModel
-from runtime.config.protocol import USUAL
+from runtime.config.protocol import protocols_for
 from runtime.config.scope import Scope
 
 __all__ = ["lower_facts", "lower_models", "speakable"]
@@ -38,7 +38,7 @@ def lower_models(providers: Mapping[str, Provider], usable: Iterable[str]) -> di
 def speakable(provider: Provider, model: Model) -> bool:
     """Whether this release speaks a protocol that the provider offers for ``model``."""
     offered = provider.surfaces if model.protocol is None else {model.protocol} & provider.surfaces.keys()
-    return any(protocol in USUAL for protocol in offered)
+    return bool(protocols_for(model.endpoint, offered))
 
 
 def _model(scope: Scope, provider: str, known: Model, settings: ModelSettings) -> Model:

@@ -11,20 +11,24 @@ from collections.abc import Set as AbstractSet
 
 import msgspec
 
-from generated.config import ComboTarget, GatewayConfig
+from generated.config import ComboTarget, GatewayConfig, TargetConditions
 from runtime.config.plan import Pattern
 from runtime.config.resolve import match, substitute
 
-__all__ = ["Names", "Step", "Use", "read_names"]
+__all__ = ["Names", "Step", "Use", "conditional", "read_names"]
 
 
 class Use(msgspec.Struct, frozen=True):
-    """One place where a name refers to another. ``path`` is where it stands; ``connection`` what a target demands."""
+    """One place where a name refers to another. ``path`` is where it stands; ``connection`` what a target demands.
+
+    ``conditional``: only some requests take it.
+    """
 
     owner: str
     target: str
     path: tuple[str | int, ...]
     connection: str | None = None
+    conditional: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -35,9 +39,10 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Names(msgspec.Struct, frozen=True):
-    """``uses`` maps each alias without a star and each combo to what it refers to, in order."""
+    """``uses`` maps each alias without a star and each of ``combos`` to what it refers to, in order."""
 
     models: AbstractSet[str]
+    combos: AbstractSet[str]
     open_providers: AbstractSet[str]
     uses: dict[str, tuple[Use, ...]]
     wildcards: tuple[Use, ...]
@@ -54,6 +59,14 @@ class Names(msgspec.Struct, frozen=True):
                 target = substitute(pattern.target, rest)
                 return self._exact(target) or self._open(target)
         return None
+
+    def settle(self, name: str) -> Step | None:
+        """The model or combo that ``name`` leads to, through any number of aliases; None where it leads nowhere."""
+        step, seen = self.lead(name), set[str]()
+        while step is not None and not step.model and step.name not in seen and step.name not in self.combos:
+            seen.add(step.name)
+            step = self.lead(self.uses[step.name][0].target)
+        return step
 
     def _exact(self, name: str) -> Step | None:
         if name in self.uses:
@@ -78,14 +91,21 @@ def read_names(config: GatewayConfig, models: Iterable[str], open_providers: Ite
     for name, combo in sorted(config.combos.items()):
         uses.setdefault(name, tuple(_target(name, index, target) for index, target in enumerate(combo.targets)))
     providers = frozenset(open_providers)
-    return Names(frozenset(models), providers, uses, tuple(wildcards), _patterns(config.aliases, providers))
+    combos = frozenset(config.combos) - config.aliases.keys()
+    patterns = _patterns(config.aliases, providers)
+    return Names(frozenset(models), combos, providers, uses, tuple(wildcards), patterns)
+
+
+def conditional(target: str | ComboTarget) -> bool:
+    """Whether the target has conditions, so that it takes some requests only."""
+    return isinstance(target, ComboTarget) and target.when is not None and target.when != TargetConditions()
 
 
 def _target(owner: str, index: int, target: str | ComboTarget) -> Use:
     path = ("combos", owner, "targets", index)
     if isinstance(target, str):
         return Use(owner, target, path)
-    return Use(owner, target.model, (*path, "model"), target.connection)
+    return Use(owner, target.model, (*path, "model"), target.connection, conditional(target))
 
 
 def _patterns(aliases: Mapping[str, str], open_providers: Iterable[str]) -> tuple[Pattern, ...]:

@@ -86,4 +86,5 @@ def _surface(protocol: str, settings: SurfaceSettings, known: dict[str, Surface]
     if settings.path is not None and settings.count_tokens is None and settings.path != usual.path:
         # A server with a path of its own need not have the usual neighbour.
         usual = msgspec.structs.replace(usual, count_tokens=None)
-    return overridden(usual, settings)
+    surface = overridden(usual, msgspec.structs.replace(settings, parameters=None))
+    return msgspec.structs.replace(surface, parameters=lower_parameters(settings.parameters, usual.parameters))

@@ -30,7 +30,9 @@ def lower_routes(
         targets = _targets(ends, models, connections)
         if targets and name not in routes:
             kind: Literal["alias", "combo"] = "alias" if name in scope.config.aliases else "combo"
-            routes[name] = _route(name, kind, targets, models, _declared(scope, reach, name))
+            settled = names.settle(name)
+            combo = settled.name if settled is not None and settled.name in names.combos else None
+            routes[name] = _route(name, kind, targets, models, _declared(scope, reach, name), combo)
     return dict(sorted(routes.items()))
 
 
@@ -75,6 +77,7 @@ def _route(
     targets: tuple[PlannedTarget, ...],
     models: Mapping[str, PlannedModel],
     declared: tuple[Capability, ...],
+    combo: str | None = None,
 ) -> Route:
     facts = [models[target.model].facts for target in targets]
     contexts = [fact.limits.context for fact in facts]
@@ -92,4 +95,5 @@ def _route(
         ),
         context=min(known) if len(known) == len(contexts) else None,
         path=targets[0].path if kind != "combo" else (name,),
+        combo=combo,
     )

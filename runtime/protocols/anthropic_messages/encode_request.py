@@ -90,7 +90,13 @@ def _body(
 ) -> tuple[Fields, Prompt]:
     prefill = target.model.certainty(Capability.PREFILL) is not Certainty.DENIED and not plan.on
     anywhere = target.provider.quirks.system_anywhere
-    prompt = write_prompt(request.messages, names, system_anywhere=anywhere, prefill=prefill)
+    prompt = write_prompt(
+        request.messages,
+        names,
+        system_anywhere=anywhere,
+        prefill=prefill,
+        documents_by_model=takes_sampling(target),  # the same version of the protocol that refuses the one refuses both
+    )
     words, form = _form(request, target)
     system = [*prompt.system, *([TextBlock(text=words)] if words else [])]
     tools = encode_tools(request, names, losses)

@@ -12,7 +12,7 @@ import msgspec
 from typing_extensions import override
 
 from generated.types.anthropic_messages import RedactedThinkingBlock, TextBlock, ThinkingBlock, ToolUseBlock
-from runtime.canonical import Delta, Native, Reasoning, Refusal, Text, ToolCall
+from runtime.canonical import Delta, Image, Native, Reasoning, Refusal, Text, ToolCall
 from runtime.protocols.anthropic_messages.response import wire_citation
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields
 from runtime.protocols.seal import wrap
@@ -52,7 +52,7 @@ class Lane:
         return []
 
 
-def lane_of(part: Text | Reasoning | Refusal | ToolCall | Native) -> Lane:
+def lane_of(part: Text | Reasoning | Refusal | ToolCall | Image | Native) -> Lane:
     match part:
         case Text():
             return _TextLane(part)
@@ -64,6 +64,8 @@ def lane_of(part: Text | Reasoning | Refusal | ToolCall | Native) -> Lane:
             return _CustomLane(part) if part.custom else _CallLane(part)
         case Native(protocol=protocol):
             return _NativeLane(part) if protocol == PROTOCOL else Lane()
+        case Image():  # answers of this protocol have no place for one
+            return Lane()
 
 
 class _TextLane(Lane):

@@ -14,7 +14,15 @@ import msgspec
 
 from generated.protocols.anthropic_messages import FACTS
 from generated.types.anthropic_messages import ReceivedFormat, ReceivedThinking
-from runtime.canonical import Effort, JsonSchema, ReasoningConfig, Request, ResponseFormat
+from runtime.canonical import (
+    Effort,
+    JsonSchema,
+    Reasoning,
+    ReasoningConfig,
+    Request,
+    ResponseFormat,
+    ToolResult,
+)
 from runtime.catalog import Capability, Certainty, Model, ReasoningFacts
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, present, read, required, text_of
 
@@ -93,13 +101,13 @@ def plan_thinking(request: Request, model: Model, max_tokens: int) -> Plan:
     if own is not None:
         return Plan(thinking=own, effort=_known(wanted.effort, facts), on=True)
     if facts is None:
-        return _as_said(wanted, max_tokens)
+        return _sound(_as_said(wanted, max_tokens), request)
     effort = _wanted_effort(wanted)
     if effort == "none":
         return _off(facts)
     match facts.style:
         case "budget":
-            return _budget(wanted, effort, facts, max_tokens)
+            return _sound(_budget(wanted, effort, facts, max_tokens), request)
         case "adaptive":
             said = wanted.effort is not None or wanted.mode == "on"
             return Plan(_adaptive(wanted), _nearest(effort, facts) if said else None, on=True)
@@ -121,6 +129,22 @@ def _as_said(wanted: ReasoningConfig, max_tokens: int) -> Plan:
             return Plan(_adaptive(wanted), _known(wanted.effort, None), on=True)
         case None:
             return Plan(losses=("reasoning",))
+
+
+def _sound(plan: Plan, request: Request) -> Plan:
+    """``plan``, unless it is a budget and the turn under way began without thinking of the vendor's: it is refused then."""
+    if plan.thinking is None or b'"enabled"' not in bytes(plan.thinking) or _turn_began_with_thinking(request):
+        return plan
+    return Plan(losses=("reasoning",))
+
+
+def _turn_began_with_thinking(request: Request) -> bool:
+    """Whether the last turn of the model that waits for results starts with thinking under the vendor's own seal."""
+    last = request.messages[-1] if request.messages else None
+    if last is None or not any(isinstance(part, ToolResult) for part in last.content):
+        return True  # no turn is under way
+    turn = next((message for message in reversed(request.messages) if message.role == "assistant"), None)
+    return turn is None or any(isinstance(part, Reasoning) and part.sealed_by == PROTOCOL for part in turn.content[:1])
 
 
 def _off(facts: ReasoningFacts) -> Plan:

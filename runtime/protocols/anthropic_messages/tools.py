@@ -17,6 +17,7 @@ from generated.types.anthropic_messages import Tool as WireTool
 from runtime.canonical import NamedTool, Request, Tool, ToolMode, ToolSubset
 from runtime.canonical import ToolChoice as CanonicalChoice
 from runtime.protocols.anthropic_messages.cache import control
+from runtime.protocols.anthropic_messages.client_tools import ClientTool, client_tool
 from runtime.protocols.anthropic_messages.content import cache_mark
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, present, read, text_of
 from runtime.protocols.json_schema import constrained, object_schema
@@ -48,6 +49,12 @@ def decode_tools(fields: Fields, extensions: Fields) -> tuple[Tool, ...]:
         path = f"tools.{index}"
         given = read(_TOOL, raw, path)
         kind = present(given.type)
+        known = client_tool(kind) if kind else None
+        if known is not None:
+            tool, rest = _decode_known(given, known, raw)
+            tools.append(tool)
+            extras[tool.name] = rest
+            continue
         if kind is not None and kind != "custom":
             name = present(given.name) or kind
             tools.append(Tool(name=name, native=text_of(raw), native_protocol=PROTOCOL))
@@ -157,6 +164,18 @@ def _decode(given: ReceivedTool, path: str) -> Tool:
     )
 
 
+def _decode_known(given: ReceivedTool, known: ClientTool, raw: msgspec.Raw) -> tuple[Tool, Fields]:
+    """A tool that clients run, with its schema; and what the vendor is told instead: its type and settings."""
+    tool = Tool(
+        name=present(given.name) or known.name,
+        description=known.description,
+        parameters=known.parameters,
+        cache=cache_mark(given.cache_control),
+    )
+    fields = _OBJECT.decode(raw)
+    return tool, {name: value for name, value in fields.items() if name not in {"name", "cache_control"}}
+
+
 def _description(given: ReceivedTool) -> str | None:
     raw = present(given.description)
     if raw is None:
@@ -186,6 +205,10 @@ def _encode(tool: Tool, names: Mapping[str, str], path: str) -> WireTool:
 
 
 def _with(wire: WireTool, extras: Fields) -> msgspec.Raw:
+    if "type" in extras:  # the vendor knows the rest of it
+        told = _OBJECT.decode(msgspec.json.encode(wire))
+        own = {name: told[name] for name in ("name", "cache_control") if name in told}
+        return msgspec.Raw(msgspec.json.encode({"type": extras["type"], **own, **extras}))
     return msgspec.Raw(msgspec.json.encode({**_OBJECT.decode(msgspec.json.encode(wire)), **extras}))
 
 

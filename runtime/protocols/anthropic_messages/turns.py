@@ -48,6 +48,7 @@ from runtime.protocols.anthropic_messages.cache import control
 from runtime.protocols.anthropic_messages.pairing import pair
 from runtime.protocols.anthropic_messages.tools import CUSTOM_FIELD
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object
+from runtime.protocols.shown import shown_by_user
 from runtime.protocols.tool_name import WordRule, fit
 
 __all__ = ["Block", "Prompt", "Turn", "write_prompt"]
@@ -85,7 +86,12 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 def write_prompt(
-    messages: Sequence[Message], names: Mapping[str, str], *, system_anywhere: bool, prefill: bool
+    messages: Sequence[Message],
+    names: Mapping[str, str],
+    *,
+    system_anywhere: bool,
+    prefill: bool,
+    documents_by_model: bool = True,
 ) -> Prompt:
     """The whole prompt.
 
@@ -93,6 +99,7 @@ def write_prompt(
         messages: canonical, in order.
         names: the client's tool names to the vendor's.
         system_anywhere: instructions may stand in mid-conversation; else they become the user's text, marked as such.
+        documents_by_model: documents may stand in the model's own turns; else the user shows them next, like images.
         prefill: the model continues a last turn of its own; else it is asked to.
 
     Raises:
@@ -103,7 +110,8 @@ def write_prompt(
     while leading < len(messages) and messages[leading].role in {"system", "developer"}:
         leading += 1
     system = [block for message in messages[:leading] for block in writer.system(message.content)]
-    for message in pair(messages[leading:]):
+    moved = (Image,) if documents_by_model else (Image, Document)
+    for message in shown_by_user(pair(messages[leading:]), moved):
         writer.add(message, system_anywhere=system_anywhere)
     return Prompt(system, _closed(writer.turns, prefill=prefill), tuple(dict.fromkeys(writer.losses)))
 

@@ -14,26 +14,43 @@ from generated.types.openai_chat import (
     Choice,
     ContentPiece,
     FunctionDelta,
+    ImagePart,
     Logprobs,
     ToolCallDelta,
 )  # fmt: skip
 from runtime.canonical import Choice as CanonicalChoice
-from runtime.canonical import Citation, Extensions, Native, Part, Reasoning, Refusal, Response, Text, ToolCall, Usage
-from runtime.errors import UpstreamProtocolError
+from runtime.canonical import (
+    Citation,
+    Extensions,
+    Image,
+    Native,
+    Part,
+    Reasoning,
+    Refusal,
+    Response,
+    Text,
+    ToolCall,
+    Usage,
+)
+from runtime.errors import InvalidRequest, UpstreamProtocolError
 from runtime.protocols.base import Outgoing
 from runtime.protocols.openai_chat.errors import error_within, not_json
 from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
+from runtime.protocols.openai_chat.parts import read_part
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, read_details
+from runtime.protocols.openai_chat.signature import provider_signature
 from runtime.protocols.openai_chat.usage import read_usage
 
 __all__ = [
-    "arguments_text", "check_answer", "logprobs_text", "made_id", "pieces_text", "read_citations", "read_response",
+    "arguments_text", "check_answer", "logprobs_text", "made_id", "pieces_text", "read_citations", "read_images",
+    "read_response",
 ]  # fmt: skip
 
 _ANSWER: Final = msgspec.json.Decoder(ChatCompletion)
 _THOUGHT: Final[msgspec.json.Decoder[str | list[ContentPiece] | None]] = msgspec.json.Decoder(
     str | list[ContentPiece] | None
 )
+_IMAGES: Final = msgspec.json.Decoder(list[ImagePart])
 _NULL: Final = msgspec.Raw(b"null")
 
 
@@ -98,6 +115,16 @@ def read_citations(annotations: list[Annotation] | msgspec.UnsetType | None) -> 
     )
 
 
+def read_images(images: msgspec.Raw | msgspec.UnsetType) -> list[Image]:
+    """Generated images, which compatible servers send beside the text; none where the field holds something else."""
+    if not isinstance(images, msgspec.Raw) or images == _NULL:
+        return []
+    try:
+        return [image for part in _IMAGES.decode(images) if isinstance(image := read_part(part, "images"), Image)]
+    except (msgspec.DecodeError, InvalidRequest):
+        raise UpstreamProtocolError("The provider's answer holds an image that cannot be read.") from None
+
+
 def logprobs_text(logprobs: Logprobs | msgspec.UnsetType | None) -> str | None:
     """The JSON text of the list of the text's tokens; None when there is none or it is empty."""
     if not logprobs or not isinstance(logprobs.content, msgspec.Raw):
@@ -142,16 +169,23 @@ def _said(message: AnswerMessage) -> list[Part]:
         parts.append(Text(text=text, citations=read_citations(message.annotations)))
     if message.refusal:
         parts.append(Refusal(text=message.refusal))
+    parts += read_images(message.images)
     if isinstance(message.audio, msgspec.Raw) and message.audio != _NULL:
         parts.append(Native(protocol=PROTOCOL, block="audio", json=bytes(message.audio).decode()))
     return parts
 
 
-def _calls(message: AnswerMessage, response_id: str, choice: int, outgoing: Outgoing) -> list[ToolCall]:
+def _calls(message: AnswerMessage, response_id: str, choice: int, outgoing: Outgoing) -> list[Part]:
+    """The calls, each behind its signature."""
     wires: list[ToolCallDelta] = list(message.tool_calls or ())
     if message.function_call:
         wires.append(ToolCallDelta(function=message.function_call))
-    return [_call(wire, made_id(response_id, choice, number), outgoing) for number, wire in enumerate(wires)]
+    parts: list[Part] = []
+    for number, wire in enumerate(wires):
+        signature = provider_signature(wire.extra_content)
+        parts += [signature] if signature else []
+        parts.append(_call(wire, made_id(response_id, choice, number), outgoing))
+    return parts
 
 
 def _call(wire: ToolCallDelta, spare_id: str, outgoing: Outgoing) -> ToolCall:

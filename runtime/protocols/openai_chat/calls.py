@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import msgspec
 
 from generated.types.openai_chat import ToolCallDelta
-from runtime.canonical import Delta, Event, PartEnded, PartStarted, ToolCall
+from runtime.canonical import Delta, Event, PartEnded, PartStarted, Reasoning, ToolCall
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.openai_chat.answer import arguments_text, made_id
 from runtime.protocols.openai_chat.halves import Joiner
+from runtime.protocols.openai_chat.signature import provider_signature
 
 __all__ = ["Calls"]
 
@@ -18,7 +19,7 @@ __all__ = ["Calls"]
 class _Call:
     """One call. It starts for the client once its name is known; until then its arguments are held back."""
 
-    __slots__ = ("arguments", "custom", "ended", "id", "joiner", "name", "part")
+    __slots__ = ("arguments", "custom", "ended", "id", "joiner", "name", "part", "signature")
 
     def __init__(self) -> None:
         self.id = ""
@@ -28,6 +29,7 @@ class _Call:
         self.part: int | None = None
         self.ended = False
         self.joiner = Joiner()
+        self.signature: Reasoning | None = None
 
 
 class Calls:
@@ -54,6 +56,7 @@ class Calls:
         call.custom = call.custom or custom
         call.id = call.id or wire.id or ""
         call.name = call.name or name
+        call.signature = call.signature or provider_signature(wire.extra_content)
         text = call.joiner.add(text, marked=marked)
         if call.ended:
             if text.strip():
@@ -67,8 +70,7 @@ class Calls:
             return next_part
         if not call.name:
             return next_part
-        self._start(call, next_part, events)
-        return next_part + 1
+        return self._start(call, next_part, events)
 
     def settle(self, events: list[Event]) -> None:
         """End the calls whose arguments are complete JSON: nothing can follow in them. Others may go on, interleaved."""
@@ -109,7 +111,14 @@ class Calls:
             self._by_index[wire.index] = call
         return call
 
-    def _start(self, call: _Call, part: int, events: list[Event]) -> None:
+    def _start(self, call: _Call, part: int, events: list[Event]) -> int:
+        """Begin the call, behind its signature; back comes the number of the next part."""
+        if call.signature is not None:
+            events += [
+                PartStarted(index=part, part=call.signature, choice=self._choice),
+                PartEnded(index=part, choice=self._choice),
+            ]
+            part += 1
         call.part = part
         call.id = call.id or made_id(self._response_id, self._choice, self._calls.index(call))
         name = self._tool_names.get(call.name, call.name)
@@ -119,6 +128,7 @@ class Calls:
         held = "".join(call.arguments)
         if held:
             events.append(Delta(index=part, text=held, choice=self._choice))
+        return part + 1
 
     def _end(self, call: _Call, events: list[Event]) -> None:
         call.ended = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
@@ -19,10 +20,23 @@ from generated.types.openai_chat import (
     UserMessage,
 )  # fmt: skip
 from generated.types.openai_chat import Message as WireMessage
-from runtime.canonical import Audio, Document, Image, Message, Native, Part, Refusal, Text, ToolCall, ToolResult
+from runtime.canonical import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    Native,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)  # fmt: skip
 from runtime.errors import InvalidRequest
 from runtime.protocols.openai_chat.parts import read_content, read_mark
-from runtime.protocols.openai_chat.reasoning import PROTOCOL, read_details
+from runtime.protocols.openai_chat.reasoning import PROTOCOL, read_client_details
+from runtime.protocols.openai_chat.signature import client_signature
 
 __all__ = ["read_messages"]
 
@@ -53,7 +67,7 @@ class _Reader:
             case UserMessage():
                 self._plain("user", wire, path)
             case AssistantMessage():
-                content = (*_said(wire, path), *self._called(wire))
+                content = _signed(_said(wire, path), self._called(wire), wire)
                 self.messages.append(Message(role="assistant", content=content, name=wire.name or None))
             case ToolMessage():
                 mark = read_mark(wire.cache_control)
@@ -96,7 +110,7 @@ def _said(wire: AssistantMessage, path: str) -> list[Part]:
     """What an assistant turn holds before its calls: thinking, then words."""
     text = wire.reasoning_content or wire.reasoning or ""
     details = msgspec.Raw(msgspec.json.encode(wire.reasoning_details)) if wire.reasoning_details else None
-    parts: list[Part] = list(read_details(text, details))
+    parts: list[Part] = list(read_client_details(text, details))
     mark = read_mark(wire.cache_control)
     if isinstance(wire.content, list):
         refusals = [part for part in wire.content if isinstance(part, RefusalPart)]
@@ -111,6 +125,23 @@ def _said(wire: AssistantMessage, path: str) -> list[Part]:
         json = msgspec.json.encode({"id": wire.audio.id}).decode()
         parts.append(Native(protocol=PROTOCOL, block="audio", json=json))
     return parts
+
+
+def _signed(said: list[Part], calls: list[ToolCall], wire: AssistantMessage) -> tuple[Part, ...]:
+    """The turn with calls' signatures directly before them. One that came among the thinking, too, counts once."""
+    content: list[Part] = []
+    for call, given in zip_longest(calls, wire.tool_calls or ()):
+        signature = client_signature(given.extra_content) if given else None
+        if signature is not None:
+            said = _without(said, signature)
+            content.append(signature)
+        content.append(call)
+    return (*said, *content)
+
+
+def _without(parts: list[Part], signature: Reasoning) -> list[Part]:
+    at = next((at for at, part in enumerate(parts) if part == signature), None)
+    return parts if at is None else parts[:at] + parts[at + 1 :]
 
 
 def _for_result(content: tuple[Text | Image | Audio | Document, ...], path: str) -> tuple[Text | Image | Document, ...]:

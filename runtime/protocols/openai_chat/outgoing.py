@@ -21,14 +21,17 @@ from runtime.canonical import (
     ToolSubset,
 )  # fmt: skip
 from runtime.catalog import Capability, Certainty
+from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.json_schema import EMPTY_OBJECT
 from runtime.protocols.openai_chat.effort import write_effort
 from runtime.protocols.openai_chat.parts import write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL
 from runtime.protocols.openai_chat.request import LEGACY_FIELDS
 from runtime.protocols.openai_chat.turns import Wording, write_messages
+from runtime.protocols.openai_schema import NotStrictError, strict_schema
 from runtime.protocols.splice import apply, raw, rules_of
-from runtime.protocols.tool_name import WordRule, fit_all, way_back
+from runtime.protocols.tool_name import WordRule, fit, fit_all, way_back
 
 __all__ = ["head", "write_request"]
 
@@ -108,13 +111,13 @@ def _tools(request: Request, wording: Wording) -> dict[str, Any]:
     if not known:
         return {}
     return {
-        "tools": [_tool(tool, wording) for tool in known],
+        "tools": [_tool(tool, f"tools[{index}].function", wording) for index, tool in enumerate(known)],
         "tool_choice": _choice(request, wording),
         "parallel_tool_calls": request.parallel_tool_calls,
     }
 
 
-def _tool(tool: Tool, wording: Wording) -> dict[str, Any]:
+def _tool(tool: Tool, path: str, wording: Wording) -> dict[str, Any]:
     told: dict[str, Any] = {"name": wording.names[tool.name]}
     if tool.description is not None:
         told["description"] = tool.description
@@ -122,16 +125,32 @@ def _tool(tool: Tool, wording: Wording) -> dict[str, Any]:
         if tool.format is not None:
             told["format"] = msgspec.Raw(tool.format.encode())
         return {"type": "custom", "custom": told}
-    if tool.parameters is not None:
-        told["parameters"] = msgspec.Raw(tool.parameters.encode())
+    parameters, strict = tool.parameters, tool.strict
+    if strict:
+        parameters, strict = _strict(parameters or EMPTY_OBJECT, f"{path}.parameters", wording.losses)
+    if parameters is not None:
+        told["parameters"] = msgspec.Raw(parameters.encode())
     if tool.strict is not None:
-        told["strict"] = tool.strict
+        told["strict"] = strict
     written: dict[str, Any] = {"type": "function", "function": told}
     if wording.quirks.cache_marks == "cache_control":  # the vendor's own mark has no place on a tool
         write_mark(written, tool.cache, "cache_control")
     elif tool.cache is not None:
         wording.losses.append(f"tools.{tool.name}.cache")
     return written
+
+
+def _strict(schema: str, path: str, losses: list[str]) -> tuple[str, bool]:
+    """``schema`` as strict mode takes it, and whether that could be: strictness goes before the schema's meaning does."""
+    try:
+        return strict_schema(schema), True
+    except NotStrictError as error:
+        losses.append(f"{path}.{error.path}" if error.path else f"{path}.strict")
+        return schema, False
+    except ValueError as error:
+        raise InvalidRequest(
+            f"The field '{path}' is no JSON Schema: {error}.", param=path, code="invalid_value"
+        ) from None
 
 
 def _choice(request: Request, wording: Wording) -> Any:
@@ -141,14 +160,23 @@ def _choice(request: Request, wording: Wording) -> Any:
         kind = "custom" if name in custom else "function"
         return {"type": kind, kind: {"name": wording.names[name]}}
 
+    hosted = {
+        tool.name for tool in request.tools if tool.native is not None
+    }  # left out, so nobody can be told to call it
     match request.tool_choice:
         case ToolMode(mode=mode):
             return mode
         case NamedTool(name=name):
+            if name in hosted:
+                wording.losses.append("tool_choice")
+                return None
             return named(name)
         case ToolSubset(names=names, required=required):
-            tools = {"mode": "required" if required else "auto", "tools": [named(name) for name in names]}
-            return {"type": "allowed_tools", "allowed_tools": tools}
+            kept = [named(name) for name in names if name not in hosted]
+            if len(kept) < len(names):
+                wording.losses.append("tool_choice")
+            tools = {"mode": "required" if required else "auto", "tools": kept}
+            return {"type": "allowed_tools", "allowed_tools": tools} if kept else "none"
         case None:
             return None
 
@@ -222,7 +250,7 @@ def _format(request: Request, target: Target, losses: list[str]) -> tuple[tuple[
     if isinstance(wanted, JsonObject):
         prompt = "" if _speaks_of_json(request.messages) else _JSON_PROMPT
     elif Capability.JSON_SCHEMA not in lacks:
-        return request.messages, {"type": "json_schema", "json_schema": _named_schema(wanted)}
+        return request.messages, {"type": "json_schema", "json_schema": _named_schema(wanted, losses)}
     else:
         losses.append("response_format")
         prompt = _SCHEMA_PROMPT + wanted.schema
@@ -230,13 +258,16 @@ def _format(request: Request, target: Target, losses: list[str]) -> tuple[tuple[
     return messages, None if Capability.JSON_OBJECT in lacks else {"type": "json_object"}
 
 
-def _named_schema(wanted: JsonSchema) -> dict[str, Any]:
-    """The vendor insists on a name."""
-    named: dict[str, Any] = {"name": wanted.name or "response", "schema": msgspec.Raw(wanted.schema.encode())}
+def _named_schema(wanted: JsonSchema, losses: list[str]) -> dict[str, Any]:
+    """The vendor insists on a name. A schema that strict mode cannot say goes without `strict`."""
+    schema, strict = wanted.schema, wanted.strict
+    if strict:
+        schema, strict = _strict(schema, "response_format.json_schema.schema", losses)
+    named: dict[str, Any] = {"name": fit(wanted.name or "response", _NAME_RULE), "schema": msgspec.Raw(schema.encode())}
     if wanted.description is not None:
         named["description"] = wanted.description
-    if wanted.strict is not None:
-        named["strict"] = wanted.strict
+    if strict is not None and strict == wanted.strict:
+        named["strict"] = strict
     return named
 
 

@@ -31,7 +31,10 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.errors import InvalidRequest
 
-__all__ = ["read_content", "read_mark", "read_part", "write_audio", "write_document", "write_image", "write_mark"]
+__all__ = [
+    "data_source", "read_content", "read_mark", "read_part", "sniff", "standard", "write_audio", "write_document",
+    "write_image", "write_mark",
+]  # fmt: skip
 
 Marked = CacheBreakpoint | CacheControl | msgspec.UnsetType | None
 
@@ -78,7 +81,7 @@ def read_part(part: TextPart | ImagePart | AudioPart | FilePart, path: str) -> T
             return Image(source=_image_source(str(url), f"{path}.image_url"), cache=cache)
         case AudioPart(input_audio=audio):
             media_type = _AUDIO_TYPES.get(audio.format, f"audio/{audio.format}")
-            return Audio(source=Base64Source(media_type=media_type, data=_standard(audio.data)), cache=cache)
+            return Audio(source=Base64Source(media_type=media_type, data=standard(audio.data)), cache=cache)
         case FilePart(file=file):
             return Document(source=_file_source(file, f"{path}.file"), title=file.filename or None, cache=cache)
 
@@ -135,15 +138,15 @@ def write_document(document: Document, path: str) -> dict[str, Any]:
 
 
 def _image_source(url: str, path: str) -> Source:
-    return _data_source(url, path) if url[:5].lower() == "data:" else UrlSource(url=url)
+    return data_source(url, path) if url[:5].lower() == "data:" else UrlSource(url=url)
 
 
 def _file_source(file: FileData, path: str) -> Source:
     if file.file_data:
         if file.file_data[:5].lower() == "data:":
-            return _data_source(file.file_data, f"{path}.file_data")
-        data = _standard(file.file_data)
-        return Base64Source(media_type=_sniff(data) or "application/octet-stream", data=data)
+            return data_source(file.file_data, f"{path}.file_data")
+        data = standard(file.file_data)
+        return Base64Source(media_type=sniff(data) or "application/octet-stream", data=data)
     if file.file_id:
         return FileSource(file_id=file.file_id)
     raise InvalidRequest(
@@ -151,17 +154,17 @@ def _file_source(file: FileData, path: str) -> Source:
     )
 
 
-def _data_source(url: str, path: str) -> Base64Source:
+def data_source(url: str, path: str) -> Base64Source:
     head, comma, data = url.partition(",")
     kind = head[5:]
     if not comma or not kind.lower().endswith(";base64"):
         raise InvalidRequest(f"The field '{path}' must be a base64 data URL.", param=path, code="invalid_value")
-    data = _standard(data)
+    data = standard(data)
     media_type = kind[:-7].partition(";")[0].strip().lower()
-    return Base64Source(media_type=media_type or _sniff(data) or "application/octet-stream", data=data)
+    return Base64Source(media_type=media_type or sniff(data) or "application/octet-stream", data=data)
 
 
-def _standard(data: str) -> str:
+def standard(data: str) -> str:
     """Base64 in the standard alphabet with padding, without blanks; untouched where it is so already."""
     if "-" in data or "_" in data:
         data = data.replace("-", "+").replace("_", "/")
@@ -170,7 +173,7 @@ def _standard(data: str) -> str:
     return data + "=" * (-len(data) % 4)
 
 
-def _sniff(data: str) -> str | None:
+def sniff(data: str) -> str | None:
     return next((media_type for magic, media_type in _MAGIC.items() if data.startswith(magic)), None)
 
 

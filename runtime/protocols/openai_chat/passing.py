@@ -17,6 +17,7 @@ from runtime.protocols.base import Envelope, Outgoing, Target
 from runtime.protocols.openai_chat.answer import check_answer
 from runtime.protocols.openai_chat.outgoing import head
 from runtime.protocols.openai_chat.request import read_request
+from runtime.protocols.openai_chat.seal import own_only
 from runtime.protocols.openai_chat.turns import Wording, write_messages
 from runtime.protocols.openai_chat.usage import read_usage
 from runtime.protocols.splice import Fields, raw, replace, rewrite
@@ -53,9 +54,10 @@ def _limit_renamed(fields: Fields, quirks: Quirks) -> Fields:
 
 
 def _messages_mended(envelope: Envelope, fields: Fields, quirks: Quirks) -> Fields:
-    messages = fields.get("messages")
-    if messages is None:
+    given = fields.get("messages")
+    if given is None:
         return fields
+    messages = own_only(given)
     if _reshapes(quirks):
         request = read_request(envelope)
         calls = [part for turn in request.messages for part in turn.content if isinstance(part, ToolCall)]
@@ -65,7 +67,7 @@ def _messages_mended(envelope: Envelope, fields: Fields, quirks: Quirks) -> Fiel
         turns = _MESSAGES.decode(messages)
         written = [{**turn, "role": raw("system")} if turn.get("role") == _DEVELOPER else turn for turn in turns]
     else:
-        return fields
+        return fields if messages is given else {**fields, "messages": messages}
     return {**fields, "messages": msgspec.Raw(msgspec.json.encode(written))}
 
 

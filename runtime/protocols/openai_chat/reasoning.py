@@ -2,8 +2,9 @@
 
 Chat itself has no place for thinking. Compatible servers show it in ``reasoning_content`` or ``reasoning``; sealed pieces
 travel in ``reasoning_details``, which careful clients send back. A seal of another protocol goes to such a client in
-that field, marked with its owner's name, and finds its way back through it. A seal reaches only the protocol it belongs
-to, and a Chat provider only where its quirks say that it wants thinking back.
+that field, in the envelope of `runtime.protocols.seal`, and finds its way back through it. A seal reaches only the
+protocol it belongs to, and a Chat provider only where its quirks say that it wants thinking back. A seal of this protocol
+is the JSON text of the pieces; that of a call's signature is another (`signature`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from runtime.canonical import Reasoning
+from runtime.protocols.seal import MARK, unwrap, wrap
 
-__all__ = ["PROTOCOL", "Detail", "Details", "read_details", "read_pieces", "write_details"]
+__all__ = ["PROTOCOL", "Detail", "Details", "own_pieces", "read_client_details", "read_details", "read_pieces", "write_details"]  # fmt: skip
 
 PROTOCOL: Final = "openai_chat"
-_OURS: Final = "gatewright."
-"""Begins the ``format`` of a piece that carries another protocol's seal; that protocol's name follows."""
 
 
 class Detail(msgspec.Struct):
@@ -35,6 +35,7 @@ class Detail(msgspec.Struct):
 
 
 _DETAILS: Final = msgspec.json.Decoder(list[Detail])
+_RAW_PIECES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Details:
@@ -70,16 +71,18 @@ def read_pieces(details: msgspec.Raw) -> list[Detail]:
 
 
 def read_details(text: str, details: msgspec.Raw | None) -> list[Reasoning]:
-    """The thinking of one message: ``text`` is its readable field's, ``details`` its sealed pieces."""
+    """The thinking of a provider's message: ``text`` is its readable field's, ``details`` its sealed pieces."""
+    return _own(text, read_pieces(details) if details is not None else [])
+
+
+def read_client_details(text: str, details: msgspec.Raw | None) -> list[Reasoning]:
+    """The same of a message that a client sends back: pieces in an envelope belong to the protocol that it names."""
     pieces = read_pieces(details) if details is not None else []
-    foreign = [piece for piece in pieces if (piece.format or "").startswith(_OURS)]
-    if foreign:
-        return [_foreign(piece) for piece in foreign]
-    readable = text or "".join(piece.text or piece.summary or "" for piece in pieces)
-    seal = _seal(pieces)
-    if not readable and seal is None:
-        return []
-    return [Reasoning(text=readable, seal=seal, sealed_by=PROTOCOL if seal else None)]
+    foreign = [piece for piece in pieces if _is_foreign(piece)]
+    if not foreign:
+        return _own(text, pieces)
+    own = [piece for piece in pieces if not _is_foreign(piece)]
+    return [*map(_foreign, foreign), *_own("", own)]
 
 
 def write_details(parts: list[Reasoning], *, foreign: bool) -> list[Any]:
@@ -89,19 +92,38 @@ def write_details(parts: list[Reasoning], *, foreign: bool) -> list[Any]:
         if part.seal is None:
             continue
         if part.sealed_by == PROTOCOL:
-            pieces += msgspec.json.decode(part.seal, type=list[msgspec.Raw])
+            pieces += own_pieces(part.seal)
         elif foreign:
-            shown = {"type": "reasoning.text", "text": part.text, "signature": part.seal}
-            hidden = {"type": "reasoning.encrypted", "data": part.seal}
-            pieces.append({**(hidden if part.redacted else shown), "format": _OURS + (part.sealed_by or "")})
+            envelope = wrap(part.seal, part.sealed_by or "", PROTOCOL, redacted=part.redacted)
+            hidden = part.redacted or not part.text
+            shown = {"type": "reasoning.text", "text": part.text, "signature": envelope}
+            pieces.append({"type": "reasoning.encrypted", "data": envelope} if hidden else shown)
     return pieces
 
 
+def own_pieces(seal: str) -> list[msgspec.Raw]:
+    """The pieces in a seal of this protocol; none in what is none: a client may name any owner for anything."""
+    try:
+        return _RAW_PIECES.decode(seal)
+    except (msgspec.DecodeError, RecursionError):
+        return []
+
+
+def _own(text: str, pieces: list[Detail]) -> list[Reasoning]:
+    readable = text or "".join(piece.text or piece.summary or "" for piece in pieces)
+    seal = _seal(pieces)
+    if not readable and seal is None:
+        return []
+    return [Reasoning(text=readable, seal=seal, sealed_by=PROTOCOL if seal else None)]
+
+
+def _is_foreign(piece: Detail) -> bool:
+    return (piece.signature or piece.data or "").startswith(MARK)
+
+
 def _foreign(piece: Detail) -> Reasoning:
-    owner = (piece.format or "").removeprefix(_OURS) or None
-    if piece.type == "reasoning.encrypted":
-        return Reasoning(seal=piece.data, sealed_by=owner, redacted=True)
-    return Reasoning(text=piece.text or "", seal=piece.signature, sealed_by=owner)
+    seal, owner, redacted = unwrap(piece.signature or piece.data or "", PROTOCOL)
+    return Reasoning(text=piece.text or "", seal=seal, sealed_by=owner, redacted=redacted)
 
 
 def _seal(pieces: list[Detail]) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +33,7 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Envelope
+from runtime.protocols.complaint import read_body
 from runtime.protocols.openai_chat.conversation import read_messages
 from runtime.protocols.openai_chat.parts import read_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL
@@ -53,17 +52,11 @@ LEGACY_FIELDS: Final = frozenset({"functions", "function_call"})
 
 _KNOWN: Final = frozenset(ChatCompletionRequest.__struct_encode_fields__)
 _REQUEST: Final = msgspec.json.Decoder(ChatCompletionRequest)
-_WHERE: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
-_MISSING: Final = re.compile(r"^Object missing required field `(?P<name>.*)`$")
-_WORDS: Final[Mapping[str, str]] = {
-    "str": "a string", "int": "an integer", "float": "a number", "bool": "a boolean", "object": "an object",
-    "array": "an array", "null": "null",
-}  # fmt: skip
 
 
 def read_request(envelope: Envelope) -> Request:
     """The whole request. Raises InvalidRequest with the field's path, as the vendor writes it."""
-    wire = _decode(envelope)
+    wire = read_body(_REQUEST, envelope)
     effort = wire.reasoning_effort or None
     options = wire.stream_options or None
     return Request(
@@ -99,36 +92,6 @@ def read_request(envelope: Envelope) -> Request:
         store=_said(wire.store),
         **_beside(envelope, obfuscation=options is not None and _said(options.include_obfuscation) is not None),
     )  # fmt: skip
-
-
-def _decode(envelope: Envelope) -> ChatCompletionRequest:
-    try:
-        return _REQUEST.decode(envelope.body or msgspec.json.encode(envelope.fields))
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"The request body is not valid JSON: {error}.") from None
-    except RecursionError:
-        raise InvalidRequest("The request body is nested too deeply.") from None
-
-
-def _invalid(complaint: str) -> InvalidRequest:
-    found = _WHERE.match(complaint)
-    what, path = (found["what"], found["path"] or "") if found else (complaint, "")
-    path = path.removeprefix(".")
-    missing = _MISSING.match(what)
-    if missing:
-        path = f"{path}.{missing['name']}" if path else missing["name"]
-        return InvalidRequest(f"The field '{path}' is required.", param=path, code="missing_required_parameter")
-    where = f"the field '{path}'" if path else "the request"
-    if what.startswith("Invalid"):
-        return InvalidRequest(f"{what} in {where}.", param=path or None, code="invalid_value")
-    plain = re.sub(r"`([^`]*)`", lambda types: _plain(types[1]), what)
-    return InvalidRequest(f"Wrong type or value of {where}: {plain}.", param=path or None, code="invalid_type")
-
-
-def _plain(types: str) -> str:
-    return " or ".join(_WORDS.get(word, word) for word in types.split(" | "))
 
 
 def _said(value: Any) -> Any:

@@ -7,14 +7,28 @@ from typing import Final
 
 import msgspec
 
-from runtime.canonical import Choice, Citation, Native, Part, Reasoning, Refusal, Response, Text, ToolCall
+from runtime.canonical import (
+    Base64Source,
+    Choice,
+    Citation,
+    Image,
+    Native,
+    Part,
+    Reasoning,
+    Refusal,
+    Response,
+    Text,
+    ToolCall,
+    UrlSource,
+)
 from runtime.protocols.base import Answer
 from runtime.protocols.openai_chat.finish import write_finish
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, write_details
 from runtime.protocols.openai_chat.request import LEGACY_FIELDS
+from runtime.protocols.openai_chat.signature import before_calls, extra_for_client
 from runtime.protocols.openai_chat.usage import write_usage
 
-__all__ = ["annotation_json", "is_legacy", "json", "tier_json", "write_response"]
+__all__ = ["annotation_json", "image_json", "is_legacy", "json", "tier_json", "write_response"]
 
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _TIER_WORDS: Final = {"standard": "default", "batch": "flex"}
@@ -58,6 +72,18 @@ def annotation_json(citation: Citation, start: int, end: int) -> bytes:
     return b'{"type":"url_citation","url_citation":%b}' % json(page)
 
 
+def image_json(image: Image) -> bytes | None:
+    """A generated image, as compatible servers show it beside the text; None for a vendor's file."""
+    match image.source:
+        case Base64Source(media_type=media_type, data=data):
+            url = f"data:{media_type};base64,{data}"
+        case UrlSource(url=url):
+            pass
+        case _:
+            return None
+    return b'{"type":"image_url","image_url":%b}' % json({"url": url})
+
+
 def _choice(choice: Choice, index: int, *, legacy: bool) -> bytes:
     calls = [part for part in choice.content if isinstance(part, ToolCall)]
     refused = any(isinstance(part, Refusal) for part in choice.content)
@@ -85,7 +111,10 @@ def _message(content: tuple[Part, ...], calls: list[ToolCall], *, legacy: bool) 
     if calls and legacy:
         pieces.append(b',"function_call":%b' % json({"name": calls[0].name, "arguments": calls[0].arguments}))
     elif calls:
-        pieces.append(b',"tool_calls":[%b]' % b",".join(map(_call, calls)))
+        pieces.append(b',"tool_calls":[%b]' % b",".join(_call(call, before) for call, before in before_calls(content)))
+    images = [shown for part in content if isinstance(part, Image) and (shown := image_json(part))]
+    if images:
+        pieces.append(b',"images":[%b]' % b",".join(images))
     for part in content:
         if isinstance(part, Native) and part.protocol == PROTOCOL and part.block == "audio":
             pieces.append(b',"audio":%b' % part.json.encode())
@@ -109,11 +138,10 @@ def _annotations(texts: Sequence[Text]) -> list[bytes]:
     return annotations
 
 
-def _call(call: ToolCall) -> bytes:
-    if call.custom:
-        return b'{"id":%b,"type":"custom","custom":%b}' % (
-            json(call.id), json({"name": call.name, "input": call.arguments}),
-        )  # fmt: skip
-    return b'{"id":%b,"type":"function","function":%b}' % (
-        json(call.id), json({"name": call.name, "arguments": call.arguments}),
+def _call(call: ToolCall, before: Reasoning | None) -> bytes:
+    kind, field = (b"custom", "input") if call.custom else (b"function", "arguments")
+    extra = extra_for_client(before) if before else None
+    return b'{"id":%b,"type":"%b","%b":%b%b}' % (
+        json(call.id), kind, kind, json({"name": call.name, field: call.arguments}),
+        b',"extra_content":%b' % extra if extra else b"",
     )  # fmt: skip

@@ -19,6 +19,7 @@ from runtime.canonical import (
     Ended,
     Event,
     Finished,
+    Image,
     PartEnded,
     PartStarted,
     Reasoning,
@@ -30,7 +31,7 @@ from runtime.canonical import (
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader
-from runtime.protocols.openai_chat.answer import logprobs_text, pieces_text, read_citations
+from runtime.protocols.openai_chat.answer import logprobs_text, pieces_text, read_citations, read_images
 from runtime.protocols.openai_chat.calls import Calls
 from runtime.protocols.openai_chat.errors import error_within, excerpt
 from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
@@ -161,6 +162,8 @@ class _Choice:
         delta = wire.delta
         if delta:
             self._take_words(delta, logprobs_text(wire.logprobs) if wire.logprobs else None, events, marked=marked)
+            for image in read_images(delta.images):
+                self._take_image(image, events)
             if delta.tool_calls or delta.function_call:
                 self._take_calls(delta, events, marked=marked)
         if wire.finish_reason:
@@ -210,6 +213,15 @@ class _Choice:
         self._close(events)
         for wire in wires:
             self._next_part = self._calls.take(wire, self._next_part, events, marked=marked)
+
+    def _take_image(self, image: Image, events: list[Event]) -> None:
+        self._close(events)
+        self._calls.settle(events)
+        index, self._next_part = self._next_part, self._next_part + 1
+        events += [
+            PartStarted(index=index, part=image, choice=self._index),
+            PartEnded(index=index, choice=self._index),
+        ]
 
     def _say(self, kind: str, text: str, logprobs: str | None, events: list[Event], *, marked: bool) -> None:
         index = self._part(kind, events)

@@ -12,6 +12,7 @@ from runtime.canonical import (
     Ended,
     Event,
     Finished,
+    Image,
     PartEnded,
     PartStarted,
     Reasoning,
@@ -27,7 +28,8 @@ from runtime.protocols.base import Answer, StreamEncoder
 from runtime.protocols.openai_chat.errors import error_json
 from runtime.protocols.openai_chat.finish import write_finish
 from runtime.protocols.openai_chat.reasoning import write_details
-from runtime.protocols.openai_chat.response import annotation_json, is_legacy, json, tier_json
+from runtime.protocols.openai_chat.response import annotation_json, image_json, is_legacy, json, tier_json
+from runtime.protocols.openai_chat.signature import extra_for_client
 from runtime.protocols.openai_chat.usage import write_usage
 
 __all__ = ["ChatEncoder"]
@@ -53,7 +55,7 @@ class _Part:
 class _Choice:
     """One choice under way: where its chunks begin and end, and what it has had."""
 
-    __slots__ = ("calls", "chars", "parts", "prefix", "refused")
+    __slots__ = ("calls", "chars", "parts", "prefix", "refused", "sealed")
 
     def __init__(self, prefix: bytes) -> None:
         self.prefix = prefix
@@ -61,6 +63,8 @@ class _Choice:
         self.calls = 0
         self.chars = 0
         self.refused = False
+        self.sealed: tuple[int, Reasoning] | None = None
+        """The last sealed thinking that ended, and its number."""
 
 
 class ChatEncoder(StreamEncoder):
@@ -139,7 +143,12 @@ class ChatEncoder(StreamEncoder):
                 part = _Part(started, b'{"refusal":', b"}")
                 choice.refused = True
             case ToolCall():
-                choice.parts[index] = self._start_call(choice, started, out)
+                choice.parts[index] = self._start_call(choice, index, started, out)
+                return
+            case Image():
+                shown = image_json(started)
+                if shown:
+                    out.append(self._chunk(choice, b'{"images":[%b]}' % shown))
                 return
             case _:  # a block of another protocol: nothing a Chat client could read
                 return
@@ -150,7 +159,7 @@ class ChatEncoder(StreamEncoder):
             for citation in started.citations:
                 self._cite(choice, part, Delta(index=index, citation=citation), out)
 
-    def _start_call(self, choice: _Choice, call: ToolCall, out: list[bytes]) -> _Part:
+    def _start_call(self, choice: _Choice, index: int, call: ToolCall, out: list[bytes]) -> _Part:
         number = choice.calls
         choice.calls += 1
         if self._legacy:
@@ -161,8 +170,11 @@ class ChatEncoder(StreamEncoder):
             return _Part(call, b'{"function_call":{"arguments":', b"}}")
         kind, field = (b"custom", b"input") if call.custom else (b"function", b"arguments")
         head = b'{"tool_calls":[{"index":%d,' % number
-        out.append(self._chunk(choice, b'%b"id":%b,"type":"%b","%b":{"name":%b,"%b":%b}}]}' % (
+        before = choice.sealed
+        extra = extra_for_client(before[1]) if before is not None and before[0] == index - 1 else None
+        out.append(self._chunk(choice, b'%b"id":%b,"type":"%b","%b":{"name":%b,"%b":%b}%b}]}' % (
             head, json(call.id), kind, kind, json(call.name), field, json(call.arguments),
+            b',"extra_content":%b' % extra if extra else b"",
         )))  # fmt: skip
         return _Part(call, b'%b"%b":{"%b":' % (head, kind, field), b"}}]}")
 
@@ -199,7 +211,10 @@ class ChatEncoder(StreamEncoder):
         whole = Reasoning(
             text="".join(part.texts), seal=part.seal, sealed_by=part.part.sealed_by, redacted=part.part.redacted
         )
-        out.append(self._chunk(choice, b'{"reasoning_details":%b}' % json(write_details([whole], foreign=True))))
+        choice.sealed = index, whole
+        details = write_details([whole], foreign=True)
+        if details:
+            out.append(self._chunk(choice, b'{"reasoning_details":%b}' % json(details)))
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:
         choice = self._choice(event.choice, out)

@@ -25,9 +25,11 @@ from runtime.errors import InvalidRequest
 from runtime.protocols.openai_chat.pairing import pair
 from runtime.protocols.openai_chat.parts import write_audio, write_document, write_image, write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, write_details
+from runtime.protocols.openai_chat.signature import before_calls, extra_for_provider
+from runtime.protocols.shown import shown_by_user
 from runtime.protocols.tool_name import WordRule, fit
 
-__all__ = ["Wording", "write_messages"]
+__all__ = ["Wording", "folded", "write_messages"]
 
 _INSTRUCTIONS = frozenset({"system", "developer"})
 
@@ -48,9 +50,9 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
 def write_messages(messages: tuple[Message, ...], wording: Wording) -> list[dict[str, Any]]:
     """Calls and results paired, instructions where the provider takes them, turns that say nothing left out."""
     written: list[dict[str, Any]] = []
-    messages = pair(messages)
+    messages = shown_by_user(pair(messages))
     if not wording.quirks.system_anywhere:
-        messages = _folded(messages)
+        messages = folded(messages)
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         match message.role:
@@ -68,7 +70,7 @@ def write_messages(messages: tuple[Message, ...], wording: Wording) -> list[dict
     return written
 
 
-def _folded(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+def folded(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Instructions at the front as one message; later ones become marked words of the user, at their place."""
     front = next((at for at, message in enumerate(messages) if message.role not in _INSTRUCTIONS), len(messages))
     parts = tuple(part for message in messages[:front] for part in message.content)
@@ -148,7 +150,7 @@ def _assistant(message: Message, path: str, wording: Wording) -> dict[str, Any] 
     if audio:
         turn["audio"] = msgspec.Raw(audio[0].json.encode())
     if calls:
-        turn["tool_calls"] = [_call(call, wording) for call in calls]
+        turn["tool_calls"] = [_call(call, before, wording) for call, before in before_calls(message.content)]
     replayed = _replay(turn, thinking, quirks)
     if not content:
         if not (calls or audio or replayed):
@@ -181,11 +183,15 @@ def _is_audio(part: Native) -> bool:
     return part.protocol == PROTOCOL and part.block == "audio"
 
 
-def _call(call: ToolCall, wording: Wording) -> dict[str, Any]:
-    id_, name = wording.call_id(call.id), wording.names[call.name]
+def _call(call: ToolCall, before: Reasoning | None, wording: Wording) -> dict[str, Any]:
+    name = wording.names[call.name]
     if call.custom:
-        return {"id": id_, "type": "custom", "custom": {"name": name, "input": call.arguments}}
-    return {"id": id_, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
+        called: dict[str, Any] = {"type": "custom", "custom": {"name": name, "input": call.arguments}}
+    else:
+        called = {"type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
+    extra = extra_for_provider(before) if before else None
+    more = {"extra_content": msgspec.Raw(extra)} if extra else {}
+    return {"id": wording.call_id(call.id), **called, **more}
 
 
 def _results(message: Message, path: str, wording: Wording) -> list[dict[str, Any]]:
@@ -200,6 +206,7 @@ def _results(message: Message, path: str, wording: Wording) -> list[dict[str, An
         if media:
             shown += (Text(text=f"What the tool call {result.call_id} showed:"), *media)
             texts = texts or (Text(text="The result is shown in the next message."),)
+        wording.losses.extend(f"{path}.content[{index}]" for part in result.content if isinstance(part, Native))
         if result.is_error:
             wording.losses.append(f"{path}.content[{index}].is_error")
         if result.cache is not None and texts:

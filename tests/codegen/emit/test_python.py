@@ -36,6 +36,9 @@ def test_a_docstring_is_one_literal_whatever_it_holds(text: str, depth: int):
 
 
 @given(st.text(st.sampled_from("ab \"'\\\n"), min_size=1, max_size=150).filter(str.strip))
+@example("word " * 22 + "x")
+@example("word " * 22 + "xxx")
+@example("word " * 22 + "xxxx")
 def test_the_formatter_leaves_docstrings_unchanged(text: str):
     page = f"class C:\n{docstring(text, 1)}\n"
     command = [sys.executable, "-m", "ruff", "format", "--isolated", "--line-length", "120", "-"]

@@ -395,7 +395,7 @@ def test_pitfall_097_pitfall_100_thinking_goes_back_byte_for_byte_and_in_place()
         {"type": "thinking", "thinking": "a\u2028b", "signature": "EqQB+/=="},
         {"type": "redacted_thinking", "data": "Emw=="},
         {"type": "text", "text": "Between."},
-        {"type": "thinking", "thinking": "", "signature": "gw1.x"},
+        {"type": "thinking", "thinking": "", "signature": "EqQx"},
         {"type": "tool_use", "id": "a", "name": "f", "input": {"n": 1.0}},
     ]
     request = decoded({"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": content}]})

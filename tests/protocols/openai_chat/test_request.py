@@ -385,8 +385,8 @@ def test_unknown_words_that_may_be_new_are_no_fault() -> None:
 
 def test_sealed_thinking_of_another_protocol_comes_back_from_the_client() -> None:
     details = [
-        {"type": "reasoning.text", "text": "hm", "signature": "sig", "format": "gatewright.anthropic_messages"},
-        {"type": "reasoning.encrypted", "data": "xyz", "format": "gatewright.anthropic_messages"},
+        {"type": "reasoning.text", "text": "hm", "signature": "gw1.anthropic_messages.c2ln"},
+        {"type": "reasoning.encrypted", "data": "gw1.anthropic_messages.eHl6.redacted"},
     ]
     read = message(role="assistant", content="a", reasoning_content="hm", reasoning_details=details)
 

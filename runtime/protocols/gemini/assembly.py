@@ -1,0 +1,286 @@
+"""A provider's answer, whole or in pieces, to canonical events.
+
+Each piece is an answer of its own; texts and thoughts of pieces that follow one another are one part. Signatures become
+parts that say where they stood. A reason to finish ends nothing: pieces may follow it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from generated.types.gemini import Candidate, FunctionCall, GenerateContentResponse, Part
+from runtime.canonical import (
+    Base64Source,
+    Citation,
+    Delta,
+    Ended,
+    Event,
+    Finish,
+    Finished,
+    Image,
+    Native,
+    PartEnded,
+    PartStarted,
+    Reasoning,
+    Started,
+    Text,
+    ToolCall,
+    Usage,
+    UsageReported,
+)
+from runtime.errors import InvalidRequest, UpstreamProtocolError
+from runtime.protocols.base import Outgoing
+from runtime.protocols.gemini.grounding import read_citations
+from runtime.protocols.gemini.logprobs import read_logprobs
+from runtime.protocols.gemini.media import standard
+from runtime.protocols.gemini.signature import own
+from runtime.protocols.gemini.tools import unwrap_custom
+from runtime.protocols.gemini.usage import blocked, decode_finish, decode_tier, finish_reason, searches, usage_of
+from runtime.protocols.gemini.wire import PROTOCOL, is_null, present, text_of
+
+__all__ = ["Assembly"]
+
+_PART: Final = msgspec.json.Decoder(Part, strict=False)
+_NATIVE: Final = (
+    "inlineData", "fileData", "executableCode", "codeExecutionResult", "toolCall", "toolResponse", "functionResponse",
+)  # fmt: skip
+
+
+class Assembly:
+    def __init__(self, outgoing: Outgoing) -> None:
+        self.started = False
+        self._outgoing = outgoing
+        self._id = ""
+        self._model = ""
+        self._lines: dict[int, _Line] = {}
+        self._blocked: Finish | None = None
+        self._usage: Usage | None = None
+        self._searched = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer may end here."""
+        if not self._lines:
+            return self._blocked is not None
+        return self._blocked is not None or all(line.reason for line in self._lines.values())
+
+    def take(self, answer: GenerateContentResponse, events: list[Event]) -> None:
+        """Add a piece. Raises UpstreamProtocolError for what is not sound in it, after the events before that."""
+        candidates = present(answer.candidates) or []
+        self._model = present(answer.modelVersion) or self._model
+        self._searched = max(self._searched, searches(candidates, self._model))
+        if not self.started:
+            self._start(answer, events)
+        self._blocked = blocked(answer) or self._blocked
+        for place, candidate in enumerate(candidates):
+            index = present(candidate.index)
+            self._line(place if index is None else index).take(candidate, events)
+        self._count(answer, events)
+
+    def end(self, events: list[Event], *, whole: bool = False) -> None:
+        """The answer is over. ``whole``: it came in one piece, so that it needs no reason to be complete."""
+        if not self._lines and self._blocked is None:
+            raise UpstreamProtocolError("The provider's answer holds no candidates.")
+        for index, line in sorted(self._lines.items()):
+            line.close(events)
+            finish = decode_finish(line.reason, line.message, calls=line.calls > 0)
+            if not line.reason and self._blocked is not None:
+                finish = self._blocked
+            elif not line.reason and not whole:
+                raise UpstreamProtocolError("The provider's stream ended before the answer was complete.")
+            events.append(Finished(finish=finish, choice=index))
+        if not self._lines and self._blocked is not None:
+            events.append(Finished(finish=self._blocked))
+        events.append(Ended())
+
+    def _line(self, index: int) -> _Line:
+        if index not in self._lines:
+            self._lines[index] = _Line(index, self._id, self._outgoing)
+        return self._lines[index]
+
+    def _start(self, answer: GenerateContentResponse, events: list[Event]) -> None:
+        self.started = True
+        self._id = present(answer.responseId) or ""
+        usage = usage_of(answer) or Usage()
+        events.append(
+            Started(
+                id=self._id,
+                model=self._model,
+                created=_seconds(present(answer.createTime)),
+                usage=msgspec.structs.replace(usage, output=0, reasoning=0, audio_output=0),
+            )
+        )
+
+    def _count(self, answer: GenerateContentResponse, events: list[Event]) -> None:
+        usage = usage_of(answer, self._searched)
+        if usage is not None and usage != self._usage:
+            self._usage = usage
+            events.append(UsageReported(usage=usage, service_tier=decode_tier(present(answer.usageMetadata))))
+
+
+class _Line:
+    """One choice. ``open`` is the part that the next piece may continue."""
+
+    def __init__(self, choice: int, response_id: str, outgoing: Outgoing) -> None:
+        self.reason: str | None = None
+        self.message: str | None = None
+        self.calls = 0
+        self._choice = choice
+        self._response_id = response_id
+        self._outgoing = outgoing
+        self._parts = 0
+        self._open: Literal["text", "thought"] | None = None
+        self._texts: list[str] = []
+        self._citations: list[Citation] = []
+        self._cited: list[Citation] = []
+        self._logprobs: str | None = None
+
+    def take(self, candidate: Candidate, events: list[Event]) -> None:
+        reason = finish_reason(candidate)
+        content = present(candidate.content)
+        parts = [_read(raw) for raw in (present(content.parts) if content else None) or ()]
+        self._cite(candidate, [part for part, _ in parts])
+        logprobs = present(candidate.logprobsResult)
+        self._logprobs = read_logprobs(logprobs) if logprobs else None
+        for part, raw in parts:
+            self._take(part, raw, events)
+        if self._open == "text":
+            self._say_citations(events)
+        self.reason = reason or self.reason
+        self.message = present(candidate.finishMessage) or self.message
+
+    def close(self, events: list[Event]) -> None:
+        self._close(events)
+        if self._citations:  # their text is over already: they get a place of their own
+            self._begin("text", events)
+            self._close(events)
+
+    def _take(self, part: Part, raw: msgspec.Raw, events: list[Event]) -> None:
+        signature = present(part.thoughtSignature) or ""
+        text, call, blob = present(part.text), present(part.functionCall), present(part.inlineData)
+        if call is not None:
+            self._close(events)
+            if signature:
+                self._whole(own("call", signature), events)
+            self._call(call, events)
+        elif present(part.thought) and text is not None:
+            self._think(text, signature, events)
+        elif text is not None:
+            self._say(text, events)
+            self._sign("text", signature, events)
+        elif blob is not None and (present(blob.mimeType) or "").startswith("image/"):
+            self._close(events)
+            self._whole(_image(present(blob.mimeType) or "", present(blob.data) or ""), events)
+            self._sign("data", signature, events)
+        else:
+            self._native(part, raw, signature, events)
+
+    def _say(self, text: str, events: list[Event]) -> None:
+        if not text:
+            return
+        self._begin("text", events)
+        self._texts.append(text)
+        logprobs, self._logprobs = self._logprobs, None
+        events.append(Delta(index=self._parts - 1, text=text, logprobs=logprobs, choice=self._choice))
+
+    def _think(self, text: str, signature: str, events: list[Event]) -> None:
+        if not text and not signature:
+            return
+        self._begin("thought", events)
+        seal = f"thought.{signature}" if signature else None
+        events.append(Delta(index=self._parts - 1, text=text, seal=seal, choice=self._choice))
+        if signature:
+            self._close(events)
+
+    def _sign(self, kind: str, signature: str, events: list[Event]) -> None:
+        if signature:
+            self._close(events)
+            self._whole(own(kind, signature), events)
+
+    def _native(self, part: Part, raw: msgspec.Raw, signature: str, events: list[Event]) -> None:
+        block = next((name for name in _NATIVE if present(getattr(part, name)) is not None), None)
+        if block is not None:
+            self._close(events)
+            self._whole(Native(protocol=PROTOCOL, block=block, json=text_of(raw)), events)
+        else:
+            self._sign("text", signature, events)
+
+    def _call(self, given: FunctionCall, events: list[Event]) -> None:
+        name, args = present(given.name), present(given.args)
+        if not name:
+            raise UpstreamProtocolError("The provider's answer holds a call without a name.")
+        id_ = present(given.id) or _made_id(self._response_id, self._choice, self.calls)
+        self.calls += 1
+        custom = name in self._outgoing.custom_tools
+        arguments = "{}" if args is None or is_null(args) else text_of(args)
+        arguments = unwrap_custom(arguments) if custom else arguments
+        index = self._start(ToolCall(id=id_, name=self._outgoing.tool_names.get(name, name), custom=custom), events)
+        if arguments:
+            events.append(Delta(index=index, text=arguments, choice=self._choice))
+        events.append(PartEnded(index=index, choice=self._choice))
+
+    def _cite(self, candidate: Candidate, parts: list[Part]) -> None:
+        """Note what the piece names as sources; they may be named again in a later one."""
+        said = [text for part in parts if not present(part.thought) and (text := present(part.text))]
+        texts = ["".join(self._texts) + said[0], *said[1:]] if said else ["".join(self._texts)]
+        for citation in read_citations(candidate, texts if not self._texts else ["".join(texts)]):
+            if citation not in self._cited:
+                self._cited.append(citation)
+                self._citations.append(citation)
+
+    def _say_citations(self, events: list[Event]) -> None:
+        index = self._parts - 1
+        events += [Delta(index=index, citation=found, choice=self._choice) for found in self._citations]
+        self._citations.clear()
+
+    def _begin(self, kind: Literal["text", "thought"], events: list[Event]) -> None:
+        if self._open != kind:
+            self._close(events)
+            self._start(Text(text="") if kind == "text" else Reasoning(sealed_by=PROTOCOL), events)
+            self._open = kind
+
+    def _close(self, events: list[Event]) -> None:
+        if self._open is None:
+            return
+        if self._open == "text":
+            self._say_citations(events)
+        events.append(PartEnded(index=self._parts - 1, choice=self._choice))
+        self._open = None
+
+    def _start(self, part: Text | Reasoning | ToolCall | Image | Native, events: list[Event]) -> int:
+        events.append(PartStarted(index=self._parts, part=part, choice=self._choice))
+        self._parts += 1
+        return self._parts - 1
+
+    def _whole(self, part: Reasoning | Image | Native, events: list[Event]) -> None:
+        events.append(PartEnded(index=self._start(part, events), choice=self._choice))
+
+
+def _read(raw: msgspec.Raw) -> tuple[Part, msgspec.Raw]:
+    try:
+        return _PART.decode(raw), raw
+    except msgspec.DecodeError as error:
+        raise UpstreamProtocolError(f"The provider's answer holds a part that is not sound: {error}.") from None
+
+
+def _image(media_type: str, data: str) -> Image:
+    try:
+        return Image(source=Base64Source(media_type=media_type, data=standard(data)))
+    except InvalidRequest:
+        raise UpstreamProtocolError("The provider's answer holds a picture that is not base64.") from None
+
+
+def _made_id(response_id: str, choice: int, number: int) -> str:
+    """An id for a call that came without one: the same in every reading of the same answer."""
+    return "call_" + hashlib.sha256(f"{response_id} {choice} {number}".encode()).hexdigest()[:24]
+
+
+def _seconds(time: str | None) -> int:
+    try:
+        return int(datetime.fromisoformat(time).timestamp()) if time else 0
+    except ValueError:
+        return 0

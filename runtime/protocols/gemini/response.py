@@ -1,0 +1,106 @@
+"""Whole answers: a provider's to canonical, and canonical to a client's."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from generated.types.gemini import Candidate, Content, GenerateContentResponse, PromptFeedback
+from runtime.canonical import Choice, Citation, Event, Finish, Refusal, Response, Text, Usage, collect
+from runtime.errors import UpstreamProtocolError
+from runtime.protocols.base import Answer, Outgoing
+from runtime.protocols.gemini.assembly import Assembly
+from runtime.protocols.gemini.errors import error_of
+from runtime.protocols.gemini.grounding import write_grounding
+from runtime.protocols.gemini.logprobs import write_logprobs
+from runtime.protocols.gemini.parts import WirePart, shows_thoughts, write_parts
+from runtime.protocols.gemini.usage import encode_block, encode_finish, encode_usage, searches, usage_of
+from runtime.protocols.gemini.wire import on_one_line, present, raw_of
+from runtime.protocols.splice import raw, replace
+
+__all__ = ["candidate", "decode_response", "encode_response", "feedback", "finished", "splice_response"]
+
+_ANSWER: Final = msgspec.json.Decoder(GenerateContentResponse, strict=False)
+
+
+def decode_response(body: bytes, outgoing: Outgoing) -> Response:
+    """Raises UpstreamProtocolError for what is no answer, and the typed error that stands in place of one."""
+    assembly = Assembly(outgoing)
+    events: list[Event] = []
+    assembly.take(_read(body), events)
+    assembly.end(events, whole=True)
+    return collect(events)
+
+
+def encode_response(response: Response, answer: Answer) -> bytes:
+    wire = GenerateContentResponse(
+        usageMetadata=encode_usage(response.usage, response.service_tier),
+        modelVersion=answer.model,
+        responseId=answer.id,
+    )
+    first = response.choices[0]
+    if len(response.choices) == 1 and first.finish.reason == "content_filter" and not first.content:
+        wire.promptFeedback = feedback(first.finish)
+    else:
+        shown = shows_thoughts(answer)
+        wire.candidates = [_candidate(choice, index, shown=shown) for index, choice in enumerate(response.choices)]
+    return on_one_line(msgspec.json.encode(wire))
+
+
+def splice_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
+    """``body`` with the client's name of the model, all else as it came, and the usage in it."""
+    given = _read(body)
+    searched = searches(present(given.candidates) or (), present(given.modelVersion) or "")
+    return replace(body, ("modelVersion",), raw(model)), usage_of(given, searched)
+
+
+def candidate(parts: list[WirePart], index: int) -> Candidate:
+    """A piece of an answer."""
+    written = [part if isinstance(part, msgspec.Raw) else raw_of(part) for part in parts]
+    return Candidate(content=Content(role="model", parts=written), index=index)
+
+
+def finished(wire: Candidate, finish: Finish, citations: list[Citation], text: str, logprobs: str | None) -> Candidate:
+    """``wire`` with all that is said at an answer's end. ``text`` is the whole answer's."""
+    wire.finishReason, words = encode_finish(finish)
+    if words:
+        wire.finishMessage = words
+    grounding = write_grounding(citations, text)
+    if grounding is not None:
+        wire.groundingMetadata = grounding
+    result = write_logprobs(logprobs) if logprobs else None
+    if result is not None:
+        wire.logprobsResult = result
+    return wire
+
+
+def feedback(finish: Finish) -> PromptFeedback:
+    """How a client is told that nothing was answered."""
+    reason, words = encode_block(finish)
+    told = PromptFeedback(blockReason=reason)
+    if words:
+        told.blockReasonMessage = words
+    return told
+
+
+def _candidate(choice: Choice, index: int, *, shown: bool) -> Candidate:
+    parts = write_parts(choice.content, shown=shown)
+    texts = [part for part in choice.content if isinstance(part, Text)]
+    citations = [found for part in texts for found in part.citations]
+    text = "".join(part.text for part in choice.content if isinstance(part, Text | Refusal))
+    return finished(candidate(parts, index), choice.finish, citations, text, choice.logprobs)
+
+
+def _read(body: bytes) -> GenerateContentResponse:
+    try:
+        given = _ANSWER.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        if body.lstrip()[:1] == b"[" and b'"error"' in body:
+            raise error_of(200, {}, body) from None
+        raise UpstreamProtocolError("The provider's answer is not one of its protocol.") from None
+    if present(given.error) is not None:
+        raise error_of(200, {}, body)
+    if present(given.candidates) is None and present(given.promptFeedback) is None:
+        raise UpstreamProtocolError("The provider's answer is not one of its protocol: it has no candidates.")
+    return given

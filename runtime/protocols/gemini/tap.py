@@ -1,0 +1,194 @@
+"""Watch a stream that is passed through: every byte goes on as it came, but for the model's name in each piece.
+
+What this protocol's clients cannot read (comments, names of events, a last `[DONE]`) stays behind. A client that asked for a
+JSON list gets one, whatever the provider sent. Only whole pieces are forwarded, so that what a cut leaves behind never stands
+in front of the gateway's own error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from typing_extensions import override
+
+from generated.types.gemini import GenerateContentResponse
+from runtime.canonical import Usage
+from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.base import Answer, StreamTap
+from runtime.protocols.framing import MAX_FRAME_BYTES, SseReader
+from runtime.protocols.gemini.chunks import Chunks
+from runtime.protocols.gemini.decode_stream import CUT
+from runtime.protocols.gemini.encode_stream import Framing
+from runtime.protocols.gemini.errors import error_in_stream
+from runtime.protocols.gemini.usage import blocked, finish_reason, searches, usage_of
+from runtime.protocols.gemini.wire import present
+from runtime.protocols.splice import raw, replace
+
+__all__ = ["Tap"]
+
+_PIECE: Final = msgspec.json.Decoder(GenerateContentResponse, strict=False)
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+
+
+class Tap(StreamTap):
+    def __init__(self, answer: Answer) -> None:
+        self.usage: Usage | None = None
+        self.complete = False
+        self.started = False
+        self._model = raw(answer.model)
+        self._framing = Framing(answer.variant)
+        self._chunks = Chunks()
+        self._events = _Events()
+        self._seen: set[int] = set()
+        self._ended: set[int] = set()
+        self._blocked = False
+        self._searched = 0
+        self._forwarded = False
+        self._error: GatewayError | None = None
+
+    @override
+    def feed(self, data: bytes) -> bytes:
+        if self._error is not None:
+            raise self._error
+        out: list[bytes] = []
+        try:
+            if self._chunks.is_list is None:
+                data = self._sniffed(data)
+            if self._chunks.is_list:
+                for piece in self._chunks.feed(data):
+                    self._pass(piece, None, out)
+            else:
+                for event in self._events.feed(data):
+                    self._read(event, out)
+        except GatewayError as error:
+            self._hold(error, out)
+        return b"".join(out)
+
+    @override
+    def close(self) -> bytes:
+        if self._error is not None:
+            raise self._error
+        out: list[bytes] = []
+        self._last(out)
+        if not self._over():
+            raise UpstreamProtocolError(CUT)
+        self.complete = True
+        return b"".join(out) + self._framing.end()
+
+    def _over(self) -> bool:
+        """Whether the answer may end here."""
+        return self._blocked or (bool(self._seen) and self._seen == self._ended)
+
+    def _last(self, out: list[bytes]) -> None:
+        try:
+            if self._chunks.is_list:
+                self._chunks.close()
+            elif rest := self._events.rest():
+                self._read(rest, out)
+        except UpstreamProtocolError:
+            if not self._over():  # else it is the end of what was complete already
+                raise
+
+    def _hold(self, error: GatewayError, out: list[bytes]) -> None:
+        self._error = error
+        if not out:
+            raise error
+
+    def _sniffed(self, data: bytes) -> bytes:
+        """Blanks before the first byte tell nothing; the reader keeps them until it knows."""
+        held = self._events.rest() + data
+        first = held.lstrip(b" \t\r\n\xef\xbb\xbf")[:1]
+        if first:
+            self._chunks.is_list = first in (b"[", b"{")
+        return held
+
+    def _read(self, event: bytes, out: list[bytes]) -> None:
+        """One event, perhaps with comments before it."""
+        data = event[6:].rstrip(b"\r\n") if event.startswith(b"data: ") else b"\n"
+        bare = b"\n" not in data and b"\r" not in data
+        frames = [] if bare else SseReader().feed(event + b"\n\n")
+        if not bare:
+            if not frames:
+                return
+            data = frames[0].data
+        if data.strip() not in {b"[DONE]", b""}:
+            self._pass(data, event if bare and not self._framing.is_list else None, out)
+
+    def _pass(self, data: bytes, event: bytes | None, out: list[bytes]) -> None:
+        """A piece, with the event it came in where that is to go on as it came."""
+        self._look(data)
+        renamed = replace(data, ("modelVersion",), self._model)
+        out.append(self._framing.piece(renamed) if event is None else event.replace(data, renamed, 1))
+        self._forwarded = True
+
+    def _look(self, data: bytes) -> None:
+        try:
+            piece = _PIECE.decode(data)
+        except msgspec.ValidationError:
+            if data.lstrip()[:1] != b"{":
+                raise UpstreamProtocolError("The provider's stream holds an event that is no object.") from None
+            return  # odd, but the client's own vendor's: it knows best
+        except (msgspec.DecodeError, RecursionError):
+            raise UpstreamProtocolError("The provider's stream holds an event that is not JSON.") from None
+        error = present(piece.error)
+        if error is not None:
+            raise error_in_stream(error)
+        self._learn(piece)
+
+    def _learn(self, piece: GenerateContentResponse) -> None:
+        candidates = present(piece.candidates) or []
+        for place, candidate in enumerate(candidates):
+            index = present(candidate.index)
+            index = place if index is None else index
+            content = present(candidate.content)
+            self.started = self.started or bool(content and any(map(_says, present(content.parts) or ())))
+            self._seen.add(index)
+            try:
+                ended = finish_reason(candidate) is not None
+            except UpstreamProtocolError:
+                if not self._forwarded:  # nothing was said yet: another target may do better
+                    raise
+                ended = True
+            if ended:
+                self._ended.add(index)
+        self._blocked = self._blocked or blocked(piece) is not None
+        self._searched = max(self._searched, searches(candidates, present(piece.modelVersion) or ""))
+        self.usage = usage_of(piece, self._searched) or self.usage
+
+
+class _Events:
+    """The bytes of each server-sent event, with the blank line behind it."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._bytes = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        self._pieces.append(data)
+        self._bytes += len(data)
+        if b"\n" not in data and b"\r" not in data:
+            if self._bytes > MAX_FRAME_BYTES:
+                raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
+            return []
+        window = self.rest()
+        limit = len(window) - window.endswith(b"\r")  # a line feed may follow
+        events: list[bytes] = []
+        position = 0
+        while (blank := _BLANK_LINE.search(window, position, limit)) is not None:
+            events.append(window[position : blank.end()])
+            position = blank.end()
+        if position < len(window):
+            self._pieces, self._bytes = [window[position:]], len(window) - position
+        return events
+
+    def rest(self) -> bytes:
+        window = b"".join(self._pieces)
+        self._pieces, self._bytes = [], 0
+        return window
+
+
+def _says(part: msgspec.Raw) -> bool:
+    """Whether a part says something: an empty text does not."""
+    return bytes(part) != b'{"text":""}'

@@ -1,0 +1,93 @@
+"""Small pieces of this protocol's JSON, and the vendor's generations of models. Shared by the modules of this package."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, TypeVar
+
+import msgspec
+
+__all__ = [
+    "PROTOCOL",
+    "Fields",
+    "compact_object",
+    "generation",
+    "is_null",
+    "on_one_line",
+    "present",
+    "pure",
+    "raw_of",
+    "text_of",
+]
+
+PROTOCOL: Final = "gemini"
+
+T = TypeVar("T")
+Fields = dict[str, msgspec.Raw]
+
+_OBJECT: Final = msgspec.json.Decoder(Fields)
+_GENERATION: Final = re.compile(r"(?:^|[/.])gemini-(?P<major>\d+)(?!\d)")
+_LATEST: Final = re.compile(r"(?:^|/)gemini-(?:pro|flash|flash-lite)-latest$")
+_NEWEST: Final = 3
+_SEPARATORS: Final = re.compile(rb"\xe2\x80[\xa8\xa9]|\xc2\x85")
+_PREFIXES: Final = ("publishers/google/models/", "models/")
+
+
+def present(value: T | msgspec.UnsetType | None) -> T | None:
+    """None for what is absent, null, or JSON's null."""
+    if isinstance(value, msgspec.UnsetType) or (isinstance(value, msgspec.Raw) and is_null(value)):
+        return None
+    return value
+
+
+def is_null(raw: msgspec.Raw) -> bool:
+    return bytes(memoryview(raw)[:1]) == b"n"
+
+
+def text_of(raw: msgspec.Raw) -> str:
+    """The JSON text, byte for byte."""
+    return str(memoryview(raw), "utf-8")
+
+
+def raw_of(value: object) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(value))
+
+
+def compact_object(text: str) -> msgspec.Raw:
+    """A call's arguments as an object: the very text where it is one.
+
+    Nothing is `{}`; another JSON value is wrapped as ``value``, and what is no JSON as ``INVALID_JSON``.
+    """
+    stripped = text.strip()
+    if not stripped or stripped == "null":
+        return msgspec.Raw(b"{}")
+    data = text.encode("utf-8", "replace")
+    try:
+        _OBJECT.decode(data)
+    except msgspec.ValidationError:
+        return msgspec.Raw(b'{"value":' + data + b"}")
+    except (msgspec.DecodeError, RecursionError):
+        return raw_of({"INVALID_JSON": text})
+    return msgspec.Raw(data)
+
+
+def pure(model: str) -> str:
+    """A model's name without the collection it may be named in."""
+    for prefix in _PREFIXES:
+        before, found, name = model.rpartition(prefix)
+        if found and name and (not before or before.endswith("/")):
+            return name
+    return model
+
+
+def generation(model: str) -> int | None:
+    """The generation of Gemini that ``model`` names, None for another model."""
+    found = _GENERATION.search(model)
+    if found:
+        return int(found["major"])
+    return _NEWEST if _LATEST.search(model) else None
+
+
+def on_one_line(json: bytes) -> bytes:
+    """``json`` with U+2028, U+2029 and U+0085 escaped, as Google does: google-genai before 3.0 splits lines at them."""
+    return _SEPARATORS.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), json)

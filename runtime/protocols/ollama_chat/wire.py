@@ -1,0 +1,101 @@
+"""What the modules of this package share: its name, tool arguments as objects, pictures as base64, and times.
+
+Arguments are objects on this wire and texts in the canonical model: the very text travels, so that big integers and `1.0`
+stay what they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from runtime.canonical import Base64Source, ToolCall
+from runtime.errors import InvalidRequest
+from runtime.protocols.openai_chat.parts import data_source, sniff, standard
+
+__all__ = ["CUSTOM_FIELD", "PROTOCOL", "arguments_object", "arguments_text", "compact", "is_null", "read_picture", "unix_seconds", "write_time"]  # fmt: skip
+
+PROTOCOL: Final = "ollama_chat"
+CUSTOM_FIELD: Final = "input"
+"""The one property of a free-text tool that had to become a function."""
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT: Final = msgspec.json.Decoder(str)
+_FALLBACK: Final = "image/png"
+_LAST_SECOND: Final = 253_402_300_799
+"""Of the year 9999."""
+
+
+def arguments_object(call: ToolCall) -> msgspec.Raw:
+    """The arguments as an object on one line: the very text where it is one.
+
+    Nothing is `{}`, another JSON value and a free text are wrapped, and what is no JSON is handed on as a text: it is what
+    the model wrote.
+    """
+    if call.custom:
+        return msgspec.Raw(msgspec.json.encode({CUSTOM_FIELD: call.arguments}))
+    text = call.arguments.strip()
+    if text in {"", "null"}:
+        return msgspec.Raw(b"{}")
+    data = text.encode("utf-8", "replace")
+    try:
+        _OBJECT.decode(data)
+    except msgspec.ValidationError:
+        data = b'{"value":%b}' % data
+    except (msgspec.DecodeError, RecursionError):
+        return msgspec.Raw(msgspec.json.encode({"invalid_json": call.arguments}))
+    return msgspec.Raw(compact(data))
+
+
+def compact(json: bytes) -> bytes:
+    """``json`` on one line, as a line of a stream must be; as it came where it is."""
+    return msgspec.json.format(json, indent=-1) if b"\n" in json or b"\r" in json else json
+
+
+def arguments_text(arguments: msgspec.Raw | msgspec.UnsetType) -> str:
+    """The JSON text of a call's arguments as it came; some senders put the object into a text."""
+    if not isinstance(arguments, msgspec.Raw) or is_null(arguments):
+        return "{}"
+    data = bytes(arguments)
+    return _TEXT.decode(data) if data.startswith(b'"') else data.decode()
+
+
+def is_null(value: msgspec.Raw) -> bool:
+    return value == msgspec.Raw(b"null")
+
+
+def read_picture(data: str, path: str) -> Base64Source:
+    """Raises InvalidRequest for what is neither base64 nor a data URL of it."""
+    if data[:5].lower() == "data:":
+        source = data_source(data, path)
+        media_type, data = source.media_type, source.data
+    else:
+        data = standard(data)
+        media_type = sniff(data) or _FALLBACK
+    try:
+        sound = bool(base64.b64decode(data, validate=True))
+    except (binascii.Error, ValueError):
+        sound = False
+    if not sound:
+        raise InvalidRequest(f"The field '{path}' must hold an image in base64.", param=path, code="invalid_value")
+    return Base64Source(media_type=media_type, data=data)
+
+
+def unix_seconds(created_at: str | msgspec.UnsetType | None) -> int:
+    """0 for what is no time."""
+    try:
+        time = datetime.fromisoformat(created_at or "")
+        return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return 0
+
+
+def write_time(seconds: int) -> str:
+    """In RFC 3339, with the fraction that this wire's times have. A time beyond the calendar is its beginning."""
+    if not 0 <= seconds <= _LAST_SECOND:
+        seconds = 0
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.000000Z"

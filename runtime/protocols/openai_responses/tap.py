@@ -1,0 +1,234 @@
+"""Watches a stream that passes through: only the model's name in the events about the whole answer changes.
+
+Those events are the first and the last; all others are forwarded after one search. A failure is not forwarded: it is
+raised, classified, once the bytes before it are out, and told by `fail` under the same id and the next number.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+from typing_extensions import override
+
+from generated.types.openai_responses import ResponseObject, ResponseStreamEvent
+from runtime.canonical import Usage
+from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.base import Answer, FailingTap
+from runtime.protocols.framing import MAX_FRAME_BYTES
+from runtime.protocols.openai_chat.halves import mark_halves
+from runtime.protocols.openai_responses.ending import refuse_failure
+from runtime.protocols.openai_responses.errors import error_within, failure_json
+from runtime.protocols.openai_responses.stream_encoder import ResponsesEncoder
+from runtime.protocols.openai_responses.usage import read_usage
+from runtime.protocols.openai_responses.wire import Fields, compact, encode, present
+from runtime.protocols.splice import raw, replace
+
+__all__ = ["ResponsesTap"]
+
+_EVENT: Final = msgspec.json.Decoder(ResponseStreamEvent)
+_RESPONSE: Final = msgspec.json.Decoder(ResponseObject)
+_FIELDS: Final = msgspec.json.Decoder(Fields)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
+_NAME: Final = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]+)")
+_NUMBER: Final = re.compile(rb'"sequence_number"[ \t]*:[ \t]*([0-9]+)')
+_MARK: Final = re.compile(rb"\xf4\x8d[\xa0-\xbf][\x80-\xbf]")
+"""What stands for half a character (see `mark_halves`)."""
+
+_NEWS: Final = (b'"response"', b'"error"', b"event: error", b"event:error")
+"""What stands in every event that needs a look. Quotes inside JSON texts are escaped, so the model cannot have written it."""
+
+_SAYS: Final = re.compile(
+    rb'"response\.(?:output_item|content_part|output_text|reasoning|function_call|custom_tool|refusal)'
+)
+_FAILED: Final = frozenset({"response.failed", "response.cancelled"})
+_COMPLETE: Final = frozenset({"response.completed", "response.incomplete"})
+
+
+class ResponsesTap(FailingTap):
+    """One stream. Whole events are forwarded as they come; the part of one that is under way is held."""
+
+    usage: Usage | None
+    complete: bool
+    started: bool
+
+    def __init__(self, answer: Answer) -> None:
+        self.usage = None
+        self.complete = False
+        self.started = False
+        self._answer = answer
+        self._model = raw(answer.model)
+        self._pieces: list[bytes] = []
+        self._held_bytes = 0
+        self._forwarded = False
+        self._response: Fields | None = None  # the answer as it was first told
+        self._last = b""
+        self._number = -1
+        self._readable = False
+        self._failure: GatewayError | None = None
+
+    @override
+    def feed(self, data: bytes) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        if b"\n" not in data and b"\r" not in data:
+            self._hold(data)
+            return b""
+        if self._pieces:
+            self._pieces.append(data)
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            self._held_bytes = 0
+        end = _last_end(data)
+        self._hold(data[end:])
+        return self._forward(data[:end]) if end else b""
+
+    @override
+    def close(self) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        rest = b"".join(self._pieces)
+        self._pieces.clear()
+        out = self._forward(rest) if rest else b""
+        if self._failure is not None:
+            raise self._failure
+        if not self.complete:
+            raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
+        return out
+
+    @override
+    def fail(self, error: GatewayError) -> bytes:
+        if self._response is None:
+            return ResponsesEncoder(self._answer).fail(error)
+        numbers = _NUMBER.findall(self._last)
+        number = max(int(numbers[-1]) if numbers else -1, self._number) + 1
+        changed = {"status": msgspec.Raw(b'"failed"'), "error": msgspec.Raw(failure_json(error))}
+        failed = compact(encode({**self._response, **changed}))
+        return (
+            b'event: response.failed\ndata: {"type":"response.failed","sequence_number":%d,"response":%b}\n\n'
+            % (number, failed)
+        )  # fmt: skip
+
+    def _hold(self, rest: bytes) -> None:
+        if not rest:
+            return
+        self._held_bytes += len(rest)
+        if self._held_bytes > MAX_FRAME_BYTES:
+            raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
+        self._pieces.append(rest)
+
+    def _forward(self, block: bytes) -> bytes:
+        if self._readable and not any(word in block for word in _NEWS):
+            self._last = block
+            self.started = self.started or _SAYS.search(block) is not None
+            out = block
+        else:
+            out = self._slowly(block)
+        self._forwarded = self._forwarded or bool(out)
+        return out
+
+    def _slowly(self, block: bytes) -> bytes:
+        out: list[bytes] = []
+        position = 0
+        while position < len(block):
+            found = _BLANK_LINE.search(block, position)
+            end = found.end() if found else len(block)
+            try:
+                out.append(self._event(block[position:end]))
+            except GatewayError as error:
+                if not self._forwarded and not any(out):
+                    raise
+                self._failure = error
+                break
+            position = end
+        return b"".join(out)
+
+    def _event(self, event: bytes) -> bytes:
+        """One event as it is forwarded. Raises the error it holds."""
+        lines: list[bytes] = _DATA.findall(event)
+        if not lines or lines[0].startswith(b"[DONE]"):
+            return event
+        data = lines[0] if len(lines) == 1 else b"\n".join(lines)
+        name = _NAME.search(event)
+        named = name[1].decode("utf-8", "replace") if name else ""
+        mended = mark_halves(data) if b"\\ud" in data.lower() else None
+        renamed = (
+            self._looked_at(data, named) if mended is None else _torn(data, mended, self._looked_at(mended, named))
+        )
+        self._last = event if len(event) < len(self._last) or b'"sequence_number"' in event else self._last
+        if renamed is data:
+            return event
+        if len(lines) == 1:
+            return event.replace(data, renamed, 1)
+        new = iter(renamed.split(b"\n"))
+        return _DATA.sub(lambda line: line[0].removesuffix(line[1]) + next(new, b""), event)
+
+    def _looked_at(self, data: bytes, named: str) -> bytes:
+        """What an event's data says is noted; back comes the data under the new name."""
+        try:
+            event = _EVENT.decode(data)
+            name = event.type or named
+            if not self.complete:
+                self._learn(data, event, name)
+            if present(event.response) is None:
+                return data
+            renamed = replace(data, ("response", "model"), self._model)
+            if self._response is None:
+                self._response = _FIELDS.decode(_FIELDS.decode(renamed)["response"])
+        except _UNREADABLE as fault:
+            said = error_within(data)
+            if said is not None and not self.complete:
+                raise said from None
+            if not self._readable and not isinstance(fault, msgspec.ValidationError):
+                raise UpstreamProtocolError("The provider's stream begins with what is not JSON.") from None
+            return data  # what it is only the client can say
+        return renamed
+
+    def _learn(self, data: bytes, event: ResponseStreamEvent, name: str) -> None:
+        if name == "error" or present(event.error) is not None:
+            raise error_within(data) or UpstreamProtocolError("The provider sent an error event that says nothing.")
+        said = error_within(data) if not name else None
+        if said is not None:
+            raise said
+        self._readable = True
+        told = present(event.response)
+        if told is None:
+            self.started = self.started or name.startswith("response.")
+        elif name in _FAILED or name in _COMPLETE:
+            response = _RESPONSE.decode(told)
+            if name in _FAILED:
+                response.status = name.removeprefix("response.")
+            self.usage = read_usage(response) or self.usage
+            if response.status not in {"completed", "incomplete", "failed", "cancelled"}:
+                response.status = "completed"
+            refuse_failure(response)
+            self.started = self.complete = True
+        if isinstance(event.sequence_number, int):
+            self._number = max(self._number, event.sequence_number)
+
+
+def _torn(data: bytes, mended: bytes, renamed: bytes) -> bytes:
+    """``renamed`` with the half characters of ``data`` where ``mended`` has marks for them; ``data`` where it has such marks."""
+    if renamed is mended or _MARK.search(data):
+        return data
+    halves: list[bytes] = []
+    position = 0
+    for piece in _MARK.split(mended)[:-1]:
+        position += len(piece)
+        halves.append(data[position : position + 6])
+        position += 6
+    left = iter(halves)
+    return _MARK.sub(lambda mark: next(left, mark[0]), renamed)
+
+
+def _last_end(data: bytes) -> int:
+    """Behind the last blank line; 0 when there is none."""
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    end = 0
+    for found in _BLANK_LINE.finditer(data):
+        end = found.end()
+    return end

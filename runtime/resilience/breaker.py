@@ -1,0 +1,86 @@
+"""A circuit breaker: closed while calls succeed, open when too many fail, half open for one call on trial.
+
+A state machine over times that are given to it; it knows neither clocks nor calls.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from generated.config import BreakerSettings
+
+__all__ = ["Breaker"]
+
+_BUCKETS: Final = 10
+_TRIAL_RECHECK_S: Final = 1.0
+"""When somebody who finds a trial under way may look again: nobody knows when it will end."""
+
+
+class Breaker:
+    """One model of one provider. Times are seconds of one monotonic clock."""
+
+    __slots__ = ("_buckets", "_open_for_s", "_open_until_s", "_settings", "_trial", "_width_s")
+
+    def __init__(self, settings: BreakerSettings) -> None:
+        self._settings = settings
+        self._width_s = settings.window_ms / 1000 / _BUCKETS
+        self._buckets: deque[list[int]] = deque(maxlen=_BUCKETS)  # [number of the bucket, successes, failures]
+        self._open_until_s: float | None = None
+        self._open_for_s = 0.0
+        self._trial = False
+
+    @property
+    def closed(self) -> bool:
+        return self._open_until_s is None
+
+    def due_s(self, now_s: float) -> float | None:
+        """When a call may be sent; None: now."""
+        if self._open_until_s is None:
+            return None
+        if self._trial:
+            return now_s + _TRIAL_RECHECK_S
+        return self._open_until_s if now_s < self._open_until_s else None
+
+    def begin(self) -> bool:
+        """A call is sent, which `due_s` allowed. True when it is the one on trial: say so when it ends."""
+        if self._open_until_s is None:
+            return False
+        self._trial = True
+        return True
+
+    def end(self, healthy: bool | None, now_s: float, *, trial: bool) -> None:
+        """A call is over; ``healthy`` None: it says nothing. Calls from before the opening are no evidence."""
+        if self._open_until_s is None:
+            if healthy is not None:
+                self._count(healthy, now_s)
+        elif trial:
+            self._trial = False
+            if healthy:
+                self._open_until_s, self._open_for_s = None, 0.0
+                self._buckets.clear()
+            elif healthy is False:
+                self._open(now_s)
+
+    def _count(self, healthy: bool, now_s: float) -> None:
+        number = int(now_s / self._width_s)
+        buckets = self._buckets
+        if not buckets or buckets[-1][0] != number:
+            buckets.append([number, 0, 0])
+        buckets[-1][1 if healthy else 2] += 1
+        if healthy:
+            return
+        good = bad = 0
+        for at, successes, failures in buckets:
+            if number - at < _BUCKETS:
+                good, bad = good + successes, bad + failures
+        enough = good + bad >= self._settings.minimum_calls
+        if enough and bad * 100 >= self._settings.error_percent * (good + bad):
+            self._open(now_s)
+
+    def _open(self, now_s: float) -> None:
+        settings = self._settings
+        longest_s = max(settings.max_open_for_ms, settings.open_for_ms) / 1000
+        self._open_for_s = min(self._open_for_s * 2 or settings.open_for_ms / 1000, longest_s)
+        self._open_until_s = now_s + self._open_for_s
+        self._buckets.clear()

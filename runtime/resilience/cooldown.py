@@ -1,0 +1,65 @@
+"""Connections that are left alone for a while, wholly or for one model. Pure: times are given."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from generated.config import CooldownSettings
+from runtime.errors import GatewayError
+
+__all__ = ["Cooldown", "Cooldowns"]
+
+_MAX_LEVEL: Final = 30.0
+"""How many times the first cooldown one without a provider's word can grow to."""
+
+Kind = Literal["rate_limit", "quota", "credential"]
+
+
+class Cooldown(msgspec.Struct, frozen=True):
+    """``error`` is what began it; ``level`` how many times as long as the first one it was."""
+
+    until_s: float
+    kind: Kind
+    error: GatewayError
+    level: float = 1.0
+
+
+class Cooldowns:
+    """By connection and model; the model None stands for all of them."""
+
+    def __init__(self, settings: CooldownSettings) -> None:
+        self._settings = settings
+        self._rests: dict[tuple[str, str | None], Cooldown] = {}
+
+    def begin(self, connection: str, model: str | None, kind: Kind, error: GatewayError, now_s: float) -> None:
+        """Leave ``connection`` alone: as long as the provider says, else as long as configured."""
+        before = self._rests.get((connection, model))
+        level = 1.0
+        wait_s = error.retry_after_s if kind != "credential" else None
+        if wait_s is None:
+            if kind == "rate_limit" and before is not None and before.kind == kind:
+                level = min(before.level * (2 if now_s >= before.until_s else 1), _MAX_LEVEL)
+            wait_s = getattr(self._settings, f"{kind}_ms") / 1000 * level
+        until_s = now_s + min(wait_s, self._settings.max_ms / 1000)
+        if before is None or until_s > before.until_s:
+            # Without its traceback, which would keep the whole call.
+            cause = type(error)(error.message, code=error.code)
+            self._rests[connection, model] = Cooldown(until_s, kind, cause, level)
+
+    def answered(self, connection: str, model: str, now_s: float) -> None:
+        """An answer came: rests that are over are forgotten. One that still runs is not: the call may be older."""
+        if self._rests:
+            for key in ((connection, model), (connection, None)):
+                rest = self._rests.get(key)
+                if rest is not None and rest.until_s <= now_s:
+                    del self._rests[key]
+
+    def find(self, connection: str, model: str, now_s: float) -> Cooldown | None:
+        """The cooldown that keeps ``model`` from being asked over ``connection``, the one that ends last."""
+        if not self._rests:
+            return None
+        found = (self._rests.get((connection, model)), self._rests.get((connection, None)))
+        running = [rest for rest in found if rest is not None and rest.until_s > now_s]
+        return max(running, key=lambda rest: rest.until_s, default=None)

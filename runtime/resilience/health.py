@@ -1,0 +1,165 @@
+"""What is known of providers while the process runs: who fails, who rests, who is busy, how fast they are.
+
+One object per process. It sends nothing and decides no order: `runtime.routing` asks it and tells it. A model is named
+by its public id; the caller sees to it that clients cannot make up names without end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from generated.config import BreakerSettings, CooldownSettings
+from runtime.errors import GatewayError
+from runtime.resilience.breaker import Breaker
+from runtime.resilience.cooldown import Cooldowns
+from runtime.resilience.judgement import judge
+from runtime.resilience.slots import Slots
+
+__all__ = ["Health", "Hindrance", "Lane", "Reason", "Ticket"]
+
+Reason: TypeAlias = Literal["circuit_open", "rate_limit", "quota", "credential", "busy"]
+
+_LATENCY_WEIGHT: Final = 0.3
+_SUCCESS_WEIGHT: Final = 0.1
+
+
+class Hindrance(msgspec.Struct, frozen=True):
+    """Why a model is not asked over a connection now, and when it can be. ``error`` is what led to it, where one did."""
+
+    reason: Reason
+    due_s: float
+    error: GatewayError | None = None
+
+
+class Lane:
+    """A model over a connection: the calls on it. ``latency_s`` and ``success`` are moving averages.
+
+    ``latency_s`` is the time to the first byte of an answer, None before the first; ``measured_s`` when it was taken.
+    """
+
+    __slots__ = ("in_flight", "latency_s", "measured_s", "success", "used")
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.used = 0
+        self.latency_s: float | None = None
+        self.measured_s = 0.0
+        self.success = 1.0
+
+
+class Health:
+    """``places`` maps connections to their `max_in_flight`. ``clock`` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        breakers: BreakerSettings,
+        cooldowns: CooldownSettings,
+        places: Mapping[str, int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._breaker_settings = breakers if breakers.mode == "open" else None
+        self._breakers: dict[str, Breaker] = {}
+        self._cooldowns = Cooldowns(cooldowns)
+        self._slots = Slots(places)
+        self._lanes: dict[tuple[str, str], Lane] = {}
+        self.clock = clock
+
+    def lane(self, model: str, connection: str) -> Lane:
+        """The calls of ``model`` over ``connection``."""
+        key = (model, connection)
+        found = self._lanes.get(key)
+        if found is None:
+            found = self._lanes[key] = Lane()
+        return found
+
+    def hindrance(self, model: str, connection: str) -> Hindrance | None:
+        """Why ``model`` must not be asked over ``connection`` now, or None."""
+        now_s = self.clock()
+        breaker = self._breakers.get(model)
+        if breaker is not None and (due_s := breaker.due_s(now_s)) is not None:
+            return Hindrance("circuit_open", due_s)
+        rest = self._cooldowns.find(connection, model, now_s)
+        return None if rest is None else Hindrance(rest.kind, rest.until_s, rest.error)
+
+    def enter(self, model: str, connection: str) -> Ticket | None:
+        """Begin a call; None when the connection has no free place. Ask `hindrance` first."""
+        return self._ticket(model, connection) if self._slots.take(connection) else None
+
+    async def queue(self, model: str, connection: str, limit_s: float) -> Ticket | None:
+        """Begin a call as soon as the connection has a free place; None when it had none in time."""
+        return self._ticket(model, connection) if await self._slots.wait(connection, limit_s) else None
+
+    def _ticket(self, model: str, connection: str) -> Ticket:
+        breaker = self._breakers.get(model)
+        if breaker is None and self._breaker_settings is not None:
+            breaker = self._breakers[model] = Breaker(self._breaker_settings)
+        lane = self.lane(model, connection)
+        lane.in_flight += 1
+        lane.used += 1
+        return Ticket(self, model, connection, lane, breaker)
+
+    def ended(self, ticket: Ticket, error: GatewayError | None) -> None:
+        """Learn from the call of ``ticket``. For the ticket only."""
+        now_s = self.clock()
+        healthy: bool | None = True
+        if error is not None:
+            judgement = judge(error)
+            healthy = judgement.healthy
+            if judgement.rests is not None:
+                model = None if judgement.whole else ticket.model
+                self._cooldowns.begin(ticket.connection, model, judgement.rests, error, now_s)
+        else:
+            self._cooldowns.answered(ticket.connection, ticket.model, now_s)
+        if healthy is not None:
+            ticket.lane.success += ((1.0 if healthy else 0.0) - ticket.lane.success) * _SUCCESS_WEIGHT
+        self.left(ticket, healthy, now_s)
+
+    def left(self, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
+        """Give back what the call of ``ticket`` held. For the ticket only."""
+        ticket.lane.in_flight -= 1
+        self._slots.release(ticket.connection)
+        if ticket.breaker is not None:
+            ticket.breaker.end(healthy, now_s, trial=ticket.trial)
+
+
+class Ticket:
+    """One call that is under way. Ended exactly once; further ends are no event."""
+
+    __slots__ = ("_began_s", "_health", "_over", "breaker", "clock", "connection", "lane", "model", "trial")
+
+    def __init__(self, health: Health, model: str, connection: str, lane: Lane, breaker: Breaker | None) -> None:
+        self.clock = health.clock
+        self._health = health
+        self._began_s = self.clock()
+        self._over = False
+        self.model = model
+        self.connection = connection
+        self.lane = lane
+        self.breaker = breaker
+        self.trial = breaker is not None and breaker.begin()
+
+    def answered(self) -> None:
+        """The first byte of the answer is here: the time it took is remembered, and a trial is passed."""
+        now_s = self.clock()
+        lane, took_s = self.lane, now_s - self._began_s
+        before_s = lane.latency_s
+        lane.latency_s = took_s if before_s is None else before_s + (took_s - before_s) * _LATENCY_WEIGHT
+        lane.measured_s = now_s
+        if self.trial and self.breaker is not None:
+            self.breaker.end(healthy=True, now_s=now_s, trial=True)
+            self.trial = False
+
+    def end(self, error: GatewayError | None = None) -> None:
+        """The call is over: well, or with ``error``."""
+        if not self._over:
+            self._over = True
+            self._health.ended(self, error)
+
+    def abandon(self) -> None:
+        """The call was given up by us or the client, which says nothing about the provider."""
+        if not self._over:
+            self._over = True
+            self._health.left(self, None, self.clock())

@@ -1,0 +1,66 @@
+"""How many requests a connection is answering at once, and who waits for a place. First come, first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+
+__all__ = ["Slots"]
+
+
+class Slots:
+    """``limits`` maps connections to their number of places; one that is absent has any number."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self._limits = limits
+        self._taken: dict[str, int] = {}
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    def take(self, connection: str) -> bool:
+        """Take a place if there is one."""
+        limit = self._limits.get(connection)
+        if limit is None:
+            return True
+        taken = self._taken.get(connection, 0)
+        if taken >= limit:
+            return False
+        self._taken[connection] = taken + 1
+        return True
+
+    async def wait(self, connection: str, limit_s: float) -> bool:
+        """Wait for a place; False when there was none in time."""
+        if self.take(connection):
+            return True
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = self._waiting.setdefault(connection, deque())
+        queue.append(turn)
+        try:
+            async with asyncio.timeout(limit_s):
+                await turn
+        except TimeoutError:
+            return self._has(turn)  # it may have come in the moment the time was up
+        except asyncio.CancelledError:
+            if self._has(turn):
+                self.release(connection)
+            raise
+        finally:
+            if turn in queue:
+                queue.remove(turn)
+        return True
+
+    def release(self, connection: str) -> None:
+        """Give a place back; who has waited longest gets it."""
+        if connection not in self._limits:
+            return
+        queue = self._waiting.get(connection)
+        while queue:
+            turn = queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._taken[connection] -= 1
+
+    @staticmethod
+    def _has(turn: asyncio.Future[None]) -> bool:
+        return turn.done() and not turn.cancelled()

@@ -1,0 +1,69 @@
+"""One attempt at one target, from the decision to ask it to the last byte of its answer."""
+
+from __future__ import annotations
+
+from runtime.canonical import Usage
+from runtime.errors import GatewayError
+from runtime.resilience import Ticket
+from runtime.routing.candidate import Candidate
+from runtime.telemetry import AttemptRecord
+
+__all__ = ["Attempt", "UnsayableError"]
+
+
+class UnsayableError(Exception):
+    """The request cannot be put into this target's protocol, which another target might speak better. ``error`` says why."""
+
+    def __init__(self, error: GatewayError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Attempt:
+    """Ended exactly once: by whoever made it, or, when it is ``held``, by who holds it. Later ends are no event.
+
+    ``more``: other targets may be left. ``ends_s`` is when the whole request must be over, by the ticket's clock.
+    """
+
+    __slots__ = ("_clock", "_ticket", "candidate", "ends_s", "held", "more", "record")
+
+    def __init__(
+        self, candidate: Candidate, ticket: Ticket, record: AttemptRecord, ends_s: float, *, more: bool
+    ) -> None:
+        self._clock = ticket.clock
+        self._ticket = ticket
+        self.candidate = candidate
+        self.record = record
+        self.ends_s = ends_s
+        self.more = more
+        self.held = False
+
+    def left_ms(self) -> int:
+        """What is left of the time of the whole request."""
+        return max(1, int((self.ends_s - self._clock()) * 1000))
+
+    def patience_ms(self) -> int:
+        """How long an answer may take to begin, whatever the limits: half of what is left while others could be asked."""
+        left_ms = self.left_ms()
+        return left_ms // 2 or 1 if self.more else left_ms
+
+    def answered(self) -> None:
+        """The answer has begun."""
+        self._ticket.answered()
+
+    def end(self, error: GatewayError | None = None, usage: Usage | None = None) -> None:
+        """It is over: well, or with ``error``."""
+        if not self.record.outcome:
+            self._close("ok" if error is None else error.kind, usage)
+            self._ticket.end(error)
+
+    def abandon(self, outcome: str = "cancelled", usage: Usage | None = None) -> None:
+        """It is over, which says nothing about the provider."""
+        if not self.record.outcome:
+            self._close(outcome, usage)
+            self._ticket.abandon()
+
+    def _close(self, outcome: str, usage: Usage | None) -> None:
+        self.record.outcome = outcome
+        self.record.usage = usage
+        self.record.ended_s = self._clock()

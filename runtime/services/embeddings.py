@@ -1,0 +1,22 @@
+"""OpenAI's embeddings."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runtime.services.inference import Inference
+from runtime.web.exchange import Exchange
+
+__all__ = ["Embeddings"]
+
+
+class Embeddings:
+    """Implements `generated.api.embeddings.EmbeddingsService`."""
+
+    PROTOCOL: Final = "openai_embeddings"
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+
+    async def create_embeddings(self, exchange: Exchange) -> None:
+        await self._inference.embed(exchange, self.PROTOCOL)

@@ -1,0 +1,91 @@
+"""The responses that this process makes in the background: their tasks, their leases, and the word to stop.
+
+Another process says it through the store: a response that does not run there any more is not made here any longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from runtime.errors import RateLimited
+from runtime.stores.base import Key, ResponseStore, StoreError
+
+__all__ = ["LEASE_S", "Runs"]
+
+LEASE_S: Final = 15.0
+POLL_S: Final = 0.5
+
+
+class Runs:
+    """At most ``limit`` at once. ``now`` gives Unix seconds."""
+
+    def __init__(
+        self,
+        store: ResponseStore,
+        limit: int,
+        now: Callable[[], float],
+        on_fault: Callable[[Exception, str], None],
+        poll_s: float = POLL_S,
+    ) -> None:
+        self._store = store
+        self._limit = limit
+        self._now = now
+        self._on_fault = on_fault
+        self._poll_s = poll_s
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._poll: asyncio.Task[None] | None = None
+
+    def admit(self) -> None:
+        """Raises RateLimited when there is no room for another."""
+        if len(self._tasks) >= self._limit:
+            raise RateLimited(f"{self._limit} responses are being made in the background; try again", retry_after_s=5)
+
+    def start(self, key: Key, run: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(run)
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        if self._poll is None or self._poll.done():
+            self._poll = asyncio.create_task(self._watch())
+
+    def stop(self, key: Key) -> None:
+        """End the run of ``key``, if it is here."""
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            task.cancel()
+            self._hold(task)
+
+    def let_finish(self, key: Key) -> None:
+        """The run has its answer: it is no longer stopped, and ends by itself."""
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            self._hold(task)
+
+    async def aclose(self) -> None:
+        """End all. Those that are left were told before by the door."""
+        for key in tuple(self._tasks):
+            self.stop(key)
+        if self._poll is not None:
+            self._poll.cancel()
+        left = [task for task in (*self._closing, self._poll) if task is not None]
+        await asyncio.gather(*left, return_exceptions=True)
+
+    def _hold(self, task: asyncio.Task[None]) -> None:
+        if not task.done():
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _watch(self) -> None:
+        while self._tasks:
+            await asyncio.sleep(self._poll_s)
+            keys = tuple(self._tasks)
+            try:
+                running = await self._store.renew(keys, self._now() + LEASE_S)
+            except StoreError as error:
+                self._on_fault(error, "")
+                continue
+            for key in keys:
+                if key not in running:
+                    self.stop(key)

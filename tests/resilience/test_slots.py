@@ -1,0 +1,62 @@
+"""No connection answers more at once than it may, and nobody waits longer than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from runtime.resilience.slots import Slots
+
+
+def test_a_connection_without_a_limit_has_any_number_of_places() -> None:
+    slots = Slots({})
+
+    assert all(slots.take("c") for _ in range(1000))
+
+
+async def test_who_waits_gets_the_place_that_is_given_back_in_turn() -> None:
+    slots = Slots({"c": 1})
+    assert slots.take("c")
+    assert not slots.take("c")
+    order: list[int] = []
+
+    async def wait(number: int) -> None:
+        assert await slots.wait("c", 5)
+        order.append(number)
+        slots.release("c")
+
+    waiting = [asyncio.create_task(wait(number)) for number in range(3)]
+    await asyncio.sleep(0)
+    slots.release("c")
+    await asyncio.gather(*waiting)
+
+    assert [0, 1, 2] == order
+    assert slots.take("c")
+
+
+async def test_nobody_waits_longer_than_allowed() -> None:
+    slots = Slots({"c": 1})
+    slots.take("c")
+
+    assert not await slots.wait("c", 0)
+    slots.release("c")
+    assert slots.take("c")
+
+
+@pytest.mark.parametrize("given_first", [False, True])
+async def test_a_waiter_that_is_cancelled_loses_no_place(given_first: bool) -> None:
+    slots = Slots({"c": 1})
+    slots.take("c")
+    waiting = asyncio.create_task(slots.wait("c", 5))
+    await asyncio.sleep(0)
+    if given_first:
+        slots.release("c")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    if not given_first:
+        slots.release("c")
+
+    assert slots.take("c")
+    assert not slots.take("c")

@@ -1,0 +1,91 @@
+"""The whole application in process, without a socket: what a gateway.yaml compiles to, before the simulated provider."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runtime.app import Ready, build
+from runtime.config.catalog import Catalog
+from runtime.config.compile import compile_plan
+from runtime.config.files import MAIN, Source
+from runtime.config.secrets import Secrets
+from tests.web.script import Answer, call
+
+__all__ = ["CONFIG", "KEY", "Desk"]
+
+KEY = "gw-desk"
+LIMITED_KEY = "gw-limited"
+CONFIG = """version: 1
+discovery: {providers: none}
+logging: {level: error}
+providers:
+  sim:
+    connections: [{id: sim}]
+  wide:
+    base_url: http://127.0.0.1:9/v1
+    surfaces: {openai_chat: {}}
+    auth: {scheme: none}
+    open_models: true
+    connections: [{id: main}]
+    models: {sim/echo-copy: {}, "Qwen/Qwen3-8B:free": {has: [tools, vision], context: 32768}}
+  dark:
+    base_url: https://dark.test/v1
+    surfaces: {openai_chat: {}}
+    connections: [{id: main, key: "${DARK_KEY}"}]
+    models: {unseen: {}}
+aliases:
+  quick: sim/echo
+keys:
+  desk: {key: "${DESK_KEY}", scopes: [chat]}
+  limited: {key: "${LIMITED_KEY}", scopes: [chat], models: [sim/tools]}
+  viewer: {key: "${VIEWER_KEY}", scopes: [view]}
+"""
+
+
+class Desk:
+    """Calls an application that was built from ``config`` and keeps what it keeps below ``data``."""
+
+    def __init__(self, data: Path, config: str = CONFIG) -> None:
+        compiled = compile_plan((Source(MAIN, config.encode()),), Catalog.shipped())
+        assert compiled.artefact is not None, [str(item) for item in compiled.diagnostics]
+        plan = compiled.artefact.plan
+        lit = {name: None for name, one in plan.connections.items() if one.provider != "dark"}
+        secrets = Secrets(connections=lit, keys={"desk": KEY, "limited": LIMITED_KEY, "viewer": "gw-viewer"})
+        ready = Ready(
+            artefact=compiled.artefact,
+            host="127.0.0.1",
+            port=1,
+            secrets=secrets,
+            pepper=b"p" * 32,
+            dev_key=None,
+            data_dir=data,
+        )
+        self.plan = plan
+        self.app = build(ready)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = KEY,
+        query: str = "",
+    ) -> Answer:
+        """``body`` is sent as it is, or as JSON."""
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        own: Iterable[tuple[str, str]] = (headers or {}).items()
+        credential = [("authorization", f"Bearer {key}")] if key is not None else []
+        return await call(self.app, method, path, [*credential, *own], data, query)
+
+    async def json(self, method: str, path: str, body: object = None, **more: Any) -> Any:
+        """The answer's body; it must be a success."""
+        answer = await self.call(method, path, body, **more)
+        assert 200 == answer.status, answer.body
+        return msgspec.json.decode(answer.body)
