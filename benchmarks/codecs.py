@@ -47,7 +47,8 @@ def stream(protocol: str) -> bytes:
         case "anthropic_messages":
             return _messages()
         case _:
-            return b"".join(codec(protocol).stream_encoder(ASKED).feed([event]) for event in EVENTS)
+            encoder = codec(protocol).stream_encoder(ASKED)
+            return b"".join(encoder.feed([event]) for event in EVENTS)
 
 
 EVENTS: tuple[Event, ...] = (

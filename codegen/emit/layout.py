@@ -161,10 +161,11 @@ def _broken_value(start: str, value: Expression, depth: int) -> str:
 def _laid(expression: Expression, depth: int, column: int, tail: int) -> str:
     """On one line if it fits between ``column`` and the margin with ``tail`` more characters, else broken."""
     text = flat(expression)
-    return text if column + _width(text) + tail <= WIDTH else _broken(expression, depth)
+    return text if column + _width(text) + tail <= WIDTH else _broken(expression, depth, tail)
 
 
-def _broken(expression: Expression, depth: int) -> str:
+def _broken(expression: Expression, depth: int, tail: int = 0) -> str:
+    """``tail`` is how many characters follow on the last line."""
     match expression:
         case Atom(text):
             return text
@@ -178,7 +179,8 @@ def _broken(expression: Expression, depth: int) -> str:
             return _bracketed(f"{base}[", [("", item) for item in arguments], "]", depth, comma=len(arguments) > 1)
         case Union(members):
             pad = INDENT * depth
-            lines = [_laid(member, depth, len(pad) + 2, 0) for member in members]
+            last = len(members) - 1
+            lines = [_laid(member, depth, len(pad) + 2, tail if at == last else 0) for at, member in enumerate(members)]
             return f"\n{pad}| ".join(lines)
         case Lambda(body):
             return f"lambda: {_broken(body, depth)}"

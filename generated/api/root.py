@@ -22,9 +22,9 @@ class RootService(Protocol):
     async def get_root(self, exchange: Exchange) -> None:
         """Say what this server is.
 
-        Names the product, its version, the build of its configuration, and where to go from here, to whoever asks for
-        JSON and to browsers. At the address itself, without a prefix, every other client is told `Ollama is running`,
-        which is what Ollama's clients look for there.
+        Names the product, its version, the build of its configuration, and where to go from here. At the address
+        itself, without a prefix, Ollama's own clients, and programs that send no `Accept`, are told `Ollama is
+        running`, which is what they look for there.
 
         Answers GET /.
         """

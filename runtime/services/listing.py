@@ -29,6 +29,14 @@ OLLAMA_WORDS: Final[Mapping[Capability, str]] = MappingProxyType(
 )
 
 
+GEMINI_METHODS: Final[Mapping[Endpoint, tuple[str, ...]]] = MappingProxyType(
+    {
+        Endpoint.CHAT: ("generateContent", "countTokens"),
+        Endpoint.EMBEDDINGS: ("embedContent", "batchEmbedContents"),
+    }
+)
+
+
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """One public name. ``facts`` are those of its first target that can be called now."""
 
@@ -137,7 +145,7 @@ def _gemini_one(model: Listed) -> GeminiModel:
         displayName=_display_name(model),
         inputTokenLimit=_or_unset(limits.max_input if limits.max_input is not None else limits.context),
         outputTokenLimit=_or_unset(limits.max_output),
-        supportedGenerationMethods=["generateContent", "countTokens"] if model.endpoint is Endpoint.CHAT else [],
+        supportedGenerationMethods=list(GEMINI_METHODS.get(model.endpoint, ())),
     )
 
 

@@ -34,11 +34,11 @@ class Root:
         )
 
     async def get_root(self, exchange: Exchange) -> None:
-        """`Ollama is running` for what probes the bare address; ours where it is asked for, and below a prefix."""
-        probed = exchange.path.strip("/") == "" and not _wants_facts(exchange.headers)
+        """What this is; `Ollama is running` for what probes the bare address as Ollama's clients do."""
+        probed = exchange.path.strip("/") == "" and _probes(exchange.headers)
         stamp = ("x-request-id", exchange.request_id)
         await exchange.respond(
-            200, ((TEXT if probed else JSON), ("vary", "accept"), stamp), OLLAMA if probed else self._answer
+            200, ((TEXT if probed else JSON), ("vary", "accept, user-agent"), stamp), OLLAMA if probed else self._answer
         )
 
     async def get_hello(self) -> str:
@@ -53,7 +53,6 @@ class Root:
         return msgspec.Raw(resources.files("generated").joinpath("openapi.json").read_bytes())
 
 
-def _wants_facts(headers: Mapping[str, str]) -> bool:
-    """Whether a client names JSON, or pages for people, as what it takes; `*/*` names nothing."""
-    ranges = [part.partition(";")[0].strip().lower() for part in headers.get("accept", "").split(",")]
-    return any(range_ == "text/html" or range_.endswith(("/json", "+json")) for range_ in ranges)
+def _probes(headers: Mapping[str, str]) -> bool:
+    """Whether it is one of Ollama's clients, or a program that says nothing of what it takes: so they look for Ollama."""
+    return not headers.get("accept") or headers.get("user-agent", "").lower().startswith("ollama")

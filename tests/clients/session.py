@@ -16,7 +16,6 @@ from typing import NamedTuple
 from tests.clients.cells import EXPECTED
 from tests.clients.table import SCRIPTS, Script
 from tests.support.gateway import Running, gateway
-from tests.support.oracle import complaint
 from tests.support.vendor import KEY, Vendor, vendor
 
 __all__ = ["Outcome", "Stage", "run_scripts", "stage"]
@@ -99,8 +98,6 @@ def stage(root: Path) -> Iterator[Stage]:
         vendors = {protocol: stack.enter_context(vendor(protocol)) for protocol in EXPECTED["upstreams"]}
         for fake in vendors.values():
             fake.split = SPLIT
-            for kind in ("create", "stream"):
-                complaint(fake.protocol, kind, {})  # builds the validator, which takes a second
         running = stack.enter_context(gateway(root, config(vendors), {"VENDOR_KEY": KEY}))
         yield Stage(running, vendors)
 

@@ -200,6 +200,8 @@ class Vendor:
 @contextlib.contextmanager
 def vendor(protocol: str) -> Iterator[Vendor]:
     """A `Vendor` that is being served."""
+    for kind in ("create", "stream"):
+        complaint(protocol, kind, {})  # builds the validator, which takes seconds that no request should wait for
     fake = Vendor(protocol)
     started, stop = threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []

@@ -180,7 +180,7 @@ class _Cleaner:
 
     def _type(self, value: object, done: Schema, place: str) -> None:
         word = value.lower() if isinstance(value, str) else value
-        if word not in _TYPES:
+        if not isinstance(word, str) or word not in _TYPES:
             raise UnsayableError(place, f"{msgspec.json.encode(value).decode()} is no type of JSON Schema")
         done["type"] = word
 

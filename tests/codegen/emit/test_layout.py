@@ -91,6 +91,15 @@ def test_the_formatter_changes_no_constant(name: str, value: Expression):
     assert formatted(page) == page
 
 
+def test_the_formatter_changes_no_union_whose_last_member_is_followed_by_a_bracket():
+    """The comma behind the last member counts, too."""
+    words = tuple(layout.string("a" * length) for length in (1, 2, 5, 5, 7, 9, 9, 10, 19))
+    union = Union((Atom("A"), Subscript("Literal", words)))
+    page = f"class Page:\n{assignment('Message', Subscript('dict', (Atom('str'), union)), Call('f', ()), depth=1)}\n"
+
+    assert formatted(page) == page
+
+
 @given(st.text())
 def test_a_quoted_text_is_a_literal_of_itself(text: str):
     assert ast.literal_eval(quoted(text)) == text

@@ -131,6 +131,7 @@ def test_a_schema_that_comes_back_to_itself_is_kept_where_it_may_be_left_out() -
         ({"properties": {"a": {"anyOf": [False]}}}, "properties.a.anyOf"),
         ({"anyOf": [{"allOf": [{"type": "string"}, {"type": "integer"}]}]}, "anyOf.0.allOf"),
         ({"$defs": {"d": {"type": 5}}, "$ref": "#/$defs/d"}, "$defs.d.type"),
+        ({"type": "object", "properties": {"a": {"type": {"b": 1}}}}, "properties.a.type"),
     ],
 )
 def test_what_cannot_be_said_is_refused_with_its_path(schema: Any, path: str) -> None:

@@ -32,10 +32,16 @@ def text_stream(*pieces: str) -> bytes:
     created: dict[str, Any] = {"id": "resp_1", "status": "in_progress", "model": "up-1", "created_at": 1, "output": []}
     whole = "".join(pieces)
     item = {"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": whole}]}
+    deltas: list[dict[str, Any]] = [
+        {
+            "type": "response.output_text.delta", "sequence_number": n + 1, "item_id": "m", "output_index": 0,
+            "content_index": 0, "delta": piece,
+        }
+        for n, piece in enumerate(pieces)
+    ]  # fmt: skip
     return transcript(
         {"type": "response.created", "sequence_number": 0, "response": created},
-        *({"type": "response.output_text.delta", "sequence_number": n + 1, "item_id": "m", "output_index": 0,
-           "content_index": 0, "delta": piece} for n, piece in enumerate(pieces)),
+        *deltas,
         {"type": "response.output_item.done", "output_index": 0, "item": item},
         {"type": "response.completed", "sequence_number": 99,
          "response": {**created, "status": "completed", "output": [item], "usage": {"input_tokens": 3, "output_tokens": 5}}},
@@ -175,7 +181,7 @@ def test_what_a_client_laid_out_over_lines_breaks_no_event() -> None:
 
 
 def test_foreign_seals_do_not_pass_to_the_vendor() -> None:
-    items = [
+    items: list[dict[str, Any]] = [
         {"role": "user", "content": "a"},
         {
             "type": "reasoning",
