@@ -24,6 +24,7 @@ from runtime.errors import GatewayError, InvalidRequest, NotFound, PermissionDen
 from runtime.estimate import Estimator
 from runtime.protocols.base import Answer, Codec, Envelope, Outgoing
 from runtime.protocols.embedding import Embedder
+from runtime.protocols.framing import readable
 from runtime.protocols.relay import Passing, Relay, Translating
 from runtime.resilience import Door
 from runtime.routing import Attempt, Attempts, Candidate, Needs, Prepared, RouteTable, UnsayableError, read_needs
@@ -158,7 +159,7 @@ class Gateway:
                 return Streaming(
                     headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks
                 )
-            body = await response.read(MAX_ANSWER_BYTES)
+            body = readable(await response.read(MAX_ANSWER_BYTES))
             attempt.answered()
             streamed = response.headers.get("content-type", "").startswith(STREAMED)
             complete = (self._gather if streamed else self._translate)(call, candidate, outgoing, body, answer)
@@ -178,7 +179,7 @@ class Gateway:
             raise UnsayableError(NotFound("this provider cannot count"))
         response = await self._send(attempt, outgoing, call.record, speak.decode_error)
         try:
-            return speak.decode_count(await response.read(MAX_ERROR_BYTES))
+            return speak.decode_count(readable(await response.read(MAX_ERROR_BYTES)))
         finally:
             await response.aclose()
 
@@ -199,7 +200,7 @@ class Gateway:
             record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
         response = await self._send(attempt, outgoing, record, speak.decode_error)
         try:
-            body = await response.read(MAX_ANSWER_BYTES)
+            body = readable(await response.read(MAX_ANSWER_BYTES))
         finally:
             await response.aclose()
         attempt.answered()
@@ -274,7 +275,7 @@ class Gateway:
         if response.status == 200:
             return response
         try:
-            body = await response.read(MAX_ERROR_BYTES)
+            body = (await response.read(MAX_ERROR_BYTES)).decode("utf-8", "replace").encode()
         finally:
             await response.aclose()
         raise decode_error(response.status, response.headers, body)

@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.errors import UpstreamProtocolError
 
-__all__ = ["MAX_FRAME_BYTES", "Frame", "LineReader", "SseReader"]
+__all__ = ["MAX_FRAME_BYTES", "Frame", "LineReader", "SseReader", "readable"]
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 """No sound frame is longer; one that is would be memory in an upstream's hands."""
@@ -24,6 +24,18 @@ class Frame(msgspec.Struct, frozen=True):
 
     data: bytes
     event: str = ""
+
+
+def readable(data: bytes) -> bytes:
+    """``data`` itself. Raises UpstreamProtocolError when it is not UTF-8, as all of the protocols are."""
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            raise UpstreamProtocolError(
+                f"The provider sent text that is not UTF-8: byte {error.start} is not."
+            ) from None
+    return data
 
 
 class SseReader:

@@ -301,7 +301,6 @@ def test_a_model_that_talks_gives_no_vectors_and_the_other_way_round(running: Ru
     chat = post(running, "/v1/chat/completions", {"model": "openai_like/vec", "messages": [{"role": "user", "content": "x"}]})  # fmt: skip
 
     assert (embed.status_code, chat.status_code) == (404, 404)
-    print(embed.text, chat.text)
     assert embed.json()["error"]["param"] == chat.json()["error"]["param"] == "model"
 
 

@@ -36,7 +36,7 @@ from runtime.protocols.anthropic_messages.incoming import (
 from runtime.protocols.anthropic_messages.outcome import decode_finish, decode_tier, decode_usage, merge
 from runtime.protocols.anthropic_messages.wire import Fields, present
 from runtime.protocols.base import Outgoing, StreamDecoder
-from runtime.protocols.framing import Frame, SseReader
+from runtime.protocols.framing import Frame, SseReader, readable
 
 __all__ = ["Decoder"]
 
@@ -237,7 +237,7 @@ def _index(event: ReceivedEvent) -> int:
 def _read(frame: Frame) -> ReceivedEvent | None:
     """The event in a frame, None for one that may be ignored."""
     try:
-        return _EVENT.decode(frame.data)
+        return _EVENT.decode(readable(frame.data))
     except msgspec.ValidationError as error:
         if _kind(frame) not in FACTS.events:
             return None
@@ -251,5 +251,5 @@ def _read(frame: Frame) -> ReceivedEvent | None:
 def _kind(frame: Frame) -> str:
     try:
         return _HEAD.decode(frame.data).type
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         return frame.event

@@ -55,7 +55,7 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> GatewayErr
     """The error in a provider's answer, whatever shape it has."""
     try:
         found = present(_ANSWER.decode(body).error)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
     if found is None:
         return classify(FACTS.rules, status=status, headers=headers, code=None, type=None, message=message_of(body))

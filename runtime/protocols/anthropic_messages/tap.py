@@ -20,7 +20,7 @@ from runtime.protocols.anthropic_messages.errors import error_in_stream, error_o
 from runtime.protocols.anthropic_messages.outcome import decode_usage, merge
 from runtime.protocols.anthropic_messages.wire import present
 from runtime.protocols.base import StreamTap
-from runtime.protocols.framing import MAX_FRAME_BYTES, SseReader
+from runtime.protocols.framing import MAX_FRAME_BYTES, SseReader, readable
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["Tap"]
@@ -98,7 +98,7 @@ class Tap(StreamTap):
         frames = SseReader().feed(event + b"\n\n")
         if not frames:
             return event
-        data = frames[0].data
+        data = readable(frames[0].data)
         try:
             given = _EVENT.decode(data)
         except msgspec.DecodeError:

@@ -15,6 +15,7 @@ from generated.types.gemini import GenerateContentResponse
 from runtime.canonical import Event
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Outgoing, StreamDecoder
+from runtime.protocols.framing import readable
 from runtime.protocols.gemini.assembly import Assembly
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.errors import error_in_stream
@@ -81,7 +82,7 @@ def read_piece(data: bytes) -> GenerateContentResponse | None:
     if data.strip() in {b"[DONE]", b""}:
         return None
     try:
-        answer = _PIECE.decode(data)
+        answer = _PIECE.decode(readable(data))
     except msgspec.ValidationError as error:
         raise UpstreamProtocolError(f"The provider's stream holds an event that is not sound: {error}.") from None
     except (msgspec.DecodeError, RecursionError):

@@ -17,7 +17,7 @@ from generated.types.gemini import GenerateContentResponse
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Answer, StreamTap
-from runtime.protocols.framing import MAX_FRAME_BYTES, SseReader
+from runtime.protocols.framing import MAX_FRAME_BYTES, SseReader, readable
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.decode_stream import CUT
 from runtime.protocols.gemini.encode_stream import Framing
@@ -118,8 +118,11 @@ class Tap(StreamTap):
 
     def _pass(self, data: bytes, event: bytes | None, out: list[bytes]) -> None:
         """A piece, with the event it came in where that is to go on as it came."""
-        self._look(data)
-        renamed = replace(data, ("modelVersion",), self._model)
+        self._look(readable(data))
+        try:
+            renamed = replace(data, ("modelVersion",), self._model)
+        except (msgspec.DecodeError, RecursionError):
+            raise UpstreamProtocolError("The provider's stream holds an event that is not JSON.") from None
         out.append(self._framing.piece(renamed) if event is None else event.replace(data, renamed, 1))
         self._forwarded = True
 

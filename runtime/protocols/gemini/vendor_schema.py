@@ -44,6 +44,8 @@ def _written(raw: msgspec.Raw, path: str, convert: Convert) -> str:
         return msgspec.json.encode(convert(msgspec.json.decode(raw))).decode()
     except RecursionError:
         raise InvalidRequest(f"The field '{path}' is nested too deeply.", param=path) from None
+    except msgspec.DecodeError as error:  # a number beyond all bounds: everything else was read before
+        raise InvalidRequest(f"The field '{path}' cannot be read: {error}.", param=path) from None
 
 
 def _converted(schema: object) -> object:

@@ -34,6 +34,7 @@ from runtime.canonical import (
 )
 from runtime.errors import InvalidRequest, UpstreamProtocolError
 from runtime.protocols.base import Outgoing
+from runtime.protocols.framing import readable
 from runtime.protocols.openai_chat.errors import error_within, not_json
 from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
 from runtime.protocols.openai_chat.parts import read_part
@@ -91,7 +92,7 @@ def arguments_text(arguments: msgspec.Raw | msgspec.UnsetType) -> str:
     """The JSON text of a call's arguments; some servers send the object itself."""
     if not isinstance(arguments, msgspec.Raw) or arguments == _NULL:
         return ""
-    text = bytes(arguments)
+    text = readable(bytes(arguments))
     return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
 
 
@@ -129,7 +130,7 @@ def logprobs_text(logprobs: Logprobs | msgspec.UnsetType | None) -> str | None:
     """The JSON text of the list of the text's tokens; None when there is none or it is empty."""
     if not logprobs or not isinstance(logprobs.content, msgspec.Raw):
         return None
-    text = bytes(logprobs.content).decode()
+    text = readable(bytes(logprobs.content)).decode()
     return text if text.startswith("[") and text[1:-1].strip() else None
 
 
@@ -141,7 +142,10 @@ def pieces_text(pieces: list[ContentPiece]) -> tuple[str, str]:
 def _thought(thinking: msgspec.Raw | msgspec.UnsetType) -> str:
     if not isinstance(thinking, msgspec.Raw):
         return ""
-    thought = _THOUGHT.decode(thinking)
+    try:
+        thought = _THOUGHT.decode(readable(bytes(thinking)))
+    except msgspec.ValidationError:
+        return ""  # a shape that nobody has told us of
     if isinstance(thought, list):
         return "".join(piece.text or "" for piece in thought)
     return thought or ""
