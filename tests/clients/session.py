@@ -39,7 +39,6 @@ AUTH = {
     "anthropic_messages": '{header: x-api-key, prefix: ""}',
     "gemini": '{header: x-goog-api-key, prefix: ""}',
 }
-# Models that are rate-limited are listed: what is not, shares one cooldown.
 HEAD = """\
 version: 1
 discovery: {providers: none}

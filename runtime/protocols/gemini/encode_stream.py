@@ -110,7 +110,7 @@ class Encoder(StreamEncoder):
     def fail(self, error: GatewayError) -> bytes:
         if not self._fed:  # what was sent before came through a tap
             self._framing.join()
-        return self._framing.piece(error_body(error)) + self._framing.end()
+        return self._framing.piece(on_one_line(error_body(error))) + self._framing.end()
 
     def _line(self, choice: int) -> _Line:
         if choice not in self._lines:
