@@ -322,6 +322,11 @@ class SurfaceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     version: str | None = None
     """The value of the vendor's API version header."""
 
+    web_search: bool | None = None
+    """Whether its models can search the web with the vendor's own tool; other dialects' searches are then translated to
+    it.
+    """
+
     parameters: ParameterSettings | None = None
     """What happens to fields of requests in this protocol only, after the provider's own `parameters`."""
 
@@ -1193,6 +1198,14 @@ SETTINGS: tuple[Setting, ...] = (
         type="text",
         default=None,
         help="The value of the vendor's API version header.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.web_search",
+        type="boolean",
+        default=None,
+        help="Whether its models can search the web with the vendor's own tool; other dialects' searches are then translated to it.",
         secret=False,
         reload="dynamic",
     ),

@@ -32,6 +32,7 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
         "path": "Below the base URL; `{model}` stands for the model's id.",
         "count_tokens": "The path that counts tokens, where there is one.",
         "version": "The value of the vendor's API version header.",
+        "web_search": "Its models can search the web with the vendor's own tool.",
         "parameters": "What happens to fields of requests in this protocol only, after the provider's own rules.",
     },
     "Auth": {

@@ -16,6 +16,7 @@ PROVIDER: Provider = Provider(
             path="/v1/messages",
             count_tokens="/v1/messages/count_tokens",
             version="2023-06-01",
+            web_search=True,
         ),
     },
     auth=Auth(header="x-api-key", prefix="", env=("ANTHROPIC_API_KEY",)),

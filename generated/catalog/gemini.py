@@ -12,7 +12,11 @@ PROVIDER: Provider = Provider(
     name="Google AI Studio (Gemini API)",
     base_url="https://generativelanguage.googleapis.com",
     surfaces={
-        "gemini": Surface(path="/v1beta/models/{model}:{action}", count_tokens="/v1beta/models/{model}:countTokens"),
+        "gemini": Surface(
+            path="/v1beta/models/{model}:{action}",
+            count_tokens="/v1beta/models/{model}:countTokens",
+            web_search=True,
+        ),
         "gemini_embeddings": Surface(path="/v1beta/models/{model}:batchEmbedContents"),
     },
     auth=Auth(header="x-goog-api-key", prefix="", env=("GEMINI_API_KEY", "GOOGLE_API_KEY")),

@@ -25,7 +25,7 @@ PROVIDER: Provider = Provider(
     base_url="https://api.openai.com/v1",
     surfaces={
         "openai_chat": Surface(path="/chat/completions"),
-        "openai_responses": Surface(path="/responses", count_tokens="/responses/input_tokens"),
+        "openai_responses": Surface(path="/responses", count_tokens="/responses/input_tokens", web_search=True),
         "openai_embeddings": Surface(path="/embeddings"),
     },
     auth=Auth(env=("OPENAI_API_KEY",)),

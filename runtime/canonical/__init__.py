@@ -47,6 +47,7 @@ from runtime.canonical.request import (
     ToolChoice,
     ToolMode,
     ToolSubset,
+    WebSearch,
 )  # fmt: skip
 from runtime.canonical.response import Choice, Finish, FinishReason, Response
 from runtime.canonical.usage import Usage
@@ -100,5 +101,6 @@ __all__ = [
     "Usage",
     "UsageReported",
     "Value",
+    "WebSearch",
     "collect",
 ]  # fmt: skip

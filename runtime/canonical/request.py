@@ -22,6 +22,7 @@ __all__ = [
     "ToolChoice",
     "ToolMode",
     "ToolSubset",
+    "WebSearch",
 ]  # fmt: skip
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -36,11 +37,26 @@ class Message(Value, frozen=True):
     name: str | None = None
 
 
+class WebSearch(Value, frozen=True):
+    """A vendor's own search of the web, in what several vendors can be told of it.
+
+    ``location`` is where the user is: any of `city`, `region`, `country`, `timezone`. ``context`` is how much of what was
+    found the model reads: `low`, `medium`, `high`.
+    """
+
+    allowed_domains: tuple[str, ...] = ()
+    blocked_domains: tuple[str, ...] = ()
+    location: dict[str, str] = {}
+    context: str | None = None
+    max_uses: int | None = None
+
+
 class Tool(Value, frozen=True):
     """A function the client runs. ``parameters`` is a JSON Schema as JSON text, None when none was given.
 
     ``custom`` tools take free text; ``format`` is then the grammar's JSON text or None. ``native`` is set instead of all
-    else for a vendor's own server tool: its JSON text, for ``native_protocol`` only.
+    else for a vendor's own server tool: its JSON text, for ``native_protocol`` only; ``search`` says what it is where it
+    searches the web, because other vendors have that, too.
     """
 
     name: str
@@ -52,6 +68,7 @@ class Tool(Value, frozen=True):
     cache: CacheMark | None = None
     native: str | None = None
     native_protocol: str | None = None
+    search: WebSearch | None = None
 
 
 class ToolMode(Value, frozen=True, tag="forced"):

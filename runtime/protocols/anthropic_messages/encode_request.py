@@ -21,6 +21,7 @@ from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
 from runtime.protocols.anthropic_messages.cache import Marked, control, thin_out
 from runtime.protocols.anthropic_messages.headers import request_headers, takes_sampling
+from runtime.protocols.anthropic_messages.search import SAYS, write_search
 from runtime.protocols.anthropic_messages.thinking import Plan, plan_thinking
 from runtime.protocols.anthropic_messages.tools import encode_tool_choice, encode_tools, wire_names
 from runtime.protocols.anthropic_messages.turns import Prompt, write_prompt
@@ -29,6 +30,7 @@ from runtime.protocols.base import Outgoing, Target
 from runtime.protocols.json_schema import constrained
 from runtime.protocols.splice import apply, rules_of
 from runtime.protocols.tool_name import way_back
+from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["TIERS_OUT", "encode_count", "encode_request", "path_of"]
 
@@ -51,7 +53,9 @@ def encode_request(request: Request, target: Target, headers: Mapping[str, str])
     """Raises InvalidRequest for what cannot be said to this target and must not be left out."""
     if request.choices > 1:
         raise InvalidRequest("This model gives one answer per request.", param="n", code="unsupported_value")
-    losses = _plain_losses(request)
+    searching = with_own_search(request, target, PROTOCOL, write_search)
+    losses = [*_plain_losses(request), *lost(request, searching, SAYS)]
+    request = searching
     max_tokens = _max_tokens(request, target)
     plan = plan_thinking(request, target.model, max_tokens)
     names = _names(request)

@@ -19,6 +19,7 @@ from runtime.canonical import ToolChoice as CanonicalChoice
 from runtime.protocols.anthropic_messages.cache import control
 from runtime.protocols.anthropic_messages.client_tools import ClientTool, client_tool
 from runtime.protocols.anthropic_messages.content import cache_mark
+from runtime.protocols.anthropic_messages.search import read_search
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, present, read, text_of
 from runtime.protocols.json_schema import constrained, object_schema
 from runtime.protocols.tool_name import WordRule, fit_all
@@ -57,7 +58,8 @@ def decode_tools(fields: Fields, extensions: Fields) -> tuple[Tool, ...]:
             continue
         if kind is not None and kind != "custom":
             name = present(given.name) or kind
-            tools.append(Tool(name=name, native=text_of(raw), native_protocol=PROTOCOL))
+            search = read_search(kind, raw)
+            tools.append(Tool(name=name, native=text_of(raw), native_protocol=PROTOCOL, search=search))
             continue
         tool = _decode(given, path)
         tools.append(tool)

@@ -18,12 +18,14 @@ from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
 from runtime.protocols.gemini.schema import UnsayableError, answer_schema
+from runtime.protocols.gemini.search import SAYS, write_search
 from runtime.protocols.gemini.thinking import plan_thinking
 from runtime.protocols.gemini.tools import encode_tool_config, encode_tools, wire_names
 from runtime.protocols.gemini.turns import write_prompt
 from runtime.protocols.gemini.wire import PROTOCOL, Fields, pure, raw_of
 from runtime.protocols.splice import apply, rules_of
 from runtime.protocols.tool_name import way_back
+from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["HEADERS", "encode_count", "encode_request", "path_of"]
 
@@ -39,7 +41,9 @@ _MERGED: Final = frozenset({"tools", "toolConfig", "generationConfig", "continua
 
 def encode_request(request: Request, target: Target) -> Outgoing:
     """Raises InvalidRequest for what cannot be said to this target and must not be left out."""
-    losses = _plain_losses(request)
+    searching = with_own_search(request, target, PROTOCOL, write_search)
+    losses = [*_plain_losses(request), *lost(request, searching, SAYS)]
+    request = searching
     called = [part.name for message in request.messages for part in message.content if isinstance(part, ToolCall)]
     names = wire_names(request, called)
     fields = _body(request, target, names, losses)

@@ -18,6 +18,7 @@ from runtime.canonical import NamedTool, Request, Tool, ToolChoice, ToolMode, To
 from runtime.errors import InvalidRequest
 from runtime.protocols.complaint import read_field
 from runtime.protocols.gemini.schema import UnsayableError, parameters_schema
+from runtime.protocols.gemini.search import read_search
 from runtime.protocols.gemini.vendor_schema import json_schema_of, lower_types
 from runtime.protocols.gemini.wire import PROTOCOL, Fields, generation, present, raw_of, text_of
 from runtime.protocols.tool_name import WordRule, fit_all
@@ -51,7 +52,8 @@ def read_tools(given: Iterable[msgspec.Raw], extensions: Fields) -> tuple[Tool, 
             if kind != "functionDeclarations":
                 if present(value) is not None:
                     native = raw_of({kind: value})
-                    tools.append(Tool(name=kind, native=text_of(native), native_protocol=PROTOCOL))
+                    search = read_search(kind)
+                    tools.append(Tool(name=kind, native=text_of(native), native_protocol=PROTOCOL, search=search))
                 continue
             declared = read_field(_DECLARATIONS, value, f"{path}.{kind}") if present(value) is not None else []
             for place, declaration in enumerate(declared):

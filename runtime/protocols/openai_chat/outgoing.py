@@ -28,10 +28,12 @@ from runtime.protocols.openai_chat.effort import write_effort
 from runtime.protocols.openai_chat.parts import write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL
 from runtime.protocols.openai_chat.request import LEGACY_FIELDS
+from runtime.protocols.openai_chat.search import SAYS, options_of, write_search
 from runtime.protocols.openai_chat.turns import Wording, write_messages
 from runtime.protocols.openai_schema import NotStrictError, strict_schema
 from runtime.protocols.splice import apply, raw, rules_of
 from runtime.protocols.tool_name import WordRule, fit, fit_all, way_back
+from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["head", "write_request"]
 
@@ -47,7 +49,9 @@ _JSON_PROMPT: Final = "Answer with one JSON object, without any other text."
 def write_request(request: Request, target: Target) -> Outgoing:
     """Raises InvalidRequest for content that this target cannot be given and that must not be left out."""
     kept = request.extensions.get(PROTOCOL, {})
-    losses: list[str] = []
+    searching = with_own_search(request, target, PROTOCOL, write_search)
+    losses = lost(request, searching, SAYS)
+    request = searching
     names = fit_all(_tool_names(request), _NAME_RULE)
     wording = Wording(quirks=target.provider.quirks, names=names, losses=losses)
     messages, response_format = _format(request, target, losses)
@@ -56,9 +60,12 @@ def write_request(request: Request, target: Target) -> Outgoing:
         "messages": write_messages(messages, wording),
         **_streaming(request, target, kept),
         **_tools(request, wording),
+        "web_search_options": options_of(request.tools),
         **_limits(request, target, kept, losses),
         "response_format": response_format,
-        "reasoning_effort": write_effort(request.reasoning, target.model, losses, tools=bool(request.tools)),
+        "reasoning_effort": write_effort(
+            request.reasoning, target.model, losses, tools=any(tool.native is None for tool in request.tools)
+        ),
         "verbosity": request.verbosity,
         **_account(request, losses),
     }
@@ -107,7 +114,11 @@ def _streaming(request: Request, target: Target, kept: Extensions) -> dict[str, 
 def _tools(request: Request, wording: Wording) -> dict[str, Any]:
     """Nothing at all without tools: an empty list, or a choice of nothing, is refused by many."""
     known = [tool for tool in request.tools if tool.native is None]
-    wording.losses.extend(f"tools[{index}]" for index, tool in enumerate(request.tools) if tool.native is not None)
+    wording.losses.extend(
+        f"tools[{index}]"
+        for index, tool in enumerate(request.tools)
+        if tool.native is not None and (tool.search is None or tool.native_protocol != PROTOCOL)
+    )
     if not known:
         return {}
     return {

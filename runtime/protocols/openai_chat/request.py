@@ -37,12 +37,13 @@ from runtime.protocols.complaint import read_body
 from runtime.protocols.openai_chat.conversation import read_messages
 from runtime.protocols.openai_chat.parts import read_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL
+from runtime.protocols.openai_chat.search import read_search
 
 __all__ = ["LEGACY_FIELDS", "read_request"]
 
 _EXTENSIONS: Final = frozenset({
     "audio", "min_p", "modalities", "moderation", "prediction", "prompt_cache_options", "prompt_cache_retention",
-    "safety_identifier", "top_k", "web_search_options",
+    "safety_identifier", "top_k",
 })  # fmt: skip
 """Fields that only Chat has, kept as they came. `top_k` and `min_p` are canonical too: the vendor lacks them, so they go
 to a Chat provider only where a Chat client said them."""
@@ -133,7 +134,7 @@ def _tools(wire: ChatCompletionRequest) -> tuple[Tool, ...]:
                     Tool(name=custom.name, description=custom.description or None, custom=True, format=format_)
                 )
     tools += [_function(function, f"functions[{index}]") for index, function in enumerate(wire.functions or ())]
-    return tuple(tools)
+    return (*tools, *read_search(wire.web_search_options))
 
 
 def _function(function: FunctionDefinition, path: str) -> Tool:

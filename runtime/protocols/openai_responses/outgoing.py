@@ -24,12 +24,14 @@ from runtime.protocols.openai_chat.effort import write_effort
 from runtime.protocols.openai_chat.pairing import pair
 from runtime.protocols.openai_responses.naming import NAMESPACES
 from runtime.protocols.openai_responses.request import LOGPROBS, SEALED
+from runtime.protocols.openai_responses.search import SAYS, write_search
 from runtime.protocols.openai_responses.strictness import fits_strict
 from runtime.protocols.openai_responses.toolbox import Toolbox
 from runtime.protocols.openai_responses.tools import ADDED, CHOICE, MEMBERS
 from runtime.protocols.openai_responses.turns import ItemWriter
 from runtime.protocols.openai_responses.wire import PROTOCOL
 from runtime.protocols.splice import apply, raw, rules_of
+from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["head", "write_count", "write_request"]
 
@@ -54,7 +56,9 @@ def write_request(request: Request, target: Target) -> Outgoing:
     """Raises InvalidRequest for content that this target cannot be given and that must not be left out."""
     if request.choices > 1:
         raise InvalidRequest("This model gives one answer to a request.", param="n", code="unsupported_value")
-    losses: list[str] = []
+    searching = with_own_search(request, target, PROTOCOL, write_search)
+    losses = lost(request, searching, SAYS)
+    request = searching
     toolbox = Toolbox(request, losses)
     fields = _fields(request, target, toolbox, losses)
     body = msgspec.json.encode(apply(rules_of(target), fields))

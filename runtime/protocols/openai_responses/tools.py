@@ -14,6 +14,7 @@ from generated.types.openai_responses import GrammarFormat, ResponseTool, Respon
 from runtime.canonical import Extensions, NamedTool, Tool, ToolChoice, ToolMode, ToolSubset
 from runtime.errors import InvalidRequest
 from runtime.protocols.openai_responses.naming import Naming
+from runtime.protocols.openai_responses.search import read_search
 from runtime.protocols.openai_responses.wire import (
     PROTOCOL,
     Fields,
@@ -97,7 +98,8 @@ class ToolReader:
                     for tool in self._read(inner, f"{path}.tools[{index}]", name)
                 ]
             case kind:  # the vendor's own; a new kind is no fault of the client's
-                return [Tool(name=present(wire.name) or kind, native=text_of(raw), native_protocol=PROTOCOL)]
+                name, search = present(wire.name) or kind, read_search(kind, raw)
+                return [Tool(name=name, native=text_of(raw), native_protocol=PROTOCOL, search=search)]
 
     def _function(self, wire: ResponseTool, raw: msgspec.Raw, path: str, namespace: str) -> Tool:
         if not present(wire.name):

@@ -24,6 +24,7 @@ from runtime.canonical import (
     ToolMode,
     ToolResult,
     UrlSource,
+    WebSearch,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
 from tests.protocols.anthropic_messages.given import CODEC, NO_HEADERS, decoded, envelope
@@ -251,6 +252,7 @@ def test_tools_are_read_with_what_only_this_protocol_has_kept_aside() -> None:
             name="web_search",
             native='{"name":"web_search","type":"web_search_20260318","max_uses":3}',
             native_protocol="anthropic_messages",
+            search=WebSearch(max_uses=3),
         ),
         Tool(
             name="browser_toolset_20260801",
