@@ -41,6 +41,14 @@ class Running:
     def log(self) -> str:
         return self._log.read_text()
 
+    def logged(self, mark: str) -> list[str]:
+        """The lines that hold ``mark``, at least one: a call's line is written when its answer has been sent."""
+        deadline = time.monotonic() + 30
+        while not (lines := [line for line in self.log.splitlines() if mark in line]):
+            assert time.monotonic() < deadline, f"nothing of {mark!r} in the log:\n{self.log}"
+            time.sleep(0.01)
+        return lines
+
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
         self.process.send_signal(signal.SIGTERM)

@@ -156,6 +156,7 @@ def _sampling(sampling: Sampling, *, allowed: bool, losses: list[str]) -> dict[s
         bounds = FACTS.ranges[name]
         low = value if bounds.min is None else max(value, bounds.min)
         body[name] = low if bounds.max is None else min(low, bounds.max)
+        losses += [name] if body[name] != value else []
     return body
 
 

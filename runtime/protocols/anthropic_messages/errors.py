@@ -7,6 +7,7 @@ stands in the body and in the `request-id` header.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -27,6 +28,8 @@ _INTERNAL: Final = _SHAPES["internal"]
 _ANSWER: Final = msgspec.json.Decoder(ReceivedAnswer)
 _TOO_LONG: Final = "prompt is too long"
 """Clients of this protocol look for these words and then shorten the conversation."""
+_UNKNOWN_MODEL: Final = re.compile(r"the model (?P<quote>['\"])(?P<name>.+?)(?P=quote) does not exist", re.IGNORECASE)
+"""The vendor names a model that is not there, and nothing else."""
 
 
 def encode_error(error: GatewayError, request_id: str) -> ErrorReply:
@@ -47,6 +50,9 @@ def error_body(error: GatewayError, request_id: str) -> bytes:
     message = error.message
     if isinstance(error, ContextTooLong) and not message.startswith(_TOO_LONG):
         message = f"{_TOO_LONG}: {message}"
+    unknown = _UNKNOWN_MODEL.match(message) if error.kind == "model_not_found" else None
+    if unknown:
+        message = f"model: {unknown['name']}"
     detail = ErrorDetail(type=shape.type, message=message)
     return msgspec.json.encode(ErrorResponse(error=detail, request_id=request_id))
 

@@ -36,6 +36,7 @@ _FINISH_OUT: Final = msgspec.json.decode(msgspec.json.encode(FACTS.finish_out), 
 _TIERS_IN: Final = MappingProxyType({"standard": "default"})
 _KEEPS_ITS_REASON: Final = frozenset({"length", "context_full", "content_filter", "refusal", "pause"})
 """Reasons that stay, though the answer holds calls."""
+_CATEGORIES: Final = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
 
 
 def merge(first: ReceivedUsage | None, then: ReceivedUsage | None) -> ReceivedUsage | None:
@@ -126,9 +127,11 @@ def encode_stop_reason(finish: Finish, *, calls: bool) -> StopReason:
 
 
 def encode_details(finish: Finish) -> StopDetails | None:
+    """Clients know a closed set of categories: another vendor's word is left out."""
     if finish.reason not in {"refusal", "content_filter"}:
         return None
-    return StopDetails(category=finish.category, explanation=finish.explanation)
+    category = finish.category if finish.category in _CATEGORIES else None
+    return StopDetails(category=category, explanation=finish.explanation)
 
 
 def _written(given: ReceivedUsage) -> tuple[int, int]:

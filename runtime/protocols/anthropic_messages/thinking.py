@@ -34,6 +34,9 @@ _BUDGET_EFFORTS: Final[tuple[tuple[int, Effort], ...]] = (
 )  # fmt: skip
 """The most tokens that an effort word stands for; beyond the last it is `xhigh`."""
 
+_UNSPOKEN: Final = frozenset({"none", "minimal"})
+"""Words that this protocol lacks, though a model may know them by another."""
+
 _DEFAULT_EFFORT: Final[Effort] = "high"
 """What the vendor takes where thinking is on and no effort is said."""
 
@@ -149,11 +152,11 @@ def _turn_began_with_thinking(request: Request) -> bool:
 
 def _off(facts: ReasoningFacts) -> Plan:
     if facts.style == "effort":
-        return Plan(effort=facts.efforts[0] if facts.efforts else None, losses=("reasoning",))
+        return Plan(effort=_nearest("none", facts), losses=("reasoning",))
     if facts.can_disable:
         return Plan(thinking=_raw({"type": "disabled"}))
     if facts.style == "adaptive":
-        return Plan(effort=facts.efforts[0] if facts.efforts else None, on=True, losses=("reasoning",))
+        return Plan(effort=_nearest("none", facts), on=True, losses=("reasoning",))
     return Plan(losses=("reasoning",))
 
 
@@ -183,7 +186,7 @@ def _wanted_effort(wanted: ReasoningConfig) -> Effort:
 def _nearest(effort: Effort, facts: ReasoningFacts) -> str | None:
     """The word among the model's that is nearest; of two the weaker."""
     place = EFFORTS.index(effort)
-    known = [word for word in facts.efforts if word in EFFORTS]
+    known = [word for word in facts.efforts if word in EFFORTS and word not in _UNSPOKEN]
     return min(known, key=lambda word: (abs(EFFORTS.index(word) - place), EFFORTS.index(word)), default=None)
 
 

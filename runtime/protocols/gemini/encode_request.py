@@ -131,6 +131,7 @@ def _sampling(request: Request, losses: list[str]) -> dict[str, object]:
         "frequencyPenalty": sampling.frequency_penalty,
     }
     config: dict[str, object] = {name: _clamped(name, value) for name, value in said.items() if value is not None}
+    losses += [name for name in config if config[name] != said[name]]
     if sampling.seed is not None:
         if sampling.seed in _SEEDS:
             config["seed"] = sampling.seed

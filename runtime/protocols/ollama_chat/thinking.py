@@ -35,6 +35,7 @@ def write_think(wanted: ReasoningConfig | None, model: Model, losses: list[str])
     if effort == "none" and (facts is None or facts.can_disable):
         return False
     if facts is not None and facts.style == "budget":
+        losses += ["reasoning"] if effort == "none" else []
         return True
     words = [word for word in _WORDS if facts is None or word in facts.efforts] or list(_WORDS)
     place = EFFORTS.index("max" if effort == "xhigh" else effort)

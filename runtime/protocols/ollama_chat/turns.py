@@ -20,7 +20,7 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.errors import InvalidRequest
 from runtime.protocols.ollama_chat.wire import arguments_object
-from runtime.protocols.openai_chat.pairing import pair
+from runtime.protocols.openai_chat.pairing import OPENING, pair
 from runtime.protocols.openai_chat.turns import folded
 
 __all__ = ["write_messages"]
@@ -50,7 +50,7 @@ def write_messages(messages: tuple[Message, ...], losses: list[str], *, system_a
                 turn = _content(message.content, f"{path}.content", losses)
                 if len(turn) > 1 or turn["content"] or role == "user":
                     written.append({"role": "user" if role == "user" else "system", **turn})
-    return written
+    return written or [{"role": "user", **_content(OPENING.content, "messages", losses)}]
 
 
 def _content(parts: tuple[Part, ...], path: str, losses: list[str]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from runtime.canonical import Message, Text, ToolCall, ToolResult
 
-__all__ = ["NO_RESULT", "pair"]
+__all__ = ["NO_RESULT", "OPENING", "pair"]
 
 NO_RESULT = "No result of this call was recorded."
+OPENING = Message(role="user", content=(Text(text="Begin."),))
+"""What is said where nobody said anything: providers refuse an empty conversation, or take it for something else."""
 
 
 def pair(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -22,7 +22,7 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.catalog import Quirks
 from runtime.errors import InvalidRequest
-from runtime.protocols.openai_chat.pairing import pair
+from runtime.protocols.openai_chat.pairing import OPENING, pair
 from runtime.protocols.openai_chat.parts import write_audio, write_document, write_image, write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, write_details
 from runtime.protocols.openai_chat.signature import before_calls, extra_for_provider
@@ -32,6 +32,8 @@ from runtime.protocols.tool_name import WordRule, fit
 __all__ = ["Wording", "folded", "write_messages"]
 
 _INSTRUCTIONS = frozenset({"system", "developer"})
+_ANY_ID = WordRule(chars=r"\s\S", max_chars=40)
+"""The vendor, and many after it, take ids of at most 40 characters, whatever they are."""
 
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
     def call_id(self, id_: str) -> str:
         """The id as the provider takes it: the same for a call, its results, and every later turn."""
         pattern = self.quirks.tool_call_id
-        return id_ if pattern is None else fit(id_, WordRule.of(pattern))
+        return fit(id_, _ANY_ID if pattern is None else WordRule.of(pattern))
 
 
 def write_messages(messages: tuple[Message, ...], wording: Wording) -> list[dict[str, Any]]:
@@ -67,7 +69,7 @@ def write_messages(messages: tuple[Message, ...], wording: Wording) -> list[dict
                 content = _content(message.content, path, wording)
                 if content or role == "user":
                     written.append(_turn(known, message, content))
-    return written
+    return written or [_turn("user", OPENING, _content(OPENING.content, "messages", wording))]
 
 
 def folded(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -21,7 +21,7 @@ from runtime.catalog import Capability, Certainty, Model
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
 from runtime.protocols.openai_chat.effort import write_effort
-from runtime.protocols.openai_chat.pairing import pair
+from runtime.protocols.openai_chat.pairing import OPENING, pair
 from runtime.protocols.openai_responses.naming import NAMESPACES
 from runtime.protocols.openai_responses.request import LOGPROBS, SEALED
 from runtime.protocols.openai_responses.search import SAYS, write_search
@@ -31,6 +31,7 @@ from runtime.protocols.openai_responses.tools import ADDED, CHOICE, MEMBERS
 from runtime.protocols.openai_responses.turns import ItemWriter
 from runtime.protocols.openai_responses.wire import PROTOCOL
 from runtime.protocols.splice import apply, raw, rules_of
+from runtime.protocols.tool_name import WordRule, fit
 from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["head", "write_count", "write_request"]
@@ -46,6 +47,7 @@ _COUNTED: Final = (
     "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text",
     "previous_response_id", "conversation", "truncation",
 )  # fmt: skip
+_NAME_RULE: Final = WordRule()
 _STRINGS: Final = msgspec.json.Decoder(list[str])
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 _JSON_PROMPT: Final = "Answer with one JSON object, without any other text."
@@ -106,6 +108,8 @@ def _fields(request: Request, target: Target, toolbox: Toolbox, losses: list[str
     writer = ItemWriter(toolbox, target.provider.quirks, losses, stored=store is not False)
     for index, message in enumerate(messages if chained else pair(messages)):  # a chain holds calls that we never see
         writer.write(message, f"messages[{index + bool(instructions)}]")
+    if not writer.items and not chained:
+        writer.write(OPENING, "messages")
     tools = toolbox.tools()
     said: dict[str, Any] = {
         "model": target.model.id,
@@ -256,7 +260,7 @@ def _schema(wanted: JsonSchema, losses: list[str]) -> dict[str, Any]:
     """The vendor insists on a name, and refuses a strict schema that is not one."""
     said: dict[str, Any] = {
         "type": "json_schema",
-        "name": wanted.name or "response",
+        "name": fit(wanted.name or "response", _NAME_RULE),
         "schema": msgspec.Raw(wanted.schema.encode()),
     }
     if wanted.description is not None:

@@ -66,8 +66,8 @@ class ItemWriter:
             case role:
                 known = "system" if role == "developer" and not self._quirks.developer_role else role
                 content = self._content(message.content, path)
-                if content or role == "user":
-                    self.items.append({"type": "message", "role": known, "content": content or ""})
+                if content:
+                    self.items.append({"type": "message", "role": known, "content": content})
         if message.name is not None:
             self._losses.append(f"{path}.name")
 
