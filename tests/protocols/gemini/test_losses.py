@@ -32,6 +32,7 @@ from runtime.canonical import (
     ToolResult,
     ToolSubset,
     Usage,
+    WebSearch,
 )
 from runtime.protocols.base import Asked
 from runtime.protocols.gemini import LOSSES
@@ -155,7 +156,7 @@ SOUND: dict[str, Request | Response] = {
         Message(role="assistant", content=(Text(text="a"), CALL)),
         Message(role="tool", content=(ToolResult(call_id="a", name="f", content=(Text(text="r"), Image(source=PNG)), is_error=True),)),
         user("y"),
-        tools=(F, Tool(name="googleSearch", native='{"googleSearch":{}}', native_protocol="gemini")), tool_choice=ToolMode(mode="required"),
+        tools=(F, Tool(name="googleSearch", native='{"googleSearch":{}}', native_protocol="gemini", search=WebSearch())), tool_choice=ToolMode(mode="required"),
         max_output_tokens=5, stop=("a",), sampling=Sampling(temperature=0, top_p=0, top_k=0, seed=1, presence_penalty=0, frequency_penalty=0),
         choices=2, top_logprobs=3, response_format=JsonSchema(schema='{"type":"string"}'),
         reasoning=ReasoningConfig(effort="high", display="summarized"), service_tier="flex", store=True,

@@ -300,7 +300,7 @@ def test_settings_are_told_within_their_bounds() -> None:
     } == body["generationConfig"]  # fmt: skip
     assert body["store"] is False
     assert {
-        "seed", "min_p", "logit_bias", "stop", "verbosity", "user", "prompt_cache_key", "metadata", "service_tier", "parallel_tool_calls",
+        "temperature", "presencePenalty", "seed", "min_p", "logit_bias", "stop", "verbosity", "user", "prompt_cache_key", "metadata", "service_tier", "parallel_tool_calls",
     } == set(losses(request))  # fmt: skip
 
 
