@@ -37,6 +37,7 @@ from runtime.protocols.anthropic_messages.outcome import decode_finish, decode_t
 from runtime.protocols.anthropic_messages.wire import Fields, present
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader, readable
+from runtime.protocols.openai_chat.halves import Mender
 
 __all__ = ["Decoder"]
 
@@ -59,6 +60,7 @@ class Decoder(StreamDecoder):
         self._reader = SseReader()
         self._head = b""  # what came before any frame: perhaps no stream at all but an error's JSON
         self._framed = False
+        self._mender = Mender()
         self._started = False
         self._ended = False
         self._error: GatewayError | None = None
@@ -120,7 +122,7 @@ class Decoder(StreamDecoder):
     def _take(self, frame: Frame, events: list[Event]) -> None:
         if self._ended:
             return
-        event = _read(frame)
+        event = _read(frame, self._mender)
         if event is None:
             return
         match event.type:
@@ -234,10 +236,10 @@ def _index(event: ReceivedEvent) -> int:
     return index
 
 
-def _read(frame: Frame) -> ReceivedEvent | None:
+def _read(frame: Frame, mender: Mender) -> ReceivedEvent | None:
     """The event in a frame, None for one that may be ignored."""
     try:
-        return _EVENT.decode(readable(frame.data))
+        return _EVENT.decode(mender.mend(readable(frame.data)))
     except msgspec.ValidationError as error:
         if _kind(frame) not in FACTS.events:
             return None

@@ -20,6 +20,7 @@ from runtime.protocols.gemini.assembly import Assembly
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.errors import error_in_stream
 from runtime.protocols.gemini.wire import present
+from runtime.protocols.openai_chat.halves import Mender
 
 __all__ = ["CUT", "Decoder", "read_piece"]
 
@@ -32,6 +33,7 @@ class Decoder(StreamDecoder):
     def __init__(self, outgoing: Outgoing) -> None:
         self._chunks = Chunks()
         self._assembly = Assembly(outgoing)
+        self._mender = Mender()
         self._error: GatewayError | None = None
 
     @override
@@ -41,7 +43,7 @@ class Decoder(StreamDecoder):
         events: list[Event] = []
         try:
             for piece in self._chunks.feed(data):
-                self._take(piece, events)
+                self._take(self._mender.mend(piece), events)
         except GatewayError as error:
             self._hold(error, events)
         return events
@@ -60,7 +62,7 @@ class Decoder(StreamDecoder):
     def _last(self, events: list[Event]) -> None:
         try:
             for piece in self._chunks.close():
-                self._take(piece, events)
+                self._take(self._mender.mend(piece), events)
         except UpstreamProtocolError:
             if not self._assembly.complete:  # else it is the end of what was complete already
                 raise

@@ -24,6 +24,7 @@ from runtime.protocols.gemini.encode_stream import Framing
 from runtime.protocols.gemini.errors import error_in_stream
 from runtime.protocols.gemini.usage import blocked, finish_reason, searches, usage_of
 from runtime.protocols.gemini.wire import present
+from runtime.protocols.openai_chat.halves import marked, unmarked
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["Tap"]
@@ -118,11 +119,13 @@ class Tap(StreamTap):
 
     def _pass(self, data: bytes, event: bytes | None, out: list[bytes]) -> None:
         """A piece, with the event it came in where that is to go on as it came."""
-        self._look(readable(data))
+        sound = marked(readable(data))
+        self._look(sound)
         try:
-            renamed = replace(data, ("modelVersion",), self._model)
+            renamed = replace(sound, ("modelVersion",), self._model)
         except (msgspec.DecodeError, RecursionError):
             raise UpstreamProtocolError("The provider's stream holds an event that is not JSON.") from None
+        renamed = renamed if sound is data else unmarked(renamed)
         out.append(self._framing.piece(renamed) if event is None else event.replace(data, renamed, 1))
         self._forwarded = True
 

@@ -37,6 +37,7 @@ from runtime.protocols.ollama_chat.answer import (
     seed_of,
 )
 from runtime.protocols.ollama_chat.wire import unix_seconds
+from runtime.protocols.openai_chat.halves import Mender
 
 __all__ = ["OllamaDecoder"]
 
@@ -50,6 +51,7 @@ class OllamaDecoder(StreamDecoder):
 
     def __init__(self, outgoing: Outgoing) -> None:
         self._reader = LineReader()
+        self._mender = Mender()
         self._outgoing = outgoing
         self._seed: str | None = None  # of the ids of calls
         self._next_part = 0
@@ -65,7 +67,7 @@ class OllamaDecoder(StreamDecoder):
         events: list[Event] = []
         try:
             for frame in self._reader.feed(data):
-                self._line(frame.data, events)
+                self._line(self._mender.mend(frame.data), events)
         except GatewayError as error:
             if not events:
                 raise
@@ -78,7 +80,7 @@ class OllamaDecoder(StreamDecoder):
             raise self._failure
         events: list[Event] = []
         for frame in self._reader.close():
-            self._line(frame.data, events)
+            self._line(self._mender.mend(frame.data), events)
         if not self._done:
             raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
         return events

@@ -15,6 +15,7 @@ from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import StreamTap
 from runtime.protocols.framing import MAX_FRAME_BYTES
 from runtime.protocols.ollama_chat.answer import check_answer, read_usage, renamed
+from runtime.protocols.openai_chat.halves import marked, unmarked
 from runtime.protocols.splice import raw
 
 __all__ = ["OllamaTap"]
@@ -106,7 +107,8 @@ class OllamaTap(StreamTap):
         return self._looked_at(line)
 
     def _looked_at(self, line: bytes) -> bytes:
-        wire = check_answer(line)
+        sound = marked(line)
+        wire = check_answer(sound)
         if wire.done:
             self.complete = True
             self.usage = read_usage(wire)
@@ -117,7 +119,7 @@ class OllamaTap(StreamTap):
             head = b'{"model":%b,' % bytes(raw(wire.model))
             if line.startswith(head):
                 self._head, self._new_head = head, b'{"model":%b,' % bytes(raw(self._model))
-        return renamed(line, self._model)
+        return renamed(line, self._model) if sound is line else unmarked(renamed(sound, self._model))
 
 
 def _lines(block: bytes) -> list[bytes]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["Joiner", "mark_halves"]
+__all__ = ["Joiner", "Mender", "mark_halves", "marked", "unmarked"]
 
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _MARKS_FROM: Final = 0x100000
@@ -59,6 +59,48 @@ class Joiner:
         """What is left at the end: a replacement character for a half that never met its other."""
         held, self._held = self._held, ""
         return "\ufffd" if held else ""
+
+
+class Mender:
+    """Mends a stream's frames, one after the other: a half at a text's end waits for the frame whose text begins with the other.
+
+    For dialects whose frames hold one piece of text each. A half without its other becomes a replacement character.
+    """
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = 0
+
+    def mend(self, data: bytes) -> bytes:
+        """``data`` without halves; ``data`` itself where there are none."""
+        halves = mark_halves(data) if b"\\u" in data else None
+        if halves is None:
+            return data
+        return _MARK.sub(self._whole, halves.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+    def _whole(self, mark: re.Match[str]) -> str:
+        unit, text = ord(mark[0]) - _MARKS_FROM, mark.string
+        held, self._held = self._held, 0
+        if unit < 0xDC00:
+            if text[mark.end() : mark.end() + 1] != '"':
+                return "\ufffd"
+            self._held = unit
+            return ""
+        if not held or text[mark.start() - 1 : mark.start()] != '"':
+            return "\ufffd"
+        return (chr(held) + chr(unit)).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+
+
+def marked(data: bytes) -> bytes:
+    """``data`` with its halves marked; ``data`` itself where there are none."""
+    return (mark_halves(data) if b"\\u" in data else None) or data
+
+
+def unmarked(data: bytes) -> bytes:
+    """JSON with the halves that were marked in it as they came: as escapes."""
+    text = _MARK.sub(lambda mark: f"\\u{ord(mark[0]) - _MARKS_FROM:04x}", data.decode("utf-8", "surrogateescape"))
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _is_low(escape: re.Match[bytes]) -> bool:

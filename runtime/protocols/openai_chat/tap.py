@@ -19,6 +19,7 @@ from runtime.protocols.base import StreamTap
 from runtime.protocols.framing import MAX_FRAME_BYTES
 from runtime.protocols.openai_chat.errors import error_within
 from runtime.protocols.openai_chat.finish import refuse_failure
+from runtime.protocols.openai_chat.halves import marked, unmarked
 from runtime.protocols.openai_chat.usage import read_usage
 from runtime.protocols.splice import raw, replace
 
@@ -173,9 +174,12 @@ class ChatTap(StreamTap):
         if self._old and data.count(b'"model"') == 1 == data.count(self._old):
             return data.replace(self._old, self._new)
         try:
-            renamed = replace(data, ("model",), self._model)
+            sound = marked(data)
+            renamed = replace(sound, ("model",), self._model)
         except _UNREADABLE:
             return data.replace(self._old, self._new) if self._old else data
+        if sound is not data:
+            return unmarked(renamed)
         if not self._old and renamed is not data:
             old, new = _MODEL.findall(data), _MODEL.findall(renamed)
             if len(old) == 1 == len(new):
@@ -185,7 +189,7 @@ class ChatTap(StreamTap):
     def _learn(self, data: bytes, *, named_error: bool) -> bool:
         """Note what an event says; whether it is a piece of the only choice, without any news. Raises its error."""
         try:
-            chunk = _CHUNK.decode(data)
+            chunk = _CHUNK.decode(marked(data))
         except _UNREADABLE as fault:
             said = error_within(data)
             if said is not None:
