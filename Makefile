@@ -29,7 +29,7 @@ run: $(TO_RUN)  ## set up, build and serve gateway.yaml
 	exec $(BIN)/gatewright serve
 
 test: check clients  ## set up, check, and run all quick tests
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 clients: $(TO_TEST_CLIENTS)  ## set up the foreign SDKs that tests/clients calls the gateway with
 

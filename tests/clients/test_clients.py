@@ -1,4 +1,7 @@
-"""Each client before each upstream, feature by feature; and the page that says so."""
+"""Each client before each upstream, feature by feature; and the page that says so.
+
+One run of all clients serves every test of this file, which is why it must stay one file: workers share nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,6 @@ from tests.clients.cells import EXPECTED
 from tests.clients.grid import page
 from tests.clients.session import Outcome, Stage
 from tests.clients.table import CLIENTS, FEATURES, UPSTREAMS, impossible
-
-pytestmark = pytest.mark.xdist_group("clients")  # one run of all clients serves every test below
 
 CELLS = [(client, upstream, feature) for client in CLIENTS for upstream in UPSTREAMS for feature in FEATURES]
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "clients.md"

@@ -18,8 +18,6 @@ from tests.clients.session import Stage
 from tests.clients.table import UPSTREAMS
 from tests.support.rules import SEALS
 
-pytestmark = pytest.mark.xdist_group("clients")
-
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
@@ -101,7 +99,7 @@ def _send(
     sent = {**headers, dialect.header: dialect.prefix + on_stage.gateway.key}
     named = body if "{model}" in dialect.path else {**body, "model": model, "stream": True}
     url = on_stage.gateway.url + dialect.path.format(model=model)
-    reply = httpx.post(url, json=named, headers=sent, timeout=20)
+    reply = httpx.post(url, json=named, headers=sent, timeout=60)
     return reply.status_code, reply.text
 
 

@@ -37,6 +37,11 @@ providers:
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_authorities() -> None:
+    """All of the machine's, here: foreign programs may call whom they like."""
+
+
 @pytest.fixture(scope="session")
 def inference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InferenceServer]:
     """A real inference server; nothing of it is ours."""

@@ -4,6 +4,7 @@ import importlib
 import json
 import pkgutil
 import re
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -86,9 +87,15 @@ def app(healthy: Healthy | None = None, **options: object) -> Litestar:
     return Litestar(routers, openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
 
 
+@cache
+def plain() -> Litestar:
+    """Without options. Its services keep nothing of a call, so one serves all tests."""
+    return app()
+
+
 @pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
 async def test_every_documented_path_reaches_its_operation(verb: str, path: str, alias: str, operation: dict) -> None:
-    answer = await call(app(), verb, filled(alias, operation)[0], [("x-api-key", "viewer")], b"{}")
+    answer = await call(plain(), verb, filled(alias, operation)[0], [("x-api-key", "viewer")], b"{}")
 
     assert 200 == answer.status
     assert "build-1" == answer.headers["x-gatewright-build"]
@@ -100,7 +107,7 @@ async def test_every_documented_path_reaches_its_operation(verb: str, path: str,
 
 @pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
 async def test_every_path_refuses_a_method_it_lacks(verb: str, path: str, alias: str, operation: dict) -> None:
-    answer = await call(app(), "PATCH", filled(alias, operation)[0], [("anthropic-version", "1")])
+    answer = await call(plain(), "PATCH", filled(alias, operation)[0], [("anthropic-version", "1")])
 
     assert 405 == answer.status
     assert verb in answer.headers["allow"]
@@ -112,7 +119,7 @@ async def test_every_path_refuses_a_method_it_lacks(verb: str, path: str, alias:
 
 @pytest.mark.parametrize(("verb", "path", "alias", "operation"), [one for one in OPERATIONS if one.values[0] == "GET"])
 async def test_every_get_answers_head(verb: str, path: str, alias: str, operation: dict) -> None:
-    answer = await call(app(), "HEAD", filled(alias, operation)[0], [("x-api-key", "viewer")])
+    answer = await call(plain(), "HEAD", filled(alias, operation)[0], [("x-api-key", "viewer")])
 
     assert 200 == answer.status
     assert int(answer.headers["content-length"]) > 0
@@ -122,14 +129,14 @@ async def test_every_get_answers_head(verb: str, path: str, alias: str, operatio
     "path", ["/chat/completions", "/messages", "/messages/count_tokens", "/models", "/v2/messages"]
 )
 async def test_no_inference_operation_is_reached_without_its_prefix(path: str) -> None:
-    assert 404 == (await call(app(), "POST", path)).status
+    assert 404 == (await call(plain(), "POST", path)).status
 
 
 @pytest.mark.parametrize(
     ("key", "status"), [([], 401), ([("x-api-key", "chatter")], 403), ([("x-api-key", "viewer")], 200)]
 )
 async def test_metrics_need_the_scope_view(key: list[tuple[str, str]], status: int) -> None:
-    assert status == (await call(app(), "GET", "/metrics", key)).status
+    assert status == (await call(plain(), "GET", "/metrics", key)).status
 
 
 async def test_metrics_may_be_opened_by_the_operator() -> None:
@@ -152,4 +159,4 @@ async def test_a_server_that_stops_is_alive_and_not_ready() -> None:
 async def test_what_typed_operations_answer_is_what_the_types_say(path: str) -> None:
     type_ = {"/health/live": Liveness}.get(path, Health)
 
-    assert isinstance(msgspec.json.decode((await call(app(), "GET", path)).body, type=type_), type_)
+    assert isinstance(msgspec.json.decode((await call(plain(), "GET", path)).body, type=type_), type_)
