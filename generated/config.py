@@ -18,11 +18,14 @@ __all__ = [
     "BreakerSettings",
     "ComboSettings",
     "ComboTarget",
+    "ConnectionLimit",
     "ConnectionSettings",
     "CooldownSettings",
     "DiscoverySettings",
     "ExclusiveFields",
+    "ExplainSettings",
     "GatewayConfig",
+    "HedgeSettings",
     "KeySettings",
     "LoggingSettings",
     "ModelSettings",
@@ -38,7 +41,9 @@ __all__ = [
     "RetrySettings",
     "SETTINGS",
     "ServerSettings",
+    "SessionSettings",
     "Setting",
+    "StoreSettings",
     "SurfaceSettings",
     "TargetConditions",
     "TimeoutSettings",
@@ -88,6 +93,16 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         default=30_000,
     )
     """What that time grows to."""
+
+
+class HedgeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The first target that begins to answer is heard; the others are let go."""
+
+    after_ms: Annotated[int, msgspec.Meta(ge=1, extra={"quantity": "duration"})] = msgspec.field(name="after")
+    """How long the last one asked may take to begin its answer before one more is asked."""
+
+    at_once: Annotated[int, msgspec.Meta(ge=2, le=5)] = 2
+    """How many targets are being asked at the same time at most."""
 
 
 class AutoFactors(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -143,7 +158,9 @@ class ComboTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """The id of the one connection of the model's provider to use."""
 
     weight: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
-    """Its share under the strategy `weighted`, where it is 1 when not given. A target of weight 0 comes last."""
+    """Its share under the strategies `weighted` and `prefix-affinity`, where it is 1 when not given. A target of weight
+    0 comes last.
+    """
 
     when: TargetConditions | None = None
     """Which requests it takes. Without it, all."""
@@ -167,6 +184,8 @@ class ComboSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         "last-known-good",
         "auto",
         "conditional",
+        "context-relay",
+        "prefix-affinity",
     ] = "priority"
     """How the targets are ordered for each request. `priority` takes them as they are written; the guide to routing has
     the rule of each.
@@ -202,10 +221,34 @@ class ComboSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     factors: AutoFactors | None = None
     """What the strategy `auto` weighs, and how much. Without it every factor weighs 1."""
 
+    sessions: Literal["named", "derived", "off"] | None = None
+    """What makes a session of requests for this name, where that is not as `sessions` says."""
+
+    handoff_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 100
+    """How much of a target's known quota may be used up before the strategy `context-relay` moves sessions on. 100
+    waits until there is none left.
+    """
+
     refusals: Literal["pass", "next"] = "pass"
     """What becomes of a provider's refusal to answer for reasons of content. `pass` tells the client, `next` asks the
     next target.
     """
+
+    rescue: Literal["none", "splice", "buffer"] = "none"
+    """What becomes of a streamed answer that breaks off. `none` ends it with an error event, `splice` goes on with what
+    the next target says, `buffer` sends nothing before the answer is complete.
+    """
+
+    buffer_limit_bytes: Annotated[int, msgspec.Meta(ge=1024, extra={"quantity": "size"})] = msgspec.field(
+        name="buffer_limit",
+        default=8_388_608,
+    )
+    """How much of an answer `rescue` `buffer` holds. A longer one is sent on from there and can no longer be
+    rescued.
+    """
+
+    hedge: HedgeSettings | None = None
+    """When to ask the next target while the one before has not begun to answer. Without it, never."""
 
 
 class CooldownSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -242,6 +285,21 @@ class DiscoverySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     """Providers of the catalogue that stay dark even when their variable is set."""
 
 
+class ExplainSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """For how long it can be asked why a request went where it went. Kept in the memory of each worker, without any
+    text of prompts or answers; about 3 KB for each request.
+    """
+
+    keep: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 10_000
+    """How many requests each worker remembers; the oldest are forgotten first. 0 remembers none."""
+
+    for_ms: Annotated[int, msgspec.Meta(ge=1000, extra={"quantity": "duration"})] = msgspec.field(
+        name="for",
+        default=3_600_000,
+    )
+    """How long a request is remembered."""
+
+
 class KeySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Keys that clients show. `gatewright keys new` makes one and prints its hash."""
 
@@ -258,6 +316,11 @@ class KeySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     models: tuple[str, ...] = ()
     """Public names the key may use, `*` wildcards allowed; empty allows all."""
+
+    pins: tuple[str, ...] = ()
+    """Connections that requests with this key may demand in the header `X-OmniRoute-Connection`, as `provider/id`, `*`
+    wildcards allowed; empty allows none. A key with the scope `admin` may demand any.
+    """
 
 
 class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -344,6 +407,19 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What stands before it, with the space."""
 
 
+class ConnectionLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How much may be used in any stretch of a time."""
+
+    requests: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Requests, counted as they are sent."""
+
+    tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Tokens sent and answered, counted as answers end: what is under way may go beyond it."""
+
+    per_ms: Annotated[int, msgspec.Meta(ge=1000, extra={"quantity": "duration"})] = msgspec.field(name="per")
+    """The time."""
+
+
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One credential of a provider."""
 
@@ -365,6 +441,11 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_default
     max_in_flight: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """How many requests it may be answering at once. One more goes to the next connection or target, or, where none is
     left, waits for `timeouts: {queue: …}`.
+    """
+
+    limits: tuple[ConnectionLimit, ...] = ()
+    """What the account may use in a time; all of it holds. A request that would go beyond it goes to the next
+    connection or target, or, where none is left, is answered 429.
     """
 
 
@@ -525,6 +606,9 @@ class QuirkSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     stream_usage: bool | None = None
     """`stream_options.include_usage` is understood."""
 
+    custom_tools: bool | None = None
+    """Chat's tools that take free text are understood; else functions stand for them."""
+
     text_only_content: bool | None = None
     """Content is a string, not a list of parts."""
 
@@ -595,8 +679,15 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     connections: tuple[ConnectionSettings, ...] = ()
     """Its credentials, first choice first."""
 
-    connections_strategy: Literal["fill-first", "round-robin", "least-used", "random", "p2c"] = "fill-first"
-    """How the connections are ordered for each request. `fill-first` takes them as they are written."""
+    connections_strategy: Literal["fill-first", "round-robin", "least-used", "random", "p2c", "prefix-affinity"] = (
+        "fill-first"
+    )
+    """How the connections are ordered for each request. `fill-first` takes them as they are written; `prefix-affinity`
+    sends conversations that begin alike over the same one, because providers cache prompts per account.
+    """
+
+    sessions: Literal["named", "derived", "off"] | None = None
+    """What makes a session of requests for this provider's models, where that is not as `sessions` says."""
 
     headers: dict[str, str] = {}
     """Headers sent with every request. Credentials do not belong here."""
@@ -652,6 +743,14 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     limit is not known.
     """
 
+    max_prompts: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 64
+    """How many prompts one request to `/v1/completions` may hold. Each is a call of its own."""
+
+    prompts_at_once: Annotated[int, msgspec.Meta(ge=1, le=64)] = 4
+    """How many prompts of one request are asked at the same time. Not more than a connection's `max_in_flight`, else
+    they wait for each other.
+    """
+
     tokenizer: Literal["approximate", "o200k"] = "approximate"
     """How input tokens are counted where the provider cannot: `approximate` by the shape of the text, `o200k` by the
     vocabulary of that name, which needs the extra `tokenizer` and about 70 MB. Both are marked as estimates.
@@ -661,9 +760,9 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What is kept of `/v1/responses`, and what runs in the background there."""
 
-    storage: Literal["file", "none"] = "file"
-    """Where responses are kept with what they answer: `file` keeps them in `responses.db` in the data directory. `none`
-    keeps nothing, as if every request said `store: false`.
+    storage: Literal["store", "none"] = "store"
+    """Where responses are kept with what they answer: `store` keeps them in the store. `none` keeps nothing, as if
+    every request said `store: false`.
     """
 
     retention_ms: Annotated[int, msgspec.Meta(ge=60_000, extra={"quantity": "duration"})] = msgspec.field(
@@ -750,6 +849,42 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Who may read `/metrics`. `key` asks for a key with the scope `view`, `public` for nothing, `none` closes it."""
 
 
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Requests that belong together, such as the turns of one conversation: they stay with the connection that answered
+    the first of them for as long as it can answer, so that the provider's prompt cache and sealed reasoning stay good.
+    """
+
+    mode: Literal["named", "derived", "off"] = "named"
+    """What makes a session: `named` the id that a client sends in a header (`X-Session-Id` and others), `derived` also,
+    where there is none, the system text, the tools and the first message of the conversation; `off` nothing.
+    """
+
+    keep: Literal["connection", "target"] = "connection"
+    """What a session stays with: the `connection` of each provider, whatever target the strategy of a combo chooses; or
+    also the `target` of each combo.
+    """
+
+    ttl_ms: Annotated[int, msgspec.Meta(ge=1000, extra={"quantity": "duration"})] = msgspec.field(
+        name="ttl",
+        default=1_800_000,
+    )
+    """How long a session is remembered after its last request."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    """How many sessions one worker has in mind; what it must look up again beyond them, it finds where workers share
+    their state.
+    """
+
+
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where the gateway keeps what it must not lose."""
+
+    url: str | None = None
+    """Where the URL of the database is: `postgresql://user:password@host/database`, or `sqlite:///file` for a file in
+    the data directory. Without it that file is `gatewright.db`.
+    """
+
+
 class TimeoutSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Every wait has a limit. These hold for all providers; a provider's own `timeouts` win over them."""
 
@@ -782,6 +917,12 @@ class TimeoutSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     keep_alive_ms: Milliseconds = msgspec.field(name="keep_alive", default=15_000)
     """The silence of a streamed answer after which the client is sent what its dialect allows to keep the line open."""
 
+    early_head_ms: Milliseconds = msgspec.field(name="early_head", default=30_000)
+    """How long a streamed answer may take to begin until the client is sent the status 200 and comments, so that the
+    line stays open; a failure is then an event of the stream. `0s` never: every failure keeps its status. Only in
+    dialects whose clients bear comments.
+    """
+
 
 class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The whole of gateway.yaml."""
@@ -811,6 +952,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     discovery: DiscoverySettings = DiscoverySettings()
     """Which providers of the catalogue are there without being configured."""
 
+    explain: ExplainSettings = ExplainSettings()
+    """For how long it can be asked why a request went where it went. Kept in the memory of each worker, without any
+    text of prompts or answers; about 3 KB for each request.
+    """
+
     keys: dict[str, KeySettings] = {}
     """Keys that clients show. `gatewright keys new` makes one and prints its hash."""
 
@@ -835,6 +981,14 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     server: ServerSettings = ServerSettings()
     """Where the gateway listens and what it takes in."""
+
+    sessions: SessionSettings = SessionSettings()
+    """Requests that belong together, such as the turns of one conversation: they stay with the connection that answered
+    the first of them for as long as it can answer, so that the provider's prompt cache and sealed reasoning stay good.
+    """
+
+    store: StoreSettings = StoreSettings()
+    """Where the gateway keeps what it must not lose."""
 
     timeouts: TimeoutSettings = TimeoutSettings()
     """Every wait has a limit. These hold for all providers; a provider's own `timeouts` win over them."""
@@ -925,7 +1079,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="combos.*.targets.*.weight",
         type="integer",
         default=None,
-        help="Its share under the strategy `weighted`, where it is 1 when not given. A target of weight 0 comes last.",
+        help="Its share under the strategies `weighted` and `prefix-affinity`, where it is 1 when not given. A target of weight 0 comes last.",
         secret=False,
         reload="dynamic",
     ),
@@ -1042,10 +1196,66 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="combos.*.sessions",
+        type="choice",
+        default=None,
+        help="What makes a session of requests for this name, where that is not as `sessions` says.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.handoff_percent",
+        type="integer",
+        default="100",
+        help="How much of a target's known quota may be used up before the strategy `context-relay` moves sessions on. 100 waits until there is none left.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="combos.*.refusals",
         type="choice",
         default="pass",
         help="What becomes of a provider's refusal to answer for reasons of content. `pass` tells the client, `next` asks the next target.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.rescue",
+        type="choice",
+        default="none",
+        help="What becomes of a streamed answer that breaks off. `none` ends it with an error event, `splice` goes on with what the next target says, `buffer` sends nothing before the answer is complete.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.buffer_limit",
+        type="size",
+        default="8MiB",
+        help="How much of an answer `rescue` `buffer` holds. A longer one is sent on from there and can no longer be rescued.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.hedge",
+        type="record",
+        default=None,
+        help="When to ask the next target while the one before has not begun to answer. Without it, never.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.hedge.after",
+        type="duration",
+        default=None,
+        help="How long the last one asked may take to begin its answer before one more is asked.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.hedge.at_once",
+        type="integer",
+        default="2",
+        help="How many targets are being asked at the same time at most.",
         secret=False,
         reload="dynamic",
     ),
@@ -1098,6 +1308,22 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="explain.keep",
+        type="integer",
+        default="10000",
+        help="How many requests each worker remembers; the oldest are forgotten first. 0 remembers none.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="explain.for",
+        type="duration",
+        default="1h",
+        help="How long a request is remembered.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
         path="keys.*.key",
         type="secret",
         default=None,
@@ -1126,6 +1352,14 @@ SETTINGS: tuple[Setting, ...] = (
         type="list",
         default="[]",
         help="Public names the key may use, `*` wildcards allowed; empty allows all.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="keys.*.pins",
+        type="list",
+        default="[]",
+        help="Connections that requests with this key may demand in the header `X-OmniRoute-Connection`, as `provider/id`, `*` wildcards allowed; empty allows none. A key with the scope `admin` may demand any.",
         secret=False,
         reload="dynamic",
     ),
@@ -1370,10 +1604,50 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="providers.*.connections.*.limits",
+        type="list",
+        default="[]",
+        help="What the account may use in a time; all of it holds. A request that would go beyond it goes to the next connection or target, or, where none is left, is answered 429.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.connections.*.limits.*.requests",
+        type="integer",
+        default=None,
+        help="Requests, counted as they are sent.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.connections.*.limits.*.tokens",
+        type="integer",
+        default=None,
+        help="Tokens sent and answered, counted as answers end: what is under way may go beyond it.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.connections.*.limits.*.per",
+        type="duration",
+        default=None,
+        help="The time.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="providers.*.connections_strategy",
         type="choice",
         default="fill-first",
-        help="How the connections are ordered for each request. `fill-first` takes them as they are written.",
+        help="How the connections are ordered for each request. `fill-first` takes them as they are written; `prefix-affinity` sends conversations that begin alike over the same one, because providers cache prompts per account.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.sessions",
+        type="choice",
+        default=None,
+        help="What makes a session of requests for this provider's models, where that is not as `sessions` says.",
         secret=False,
         reload="dynamic",
     ),
@@ -1754,6 +2028,14 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="providers.*.quirks.custom_tools",
+        type="boolean",
+        default=None,
+        help="Chat's tools that take free text are understood; else functions stand for them.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="providers.*.quirks.text_only_content",
         type="boolean",
         default=None,
@@ -1962,6 +2244,22 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="requests.max_prompts",
+        type="integer",
+        default="64",
+        help="How many prompts one request to `/v1/completions` may hold. Each is a call of its own.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.prompts_at_once",
+        type="integer",
+        default="4",
+        help="How many prompts of one request are asked at the same time. Not more than a connection's `max_in_flight`, else they wait for each other.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="requests.tokenizer",
         type="choice",
         default="approximate",
@@ -1972,8 +2270,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         path="responses.storage",
         type="choice",
-        default="file",
-        help="Where responses are kept with what they answer: `file` keeps them in `responses.db` in the data directory. `none` keeps nothing, as if every request said `store: false`.",
+        default="store",
+        help="Where responses are kept with what they answer: `store` keeps them in the store. `none` keeps nothing, as if every request said `store: false`.",
         secret=False,
         reload="static",
     ),
@@ -2122,6 +2420,46 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="sessions.mode",
+        type="choice",
+        default="named",
+        help="What makes a session: `named` the id that a client sends in a header (`X-Session-Id` and others), `derived` also, where there is none, the system text, the tools and the first message of the conversation; `off` nothing.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="sessions.keep",
+        type="choice",
+        default="connection",
+        help="What a session stays with: the `connection` of each provider, whatever target the strategy of a combo chooses; or also the `target` of each combo.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="sessions.ttl",
+        type="duration",
+        default="30m",
+        help="How long a session is remembered after its last request.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="sessions.limit",
+        type="integer",
+        default="10000",
+        help="How many sessions one worker has in mind; what it must look up again beyond them, it finds where workers share their state.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="store.url",
+        type="secret",
+        default=None,
+        help="Where the URL of the database is: `postgresql://user:password@host/database`, or `sqlite:///file` for a file in the data directory. Without it that file is `gatewright.db`.",
+        secret=True,
+        reload="static",
+    ),
+    Setting(
         path="timeouts.connect",
         type="duration",
         default="10s",
@@ -2190,6 +2528,14 @@ SETTINGS: tuple[Setting, ...] = (
         type="duration",
         default="15s",
         help="The silence of a streamed answer after which the client is sent what its dialect allows to keep the line open.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="timeouts.early_head",
+        type="duration",
+        default="30s",
+        help="How long a streamed answer may take to begin until the client is sent the status 200 and comments, so that the line stays open; a failure is then an event of the stream. `0s` never: every failure keeps its status. Only in dialects whose clients bear comments.",
         secret=False,
         reload="dynamic",
     ),

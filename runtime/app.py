@@ -18,6 +18,7 @@ from random import Random
 import msgspec
 from litestar import Litestar
 from litestar.exceptions import HTTPException
+from sqlalchemy.engine import URL
 from typing_extensions import override
 
 from generated.api import (
@@ -25,11 +26,14 @@ from generated.api import (
     chat,
     completions,
     embeddings,
+    explain,
     health,
     messages,
     models,
+    monitoring,
     ollama,
     providers,
+    resilience,
     resources,
     responses,
     root,
@@ -39,6 +43,7 @@ from runtime.config.plan import Artefact, Plan
 from runtime.config.secrets import Secrets
 from runtime.estimate import Estimator
 from runtime.gateway import Gateway
+from runtime.guide import Guide
 from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
 from runtime.protocols.base import ClientCodec
 from runtime.resilience import Door, Health
@@ -48,21 +53,31 @@ from runtime.services.background import Background
 from runtime.services.catalogue import Catalogue
 from runtime.services.chat import Chat
 from runtime.services.completions import Completions
+from runtime.services.dials import DIALS, Dials, settings_of
 from runtime.services.embeddings import Embeddings
+from runtime.services.explaining import EXPLAIN, Explaining, Reasoner
 from runtime.services.gemini import Gemini
 from runtime.services.health import HealthReport
 from runtime.services.inference import Inference
 from runtime.services.messages import Messages
 from runtime.services.models import Models
+from runtime.services.monitoring import LATENCIES, Monitoring, told_latencies
 from runtime.services.ollama import Ollama
+from runtime.services.prompts import Prompts
 from runtime.services.providers import Providers
+from runtime.services.resilience import HEALTH, RESET, ResilienceControl, told_health, told_reset
 from runtime.services.response_request import Reader
 from runtime.services.responses import Kept, Responses
 from runtime.services.retention import keep_swept
 from runtime.services.root import Root
 from runtime.services.runs import Runs
-from runtime.stores.sqlite import RESPONSES_FILE, SqliteResponses
-from runtime.telemetry import Metrics, Recorder
+from runtime.sessions import Sessions
+from runtime.shared import SharedState
+from runtime.shared.colleagues import Colleagues
+from runtime.shared.memory import MemoryState
+from runtime.stores.database import Database
+from runtime.stores.responses import SqlResponses
+from runtime.telemetry import Decisions, Latencies, Metrics, Recorder
 from runtime.telemetry.log import logger
 from runtime.upstream import Upstream, UpstreamTable
 from runtime.web.front import Cors, Front
@@ -80,6 +95,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     port: int
     data_dir: Path
+    database: URL
     secrets: Secrets
     pepper: bytes
     dev_key: str | None
@@ -94,17 +110,30 @@ def build(ready: Ready) -> Litestar:
     artefact, plan = ready.artefact, ready.artefact.plan
     log = logger(plan.logging.level, plan.logging.format, artefact.build)
     metrics = Metrics(artefact.build, COMPILER)
-    recorder = Recorder(metrics, log, time.monotonic)
+    worker = os.urandom(6).hex()
+    decisions = Decisions(plan.explain.keep, plan.explain.for_ms / 1000, time.monotonic, f"{worker}-")
+    latencies = Latencies(time.monotonic)
+    recorder = Recorder(metrics, log, time.monotonic, decisions, latencies)
     door = Door()
+    database = Database(ready.database)
+    shared: SharedState = MemoryState(time.monotonic)
     routes = RouteTable(plan, ready.secrets.connections)
     upstream = _upstream(plan, ready.secrets)
     codecs = {name: codec(name) for name in CODECS}
     clients: dict[str, ClientCodec] = {**codecs, **{name: client_codec(name) for name in DIALECTS}}
     embedders = {name: embedder(name) for name in EMBEDDERS}
     estimator = Estimator(_tokenizer(plan))
-    gateway = Gateway(plan, codecs, embedders, routes, _attempts(plan), upstream, recorder, estimator, door, time.time)
+    sessions = Sessions(
+        shared, plan.sessions, time.time, lambda error: log.warning("sessions_not_shared", reason=str(error))
+    )
+    guide = Guide(sessions, plan.sessions.keep)
+    attempts = _attempts(plan)
+    gateway = Gateway(
+        plan, codecs, embedders, routes, attempts, upstream, recorder, estimator, door, time.time, guide
+    )
     access = Access(KeyRing(ready.pepper, _entries(ready)), required=plan.server.authentication == "required")
     inference = Inference(plan, clients, embedders, gateway, access, recorder, door)
+    prompts = Prompts(gateway, door, plan.requests, time.time)
     catalogue = Catalogue(routes, access)
     gemini = Gemini(inference, catalogue)
     front = _front(artefact, clients, access)
@@ -113,26 +142,43 @@ def build(ready: Ready) -> Litestar:
         log.error("call_failed_inside", request_id=request_id, exc_info=error)
 
     failed = exception_handler(front, on_fault)
-    kept = _kept(ready, gateway, recorder, door, on_fault)
+    kept = _kept(plan, database, gateway, recorder, door, on_fault)
     reader = Reader(kept.store if kept is not None else None, _new_id, plan.server.body_limit_bytes)
     keeping = Responses(inference, gateway, access, reader, kept, time.time, _new_id, on_fault)
+    reasoner = Reasoner(artefact, ready.secrets.connections.keys(), decisions, time.monotonic, time.time)
+    dials = Dials(settings_of(plan), attempts)
+    told = {
+        EXPLAIN: reasoner.answer,
+        HEALTH: told_health(attempts.health),
+        RESET: told_reset(attempts.health),
+        DIALS: dials.set,
+        LATENCIES: told_latencies(latencies),
+    }
+    colleagues = Colleagues(shared, worker, _new_id, told)
+    control = ResilienceControl(plan, routes, attempts.health, dials, colleagues, time.time)
     log.info("worker_built", connections=sorted(ready.secrets.connections), keys=len(plan.keys))
     return Litestar(
         route_handlers=[
             chat.build_router(Chat(inference), front),
-            completions.build_router(Completions(inference), front),
+            completions.build_router(Completions(inference, prompts), front),
             embeddings.build_router(Embeddings(inference), front),
             messages.build_router(Messages(inference), front),
             responses.build_router(keeping, front),
             models.build_router(Models(catalogue, front.speaks, gemini), front),
             resources.build_router(gemini, front),
-            providers.build_router(Providers(inference, catalogue, routes, front.speaks), front),
+            providers.build_router(Providers(inference, catalogue, routes, keeping, front.speaks), front),
             ollama.build_router(Ollama(inference, catalogue, routes, time.time), front),
             health.build_router(HealthReport(artefact, COMPILER, routes, metrics, door, time.monotonic), front),
+            explain.build_router(Explaining(reasoner, colleagues, plan.explain.keep), front),
+            resilience.build_router(control, front),
+            monitoring.build_router(Monitoring(sessions, colleagues, time.time), front),
             root.build_router(Root(COMPILER, artefact.build), front),
         ],
         exception_handlers={Exception: failed, HTTPException: failed},
-        lifespan=[
+        lifespan=[  # the first ends last
+            _shared_life(shared),
+            _database_life(database),
+            _listening(colleagues, alone=isinstance(shared, MemoryState)),
             _life(door, upstream, plan.server.shutdown_grace_ms / 1000),
             _kept_life(kept, plan, on_fault),
         ],
@@ -149,7 +195,7 @@ def _front(artefact: Artefact, codecs: Mapping[str, ClientCodec], access: Access
     return Front(
         new_id=_new_id,
         renders={name: each.encode_error for name, each in codecs.items()},
-        authorize=access.authorize,
+        authorize=access.check,
         base_headers=lambda: base_headers,
         scopes={"getMetrics": metrics_scope},
         cors=Cors(origins=server.cors_origins),
@@ -182,6 +228,7 @@ def _life(
 
         with suppress(NotImplementedError, RuntimeError):  # no signals here: not in the main thread, as under tests
             loop.add_signal_handler(signal.SIGTERM, on_signal)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # held since the worker was forked
         yield
         await upstream.aclose()
 
@@ -189,17 +236,18 @@ def _life(
 
 
 def _kept(
-    ready: Ready,
+    plan: Plan,
+    database: Database,
     gateway: Gateway,
     recorder: Recorder,
     door: Door,
     on_fault: Callable[[Exception, str], None],
 ) -> Kept | None:
     """What keeps responses; None where the operator wants none kept."""
-    settings = ready.artefact.plan.responses
+    settings = plan.responses
     if settings.storage == "none":
         return None
-    store = SqliteResponses(ready.data_dir / RESPONSES_FILE)
+    store = SqlResponses(database)
     runs = Runs(store, settings.background_limit, time.time, on_fault)
     background = Background(gateway, recorder, store, runs, door, time.time, _new_id, on_fault)
     return Kept(store=store, background=background, runs=runs)
@@ -222,7 +270,48 @@ def _kept_life(
             sweeping.cancel()
             await asyncio.gather(sweeping, return_exceptions=True)
             await kept.runs.aclose()
-            await kept.store.aclose()
+
+    return life
+
+
+def _database_life(database: Database) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Closes the database when the worker stops, after everybody who uses it."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await database.aclose()
+
+    return life
+
+
+def _shared_life(shared: SharedState) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Closes the shared state when the worker stops, after everybody who uses it."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await shared.aclose()
+
+    return life
+
+
+def _listening(colleagues: Colleagues, *, alone: bool) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Hears what other workers ask and tell, where there are any."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        listening = [] if alone else [asyncio.create_task(colleagues.listen())]
+        try:
+            yield
+        finally:
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, return_exceptions=True)
 
     return life
 
@@ -234,7 +323,8 @@ def _new_id() -> str:
 def _attempts(plan: Plan) -> Attempts:
     """Who asks one target after the other, with what this process knows of them."""
     places = {id_: each.max_in_flight for id_, each in plan.connections.items() if each.max_in_flight is not None}
-    health = Health(plan.breakers, plan.cooldowns, places, time.monotonic)
+    limits = {id_: each.limits for id_, each in plan.connections.items() if each.limits}
+    health = Health(plan.breakers, plan.cooldowns, places, time.monotonic, limits)
     pace = Pace(retries=plan.retries, total_ms=plan.timeouts.total_ms, queue_ms=plan.timeouts.queue_ms)
     return Attempts(health, pace, asyncio.sleep, Random())  # noqa: S311 — chooses targets, guards nothing
 
@@ -266,7 +356,7 @@ def _entries(ready: Ready) -> list[KeyEntry]:
     """Every key that is good: the plan's, or the data directory's own."""
     entries = [
         KeyEntry(
-            record=KeyRecord(id=key.id, scopes=frozenset(key.scopes), models=key.models),
+            record=KeyRecord(id=key.id, scopes=frozenset(key.scopes), models=key.models, pins=key.pins),
             form="hash" if key.hash is not None else "plain",
             value=key.hash if key.hash is not None else ready.secrets.keys[key.id],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -29,12 +30,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmbedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One client request for vectors: whose, in which protocol, and the record of it that grows."""
+    """One client request for vectors: whose, in which protocol, and the record of it that grows; ``shown`` as for `Call`."""
 
     embedder: Embedder
     envelope: Envelope
     key: KeyRecord
     record: CallRecord
+    shown: str | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Complete(msgspec.Struct, frozen=True, kw_only=True):

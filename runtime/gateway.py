@@ -22,12 +22,14 @@ from runtime.catalog import Endpoint
 from runtime.config.plan import Plan
 from runtime.errors import GatewayError, InvalidRequest, NotFound, PermissionDenied, RateLimited, UpstreamError
 from runtime.estimate import Estimator
+from runtime.guide import Guide, demand
 from runtime.protocols.base import Answer, Codec, Envelope, Outgoing
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.framing import readable
 from runtime.protocols.relay import Passing, Relay, Translating
 from runtime.resilience import Door
 from runtime.routing import Attempt, Attempts, Candidate, Needs, Prepared, RouteTable, UnsayableError, read_needs
+from runtime.sessions import named_session
 from runtime.streamed import StreamedAnswer
 from runtime.telemetry import CallRecord, Recorder
 from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
@@ -56,6 +58,7 @@ class Gateway:
         estimator: Estimator,
         door: Door,
         now: Callable[[], float],
+        guide: Guide,
     ) -> None:
         self._plan = plan
         self._codecs = codecs
@@ -67,15 +70,30 @@ class Gateway:
         self._estimator = estimator
         self._door = door
         self._now = now
+        self._guide = guide
 
     async def infer(self, call: Call) -> Complete | Streaming:
         """Answer a chat call. Raises a GatewayError, always before anything was handed out."""
-        prepared = self._prepared(call.envelope, call.key, call.record, call.codec.protocol, Endpoint.CHAT)
-        return await self._attempts.run(prepared, partial(self._needs, call), call.record, partial(self._infer, call))
+        prepared, record = self._chat(call), call.record
+        decode = partial(call.codec.decode_request, call.envelope, call.headers)
+        guided = await self._guide.begin(prepared, call.headers, call.key.id, record, decode)
+
+        async def ask(attempt: Attempt) -> tuple[Candidate, Complete | Streaming]:
+            return attempt.candidate, await self._infer(call, attempt)
+
+        needs = partial(self._needs, call)
+        served, reply = await self._attempts.run(prepared, needs, record, ask, steering=guided.steering)
+        try:
+            await self._guide.served(prepared, guided, record, served)
+        except BaseException:
+            if isinstance(reply, Streaming):
+                await reply.chunks.aclose()
+            raise
+        return reply
 
     async def count(self, call: Call) -> Count:
         """Count a request's input tokens: a provider's own count where one has it, else an estimate."""
-        prepared = self._prepared(call.envelope, call.key, call.record, call.codec.protocol, Endpoint.CHAT)
+        prepared = self._chat(call)
         request = call.codec.decode_request(call.envelope, call.headers)
         first = prepared.candidates[0]
         if self._codecs[first.protocol].encode_count(request, first.target, call.headers) is not None:
@@ -92,18 +110,24 @@ class Gateway:
 
     async def embed(self, call: EmbedCall) -> Complete:
         """Turn texts into vectors. Raises a GatewayError."""
-        prepared = self._prepared(call.envelope, call.key, call.record, call.embedder.protocol, Endpoint.EMBEDDINGS)
+        protocol, record = call.embedder.protocol, call.record
+        prepared = self._prepared(call.envelope, call.key, record, protocol, Endpoint.EMBEDDINGS, call.headers)
+        guided = await self._guide.begin(prepared, call.headers, call.key.id, record, None)
         needs = Needs(uses=frozenset(), input_tokens=len(call.envelope.body) // 4, key=call.key.id)
-        return await self._attempts.run(prepared, lambda: needs, call.record, partial(self._embed, call))
+
+        async def ask(attempt: Attempt) -> tuple[Candidate, Complete]:
+            return attempt.candidate, await self._embed(call, attempt)
+
+        served, reply = await self._attempts.run(prepared, lambda: needs, record, ask, steering=guided.steering)
+        await self._guide.served(prepared, guided, record, served)
+        return reply
 
     # -- before anything is sent
 
     def check(self, call: Call) -> None:
         """Raise what `infer` would refuse before it sends anything: the name, the key, or what no target can be told."""
         refused: list[InvalidRequest] = []
-        for candidate in self._prepared(
-            call.envelope, call.key, call.record, call.codec.protocol, Endpoint.CHAT
-        ).candidates:
+        for candidate in self._chat(call).candidates:
             self._aim(call.record, candidate, call.codec.protocol)
             request = self._decode(call)
             try:
@@ -116,20 +140,36 @@ class Gateway:
 
     def choose(self, call: Call) -> Candidate:
         """The target of ``call`` that is written first. Raises what keeps its key from going there."""
-        prepared = self._prepared(call.envelope, call.key, call.record, call.codec.protocol, Endpoint.CHAT)
+        prepared = self._chat(call)
         self._aim(call.record, prepared.candidates[0], call.codec.protocol)
         return prepared.candidates[0]
 
+    def _chat(self, call: Call) -> Prepared:
+        protocol = call.codec.protocol
+        return self._prepared(call.envelope, call.key, call.record, protocol, Endpoint.CHAT, call.headers)
+
     def _prepared(
-        self, envelope: Envelope, key: KeyRecord, record: CallRecord, protocol: str, endpoint: Endpoint
+        self,
+        envelope: Envelope,
+        key: KeyRecord,
+        record: CallRecord,
+        protocol: str,
+        endpoint: Endpoint,
+        headers: Mapping[str, str],
     ) -> Prepared:
         """All targets that the request may go to."""
         if not key.may_use(envelope.model):
+            record.note("resolve", f"the key may not use {envelope.model[:100]!r}")
             raise PermissionDenied(f"this key may not use the model {envelope.model!r}", param="model")
-        prepared = self._routes.prepared(envelope.model, protocol, endpoint)
-        record.model = envelope.model
+        try:
+            prepared = self._routes.prepared(envelope.model, protocol, endpoint)
+        except GatewayError:
+            record.note("resolve", f"{envelope.model[:100]!r} leads to nothing that can be asked for {endpoint.value}")
+            raise
+        record.model, record.surface, record.endpoint = envelope.model, protocol, endpoint.value
         record.stream = envelope.stream
-        return prepared
+        named_session(headers)  # raises for one that cannot be
+        return demand(prepared, headers, key)
 
     def _needs(self, call: Call) -> Needs:
         """What conditions of targets ask for; read only where there are any."""
@@ -205,12 +245,13 @@ class Gateway:
             await response.aclose()
         attempt.answered()
         headers = self._headers(record, candidate, msgspec.structs.replace(outgoing, losses=record.losses), response)
+        asked = call.envelope if call.shown is None else msgspec.structs.replace(call.envelope, model=call.shown)
         if request is None:
-            passed, record.usage = speak.splice_response(body, call.envelope)
+            passed, record.usage = speak.splice_response(body, asked)
             return Complete(headers=headers, body=passed)
         vectors = speak.decode_response(body, request)
         record.usage = vectors.usage
-        return Complete(headers=headers, body=call.embedder.encode_response(vectors, call.envelope))
+        return Complete(headers=headers, body=call.embedder.encode_response(vectors, asked))
 
     # -- out
 
@@ -256,6 +297,7 @@ class Gateway:
         first_byte_ms = timeouts.first_byte_ms if outgoing.stream else timeouts.first_byte_unstreamed_ms
         headers = dict(outgoing.headers) | dict(candidate.headers)
         patience_ms = attempt.patience_ms()
+        attempt.sent()
         response = await self._upstream.send(
             UpstreamRequest(
                 method="POST",
@@ -272,6 +314,7 @@ class Gateway:
             )
         )
         record.upstream_status = attempt.record.status = response.status
+        attempt.heard(response.headers)
         if response.status == 200:
             return response
         try:
@@ -322,6 +365,8 @@ class Gateway:
     ) -> tuple[tuple[str, str], ...]:
         """Who served, after how many attempts, what was lost, and the limits the provider reported."""
         headers = [("x-gatewright-served", candidate.id)]
+        if record.session:
+            headers.append(("x-omniroute-session-id", record.session))
         if len(record.attempts) > 1:
             headers.append(("x-gatewright-attempts", str(len(record.attempts))))
         if outgoing.losses:

@@ -7,8 +7,11 @@ stale, secrets that are missing, and an open door: without authentication only l
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import os
 import secrets
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ from pathlib import Path
 from granian import Granian
 from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings
+from sqlalchemy.engine import URL
 
 from runtime.app import Ready, build
 from runtime.catalog import Endpoint
@@ -24,8 +28,9 @@ from runtime.config.lock import load_artefact
 from runtime.config.plan import Plan
 from runtime.config.secrets import demand, environment, resolve_secrets
 from runtime.errors import ConfigError
-from runtime.stores.sqlite import RESPONSES_FILE, SCHEMA
-from runtime.stores.sqlite_file import check_file
+from runtime.stores.base import StoreError
+from runtime.stores.database import Database, database_url
+from runtime.stores.migrate import migrate
 from runtime.web.key import mint
 
 __all__ = ["prepare", "serve"]
@@ -57,6 +62,7 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
         respawn_failed_workers=True,
         process_name=None,
     )
+    _hold_orders_while_workers_start()
     granian.serve(target_loader=lambda: build(ready), wrap_loader=False)
     return 0
 
@@ -71,17 +77,42 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     demand(found)
     data = root / plan.server.data_dir
     salt = pepper(data, look_up)
-    if plan.responses.storage == "file":
-        check_file(data / RESPONSES_FILE, SCHEMA)
+    database = database_url(found.urls.get("store.url"), data)
+    asyncio.run(_migrate(database))
     return Ready(
         artefact=artefact,
         host=address,
         data_dir=data,
+        database=database,
         port=_port(address, port if port is not None else plan.server.port),
         secrets=found,
         pepper=salt,
         dev_key=_dev_key(plan, address, data, salt),
     )
+
+
+def _hold_orders_while_workers_start() -> None:
+    """Keep an order to stop waiting until the worker can take it.
+
+    A worker begins with the handlers of its parent, which do nothing for it, then has Granian's, which drop what comes too
+    early. An order lost there would be waited out for the whole kill timeout. The application takes it when it is ready.
+    """
+    orders = {signal.SIGTERM}
+    os.register_at_fork(
+        before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, orders),
+        after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, orders),
+    )
+
+
+async def _migrate(url: URL) -> None:
+    """Bring the database into the shape this release knows. Raises ConfigError."""
+    database = Database(url)
+    try:
+        await migrate(database)
+    except StoreError as error:
+        raise ConfigError(f"the store cannot be used: {error}") from error
+    finally:
+        await database.aclose()
 
 
 def _first_model(ready: Ready) -> str | None:

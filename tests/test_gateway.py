@@ -37,7 +37,7 @@ from runtime.upstream import UpstreamRequest
 from runtime.web.header import encode_headers
 from runtime.web.key import KeyRecord
 from tests.support.dialect import DIALECT
-from tests.support.routing import attempts
+from tests.support.routing import attempts, guide
 from tests.support.vendor import WIRE
 
 CODEC = {name: codec(name) for name in CODECS}
@@ -123,6 +123,7 @@ class Desk:
             Estimator(),
             self.door,
             lambda: 1.0,
+            guide(),
         )
 
     def call(self, client: str, *, stream: bool, models: tuple[str, ...] = (), **fields: Any) -> Call:
@@ -366,7 +367,17 @@ def embedding_desk(script: list[Any], status: int = 200) -> tuple[Gateway, Upstr
     embedders = {name: embedder(name) for name in EMBEDDERS}
     routes = RouteTable(made, {"p/main": None})
     gateway = Gateway(
-        made, CODEC, embedders, routes, attempts(), desk.upstream, desk.recorder, Estimator(), desk.door, lambda: 1.0
+        made,
+        CODEC,
+        embedders,
+        routes,
+        attempts(),
+        desk.upstream,
+        desk.recorder,
+        Estimator(),
+        desk.door,
+        lambda: 1.0,
+        guide(),
     )
     return gateway, desk.upstream, desk.recorder.begin("id-1", "embeddings", "openai_embeddings")
 

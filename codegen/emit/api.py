@@ -78,7 +78,12 @@ def _imports(resource: Resource) -> list[list[str]]:
     typed = any(operation.protocol is None for operation in resource.operations)
     annotations = [*_typing_names(resource), "Protocol"]
     groups = [[from_import("typing", sorted(annotations))]]
-    third_party = [*(["import msgspec"] if "Annotated" in annotations else []), "from litestar import Router"]
+    told = any(operation.caller for operation in resource.operations)
+    third_party = [
+        *(["import msgspec"] if "Annotated" in annotations else []),
+        from_import("litestar", ["Request", "Router"] if told else ["Router"]),
+        *(["from litestar.datastructures import State"] if told else []),
+    ]
     sources = _sources(resource)
     groups.append([*third_party, *([from_import("litestar.params", sorted(sources))] if sources else [])])
     used: dict[str, set[str]] = {}
@@ -88,6 +93,7 @@ def _imports(resource: Resource) -> list[list[str]]:
     own = [from_import(f"generated.types.{module}", sorted(used[module])) for module in sorted(used)]
     own += ["from runtime.web.exchange import Exchange"] if raw else []
     own.append("from runtime.web.front import Front")
+    own += ["from runtime.web.key import KeyRecord"] if told else []
     own += ["from runtime.web.raw import RawOperation, raw_route"] if raw else []
     own += ["from runtime.web.typed import typed"] if typed else []
     return [*groups, own]
@@ -155,7 +161,12 @@ def _typed(operation: Operation) -> dict[str, object]:
         taken.insert(0, f"data: {body}")
         handled.insert(0, f"data: JSONBody[{body}]")
         names.insert(0, "data")
-    called = f"await service.{operation.name}({', '.join(f'{name}={name}' for name in names)})"
+    if operation.caller:
+        taken.insert(0, "caller: KeyRecord")
+        handled.insert(0, "request: Request[KeyRecord, object, State]")
+    given = [f"{name}={name}" for name in names]
+    given = ["caller=request.user", *given] if operation.caller else given
+    called = f"await service.{operation.name}({', '.join(given)})"
     return {
         "paths": _path_list(_spelled(operation), 2),
         "method": _definition(operation.name, ["self", *taken], answer),

@@ -61,6 +61,7 @@ class Operation(Node, frozen=True, kw_only=True):
 
     ``name`` is the service's method; ``paths`` are all spellings of the path, the first of them the one to document.
     ``protocol`` is the dialect of an operation that is served raw, `negotiated` if its client decides; None: it is typed.
+    ``caller``: the method of a typed one is told whose key it was.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Operation(Node, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     scope: str
     protocol: str | None = None
+    caller: bool = False
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     responses: tuple[Response, ...] = ()

@@ -146,6 +146,7 @@ class _Lowerer:
             tags=operation.tags,
             scope=operation.scope,
             protocol=operation.raw,
+            caller=operation.caller,
             parameters=parameters,
             body=self._body(operation.request_body, _at(node, "requestBody"), source),
             responses=tuple(

@@ -17,7 +17,7 @@ PUBLIC: Final = "public"
 NEGOTIATED: Final = "negotiated"
 
 _TAKEN: Final = frozenset({
-    "body", "cookies", "data", "front", "headers", "query", "request", "scope", "self", "service", "socket", "state",
+    "body", "caller", "cookies", "data", "front", "headers", "query", "request", "scope", "self", "service", "socket", "state",
 })  # fmt: skip
 """Arguments that Litestar fills by their names, and what the generated module calls its own."""
 
@@ -110,6 +110,9 @@ class Rules:
                 "bad-name", locate(node, ("operationId",)), f"{operation.id!r} cannot be an operation's id", hint
             )
         self._check_word(operation.scope, self._scopes, locate(node, ("x-scope",)), "scope")
+        if operation.caller and (operation.protocol is not None or operation.scope == PUBLIC):
+            message = "x-caller is for typed operations that need a key"
+            self._error("contradiction", locate(node, ("x-caller",), key=True), message, "take it away")
         if operation.protocol is not None:
             self._check_word(operation.protocol, self._protocols, locate(node, ("x-raw",)), "protocol")
         for number, tag in enumerate(operation.tags):

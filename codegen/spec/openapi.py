@@ -104,6 +104,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     raw: Annotated[str | None, Meta(description="Served as raw ASGI; the protocol that is spoken.")] = msgspec.field(
         name="x-raw", default=None
     )
+    caller: Annotated[bool, Meta(description="The service's method is told whose key it was.")] = msgspec.field(
+        name="x-caller", default=False
+    )
 
 
 class PathItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

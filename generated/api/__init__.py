@@ -4,11 +4,14 @@
 __all__ = ["SPOKEN"]
 
 SPOKEN: tuple[tuple[str, str], ...] = (
+    ("/api/v1/api", "ollama_chat"),
     ("/api/v1beta", "gemini"),
+    ("/v1/v1/api", "ollama_chat"),
     ("/v1/v1beta", "gemini"),
     ("/v1alpha", "gemini"),
     ("/v1beta1", "gemini"),
     ("/api/v1", "negotiated"),
+    ("/v1/api", "ollama_chat"),
     ("/v1beta", "gemini"),
     ("/v1/v1", "negotiated"),
     ("/api", "ollama_chat"),

@@ -47,6 +47,27 @@ class ProvidersService(Protocol):
         """
         ...
 
+    async def create_provider_response(self, exchange: Exchange) -> None:
+        """Answer a conversation with one provider's model, and keep it.
+
+        Like `responses` without the provider, except that `model` is one of this provider's, with its prefix or
+        without; the answer calls it as the client did. Another provider's model is refused. What is kept is asked for
+        below `/responses`.
+
+        Answers POST /v1/providers/{provider}/responses.
+        """
+        ...
+
+    async def create_provider_embeddings(self, exchange: Exchange) -> None:
+        """Turn texts into vectors with one provider's model.
+
+        Like `embeddings` without the provider, except that `model` is one of this provider's, with its prefix or
+        without; the answer calls it as the client did. Another provider's model is refused.
+
+        Answers POST /v1/providers/{provider}/embeddings.
+        """
+        ...
+
     async def list_provider_models(self, exchange: Exchange) -> None:
         """List one provider's models.
 
@@ -112,6 +133,40 @@ def build_router(service: ProvidersService, front: Front) -> Router:
                         protocol="anthropic_messages",
                         scope="chat",
                         serve=service.create_provider_message,
+                    ),
+                ],
+            ),
+            raw_route(
+                front,
+                [
+                    "/v1/providers/{provider:str}/responses",
+                    "/api/v1/providers/{provider:str}/responses",
+                    "/v1/v1/providers/{provider:str}/responses",
+                ],
+                [
+                    RawOperation(
+                        method="POST",
+                        operation_id="createProviderResponse",
+                        protocol="openai_responses",
+                        scope="chat",
+                        serve=service.create_provider_response,
+                    ),
+                ],
+            ),
+            raw_route(
+                front,
+                [
+                    "/v1/providers/{provider:str}/embeddings",
+                    "/api/v1/providers/{provider:str}/embeddings",
+                    "/v1/v1/providers/{provider:str}/embeddings",
+                ],
+                [
+                    RawOperation(
+                        method="POST",
+                        operation_id="createProviderEmbeddings",
+                        protocol="openai_chat",
+                        scope="chat",
+                        serve=service.create_provider_embeddings,
                     ),
                 ],
             ),

@@ -14,7 +14,7 @@ PROVIDER: Provider = Provider(
     surfaces={"openai_chat": Surface(path="/chat/completions")},
     auth=Auth(header="api-key", prefix="", env=("AZURE_OPENAI_API_KEY",)),
     variables=("resource",),
-    quirks=Quirks(max_tokens_field="max_completion_tokens"),
+    quirks=Quirks(max_tokens_field="max_completion_tokens", custom_tools=True),
     open_models=True,
     assume=(Capability.STREAMING, Capability.TOOLS),
     website="https://azure.microsoft.com/products/ai-services/openai-service",

@@ -29,7 +29,7 @@ PROVIDER: Provider = Provider(
         "openai_embeddings": Surface(path="/embeddings"),
     },
     auth=Auth(env=("OPENAI_API_KEY",)),
-    quirks=Quirks(max_tokens_field="max_completion_tokens", cache_marks="prompt_cache_breakpoint"),
+    quirks=Quirks(max_tokens_field="max_completion_tokens", custom_tools=True, cache_marks="prompt_cache_breakpoint"),
     models=(
         Model(
             id="gpt-5.6",

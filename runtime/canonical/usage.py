@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from runtime.canonical.base import Value
 
 __all__ = ["Usage"]
@@ -28,6 +30,12 @@ class Usage(Value, frozen=True):
     rejected_prediction: int = 0
     search_requests: int = 0
     estimated: bool = False
+
+    def __add__(self, other: Usage) -> Usage:
+        """What two answers took together; an estimate in either makes one of the sum."""
+        mine, theirs = msgspec.structs.asdict(self), msgspec.structs.asdict(other)
+        counts = {name: count + theirs[name] for name, count in mine.items()}
+        return Usage(**{**counts, "estimated": self.estimated or other.estimated})
 
     @property
     def total_input(self) -> int:

@@ -48,6 +48,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
         system_anywhere: system messages are taken in mid-conversation; else they are folded (see the codec).
         max_tokens_field: the only name of Chat's output limit that it knows; None: either, and what passes through keeps its own.
         stream_usage: `stream_options.include_usage` is understood.
+        custom_tools: Chat's tools that take free text are understood; else functions with one text property stand for them.
         text_only_content: content is a string, not a list of parts.
         empty_content: what an assistant turn without text holds beside tool calls.
         content_xor_tool_calls: an assistant turn has text or calls, never both.
@@ -61,6 +62,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     system_anywhere: bool = True
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     stream_usage: bool = True
+    custom_tools: bool = False
     text_only_content: bool = False
     empty_content: Literal["null", "empty", "omit"] = "null"
     content_xor_tool_calls: bool = False

@@ -1,4 +1,4 @@
-"""``gatewright explain``: where a public name leads, in which order, why, and which lines say so."""
+"""``gatewright explain``: where a public name leads, in which order, why, and which lines say so; or where a request went."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import rich_click as click
 from click import argument, option  # typed, which rich_click's are not
 
 from runtime.catalog import Endpoint
-from runtime.cli.terminal import FAULT, SAME, as_json, print_json, root_option
+from runtime.cli.terminal import FAULT, SAME, Stop, as_json, print_json, root_option
 
 __all__ = ["explain"]
 
 
 @click.command()
 @root_option
-@argument("name")
+@argument("name", required=False)
 @option(
     "--endpoint",
     type=click.Choice([kind.value for kind in Endpoint]),
@@ -23,12 +23,46 @@ __all__ = ["explain"]
     show_default=True,
     help="The kind of call.",
 )
+@option("--request", metavar="ID", help="A request that was made: its id, or that in `x-gatewright-decision`.")
+@option(
+    "--inputs",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="What `--request … --json` printed: make the orders anew from it, and compare. Exits 2 when one differs.",
+)
+@option("--url", help="Where the gateway is, for `--request`.", show_default="as the configuration says")
+@option(
+    "--key",
+    envvar="GATEWRIGHT_KEY",
+    help="A key with the scope `view`, for `--request`. Better in the environment: command lines are seen by others.",
+    show_default="the one in GATEWRIGHT_KEY",
+)
 @as_json
-def explain(root: Path, name: str, endpoint: str, as_json: bool) -> int:
-    """Print the ordered targets of NAME: a model, an alias or a combo.
+def explain(
+    root: Path,
+    name: str | None,
+    endpoint: str,
+    request: str | None,
+    inputs: Path | None,
+    url: str | None,
+    key: str | None,
+    as_json: bool,
+) -> int:
+    """Print the ordered targets of NAME: a model, an alias or a combo; or why a request went where it went.
 
-    Reads the sources, not the built plan, and looks which secrets are set here. Exits 1 when a request would be refused.
+    NAME is looked up in the sources, not in the built plan, with the secrets that are set here. Exits 1 when a request would
+    be refused. `--request` asks the running gateway, with the key in GATEWRIGHT_KEY.
     """
+    if sum(each is not None for each in (name, request, inputs)) != 1:
+        raise Stop(FAULT, "give one of NAME, --request and --inputs")
+    if request is not None:
+        return _request(root, request, url, key, as_json)
+    if inputs is not None:
+        return _inputs(root, inputs, as_json)
+    assert name is not None, "it is the one that was given"
+    return _name(root, name, endpoint, as_json)
+
+
+def _name(root: Path, name: str, endpoint: str, as_json: bool) -> int:
     from runtime.cli.project import sound_artefact
     from runtime.config import explain as plan
     from runtime.config.secrets import environment, resolve_secrets
@@ -41,3 +75,32 @@ def explain(root: Path, name: str, endpoint: str, as_json: bool) -> int:
     else:
         click.echo(plan.render_explanation(explanation), nl=False)
     return FAULT if explanation.problem else SAME
+
+
+def _request(root: Path, id_: str, url: str | None, key: str | None, as_json: bool) -> int:
+    from runtime.cli.asking import address, ask, client_key
+    from runtime.cli.decision import read_decision, render_decision
+
+    decision = read_decision(ask(address(root, url), ("api", "explain", id_), client_key(root, key)))
+    if as_json:
+        print_json(decision)
+    else:
+        click.echo(render_decision(decision), nl=False)
+    return SAME
+
+
+def _inputs(root: Path, path: Path, as_json: bool) -> int:
+    from runtime.cli.decision import read_decision, render_derived
+    from runtime.cli.project import sound_artefact
+    from runtime.cli.terminal import DIFFERS, note
+    from runtime.routing.deriving import derive
+
+    inputs, artefact = read_decision(path.read_bytes()).inputs, sound_artefact(root)
+    if inputs.build != artefact.build:
+        note(f"decided by build {inputs.build}; the sources here are build {artefact.build}")
+    derived = derive(artefact.plan, inputs)
+    if as_json:
+        print_json(derived)
+    else:
+        click.echo(render_derived(derived), nl=False)
+    return SAME if all(each.same for each in derived) else DIFFERS

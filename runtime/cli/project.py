@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from generated.config import ServerSettings
 from runtime.catalog import Provider
 from runtime.cli.report import as_text, summary
 from runtime.cli.terminal import FAULT, Stop, note
@@ -24,7 +25,7 @@ from runtime.config.plan import Artefact
 from runtime.config.secrets import check_secrets, environment
 from runtime.source import Diagnostic, Diagnostics, Severity
 
-__all__ = ["Outcome", "compile_project", "data_dir", "project_sources", "sound_artefact"]
+__all__ = ["Outcome", "compile_project", "data_dir", "project_sources", "server_settings", "sound_artefact"]
 
 EDITOR_SCHEMA: Final = "generated/jsonschema/gateway.json"
 
@@ -100,10 +101,15 @@ def project_sources(root: Path) -> tuple[Source, ...]:
 
 def data_dir(root: Path) -> Path:
     """The data directory that the configuration names."""
+    return root / server_settings(root).data_dir
+
+
+def server_settings(root: Path) -> ServerSettings:
+    """Where the gateway listens and keeps things, however faulty the rest of its configuration is. Raises Stop."""
     loaded = load(project_sources(root), Diagnostics())
     if loaded is None:
         raise Stop(FAULT, f"{MAIN} cannot be read; see `gatewright check`")
-    return root / loaded.config.server.data_dir
+    return loaded.config.server
 
 
 def _compile_schemas(root: Path) -> _Schemas:

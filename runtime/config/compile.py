@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from generated.config import TimeoutSettings
+from generated.config import ProviderSettings, TimeoutSettings
 from runtime.catalog import Model, Provider
 from runtime.config.build import COMPILER, build_id
 from runtime.config.catalog import Catalog
@@ -135,11 +135,15 @@ def _plan(scope: Scope, draft: Draft) -> Plan:
         provider_timeouts=_timeouts(scope, used),
         egress=_egress(connections.values()),
         responses=config.responses,
+        explain=config.explain,
         combos=draft.combos,
         connection_strategies=_connection_strategies(scope, used),
         retries=config.retries,
         cooldowns=config.cooldowns,
         breakers=config.breakers,
+        provider_sessions={id_: item.sessions for id_, item in _written(scope, used) if item.sessions is not None},
+        sessions=config.sessions,
+        store=config.store,
     )
 
 
@@ -162,8 +166,13 @@ def _slim(provider: Provider) -> Provider:
 
 def _connection_strategies(scope: Scope, providers: Sequence[str]) -> dict[str, str]:
     """Of the providers whose connections are not taken as they are written."""
-    written = ((id_, scope.config.providers[id_]) for id_ in providers if id_ in scope.config.providers)
+    written = _written(scope, providers)
     return {id_: item.connections_strategy for id_, item in written if item.connections_strategy != "fill-first"}
+
+
+def _written(scope: Scope, providers: Sequence[str]) -> list[tuple[str, ProviderSettings]]:
+    """Those of ``providers`` that gateway.yaml says something about."""
+    return [(id_, scope.config.providers[id_]) for id_ in providers if id_ in scope.config.providers]
 
 
 def _timeouts(scope: Scope, providers: Sequence[str]) -> dict[str, TimeoutSettings]:

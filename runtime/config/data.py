@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
 from runtime.config.plan import Plan
 
-__all__ = ["plan_data"]
+__all__ = ["plan_data", "plan_sections"]
 
-_SECTIONS: Final = ("server", "requests", "timeouts", "logging", "responses", "retries", "cooldowns", "breakers")
+
+def plan_sections() -> tuple[str, ...]:
+    """The sections of the configuration that a plan holds as they are."""
+    return tuple(field.name for field in msgspec.structs.fields(Plan) if _is_section(field.type))
+
+
+def _is_section(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def plan_data(plan: Plan) -> dict[str, object]:
     """``plan`` in the order of its fields, under the names its JSON has."""
     data: dict[str, object] = msgspec.to_builtins(plan)
-    for section in _SECTIONS:
+    for section in plan_sections():
         data[section] = _complete(getattr(plan, section))
     if plan.provider_timeouts:
         data["provider_timeouts"] = _each(plan.provider_timeouts)

@@ -11,6 +11,7 @@ from typing import Literal, cast
 
 import msgspec
 
+from runtime.config.data import plan_sections
 from runtime.config.order import explain_order, order_lines
 from runtime.config.plan import Key, Plan, Route
 from runtime.config.redact import printable
@@ -96,7 +97,7 @@ def render_diff(diff: PlanDiff) -> str:
 def _entities(plan: Plan) -> dict[str, Mapping[str, object]]:
     shown = printable(plan)
     entities: dict[str, Mapping[str, object]] = {}
-    for section in ("server", "requests", "timeouts", "logging", "responses", "retries", "cooldowns", "breakers"):
+    for section in plan_sections():
         entities[section] = cast("Mapping[str, object]", shown[section])
     for section in ("providers", "connections", "models", "routes", "combos", "provider_timeouts"):
         named = cast("Mapping[str, Mapping[str, object]]", shown.get(section, {}))

@@ -15,7 +15,7 @@ from runtime.config.protocol import protocols_for
 from runtime.config.resolve import find_model, match, resolve
 from runtime.source import closest
 
-__all__ = ["ExplainedConnection", "ExplainedTarget", "Explanation", "explain", "render_explanation"]
+__all__ = ["ExplainedConnection", "ExplainedTarget", "Explanation", "explain", "render_explanation", "written_at"]
 
 
 class ExplainedConnection(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,13 +131,13 @@ def _target(artefact: Artefact, target: PlannedTarget, usable: AbstractSet[str] 
         provider=planned.provider,
         protocols=surfaces if pinned is None else (pinned,),
         path=target.path,
-        written=tuple(_written(plan, artefact.origins, step) for step in target.path),
+        written=tuple(written_at(plan, artefact.origins, step) for step in target.path),
         connections=tuple(_connection(artefact, id_, usable) for id_ in target.connections),
         usable=None if usable is None else any(id_ in usable for id_ in target.connections),
     )
 
 
-def _written(plan: Plan, origins: Mapping[str, str], name: str) -> str | None:
+def written_at(plan: Plan, origins: Mapping[str, str], name: str) -> str | None:
     """Where a public name was written: as an alias, a combo, or a model of a configured provider."""
     provider, _, model = name.partition("/")
     entities = (f"aliases.{name}", f"combos.{name}", f"providers.{provider}.models.{model}", f"providers.{provider}")

@@ -9,7 +9,7 @@ import msgspec
 from generated.config import TargetConditions
 from runtime.config.plan import Combo, Member, Plan
 
-__all__ = ["ExplainedMember", "ExplainedOrder", "explain_order", "order_lines", "said_once"]
+__all__ = ["ExplainedMember", "ExplainedOrder", "condition_words", "explain_order", "order_lines", "said_once"]
 
 _AS_WRITTEN = frozenset({"priority", "fill-first"})
 
@@ -33,6 +33,8 @@ class ExplainedOrder(msgspec.Struct, frozen=True, kw_only=True):
     members: tuple[ExplainedMember, ...]
     factors: dict[str, float] = {}
     refusals: str = "pass"
+    handoff_percent: int = 100
+    sessions: str | None = None
 
 
 def explain_order(plan: Plan, origins: Mapping[str, str], combo: str) -> ExplainedOrder:
@@ -54,7 +56,9 @@ def order_lines(order: ExplainedOrder, indent: str = "  ") -> Iterator[str]:
     where = f" ({order.written})" if order.written else ""
     if indent == "  " and flat and order.strategy == "priority":
         return
-    yield f"{indent}order of {order.combo}{where}: {order.strategy}{factors}"
+    handoff = f", from {order.handoff_percent} % of a quota" if order.handoff_percent < 100 else ""
+    sessions = f", sessions {order.sessions}" if order.sessions is not None else ""
+    yield f"{indent}order of {order.combo}{where}: {order.strategy}{factors}{handoff}{sessions}"
     for member in order.members:
         notes = [f"weight {member.weight}"] if member.weight is not None else []
         notes += [f"over {member.connection}"] if member.connection else []
@@ -73,6 +77,8 @@ def _order(plan: Plan, origins: Mapping[str, str], combo: Combo, shown: set[str]
         members=tuple(_member(plan, origins, member, shown) for member in combo.members),
         factors=_factors(combo),
         refusals=combo.refusals,
+        handoff_percent=combo.handoff_percent,
+        sessions=combo.sessions,
     )
 
 
@@ -82,7 +88,7 @@ def _member(plan: Plan, origins: Mapping[str, str], member: Member, shown: set[s
         name=member.model or member.combo or "",
         weight=member.weight,
         connection=member.connection,
-        when=None if member.when is None else _words(member.when),
+        when=None if member.when is None else condition_words(member.when),
         order=None if inner is None else _order(plan, origins, inner, shown),
     )
 
@@ -93,7 +99,8 @@ def _factors(combo: Combo) -> dict[str, float]:
     return {name: weight for name, weight in msgspec.structs.asdict(combo.factors).items() if weight}
 
 
-def _words(when: TargetConditions) -> str:
+def condition_words(when: TargetConditions) -> str:
+    """What ``when`` asks of a request, to follow on "when"."""
     words = [f"it needs {' and '.join(when.needs)}"] if when.needs else []
     words += [f"it has at least {when.min_input_tokens} tokens"] if when.min_input_tokens is not None else []
     words += [f"it has at most {when.max_input_tokens} tokens"] if when.max_input_tokens is not None else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runtime.config.data import plan_sections
 from runtime.config.scope import Scope
 
 __all__ = ["read_origins"]
@@ -11,17 +12,7 @@ def read_origins(scope: Scope) -> dict[str, str]:
     """Entities (`combos.smart`, `providers.openai.connections.main`) to positions. What the catalogue gives has none."""
     config, at = scope.config, scope.at
     origins: dict[str, str] = {}
-    for section in (
-        "server",
-        "requests",
-        "timeouts",
-        "logging",
-        "responses",
-        "retries",
-        "cooldowns",
-        "breakers",
-        "discovery",
-    ):
+    for section in (*plan_sections(), "discovery"):
         if at.node(section) is not None:
             origins[section] = str(at.key(section))
     for section, names in (("aliases", config.aliases), ("combos", config.combos), ("keys", config.keys)):

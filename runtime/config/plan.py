@@ -5,7 +5,7 @@ Secrets are not in it, only their names. Positions are beside it, not in it: mov
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 from typing_extensions import override
@@ -13,12 +13,17 @@ from typing_extensions import override
 from generated.config import (
     AutoFactors,
     BreakerSettings,
+    ConnectionLimit,
     CooldownSettings,
+    ExplainSettings,
+    HedgeSettings,
     LoggingSettings,
     RequestSettings,
     ResponseSettings,
     RetrySettings,
     ServerSettings,
+    SessionSettings,
+    StoreSettings,
     TargetConditions,
     TimeoutSettings,
 )
@@ -26,8 +31,10 @@ from runtime.catalog import Capability, Endpoint, Model, Provider
 
 __all__ = [
     "Artefact", "Combo", "Connection", "Key", "Member", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Route",
-    "SecretRef",
+    "SecretRef", "SessionMode",
 ]  # fmt: skip
+
+SessionMode: TypeAlias = Literal["named", "derived", "off"]
 
 
 class SecretRef(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,7 +52,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One credential of a provider. ``discovered`` connections exist only where their variable is set.
 
     ``base_url`` is complete: variables filled in. ``secret`` is None where the provider wants none. ``max_in_flight`` is
-    how many requests it may be answering at once, None: any number.
+    how many requests it may be answering at once, None: any number; ``limits`` what it may use in a time.
     """
 
     id: str
@@ -55,6 +62,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     discovered: bool = False
     headers: dict[str, str] = {}
     max_in_flight: int | None = None
+    limits: tuple[ConnectionLimit, ...] = ()
 
 
 class PlannedTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,6 +118,11 @@ class Combo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     strategy: str = "priority"
     factors: AutoFactors | None = None
     refusals: Literal["pass", "next"] = "pass"
+    sessions: SessionMode | None = None
+    handoff_percent: int = 100
+    rescue: Literal["none", "splice", "buffer"] = "none"
+    buffer_limit_bytes: int = 8 << 20
+    hedge: HedgeSettings | None = None
 
 
 class Pattern(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +139,7 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True):
 class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A client's key: its HMAC-SHA-256 (hex) as configured, or a reference to the key itself.
 
-    ``models`` are public names or patterns; empty means all.
+    ``models`` are public names or patterns; empty means all. ``pins`` are the connections it may demand, or patterns of them.
     """
 
     id: str
@@ -134,6 +147,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hash: str | None = None
     secret: SecretRef | None = None
     models: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -141,7 +155,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     A provider's ``surfaces`` here are those this release can speak, its ``models`` are empty: facts are in ``models``.
     ``provider_timeouts`` holds complete limits for the providers that have their own, ``connection_strategies`` how the
-    connections of a provider are ordered where that is not `fill-first`. ``egress`` are the hosts, with a port where it is
+    connections of a provider are ordered where that is not `fill-first`, ``provider_sessions`` what makes a session where a provider has it otherwise. ``egress`` are the hosts, with a port where it is
     not the scheme's, that requests can go to.
     """
 
@@ -164,6 +178,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retries: RetrySettings = RetrySettings()
     cooldowns: CooldownSettings = CooldownSettings()
     breakers: BreakerSettings = BreakerSettings()
+    explain: ExplainSettings = ExplainSettings()
+    provider_sessions: dict[str, SessionMode] = {}
+    sessions: SessionSettings = SessionSettings()
+    store: StoreSettings = StoreSettings()
 
 
 class PlannedModel(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from typing_extensions import override
@@ -28,6 +28,8 @@ __all__ = [
 
 Lookup: TypeAlias = Callable[[SecretRef], str | None]
 """The secret behind a reference, or None when there is none. An empty secret is none."""
+
+Kind: TypeAlias = Literal["connection", "key", "url"]
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FILE: Final = re.compile(r"file:(\S.*)")
@@ -46,17 +48,20 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     """What a plan's references resolved to.
 
     ``connections`` maps each usable connection to its credential, None where it needs none; one that is absent is dark.
-    ``keys`` maps a client key's id to the key, for those configured by reference. ``missing`` are references of what was
-    configured by hand; a discovered connection without its variable is merely dark.
+    ``keys`` maps a client key's id to the key, for those configured by reference, ``urls`` a setting (`store.url`) to the
+    URL behind it. ``missing`` are references of what was configured by hand; a discovered connection without its variable
+    is merely dark.
     """
 
     connections: dict[str, str | None]
     keys: dict[str, str]
+    urls: dict[str, str] = {}
     missing: tuple[MissingSecret, ...] = ()
 
     @override
     def __repr__(self) -> str:
-        return f"Secrets(connections={sorted(self.connections)}, keys={sorted(self.keys)}, missing={self.missing})"
+        known = {"connections": sorted(self.connections), "keys": sorted(self.keys), "urls": sorted(self.urls)}
+        return f"Secrets({known}, missing={self.missing})"
 
 
 def read_reference(text: str) -> SecretRef | None:
@@ -89,12 +94,19 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
         id_: None for id_, connection in plan.connections.items() if connection.secret is None
     }
     keys: dict[str, str] = {}
+    urls: dict[str, str] = {}
     missing: list[MissingSecret] = []
     for kind, id_, entity, reference, discovered in _references(plan):
         secret = look_up(reference)
         reason = _complaint(secret)
         if secret is not None and reason is None:
-            (connections if kind == "connection" else keys)[id_] = secret
+            match kind:
+                case "connection":
+                    connections[id_] = secret
+                case "key":
+                    keys[id_] = secret
+                case "url":
+                    urls[id_] = secret
         elif not discovered:
             missing.append(
                 MissingSecret(
@@ -104,7 +116,7 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
                 )
             )
     ordered = {id_: connections[id_] for id_ in plan.connections if id_ in connections}
-    return Secrets(connections=ordered, keys=keys, missing=tuple(missing))
+    return Secrets(connections=ordered, keys=keys, urls=urls, missing=tuple(missing))
 
 
 def demand(secrets: Secrets) -> None:
@@ -133,7 +145,7 @@ def mask(secret: str) -> str:
     return f"…{secret[-4:]}" if len(secret) >= 20 else "…"
 
 
-def _references(plan: Plan) -> Iterator[tuple[str, str, str, SecretRef, bool]]:
+def _references(plan: Plan) -> Iterator[tuple[Kind, str, str, SecretRef, bool]]:
     for id_, connection in plan.connections.items():
         if connection.secret is not None:
             entity = f"providers.{connection.provider}.connections.{id_.removeprefix(connection.provider + '/')}"
@@ -141,6 +153,9 @@ def _references(plan: Plan) -> Iterator[tuple[str, str, str, SecretRef, bool]]:
     for key in plan.keys:
         if key.secret is not None:
             yield "key", key.id, f"keys.{key.id}", key.secret, False
+    for setting, written in (("store.url", plan.store.url),):
+        if written is not None and (reference := read_reference(written)) is not None:
+            yield "url", setting, setting.partition(".")[0], reference, False
 
 
 def _complaint(secret: str | None) -> str | None:

@@ -4,5 +4,6 @@ from runtime.resilience.backoff import backoff_s
 from runtime.resilience.door import Door
 from runtime.resilience.health import Health, Hindrance, Ticket
 from runtime.resilience.judgement import Judgement, Step, judge
+from runtime.resilience.snapshot import HealthSnapshot
 
-__all__ = ["Door", "Health", "Hindrance", "Judgement", "Step", "Ticket", "backoff_s", "judge"]
+__all__ = ["Door", "Health", "HealthSnapshot", "Hindrance", "Judgement", "Step", "Ticket", "backoff_s", "judge"]

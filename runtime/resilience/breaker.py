@@ -6,9 +6,10 @@ A state machine over times that are given to it; it knows neither clocks nor cal
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Final, Literal
 
 from generated.config import BreakerSettings
+from runtime.resilience.snapshot import BreakerState
 
 __all__ = ["Breaker"]
 
@@ -61,6 +62,35 @@ class Breaker:
                 self._buckets.clear()
             elif healthy is False:
                 self._open(now_s)
+
+    def configure(self, settings: BreakerSettings) -> None:
+        """From now on by other settings. What was counted in a window of another length is forgotten."""
+        width_s = settings.window_ms / 1000 / _BUCKETS
+        if width_s != self._width_s:
+            self._width_s = width_s
+            self._buckets.clear()
+        self._settings = settings
+
+    def reset(self) -> bool:
+        """Close it and forget what was counted; whether it was open."""
+        was_open = self._open_until_s is not None
+        self._open_until_s, self._open_for_s, self._trial = None, 0.0, False
+        self._buckets.clear()
+        return was_open
+
+    def state(self, model: str, now_s: float) -> BreakerState:
+        """How it is at this moment."""
+        number = int(now_s / self._width_s)
+        live = [bucket for bucket in self._buckets if number - bucket[0] < _BUCKETS]
+        due_s = self.due_s(now_s)
+        opened: Literal["open", "half_open"] = "open" if due_s is not None and not self._trial else "half_open"
+        return BreakerState(
+            model=model,
+            state="closed" if self.closed else opened,
+            calls=sum(bucket[1] + bucket[2] for bucket in live),
+            failures=sum(bucket[2] for bucket in live),
+            due_s=None if due_s is None else due_s - now_s,
+        )
 
     def _count(self, healthy: bool, now_s: float) -> None:
         number = int(now_s / self._width_s)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, Literal
 
 import msgspec
 
 from generated.config import CooldownSettings
 from runtime.errors import GatewayError
+from runtime.resilience.snapshot import RestState
 
 __all__ = ["Cooldown", "Cooldowns"]
 
@@ -55,6 +57,22 @@ class Cooldowns:
                 rest = self._rests.get(key)
                 if rest is not None and rest.until_s <= now_s:
                     del self._rests[key]
+
+    def configure(self, settings: CooldownSettings) -> None:
+        """From now on by other settings; what rests goes on resting."""
+        self._settings = settings
+
+    def reset(self) -> int:
+        """Let nobody rest any more; how many did."""
+        count = len(self._rests)
+        self._rests.clear()
+        return count
+
+    def states(self, now_s: float) -> Iterator[RestState]:
+        """Who rests at this moment."""
+        for (connection, model), rest in self._rests.items():
+            if rest.until_s > now_s:
+                yield RestState(connection=connection, model=model, kind=rest.kind, left_s=rest.until_s - now_s)
 
     def find(self, connection: str, model: str, now_s: float) -> Cooldown | None:
         """The cooldown that keeps ``model`` from being asked over ``connection``, the one that ends last."""

@@ -6,21 +6,25 @@ by its public id; the caller sees to it that clients cannot make up names withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from generated.config import BreakerSettings, CooldownSettings
-from runtime.errors import GatewayError
+from generated.config import BreakerSettings, ConnectionLimit, CooldownSettings
+from runtime.errors import GatewayError, RateLimited
 from runtime.resilience.breaker import Breaker
 from runtime.resilience.cooldown import Cooldowns
 from runtime.resilience.judgement import judge
+from runtime.resilience.quota import Quotas
+from runtime.resilience.reported import read_reports
 from runtime.resilience.slots import Slots
+from runtime.resilience.snapshot import HealthSnapshot, LaneState
 
 __all__ = ["Health", "Hindrance", "Lane", "Reason", "Ticket"]
 
-Reason: TypeAlias = Literal["circuit_open", "rate_limit", "quota", "credential", "busy"]
+Reason: TypeAlias = Literal["circuit_open", "rate_limit", "quota", "credential", "limit", "spent", "busy"]
 
 _LATENCY_WEIGHT: Final = 0.3
 _SUCCESS_WEIGHT: Final = 0.1
@@ -51,7 +55,7 @@ class Lane:
 
 
 class Health:
-    """``places`` maps connections to their `max_in_flight`. ``clock`` gives monotonic seconds."""
+    """``places`` maps connections to their `max_in_flight`, ``limits`` to what they may use. ``clock`` gives monotonic seconds."""
 
     def __init__(
         self,
@@ -59,7 +63,9 @@ class Health:
         cooldowns: CooldownSettings,
         places: Mapping[str, int],
         clock: Callable[[], float],
+        limits: Mapping[str, Sequence[ConnectionLimit]] = MappingProxyType({}),
     ) -> None:
+        self._quotas = Quotas(limits, cooldowns.max_ms / 1000)
         self._breaker_settings = breakers if breakers.mode == "open" else None
         self._breakers: dict[str, Breaker] = {}
         self._cooldowns = Cooldowns(cooldowns)
@@ -82,7 +88,51 @@ class Health:
         if breaker is not None and (due_s := breaker.due_s(now_s)) is not None:
             return Hindrance("circuit_open", due_s)
         rest = self._cooldowns.find(connection, model, now_s)
-        return None if rest is None else Hindrance(rest.kind, rest.until_s, rest.error)
+        if rest is not None:
+            return Hindrance(rest.kind, rest.until_s, rest.error)
+        due_s = self._quotas.full_until_s(connection, now_s)
+        return None if due_s is None else Hindrance("limit", due_s, RateLimited("a limit of the gateway's is reached"))
+
+    def spent_until_s(self, model: str, connection: str) -> float | None:
+        """When ``model`` has its quota back over ``connection``, which its provider said is used up; None: not as far as is known."""
+        return self._quotas.spent_until_s(connection, model, self.clock())
+
+    def headroom(self, model: str, connection: str) -> float:
+        """What part of the quota of ``model`` over ``connection`` is left, 0 to 1; 1 where nothing is known."""
+        return self._quotas.headroom(connection, model, self.clock())
+
+    def configure(self, breakers: BreakerSettings, cooldowns: CooldownSettings) -> None:
+        """From now on by other settings; what is known stays known."""
+        self._breaker_settings = breakers if breakers.mode == "open" else None
+        if self._breaker_settings is None:
+            self._breakers.clear()
+        for breaker in self._breakers.values():
+            breaker.configure(breakers)
+        self._cooldowns.configure(cooldowns)
+
+    def reset(self) -> tuple[int, int]:
+        """Close all breakers and end all cooldowns; how many were open and how many rested."""
+        return sum(breaker.reset() for breaker in self._breakers.values()), self._cooldowns.reset()
+
+    def snapshot(self) -> HealthSnapshot:
+        """All that is known at this moment."""
+        now_s = self.clock()
+        return HealthSnapshot(
+            breakers=tuple(breaker.state(model, now_s) for model, breaker in self._breakers.items()),
+            rests=tuple(self._cooldowns.states(now_s)),
+            lanes=tuple(
+                LaneState(
+                    model=model,
+                    connection=connection,
+                    in_flight=lane.in_flight,
+                    used=lane.used,
+                    success=lane.success,
+                    latency_s=lane.latency_s,
+                )
+                for (model, connection), lane in self._lanes.items()
+            ),
+            places=tuple(self._slots.states()),
+        )
 
     def enter(self, model: str, connection: str) -> Ticket | None:
         """Begin a call; None when the connection has no free place. Ask `hindrance` first."""
@@ -117,6 +167,20 @@ class Health:
             ticket.lane.success += ((1.0 if healthy else 0.0) - ticket.lane.success) * _SUCCESS_WEIGHT
         self.left(ticket, healthy, now_s)
 
+    def sent(self, ticket: Ticket) -> None:
+        """The call of ``ticket`` is sent now. For the ticket only."""
+        self._quotas.sent(ticket.connection, self.clock())
+
+    def heard(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
+        """Learn what the provider says of its quotas. For the ticket only."""
+        reports = read_reports(headers)
+        if reports:
+            self._quotas.learn(ticket.connection, ticket.model, reports, self.clock())
+
+    def used(self, ticket: Ticket, tokens: int) -> None:
+        """The call of ``ticket`` took so many tokens. For the ticket only."""
+        self._quotas.used(ticket.connection, tokens, self.clock())
+
     def left(self, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
         """Give back what the call of ``ticket`` held. For the ticket only."""
         ticket.lane.in_flight -= 1
@@ -140,6 +204,18 @@ class Ticket:
         self.lane = lane
         self.breaker = breaker
         self.trial = breaker is not None and breaker.begin()
+
+    def sent(self) -> None:
+        """The request goes out now."""
+        self._health.sent(self)
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """The head of an answer is here, an error's or not."""
+        self._health.heard(self, headers)
+
+    def used(self, tokens: int) -> None:
+        """So many tokens were sent and answered."""
+        self._health.used(self, tokens)
 
     def answered(self) -> None:
         """The first byte of the answer is here: the time it took is remembered, and a trial is passed."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from runtime.resilience.snapshot import PlaceState
 
 __all__ = ["Slots"]
 
@@ -60,6 +62,12 @@ class Slots:
                 turn.set_result(None)
                 return
         self._taken[connection] -= 1
+
+    def states(self) -> Iterator[PlaceState]:
+        """How full each connection is."""
+        for connection, limit in self._limits.items():
+            waiting, taken = len(self._waiting.get(connection, ())), self._taken.get(connection, 0)
+            yield PlaceState(connection=connection, limit=limit, taken=taken, waiting=waiting)
 
     @staticmethod
     def _has(turn: asyncio.Future[None]) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from runtime.canonical import Usage
 from runtime.errors import GatewayError
 from runtime.resilience import Ticket
@@ -47,6 +49,14 @@ class Attempt:
         left_ms = self.left_ms()
         return left_ms // 2 or 1 if self.more else left_ms
 
+    def sent(self) -> None:
+        """The request goes out now."""
+        self._ticket.sent()
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """The head of the provider's answer is here, lower-case."""
+        self._ticket.heard(headers)
+
     def answered(self) -> None:
         """The answer has begun."""
         self._ticket.answered()
@@ -66,4 +76,6 @@ class Attempt:
     def _close(self, outcome: str, usage: Usage | None) -> None:
         self.record.outcome = outcome
         self.record.usage = usage
+        if usage is not None:
+            self._ticket.used(usage.total)
         self.record.ended_s = self._clock()

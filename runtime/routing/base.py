@@ -51,6 +51,14 @@ class View(Protocol):
         """Whether it can be asked now: no open breaker, no cooldown."""
         ...
 
+    def headroom(self, choice: Choice) -> float:
+        """What part of its quota is left, 0 to 1; 1 where nothing is known of it."""
+        ...
+
+    def bound(self, choice: Choice) -> bool:
+        """Whether the request's session is at this target."""
+        ...
+
 
 class Strategy(Protocol):
     """One combo's order, or one provider's. May remember what it needs between requests.
@@ -60,6 +68,14 @@ class Strategy(Protocol):
     """
 
     def order(self, choices: Sequence[Choice], view: View, rng: Random) -> Iterable[Choice]: ...
+
+    def memory(self) -> tuple[int | None, ...]:
+        """What the next order depends on beside what it is given."""
+        return ()
+
+    def recall(self, memory: tuple[int | None, ...]) -> None:  # noqa: ARG002 — most remember nothing
+        """Remember what another one of the same kind did, and nothing else."""
+        return
 
     def served(self, choice: Choice) -> None:  # noqa: ARG002 — most need not know
         """``choice`` answered."""

@@ -38,7 +38,7 @@ class Trees:
             for index, target in enumerate(route.targets)
             if (branch := self._target(target.model, target.connections, protocol)) is not None
         ]
-        return self._branch(strategy("priority"), nodes)
+        return self._branch(strategy("priority"), nodes, f"aliases.{route.name}", "priority")
 
     def _combo(
         self, combo: Combo, connection: str | None, protocol: str, made: dict[tuple[str, str | None], Branch | None]
@@ -51,7 +51,7 @@ class Trees:
                 for index, member in enumerate(combo.members)
                 if (node := self._member(index, member, connection, protocol, made)) is not None
             ]
-            made[key] = self._branch(self._strategy("combo", combo.name), nodes)
+            made[key] = self._branch(self._strategy("combo", combo.name), nodes, f"combos.{combo.name}", combo.strategy)
         return made[key]
 
     def _member(
@@ -97,7 +97,8 @@ class Trees:
                 price, context = nominal_price(planned.facts), input_limit(planned.facts)
                 choice = Choice(key=index, name=id_, price_nano_usd=price, context_tokens=context, lanes=lanes)
                 nodes.append(Node(choice, candidate=ready))
-        return self._branch(self._strategy("provider", planned.provider), nodes)
+        order, provider = self._strategy("provider", planned.provider), planned.provider
+        return self._branch(order, nodes, f"providers.{provider}", self._connections_rule(provider))
 
     def candidate(self, model: str, connection: str, protocol: str) -> Candidate | None:
         """``model`` over ``connection``; None when that is dark, or shares no protocol with the client."""
@@ -134,19 +135,27 @@ class Trees:
         found = self._strategies.get((kind, name))
         if found is None:
             if kind == "combo":
-                found = strategy(self._plan.combos[name].strategy, self._plan.combos[name].factors)
+                found = self._combo_strategy(self._plan.combos[name])
             else:
-                found = strategy(self._plan.connection_strategies.get(name, "fill-first"))
+                found = strategy(self._connections_rule(name))
             self._strategies[kind, name] = found
         return found
 
     @staticmethod
-    def _branch(order: Strategy, nodes: list[Node]) -> Branch | None:
+    def _combo_strategy(combo: Combo) -> Strategy:
+        return strategy(combo.strategy, combo.factors, combo.handoff_percent)
+
+    def _connections_rule(self, provider: str) -> str:
+        return self._plan.connection_strategies.get(provider, "fill-first")
+
+    @staticmethod
+    def _branch(order: Strategy, nodes: list[Node], entity: str, rule: str) -> Branch | None:
         if not nodes:
             return None
         by_key = {node.choice.key: node for node in nodes}
         choices = tuple(node.choice for node in nodes)
-        return Branch(order, by_key, choices, conditional=any(node.when is not None for node in nodes))
+        conditional = any(node.when is not None for node in nodes)
+        return Branch(order, by_key, choices, conditional=conditional, entity=entity, rule=rule)
 
 
 def nominal_price(model: Model) -> int | None:

@@ -3,36 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from random import Random
 from typing import Literal
 
 import msgspec
 
-from runtime.routing.base import View
+from generated.config import HedgeSettings
+from runtime.config.plan import SessionMode
 from runtime.routing.candidate import Candidate
 from runtime.routing.needs import Needs
-from runtime.routing.tree import Branch, Place, sole, walk
+from runtime.routing.tree import Branch, Order, Place, sole, walk
 
 __all__ = ["Prepared"]
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """``candidates`` are all that could answer, as they are written; ``only`` is set where nothing is to be chosen."""
+    """``candidates`` are all that could answer, as they are written; ``only`` is set where nothing is to be chosen.
+
+    ``pin`` is the connection that the request demands. ``sessions`` says what makes a session; ``relays`` and ``affine``
+    whether a strategy below keeps sessions at their target, or goes by how conversations begin. ``rescue``, with
+    ``buffer_limit_bytes``, and ``hedge`` are the combo's.
+    """
 
     candidates: tuple[Candidate, ...]
     branch: Branch
     refusals: Literal["pass", "next"] = "pass"
     only: Place | None = None
+    pin: str | None = None
+    sessions: SessionMode = "named"
+    relays: bool = False
+    affine: bool = False
+    rescue: Literal["none", "splice", "buffer"] = "none"
+    buffer_limit_bytes: int = 0
+    hedge: HedgeSettings | None = None
 
     @classmethod
     def of(cls, candidates: tuple[Candidate, ...], branch: Branch, refusals: Literal["pass", "next"]) -> Prepared:
         """With ``only`` found out."""
         return cls(candidates, branch, refusals, sole(branch))
 
+    def pinned(self, connection: str) -> Prepared:
+        """What of it goes over ``connection``. Raises ValueError where nothing does."""
+        left = tuple(each for each in self.candidates if each.connection == connection)
+        if not left:
+            raise ValueError(connection)
+        return msgspec.structs.replace(self, candidates=left, pin=connection)
+
     @property
     def size(self) -> int:
         return len(self.candidates)
 
-    def places(self, needs: Callable[[], Needs], view: View, rng: Random) -> Iterator[Place]:
+    def places(self, needs: Callable[[], Needs], order: Order) -> Iterator[Place]:
         """The candidates in the order in which one request tries them."""
-        return iter((self.only,)) if self.only is not None else walk(self.branch, needs, view, rng)
+        if self.only is not None:
+            return iter((self.only,))
+        places = walk(self.branch, needs, order)
+        return places if self.pin is None else (place for place in places if place.candidate.connection == self.pin)

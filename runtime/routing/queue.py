@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 import msgspec
@@ -25,15 +26,30 @@ class Hindered(msgspec.Struct, frozen=True):
 
 
 class Queue:
-    """``count`` places were looked at; ``busy`` are those whose connections had no free place; ``retries`` by target."""
+    """Of ``size`` places at most ``count`` were looked at; ``busy`` are those whose connections had no free place; ``retries`` by target."""
 
-    __slots__ = ("_ahead", "_health", "_least", "_places", "_record", "barred", "busy", "count", "hindered", "retries")
+    __slots__ = (
+        "_ahead",
+        "_health",
+        "_least",
+        "_places",
+        "_size",
+        "_spent",
+        "barred",
+        "busy",
+        "count",
+        "hindered",
+        "record",
+        "retries",
+    )
 
-    def __init__(self, health: Health, places: Iterator[Place], record: CallRecord) -> None:
+    def __init__(self, health: Health, places: Iterator[Place], record: CallRecord, size: int) -> None:
         self._health = health
         self._places = places
-        self._record = record
+        self.record = record
+        self._size = size
         self._ahead: Place | None = None
+        self._spent: deque[Place] = deque()
         self._least: int | None = None
         self.barred: set[tuple[str, str]] = set()
         self.busy: list[Place] = []
@@ -51,21 +67,43 @@ class Queue:
             self.busy.append(place)
         return None
 
+    @property
+    def more(self) -> bool:
+        """Whether there may be a place behind the one whose turn it is."""
+        return self.count < self._size or bool(self._spent)
+
     def peek(self) -> Place | None:
         """The next place that nothing is held against."""
         while self._ahead is None:
             place = next(self._places, None)
+            fresh = place is not None
             if place is None:
-                return None
-            self.count += 1
-            if self._excluded(place.candidate):
+                if not self._spent:
+                    return None
+                place = self._spent.popleft()
+            else:
+                self.count += 1
+            excluded = self._excluded(place.candidate)
+            if excluded is not None:
+                self.record.note("left_out", excluded, place.candidate.id, place.candidate.connection)
                 continue
             hindrance = self._health.hindrance(place.candidate.lane, place.candidate.connection)
             if hindrance is None:
-                self._ahead = place
+                if not (fresh and self._puts_off(place)):
+                    self._ahead = place
             else:
                 self.hinder(place, hindrance.reason, hindrance.due_s, hindrance.error)
         return self._ahead
+
+    def _puts_off(self, place: Place) -> bool:
+        """Whether its provider said that its quota is used up, so that it is asked after all others."""
+        candidate = place.candidate
+        due_s = self._health.spent_until_s(candidate.lane, candidate.connection)
+        if due_s is None or self._size == 1:
+            return False
+        self._spent.append(place)
+        self.record.skip(Skipped(candidate.id, candidate.label, candidate.connection, "spent", due_s))
+        return True
 
     def bar(self, candidate: Candidate) -> None:
         """Leave out its model at its address, whatever the connection: it is the server that fails."""
@@ -80,9 +118,14 @@ class Queue:
         """Note that ``place`` was not asked."""
         candidate = place.candidate
         self.hindered.append(Hindered(place, Hindrance(reason, due_s, error)))
-        self._record.skipped.append(Skipped(candidate.id, candidate.label, candidate.connection, reason))
+        self.record.skip(Skipped(candidate.id, candidate.label, candidate.connection, reason, due_s))
 
-    def _excluded(self, candidate: Candidate) -> bool:
+    def _excluded(self, candidate: Candidate) -> str | None:
+        """Why it is not worth asking any more, or None."""
         if (candidate.id, candidate.base_url) in self.barred:
-            return True
-        return self._least is not None and (input_limit(candidate.target.model) or 0) <= self._least
+            return "the same model at the same address failed for this request"
+        limit = input_limit(candidate.target.model)
+        if self._least is not None and (limit or 0) <= self._least:
+            size = "unknown" if limit is None else str(limit)
+            return f"its context ({size}) is not larger than {self._least}, which was too small"
+        return None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+import msgspec
+
 from runtime.catalog import Endpoint, Model
-from runtime.config.plan import Plan, PlannedTarget, Route
+from runtime.config.plan import Plan, PlannedTarget, Route, SessionMode
 from runtime.config.resolve import find_model, resolve
 from runtime.errors import ModelNotFound, RouteUnavailable
 from runtime.routing.candidate import Candidate
 from runtime.routing.planting import Trees
 from runtime.routing.prepared import Prepared
+from runtime.routing.tree import rules_below
 from runtime.source import closest
 
 __all__ = ["RouteTable"]
@@ -49,9 +52,30 @@ class RouteTable:
             raise RouteUnavailable(f"no target of {name!r} can be called: its providers have no credentials here")
         refusals = self._plan.combos[route.combo].refusals if route.combo is not None else "pass"
         found = Prepared.of(tuple(self._written(route, protocol)), branch, refusals)
+        rules = rules_below(branch)
+        found = msgspec.structs.replace(
+            found,
+            sessions=self._sessions(route, relays="context-relay" in rules),
+            relays="context-relay" in rules,
+            affine="prefix-affinity" in rules,
+        )
+        if route.combo is not None:
+            combo = self._plan.combos[route.combo]
+            found = msgspec.structs.replace(
+                found, rescue=combo.rescue, buffer_limit_bytes=combo.buffer_limit_bytes, hedge=combo.hedge
+            )
         if name in self._plan.routes:  # names that patterns make up are without end, and are not kept
             self._prepared[name, protocol] = found
         return found
+
+    def _sessions(self, route: Route, *, relays: bool) -> SessionMode:
+        """What makes a session of requests for ``route``. A relay needs one of every conversation."""
+        if route.combo is not None:
+            said = self._plan.combos[route.combo].sessions
+        else:
+            said = self._plan.provider_sessions.get(route.targets[0].model.partition("/")[0])
+        mode = said or self._plan.sessions.mode
+        return "derived" if relays and mode == "named" else mode
 
     def listed(self) -> Iterator[Route]:
         """The public names that can be called now, in the plan's order."""

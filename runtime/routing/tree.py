@@ -7,17 +7,17 @@ target. Branches of one name share their strategy's memory, whatever way a reque
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from random import Random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import msgspec
 
 from generated.config import TargetConditions
-from runtime.routing.base import Choice, Strategy, View
+from runtime.routing.base import Choice, Strategy
 from runtime.routing.candidate import Candidate
 from runtime.routing.needs import Needs, meets
 
-__all__ = ["Branch", "Node", "Place", "sole", "walk"]
+__all__ = ["Branch", "Node", "Order", "Place", "rules_below", "sole", "walk"]
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -30,12 +30,17 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Branch(msgspec.Struct, frozen=True):
-    """``nodes`` by `Choice.key`, in the order written; ``choices`` are theirs. ``conditional``: some have conditions."""
+    """``nodes`` by `Choice.key`, in the order written; ``choices`` are theirs. ``conditional``: some have conditions.
+
+    ``entity`` is what it was made from (`combos.smart`, `providers.openai`), ``rule`` the name of its strategy.
+    """
 
     strategy: Strategy
     nodes: dict[int, Node]
     choices: tuple[Choice, ...]
     conditional: bool
+    entity: str = ""
+    rule: str = "priority"
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -64,16 +69,33 @@ def sole(branch: Branch) -> Place | None:
     return None
 
 
-def walk(branch: Branch, needs: Callable[[], Needs], view: View, rng: Random) -> Iterator[Place]:
-    """The candidates below ``branch`` in order, each once. Strategies are asked only as far as this is read."""
-    return _walk(branch, needs, view, rng, (), set(), set())
+def rules_below(branch: Branch) -> frozenset[str]:
+    """The strategies that order something in ``branch``."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    left = [branch]
+    while left:
+        inner = left.pop()
+        if id(inner) not in seen:
+            seen.add(id(inner))
+            found.add(inner.rule)
+            left += (node.branch for node in inner.nodes.values() if node.branch is not None)
+    return frozenset(found)
+
+
+Order: TypeAlias = Callable[[Branch, Sequence[Choice]], Iterable[Choice]]
+"""Puts in order those choices of a branch whose conditions hold."""
+
+
+def walk(branch: Branch, needs: Callable[[], Needs], order: Order) -> Iterator[Place]:
+    """The candidates below ``branch`` in order, each once. ``order`` is asked only as far as this is read."""
+    return _walk(branch, needs, order, (), set(), set())
 
 
 def _walk(
     branch: Branch,
     needs: Callable[[], Needs],
-    view: View,
-    rng: Random,
+    order: Order,
     chosen: tuple[tuple[Strategy, Choice], ...],
     branches: set[int],
     seen: set[tuple[str, str]],
@@ -83,7 +105,7 @@ def _walk(
     choices = branch.choices
     if branch.conditional:
         choices = tuple(choice for choice in choices if _open(branch.nodes[choice.key], needs))
-    ordered = branch.strategy.order(choices, view, rng) if len(choices) > 1 else choices
+    ordered = order(branch, choices) if len(branch.choices) > 1 or branch.conditional else choices
     for choice in ordered:
         node = branch.nodes[choice.key]
         trail = (*chosen, (branch.strategy, choice))
@@ -93,7 +115,7 @@ def _walk(
                 seen.add(key)
                 yield Place(node.candidate, trail)
         elif node.branch is not None and id(node.branch) not in branches:
-            yield from _walk(node.branch, needs, view, rng, trail, branches, seen)
+            yield from _walk(node.branch, needs, order, trail, branches, seen)
 
 
 def _open(node: Node, needs: Callable[[], Needs]) -> bool:

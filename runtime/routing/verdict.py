@@ -22,6 +22,8 @@ _WHY = {
     "rate_limit": "it is rate-limited",
     "quota": "its quota is exhausted",
     "credential": "it refused the gateway's credential",
+    "limit": "a limit that the gateway keeps to is reached",
+    "spent": "its quota is used up",
     "busy": "all places of its connection are taken",
 }
 

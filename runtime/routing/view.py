@@ -10,6 +10,7 @@ from typing_extensions import override
 from runtime.resilience import Health
 from runtime.resilience.health import Lane
 from runtime.routing.base import Choice, View
+from runtime.routing.steering import UNSTEERED, Steering
 
 __all__ = ["LATENCY_AGE_S", "LiveView"]
 
@@ -18,8 +19,11 @@ LATENCY_AGE_S: Final = 300.0
 
 
 class LiveView(View):
-    def __init__(self, health: Health) -> None:
+    """As a request with ``steering`` sees it."""
+
+    def __init__(self, health: Health, steering: Steering = UNSTEERED) -> None:
         self._health = health
+        self._target = steering.target
 
     @override
     def in_flight(self, choice: Choice) -> int:
@@ -44,6 +48,14 @@ class LiveView(View):
     @override
     def ready(self, choice: Choice) -> bool:
         return any(self._health.hindrance(model, connection) is None for model, connection in choice.lanes)
+
+    @override
+    def headroom(self, choice: Choice) -> float:
+        return max((self._health.headroom(model, connection) for model, connection in choice.lanes), default=1.0)
+
+    @override
+    def bound(self, choice: Choice) -> bool:
+        return self._target is not None and any(model == self._target for model, _ in choice.lanes)
 
     def _lanes(self, choice: Choice) -> Iterator[Lane]:
         return (self._health.lane(model, connection) for model, connection in choice.lanes)

@@ -33,7 +33,3 @@ class Access:
             raise AuthenticationFailed("the API key is not valid", code="invalid_api_key")
         record.require(scope)
         return record
-
-    def authorize(self, headers: Mapping[str, str], query: Mapping[str, str], scope: str) -> None:
-        """`check`, for routes that need not know whose key it was."""
-        self.check(headers, query, scope)

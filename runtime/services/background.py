@@ -59,7 +59,7 @@ class Background:
         request = call.codec.decode_request(call.envelope, call.headers)
         id_, now_s = f"resp_{self._new_id()}", self._now()
         answer = Answer(
-            model=call.envelope.model, id=call.record.id, created=int(now_s), headers=call.headers, request=request
+            model=call.shown or call.envelope.model, id=call.record.id, created=int(now_s), headers=call.headers, request=request
         )
         changes: Changes = {"id": id_, "background": True, "store": True, "previous_response_id": asking.previous}
         stored = StoredResponse(
@@ -74,6 +74,8 @@ class Background:
         await self._store.put(stored, asking.context, ())
         record = self._recorder.begin(call.record.id, "chat", call.codec.protocol)
         record.key = call.key.id
+        record.decision = call.record.decision  # the one that the client was told
+        self._recorder.admitted(record)
         call.record.operation = "queue"
         run = _Run(call=msgspec.structs.replace(call, record=record), answer=answer, stored=stored, changes=changes)
         self._runs.start(stored.key, self._run(run))
@@ -82,20 +84,20 @@ class Background:
     async def _run(self, run: _Run) -> None:
         """The whole life of one response after its first answer. Its record is ended exactly once, however it goes."""
         record = run.call.record
+        record.status = 200
         try:
             with self._door:
                 body = with_fields(run.stored.body, {"status": "in_progress"})
                 if not await self._store.set_status(run.stored.key, "in_progress", body):
-                    record.outcome, record.status = "client_closed", 499
+                    record.outcome = "cancelled"
                     return
                 await self._infer(run)
-            record.status = 200
         except GatewayError as error:
             await self._fail(run, error)
         except asyncio.CancelledError:
             farewell = self._door.farewell()
             if farewell is None:
-                record.outcome, record.status = "client_closed", 499
+                record.outcome = "cancelled"
                 raise
             await self._fail(run, farewell)
         except Exception as error:  # noqa: BLE001 — nobody awaits this task: what is not told here is lost

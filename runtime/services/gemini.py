@@ -48,12 +48,15 @@ class Gemini:
         resource = exchange.path_params["resource"]
         collection = _COLLECTION.match(resource)
         if collection is None:
-            raise NotFound(f"no endpoint {exchange.method} {exchange.path}; see /openapi.json")
+            raise _no_endpoint(exchange)
         found = self._catalogue.one(key, resource[collection.end() :])
         await self._catalogue.answer(exchange, DIALECTS[self.PROTOCOL].render_one(found))
 
     async def call_resource(self, exchange: Exchange) -> None:
-        await self.call(exchange, exchange.path_params["resource"])
+        resource = exchange.path_params["resource"]
+        if ":" not in resource and _COLLECTION.match(resource) is None:
+            raise _no_endpoint(exchange)
+        await self.call(exchange, resource)
 
     async def call(self, exchange: Exchange, resource: str) -> None:
         """Do what ``resource`` says: `<model>:<action>`, the model with or without its collection. Raises NotFound."""
@@ -99,6 +102,10 @@ def _unwrapped(envelope: Envelope) -> Envelope:
 
 def _total_tokens(count: Count) -> Mapping[str, object]:
     return {"totalTokens": count.tokens}
+
+
+def _no_endpoint(exchange: Exchange) -> NotFound:
+    return NotFound(f"no endpoint {exchange.method} {exchange.path}; see /openapi.json")
 
 
 def _no_action(path: str, action: str, known: Mapping[str, object]) -> NotFound:

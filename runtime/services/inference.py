@@ -25,17 +25,26 @@ from runtime.telemetry import CallRecord, Recorder
 from runtime.web.exchange import Exchange
 from runtime.web.key import KeyRecord
 
-__all__ = ["Adapt", "Inference"]
+__all__ = ["Adapt", "Infer", "Inference"]
 
 JSON = ("content-type", "application/json")
 
 Adapt: TypeAlias = Callable[[Envelope], Envelope]
 """A request as it was read, to the one that is meant; under another model's name, answers keep to the client's."""
 
+Infer: TypeAlias = Callable[[Call], Awaitable[Complete | Streaming]]
+"""Asks models; raises a GatewayError, always before anything was handed out."""
+
 
 def input_tokens(count: Count) -> Mapping[str, object]:
     """A count as Anthropic's clients read it."""
     return {"input_tokens": count.tokens} | ({"estimated": True} if count.estimated else {})
+
+
+def _meant(envelope: Envelope, adapt: Adapt | None) -> tuple[Envelope, str | None]:
+    """What ``envelope`` means, and how its answer calls the model where that is not its public name."""
+    meant = envelope if adapt is None else adapt(envelope)
+    return meant, envelope.model if meant.model != envelope.model else None
 
 
 class Inference:
@@ -68,18 +77,21 @@ class Inference:
         *,
         adapt: Adapt | None = None,
         at_hand: Callable[[Call], bytes | None] = lambda _: None,
+        infer: Infer | None = None,
     ) -> None:
         """One inference call in ``protocol``; ``asked`` is what its URL says.
 
-        ``at_hand`` may give an answer, in JSON, for which no model is needed.
+        ``at_hand`` may give an answer, in JSON, for which no model is needed. ``infer`` is how models are asked where that
+        is not one call of the gateway.
         """
+        infer = infer or self._gateway.infer
 
         async def ask(call: Call) -> None:
             body = at_hand(call)
             if body is not None:
                 await exchange.respond(200, (JSON, *self._ids(call.codec, exchange)), body)
                 return
-            await self.answer(exchange, call, await self._gateway.infer(call))
+            await self.answer(exchange, call, await infer(call))
 
         await self.serve(exchange, "chat", protocol, asked, ask, adapt)
 
@@ -121,9 +133,11 @@ class Inference:
 
         async def answer(record: CallRecord) -> None:
             key, body = await self._admit(exchange, record)
-            envelope = embedder.peek(body, asked)
-            envelope = envelope if adapt is None else adapt(envelope)
-            call = EmbedCall(embedder=embedder, envelope=envelope, key=key, record=record)
+            envelope, shown = _meant(embedder.peek(body, asked), adapt)
+            headers = exchange.headers
+            call = EmbedCall(
+                embedder=embedder, envelope=envelope, key=key, record=record, shown=shown, headers=headers
+            )
             reply = await self._gateway.embed(call)
             codec = self._codecs[embedder.dialect]
             await exchange.respond(200, (JSON, *self._ids(codec, exchange), *reply.headers), reply.body)
@@ -144,11 +158,7 @@ class Inference:
 
         async def answer(record: CallRecord) -> None:
             key, body = await self._admit(exchange, record)
-            envelope, shown = codec.peek(body, asked), None
-            if adapt is not None:
-                meant = adapt(envelope)
-                shown = envelope.model if meant.model != envelope.model else None
-                envelope = meant
+            envelope, shown = _meant(codec.peek(body, asked), adapt)
             headers = exchange.headers
             await ask(Call(codec=codec, envelope=envelope, headers=headers, key=key, record=record, shown=shown))
 
@@ -184,6 +194,8 @@ class Inference:
         """Whose call it is, and its body."""
         key = self._access.check(exchange.headers, exchange.query, exchange.required_scope)
         record.key = key.id
+        if decision := self._recorder.admitted(record):
+            exchange.stamp("x-gatewright-decision", decision)
         settings = self._plan.server
         body = await exchange.read_body(settings.body_limit_bytes, self._plan.timeouts.body_read_ms / 1000)
         return key, body

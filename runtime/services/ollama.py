@@ -114,8 +114,9 @@ def _shown(body: bytes) -> str:
         wanted = _SHOW.decode(body)
     except msgspec.ValidationError as error:
         found = _FIELD.match(str(error))
-        field = found["field"] if found else None
-        raise InvalidRequest(f"{field}: {found['what']}" if found else str(error), param=field) from None
+        if found is None:
+            raise InvalidRequest("The request body must be a JSON object.") from None
+        raise InvalidRequest(f"{found['field']}: {found['what']}", param=found["field"]) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the body is not JSON: {error}") from None
     name = wanted.model or wanted.name

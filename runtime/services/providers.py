@@ -12,6 +12,7 @@ from runtime.routing import RouteTable
 from runtime.services.catalogue import Catalogue
 from runtime.services.inference import Adapt, Inference
 from runtime.services.listing import DIALECTS
+from runtime.services.responses import Responses
 from runtime.source import closest
 from runtime.web.exchange import Exchange
 
@@ -26,11 +27,13 @@ class Providers:
         inference: Inference,
         catalogue: Catalogue,
         routes: RouteTable,
+        responses: Responses,
         speaks: Callable[[str, Mapping[str, str]], str],
     ) -> None:
         self._inference = inference
         self._catalogue = catalogue
         self._routes = routes
+        self._responses = responses
         self._speaks = speaks
 
     async def create_provider_chat_completion(self, exchange: Exchange) -> None:
@@ -41,6 +44,12 @@ class Providers:
 
     async def create_provider_message(self, exchange: Exchange) -> None:
         await self._inference.chat(exchange, "anthropic_messages", adapt=self._within(exchange))
+
+    async def create_provider_response(self, exchange: Exchange) -> None:
+        await self._responses.create(exchange, self._within(exchange))
+
+    async def create_provider_embeddings(self, exchange: Exchange) -> None:
+        await self._inference.embed(exchange, "openai_embeddings", adapt=self._within(exchange))
 
     async def list_provider_models(self, exchange: Exchange) -> None:
         key = self._catalogue.admit(exchange)

@@ -13,7 +13,7 @@ from runtime.gateway import Call, Complete, Count, Gateway
 from runtime.protocols.base import Asked
 from runtime.services.access import Access
 from runtime.services.background import Background
-from runtime.services.inference import Inference
+from runtime.services.inference import Adapt, Inference
 from runtime.services.keeping import Keeping
 from runtime.services.response_object import listed, with_fields
 from runtime.services.response_request import Asking, Reader
@@ -65,6 +65,11 @@ class Responses:
         self._on_fault = on_fault
 
     async def create_response(self, exchange: Exchange) -> None:
+        await self.create(exchange)
+
+    async def create(self, exchange: Exchange, adapt: Adapt | None = None) -> None:
+        """Answer a request, and keep the answer where it says so. ``adapt`` is what else the path means."""
+
         async def ask(call: Call) -> None:
             asking = await self._reader.read(call.envelope, call.key.id)
             call = msgspec.structs.replace(call, envelope=asking.envelope)
@@ -77,7 +82,7 @@ class Responses:
                 reply = await self._keeping(exchange, call, asking).take(reply)
             await self._inference.answer(exchange, call, reply)
 
-        await self._inference.serve(exchange, "chat", self.PROTOCOL, Asked(), ask)
+        await self._inference.serve(exchange, "chat", self.PROTOCOL, Asked(), ask, adapt)
 
     async def count_response_input_tokens(self, exchange: Exchange) -> None:
         async def ask(call: Call) -> None:

@@ -1,7 +1,21 @@
 """What happened, told to logs and metrics. Nothing here decides anything."""
 
-from runtime.telemetry.call import AttemptRecord, CallRecord, Outcome, Skipped
+from runtime.telemetry.call import CallRecord, Outcome
+from runtime.telemetry.decisions import Decisions
+from runtime.telemetry.latencies import Latencies
 from runtime.telemetry.metrics import Metrics
 from runtime.telemetry.recorder import Recorder
+from runtime.telemetry.trail import AttemptRecord, Note, Ordering, Skipped
 
-__all__ = ["AttemptRecord", "CallRecord", "Metrics", "Outcome", "Recorder", "Skipped"]
+__all__ = [
+    "AttemptRecord",
+    "CallRecord",
+    "Decisions",
+    "Latencies",
+    "Metrics",
+    "Note",
+    "Ordering",
+    "Outcome",
+    "Recorder",
+    "Skipped",
+]

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
 from runtime.canonical import Usage
+from runtime.telemetry.trail import AttemptRecord, Note, Skipped, Step
 
-__all__ = ["AttemptRecord", "CallRecord", "Outcome", "Skipped"]
+__all__ = ["CallRecord", "Outcome", "Wanted"]
 
-Outcome = Literal["ok", "error", "client_closed"]
-
-
-class AttemptRecord(msgspec.Struct, kw_only=True):
-    """One request that was sent to one target, or was to be. ``outcome`` is `ok`, `cancelled`, or `GatewayError.kind`.
-
-    ``label`` stands for the target where names must not be made up by clients. ``status`` is None until there was one.
-    """
-
-    target: str
-    label: str
-    connection: str
-    started_s: float
-    ended_s: float = 0.0
-    outcome: str = ""
-    status: int | None = None
-    usage: Usage | None = None
+Outcome = Literal["ok", "error", "client_closed", "cancelled"]
 
 
-class Skipped(msgspec.Struct, frozen=True):
-    """A target that was not asked over a connection, and why: `circuit_open`, `rate_limit`, `quota`, `credential`, `busy`."""
+class Wanted(Protocol):
+    """What a request needs of who answers it, as far as it was looked at."""
 
-    target: str
-    label: str
-    connection: str
-    reason: str
+    @property
+    def uses(self) -> frozenset[str]: ...
+    @property
+    def input_tokens(self) -> int: ...
+    @property
+    def key(self) -> str: ...
 
 
 class CallRecord(msgspec.Struct, kw_only=True):
@@ -43,7 +30,9 @@ class CallRecord(msgspec.Struct, kw_only=True):
 
     ``model`` is the public name the client asked for, ``served`` the public id of the target, ``upstream_status`` None
     until a provider answered. ``error`` is `GatewayError.kind`. What is said of a target (``served``, ``provider``, …) is
-    said of the last one asked; ``attempts`` holds them all, in order. Holds neither prompts nor secrets.
+    said of the last one asked; ``attempts`` holds them all, in order. ``decision`` is the id under which it can be
+    explained, ``trail`` what led it where it went; ``surface`` and ``endpoint`` are what its name was looked up for. Holds
+    neither prompts nor secrets.
     """
 
     id: str
@@ -66,5 +55,28 @@ class CallRecord(msgspec.Struct, kw_only=True):
     error: str | None = None
     usage: Usage | None = None
     losses: tuple[str, ...] = ()
+    session: str = ""
     attempts: list[AttemptRecord] = []
     skipped: list[Skipped] = []
+    decision: str = ""
+    surface: str = ""
+    endpoint: str = ""
+    needs: Wanted | None = None
+    trail: list[Step] = []
+
+    def attempted(self, attempt: AttemptRecord) -> None:
+        """A target is asked."""
+        self.attempts.append(attempt)
+        self.trail.append(attempt)
+
+    def skip(self, skipped: Skipped) -> None:
+        """A target is not asked."""
+        self.skipped.append(skipped)
+        self.trail.append(skipped)
+
+    def note(self, kind: str, text: str, target: str = "", connection: str = "") -> None:
+        """Something else had a part in where the call went: say in a word what, and in a sentence why.
+
+        It is shown, in its turn, to whoever asks for the reasons (`GET /api/explain/{id}`): no prompts, no secrets.
+        """
+        self.trail.append(Note(kind, text, target, connection))

@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from runtime.telemetry.call import AttemptRecord, CallRecord
+from runtime.telemetry.call import CallRecord
+from runtime.telemetry.decisions import Decisions
+from runtime.telemetry.latencies import Latencies
 from runtime.telemetry.metrics import Metrics
+from runtime.telemetry.trail import AttemptRecord
 
 __all__ = ["Recorder"]
 
@@ -15,15 +18,28 @@ __all__ = ["Recorder"]
 class Recorder:
     """Told of each call's begin and end, each once."""
 
-    def __init__(self, metrics: Metrics, log: FilteringBoundLogger, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        clock: Callable[[], float],
+        decisions: Decisions | None = None,
+        latencies: Latencies | None = None,
+    ) -> None:
         self._metrics = metrics
         self._log = log
         self._clock = clock
+        self._decisions = decisions
+        self._latencies = latencies
 
     def begin(self, id_: str, operation: str, protocol: str) -> CallRecord:
         """A call arrived; the record to fill in."""
         self._metrics.begin()
         return CallRecord(id=id_, operation=operation, protocol=protocol, started_s=self._clock())
+
+    def admitted(self, call: CallRecord) -> str:
+        """Its key is known now. The id under which the call can be explained, empty where none can."""
+        return "" if self._decisions is None else self._decisions.add(call)
 
     def first_token(self, call: CallRecord) -> None:
         """A first piece of the answer is here. Only the first call counts."""
@@ -36,6 +52,8 @@ class Recorder:
             return
         call.ended_s = self._clock()
         self._metrics.end(call)
+        if self._latencies is not None:
+            self._latencies.add(call)
         clients_fault = 400 <= call.status < 500
         level = self._log.warning if call.outcome == "error" and not clients_fault else self._log.info
         level("call_ended", **_facts(call))
@@ -45,8 +63,10 @@ def _facts(call: CallRecord) -> dict[str, object]:
     usage = call.usage
     facts: dict[str, object] = {
         "request_id": call.id,
+        "decision": call.decision,
         "operation": call.operation,
         "key": call.key,
+        "session": call.session or None,
         "model": call.model,
         "served": call.served,
         "connection": call.connection,

@@ -124,6 +124,10 @@ class Exchange:
 
     # -- the answer
 
+    def stamp(self, name: str, value: str) -> None:
+        """Whatever the answer will be, error or not, it carries this header, unless it brings its own of that name."""
+        self._base_headers = (*self._base_headers, (name.encode("latin-1"), value.encode("latin-1")))
+
     async def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """The whole answer. Content-Length is added. Raises ClientClosed when nobody is there to get it."""
         head = self._head(headers)

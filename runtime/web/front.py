@@ -13,13 +13,14 @@ import msgspec
 
 from runtime.errors import GatewayError
 from runtime.web.header import RawHeaders
+from runtime.web.key import KeyRecord
 from runtime.web.negotiate import NEGOTIATED, dialect, territory
 
 __all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Front", "Render", "Rendered", "request_id"]
 
 FALLBACK_PROTOCOL: Final = "openai_chat"
 EXPOSED: Final = (
-    b"request-id, retry-after, x-gatewright-build, x-gatewright-dropped, x-gatewright-served,"
+    b"request-id, retry-after, x-gatewright-build, x-gatewright-decision, x-gatewright-dropped, x-gatewright-served,"
     b" x-gatewright-token-count, x-request-id"
 )
 
@@ -40,8 +41,8 @@ class Rendered(Protocol):
 Render = Callable[[GatewayError, str], Rendered]
 """An error and the request's id, to the answer that a dialect's clients understand."""
 
-Authorize = Callable[[Mapping[str, str], Mapping[str, str], str], None]
-"""Headers, query and a scope; raises AuthenticationFailed or PermissionDenied."""
+Authorize = Callable[[Mapping[str, str], Mapping[str, str], str], KeyRecord]
+"""Headers, query and a scope, to whose key it was; raises AuthenticationFailed or PermissionDenied."""
 
 
 class Cors(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,11 +35,15 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a key. ``models`` are public names, `*` standing for any text; empty means all."""
+    """What is known of a key. ``models`` are public names, `*` standing for any text; empty means all.
+
+    ``pins`` are the connections that its requests may demand, written alike; empty means none.
+    """
 
     id: str
     scopes: frozenset[str]
     models: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
 
     @classmethod
     def anonymous(cls) -> KeyRecord:
@@ -57,6 +61,10 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_use(self, model: str) -> bool:
         return not self.models or any(_pattern(pattern).fullmatch(model) for pattern in self.models)
+
+    def may_pin(self, connection: str) -> bool:
+        """Whether its requests may demand ``connection``."""
+        return ADMIN in self.scopes or any(_pattern(pattern).fullmatch(connection) for pattern in self.pins)
 
 
 class KeyEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -118,7 +118,7 @@ def _told(request: AnyRequest, error: Exception) -> GatewayError:
         case 404:
             return NotFound(f"no endpoint {request.method} {path}; see /openapi.json")
         case 405:
-            return MethodNotAllowed(f"{request.method} is not for {path}")
+            return MethodNotAllowed(f"{request.method} is not for {path}; allowed: {_allow(request, error)}")
         case 409:
             return Conflict("the request does not fit the state of what it is about")
         case 413:

@@ -5,7 +5,7 @@ For everything that is not inference. Errors become problems in `problem`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Method, Receive, Scope, Send
 
 __all__ = ["typed"]
+
+MAX_BODY_BYTES: Final = 1 << 20
 
 
 def typed(
@@ -38,7 +40,7 @@ def typed(
 
     def authorize(connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler) -> None:
         query = {name: values[0] for name, values in connection.query_params.dict().items()}
-        front.authorize(connection.headers, query, needed)
+        connection.scope["user"] = front.authorize(connection.headers, query, needed)
 
     def stamped(app: ASGIApp) -> ASGIApp:
         return _stamped(app, front)
@@ -51,6 +53,7 @@ def typed(
         media_type=media_type,
         guards=[] if needed == PUBLIC else [authorize],
         middleware=[stamped],
+        request_max_body_size=MAX_BODY_BYTES,
         opt={"allow": ", ".join([*methods, "OPTIONS"])},
     )
 

@@ -67,22 +67,27 @@ def _diagnostics(compiled: Compiled, case: Case) -> Iterator[Diagnostic]:
 def summary(plan: Plan) -> Iterator[str]:
     """What the case's own lines led to: not the models and connections that the catalogue brings to every plan."""
     defaults = GatewayConfig(version=1)
-    for section in ("server", "requests", "timeouts", "logging", "retries", "cooldowns", "breakers"):
+    for section in ("server", "requests", "timeouts", "logging", "retries", "cooldowns", "breakers", "sessions"):
         yield from _differences(section, getattr(plan, section), getattr(defaults, section))
     for id_, connection in plan.connections.items():
         if not connection.discovered:
             headers = f" with {', '.join(connection.headers)}" if connection.headers else ""
             yield f"connection {id_}: {connection.base_url} by {connection.secret or 'no secret'}{headers}"
+            for limit in connection.limits:
+                yield f"  at most {limit.requests} requests, {limit.tokens} tokens in {limit.per_ms} ms"
     for name, route in plan.routes.items():
         if route.kind != "model" or route.targets[0].connections[0].partition("/")[2] not in DISCOVERED:
             yield f"{route.kind} {name}: {route.endpoint.value}, {_promises(route.promises)}, context {route.context}"
             yield from (f"  {' → '.join(target.path)} over {', '.join(target.connections)}" for target in route.targets)
             if route.kind == "combo" and route.combo is not None:
                 yield from order_lines(explain_order(plan, {}, route.combo))
+    yield from (f"sessions of {provider}: {mode}" for provider, mode in plan.provider_sessions.items())
     yield from (f"pattern {pattern.pattern} → {pattern.target}" for pattern in plan.patterns)
     for key in plan.keys:
         secret = key.secret or f"{str(key.hash)[:6]}…"
         yield f"key {key.id}: {secret}, {' '.join(key.scopes)}, {' '.join(key.models) or 'all models'}"
+        if key.pins:
+            yield f"  may demand {' '.join(key.pins)}"
     for id_, timeouts in plan.provider_timeouts.items():
         yield from _differences(f"providers.{id_}.timeouts", timeouts, plan.timeouts)
     yield f"{len(plan.routes)} names, egress {' '.join(plan.egress) or 'nowhere'}"

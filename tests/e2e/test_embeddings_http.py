@@ -208,6 +208,17 @@ def test_each_client_gets_a_vector_for_each_text_in_order(running: Running, clie
     assert [vector(text) for text in TEXTS] == CLIENTS[client](running, f"{provider}/vec", TEXTS)
 
 
+@pytest.mark.parametrize("prefix", [True, False])
+def test_below_a_provider_its_model_answers_by_the_name_that_was_asked(
+    running: Running, provider: str, prefix: bool
+) -> None:
+    name = f"{provider}/vec" if prefix else "vec"
+    reply = post(running, f"/v1/providers/{provider}/embeddings", {"model": name, "input": "one"})
+
+    assert (200, name) == (reply.status_code, reply.json()["model"])
+    assert reply.headers["x-gatewright-served"] == f"{provider}/vec"
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_one_text_gives_one_vector(running: Running, client: str, provider: str) -> None:
     assert [vector("one")] == CLIENTS[client](running, f"{provider}/vec", ["one"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.gateway import Running, gateway
+from tests.support.gateway import CLI, Running, gateway, run_cli
 from tests.support.vendor import KEY, Vendor
 
 SIM = "version: 1\ndiscovery: {providers: none}\nproviders:\n  sim:\n    connections: [{id: sim}]\n"
@@ -86,6 +86,24 @@ def test_stop_tells_clients_whose_answers_outlast_the_grace(tmp_path: Path) -> N
         assert "data: [DONE]" not in rest
         assert any('"error"' in line and "shut down" in line for line in rest)
         assert running.process.wait(20) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
+def test_a_stop_while_a_worker_starts_does_not_wait_for_it(tmp_path: Path) -> None:
+    """Granian would wait out the whole grace, 35 s, for a worker that missed the order."""
+    (tmp_path / "gateway.yaml").write_text(SIM)
+    assert run_cli("build", root=tmp_path).returncode == 0
+    process = subprocess.Popen([*CLI, "serve", "--root", str(tmp_path), "--port", "0"], stdout=subprocess.DEVNULL)
+    try:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not children.read_text():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_first_start_prints_a_curl_line_that_works(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -479,7 +480,7 @@ def test_a_background_response_whose_worker_died_is_failed(native: Vendor, tmp_p
         until(lambda: made.responses.retrieve(asked.id).status == "in_progress")
         for worker in Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split():
             os.kill(int(worker), signal.SIGKILL)
-        with sqlite3.connect(tmp_path / "data" / "responses.db") as db:
+        with sqlite3.connect(tmp_path / "data" / "gatewright.db") as db:
             db.execute("UPDATE responses SET lease_until_s = 0 WHERE background")
         db.close()
 
@@ -504,15 +505,16 @@ def test_where_nothing_is_kept_the_answer_says_so(native: Vendor, tmp_path: Path
             made.responses.retrieve(answer.id)
 
     assert native.requests[0].body["store"] is False
-    assert not (tmp_path / "data" / "responses.db").exists()
+    with closing(sqlite3.connect(tmp_path / "data" / "gatewright.db")) as db:
+        assert db.execute("SELECT count(*) FROM responses").fetchone() == (0,)
 
 
 def test_a_store_that_is_broken_keeps_the_server_from_starting(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text("version: 1\ndiscovery: {providers: none}\nproviders: {sim: {}}\n")
     assert run_cli("build", root=tmp_path).returncode == 0
     (tmp_path / "data").mkdir(mode=0o700)
-    (tmp_path / "data" / "responses.db").write_bytes(b"no database" * 1000)
+    (tmp_path / "data" / "gatewright.db").write_bytes(b"no database" * 1000)
     started = run_cli("serve", "--port", "0", root=tmp_path)
 
     assert started.returncode == 1
-    assert "responses.db cannot be used: file is not a database" in started.stdout + started.stderr
+    assert "the store cannot be used: " in started.stdout + started.stderr

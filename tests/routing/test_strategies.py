@@ -25,6 +25,8 @@ class Known(msgspec.Struct):
     latency_s: float | None = None
     success: float = 1.0
     ready: bool = True
+    headroom: float = 1.0
+    bound: bool = False
 
 
 class FakeView:
@@ -46,6 +48,12 @@ class FakeView:
     def ready(self, choice: Choice) -> bool:
         return self.known[choice.key].ready
 
+    def headroom(self, choice: Choice) -> float:
+        return self.known[choice.key].headroom
+
+    def bound(self, choice: Choice) -> bool:
+        return self.known[choice.key].bound
+
 
 KNOWN = st.builds(
     Known,
@@ -54,6 +62,8 @@ KNOWN = st.builds(
     latency_s=st.none() | st.floats(0.001, 10),
     success=st.floats(0, 1),
     ready=st.booleans(),
+    headroom=st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+    bound=st.booleans(),
 )
 ABOUT = st.tuples(st.integers(0, 5), st.booleans(), st.none() | st.integers(0, 9), st.none() | st.integers(1, 9), KNOWN)
 SCENES = st.lists(ABOUT, min_size=1, max_size=6)
@@ -269,3 +279,60 @@ def test_what_cannot_be_asked_now_comes_after_what_can(name: str) -> None:
     scene = choices([(1, False, 1, 9, Known(ready=False)), (1, False, 9, 1, Known(in_flight=5))])
 
     assert [1] * 20 == firsts(strategy(name), scene, 20)
+
+
+# -- conversations
+
+
+def affine(weights: Mapping[str, int], conversation: int) -> list[str]:
+    made = [Choice(key=key, name=name, weight=weight) for key, (name, weight) in enumerate(weights.items())]
+    view = FakeView({choice.key: Known() for choice in made})
+    return [choice.name for choice in strategy("prefix-affinity").order(made, view, Random(conversation))]
+
+
+NAMES = st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=8, unique=True)
+
+
+@given(names=NAMES, gone=st.integers(0, 7), conversations=st.lists(st.integers(), min_size=1, max_size=20))
+def test_one_that_leaves_moves_only_its_own_conversations(
+    names: list[str], gone: int, conversations: list[int]
+) -> None:
+    """The others keep their order among themselves, for every conversation: what one loses goes to who was second."""
+    left = [name for name in names if name != names[gone % len(names)]]
+    for conversation in conversations:
+        before = affine(dict.fromkeys(names, 1), conversation)
+        assert [name for name in before if name in left] == affine(dict.fromkeys(left, 1), conversation)
+        assert before == affine(dict.fromkeys(reversed(names), 1), conversation)
+
+
+def test_conversations_spread_by_weight() -> None:
+    counted = Counter(affine({"a": 1, "b": 2, "c": 1, "never": 0}, conversation)[0] for conversation in range(4000))
+
+    assert {"a", "b", "c"} == counted.keys()
+    assert 1850 < counted["b"] < 2150
+    assert 850 < counted["a"] < 1150
+
+
+@given(
+    count=st.integers(1, 6),
+    percent=st.integers(1, 100),
+    steps=st.lists(st.lists(st.sampled_from([0.0, 0.1, 0.5, 1.0]), min_size=6, max_size=6), min_size=1, max_size=12),
+)
+def test_a_relay_keeps_its_session_until_its_quota_ends_and_never_comes_back_by_itself(
+    count: int, percent: int, steps: list[list[float]]
+) -> None:
+    """Whoever answers is where the session is next time. It moves only off one that is used up, to the next that is not."""
+    made, at = strategy("context-relay", handoff_percent=percent), 0
+    for headrooms in steps:
+        chosen = tuple(Choice(key=key, name=f"m{key}") for key in range(count))
+        known = {key: Known(headroom=headrooms[key], bound=key == at) for key in range(count)}
+        ordered = keys(made.order(chosen, FakeView(known), Random(0)))
+        fit = [round(headrooms[key] * 100) > 100 - percent for key in range(count)]
+        round_ = [(at + step) % count for step in range(count)]
+
+        assert next((key for key in round_ if fit[key]), at) == ordered[0]
+        at = ordered[0]
+
+
+def test_a_relay_without_a_session_begins_as_written() -> None:
+    assert [0, 1, 2] == keys(strategy("context-relay").order(*plain(3), Random(0)))

@@ -15,6 +15,7 @@ from runtime.resilience import Health
 from runtime.routing import Needs, RouteTable, read_needs
 from runtime.routing.base import Choice
 from runtime.routing.needs import meets
+from runtime.routing.ordering import Chance, Noting
 from runtime.routing.planting import MAX_UNLISTED
 from runtime.routing.strategies import STRATEGIES
 from runtime.routing.view import LATENCY_AGE_S, LiveView
@@ -37,7 +38,7 @@ def walked(routes: RouteTable, seed: int = 1) -> list[tuple[str, str]]:
     view = LiveView(Health(BreakerSettings(), CooldownSettings(), {}, Time().clock))
     prepared = routes.prepared("c0", "openai_chat", Endpoint.CHAT)
     needs = Needs(uses=frozenset(), input_tokens=1, key="k")
-    places = prepared.places(lambda: needs, view, Random(seed))
+    places = prepared.places(lambda: needs, Noting(view, Chance(Random(seed)), []).order)
     return [(place.candidate.id, place.candidate.connection) for place in places]
 
 

@@ -14,6 +14,7 @@ from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import MAIN, Source
 from runtime.config.secrets import Secrets
+from tests.support.database import prepared
 from tests.web.script import Answer, call
 
 __all__ = ["CONFIG", "KEY", "Desk"]
@@ -64,6 +65,7 @@ class Desk:
             pepper=b"p" * 32,
             dev_key=None,
             data_dir=data,
+            database=prepared(data),
         )
         self.plan = plan
         self.app = build(ready)

@@ -249,7 +249,7 @@ async def test_cancelled_elsewhere_it_closes_the_upstream_and_stays_cancelled() 
 
     assert (await desk.end())[0] == "cancelled"
     assert desk.script.cancelled
-    assert [(record.outcome, record.status) for record in desk.books.ended] == [("client_closed", 499)]
+    assert [(record.outcome, record.status) for record in desk.books.ended] == [("cancelled", 200)]
 
 
 async def test_cancelled_before_it_began_it_never_begins() -> None:
@@ -263,7 +263,7 @@ async def test_cancelled_before_it_began_it_never_begins() -> None:
     await desk.end()
 
     assert not desk.faults
-    assert [record.outcome for record in desk.books.ended] == ["client_closed"]
+    assert [(record.outcome, record.status) for record in desk.books.ended] == [("cancelled", 200)]
 
 
 async def test_a_shutdown_ends_it_as_failed_after_its_grace() -> None:

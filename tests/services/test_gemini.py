@@ -57,7 +57,6 @@ class TestPaths:
         [
             ("sim/echo:genrateContent", "did you mean 'generateContent'?"),
             ("sim/echo:batchGenerate", "one of: generateContent, streamGenerateContent, countTokens"),
-            ("sim/echo", "names no action"),
             ("sim/echo:", "names no action"),
         ],
     )
@@ -68,6 +67,24 @@ class TestPaths:
 
         assert "NOT_FOUND" == error["status"]
         assert hint in error["message"]
+
+    @pytest.mark.parametrize(
+        ("path", "told"),
+        [
+            ("/v1beta/models/sim/echo", "/v1beta/models/sim/echo names no action"),
+            ("/v1/models/sim/echo", "/v1/models/sim/echo names no action"),
+            ("/v1beta/tunedModels/x", "/v1beta/tunedModels/x names no action"),
+            ("/v1beta/nope", "no endpoint POST /v1beta/nope; see /openapi.json"),
+            ("/v1beta/cachedContents", "no endpoint POST /v1beta/cachedContents; see /openapi.json"),
+        ],
+    )
+    async def test_an_action_is_missed_where_a_model_stands_and_a_path_elsewhere(
+        self, desk: Desk, path: str, told: str
+    ) -> None:
+        error = refusal(await desk.call("POST", path, HI, headers={"x-goog-api-client": "x"}))
+
+        assert "NOT_FOUND" == error["status"]
+        assert error["message"].startswith(told)
 
     @pytest.mark.parametrize("path", ["/v1beta/models/sim/echo:generateContent", "/v1beta/x/y"])
     async def test_a_method_the_path_lacks_is_refused_in_geminis_shape(self, desk: Desk, path: str) -> None:

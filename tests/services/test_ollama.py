@@ -76,7 +76,8 @@ class TestCalls:
         [
             (b"", "JSON"),
             (b"{", "JSON"),
-            (b"[]", "object"),
+            (b"[]", "The request body must be a JSON object"),
+            (b"3", "The request body must be a JSON object"),
             (b"{}", "model"),
             (b'{"model":5}', "model"),
             (b'{"model":""}', "model"),
@@ -99,6 +100,12 @@ class TestCalls:
 
 
 class TestProbes:
+    @pytest.mark.parametrize("prefix", ["/api", "/v1/api", "/api/v1/api", "/v1/v1/api"])
+    async def test_an_unknown_path_below_each_spelling_is_told_as_ollama_does(self, desk: Desk, prefix: str) -> None:
+        answer = await desk.call("POST", f"{prefix}/nope")
+
+        assert (404, str) == (answer.status, type(json.loads(answer.body)["error"]))
+
     async def test_the_version_is_public(self, desk: Desk) -> None:
         assert {"version": "0.12.6"} == await desk.json("GET", "/api/version", key=None)
 

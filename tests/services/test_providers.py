@@ -7,15 +7,22 @@ import pytest
 
 from tests.services.desk import Desk
 
-PATHS = {"chat/completions": "messages", "messages": "messages", "completions": "prompt"}
+HI = [{"role": "user", "content": "hi"}]
+PATHS: dict[str, dict[str, Any]] = {
+    "chat/completions": {"messages": HI, "max_tokens": 50},
+    "messages": {"messages": HI, "max_tokens": 50},
+    "completions": {"prompt": "hi", "max_tokens": 50},
+    "responses": {"input": "hi", "store": False},
+    "embeddings": {"input": "hi"},
+}
+STREAMED = [path for path in PATHS if path != "embeddings"]
 
 
 def body(path: str, model: str, **more: Any) -> dict[str, Any]:
-    asked = "hi" if PATHS[path] == "prompt" else [{"role": "user", "content": "hi"}]
-    return {"model": model, PATHS[path]: asked, "max_tokens": 50, **more}
+    return {"model": model, **PATHS[path], **more}
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", STREAMED)
 @pytest.mark.parametrize("model", ["echo", "sim/echo"])
 async def test_a_model_is_called_with_its_prefix_or_without_and_named_as_it_was(
     desk: Desk, path: str, model: str
@@ -27,12 +34,16 @@ async def test_a_model_is_called_with_its_prefix_or_without_and_named_as_it_was(
     assert "sim/echo" == answer.headers["x-gatewright-served"]
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", STREAMED)
 async def test_a_stream_names_the_model_as_the_client_did(desk: Desk, path: str) -> None:
     answer = await desk.call("POST", f"/v1/providers/sim/{path}", body(path, "echo", stream=True))
 
     events = [json.loads(line[6:]) for line in answer.body.decode().splitlines() if line.startswith("data: {")]
-    named = [found for event in events if (found := event.get("model") or event.get("message", {}).get("model"))]
+    named = [
+        found
+        for event in events
+        if (found := event.get("model") or event.get("message", event.get("response", {})).get("model"))
+    ]
     assert {"echo"} == set(named)
     assert answer.complete
 
@@ -52,6 +63,13 @@ async def test_an_unknown_provider_is_not_found_and_the_likely_one_is_named(desk
 
     assert 404 == answer.status
     assert b"did you mean 'sim'?" in answer.body
+
+
+async def test_a_kept_response_is_asked_for_below_the_common_path_and_names_the_model_as_it_was(desk: Desk) -> None:
+    made = await desk.json("POST", "/v1/providers/sim/responses", {"model": "echo", "input": "hi"})
+
+    assert made["model"] == "echo"
+    assert made["output"] == (await desk.json("GET", f"/v1/responses/{made['id']}"))["output"]
 
 
 async def test_a_name_that_only_begins_like_another_providers_is_the_providers_own(calling_desk: Desk) -> None:

@@ -9,17 +9,24 @@ import msgspec
 import pytest
 
 from runtime.stores.base import Item, Key, ResponseStore, Status, StoredResponse
-from runtime.stores.sqlite import SqliteResponses
+from runtime.stores.database import Database, database_url
+from runtime.stores.migrate import migrate
+from runtime.stores.responses import SqlResponses
 from tests.support.responses import MemoryResponses
 
 GIB = 1 << 30
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ResponseStore]:
-    made: ResponseStore = MemoryResponses() if request.param == "memory" else SqliteResponses(tmp_path / "responses.db")
-    yield made
-    await made.aclose()
+    if request.param == "memory":
+        yield MemoryResponses()
+        return
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    database = Database(database_url(url, tmp_path))
+    await migrate(database)
+    yield SqlResponses(database)
+    await database.aclose()
 
 
 def response(key: Key, status: Status = "completed", created_s: float = 100.0, body: bytes = b"{}") -> StoredResponse:
@@ -30,8 +37,8 @@ def items(*names: str) -> list[Item]:
     return [Item(id=name, body=f'{{"text":"{name}"}}'.encode()) for name in names]
 
 
-def ids(found: object) -> list[str]:
-    assert isinstance(found, tuple)
+def ids(found: tuple[Item, ...] | None) -> list[str]:
+    assert found is not None
     return [item.id for item in found]
 
 

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["Running", "gateway", "run_cli"]
+__all__ = ["CLI", "Running", "gateway", "run_cli"]
 
 START_LIMIT_S = 30.0
 CLI = (sys.executable, "-m", "runtime.cli")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import itertools
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from random import Random
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from runtime.config.catalog import Catalog
@@ -21,9 +22,13 @@ from runtime.config.plan import Plan
 from runtime.errors import GatewayError
 from runtime.estimate import Estimator
 from runtime.gateway import Call, Complete, Gateway, Streaming
+from runtime.guide import Guide
 from runtime.protocols import CODECS, EMBEDDERS, codec, embedder
 from runtime.resilience import Door, Health
 from runtime.routing import Attempts, Pace, RouteTable
+from runtime.sessions import Sessions
+from runtime.shared import SharedState
+from runtime.shared.memory import MemoryState
 from runtime.telemetry import CallRecord, Metrics, Recorder
 from runtime.telemetry.log import logger
 from runtime.upstream import UpstreamTable
@@ -58,7 +63,9 @@ class Said:
 
 
 class Pipeline:
-    def __init__(self, plan: Plan, time: Time, seed: int = 1) -> None:
+    """``shared`` may be another pipeline's, as of two workers."""
+
+    def __init__(self, plan: Plan, time: Time, seed: int = 1, shared: SharedState | None = None) -> None:
         self.time = time
         self.upstream = HttpUpstream()
         self.log = io.StringIO()
@@ -66,8 +73,12 @@ class Pipeline:
         self.metrics = Metrics("b", "v")
         self.recorder = Recorder(self.metrics, logger("info", "json", "b", self.log), lambda: float(next(ticks)))
         places = {id_: each.max_in_flight for id_, each in plan.connections.items() if each.max_in_flight}
-        self.health = Health(plan.breakers, plan.cooldowns, places, time.clock)
+        limits = {id_: each.limits for id_, each in plan.connections.items() if each.limits}
+        self.health = Health(plan.breakers, plan.cooldowns, places, time.clock, limits)
         pace = Pace(retries=plan.retries, total_ms=plan.timeouts.total_ms, queue_ms=plan.timeouts.queue_ms)
+        self.shared = shared if shared is not None else MemoryState(time.clock)
+        self.faults: list[Exception] = []
+        self.sessions = Sessions(self.shared, plan.sessions, time.clock, self.faults.append)
         self.codecs = {name: codec(name) for name in CODECS}
         self.gateway = Gateway(
             plan,
@@ -80,16 +91,27 @@ class Pipeline:
             Estimator(),
             Door(),
             lambda: 1.0,
+            Guide(self.sessions, plan.sessions.keep),
         )
 
-    def make(self, client: str, model: str, *, stream: bool, key: str = "k", **fields: Any) -> Call:
+    def make(
+        self,
+        client: str,
+        model: str,
+        *,
+        stream: bool,
+        key: KeyRecord | str = "k",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        **fields: Any,
+    ) -> Call:
+        record = KeyRecord(id=key, scopes=frozenset({"chat"})) if isinstance(key, str) else key
         body = DIALECT[client].body(model, stream=stream, **fields)
         speak = self.codecs[client]
         return Call(
             codec=speak,
             envelope=speak.peek(json.dumps(body).encode(), DIALECT[client].asked(model, stream=stream)),
-            headers={},
-            key=KeyRecord(id=key, scopes=frozenset({"chat"})),
+            headers=headers,
+            key=record,
             record=self.recorder.begin("id-1", "chat", client),
         )
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from generated.config import BreakerSettings, CooldownSettings, RetrySettings
+from generated.config import BreakerSettings, CooldownSettings, RetrySettings, SessionSettings
+from runtime.guide import Guide
 from runtime.resilience import Health
 from runtime.routing import Attempts, Pace
+from runtime.sessions import Sessions
+from runtime.shared.memory import MemoryState
 
-__all__ = ["Time", "attempts"]
+__all__ = ["Time", "attempts", "guide"]
 
 
 class Time:
@@ -46,3 +49,14 @@ def attempts(
     )
     pace = Pace(retries=RetrySettings(**(retries or {"per_target": 0})), total_ms=total_ms, queue_ms=queue_ms)
     return Attempts(health, pace, time.sleep, Random(seed))
+
+
+def guide(time: Time | None = None, **settings: Any) -> Guide:
+    """What steers requests, with sessions of its own, of which no fault is expected."""
+    clock = (time if time is not None else Time()).clock
+    said = SessionSettings(**settings)
+    return Guide(Sessions(MemoryState(clock), said, clock, _fail), said.keep)
+
+
+def _fail(error: Exception) -> None:
+    raise error

@@ -263,7 +263,7 @@ def _empty_blocks(value: Any, place: str) -> Iterator[str]:
     if not isinstance(value, dict):
         return
     kind = value.get("type")
-    if kind == "text" and not value.get("text", "").strip():
+    if kind == "text" and "data" not in value and not value.get("text", "").strip():  # a document's text is in `data`
         yield f"{place}: text content blocks must be non-empty and contain non-whitespace text"
     if kind == "thinking" and value.get("signature") not in SEALS["anthropic_messages"]:
         yield f"{place}: invalid `signature` in `thinking` block"

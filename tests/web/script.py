@@ -12,6 +12,7 @@ from runtime.web.credential import find_key
 from runtime.web.exchange import Exchange
 from runtime.web.front import Cors, Front
 from runtime.web.header import RawHeaders
+from runtime.web.key import KeyRecord
 from runtime.web.wire import HttpScope, InMessage, OutMessage
 
 __all__ = ["Answer", "Script", "call", "exchange_of", "front", "scope"]
@@ -132,12 +133,13 @@ def front(
     """A front with dialects that name themselves, ids that count, and ``keys`` with their scopes."""
     numbers = iter(range(1, 10**9))
 
-    def authorize(headers: Mapping[str, str], query: Mapping[str, str], wanted: str) -> None:
+    def authorize(headers: Mapping[str, str], query: Mapping[str, str], wanted: str) -> KeyRecord:
         found = (keys or {}).get(find_key(headers, query) or "")
         if found is None:
             raise AuthenticationFailed("no good key")
         if wanted not in found:
             raise PermissionDenied(f"not {wanted}")
+        return KeyRecord(id="key", scopes=frozenset(found))
 
     return Front(
         new_id=lambda: f"new-{next(numbers)}",

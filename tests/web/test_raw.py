@@ -90,6 +90,7 @@ class TestDispatch:
 
         assert (405, "GET, HEAD, OPTIONS") == (answer.status, answer.headers["allow"])
         assert answer.body.startswith(b"anthropic_messages: method_not_allowed: ")
+        assert f"{method} is not for /v1/models/m; allowed: GET, HEAD, OPTIONS" in answer.body.decode()
 
     async def test_a_websocket_handshake_is_refused_with_the_status_that_clients_go_on_from(self) -> None:
         answer = await call(app(chat()), "GET", "/v1/chat", [("upgrade", "WebSocket")])

@@ -11,7 +11,7 @@ from runtime.config.checks.unknown import why_unknown
 from runtime.config.draft import Draft
 from runtime.config.resolve import match
 from runtime.config.scope import Scope
-from runtime.source import Note
+from runtime.source import Note, closest
 
 __all__ = ["check_keys"]
 
@@ -34,6 +34,8 @@ def check_keys(scope: Scope, draft: Draft) -> None:
             )
         for index, name in enumerate(settings.models):
             _check_model(scope, draft, id_, index, name)
+        for index, pin in enumerate(settings.pins):
+            _check_pin(scope, draft, id_, index, pin)
 
 
 def _check_secret(scope: Scope, id_: str, settings: KeySettings) -> None:
@@ -75,6 +77,17 @@ def _check_model(scope: Scope, draft: Draft, id_: str, index: int, name: str) ->
     if not scope.broken:
         message = f"key {id_!r} allows {name!r}, which no public name fits"
         scope.diagnostics.error("unknown-model", span, message, "`gatewright explain` lists the names")
+
+
+def _check_pin(scope: Scope, draft: Draft, id_: str, index: int, pin: str) -> None:
+    span = scope.at.value("keys", id_, "pins", index)
+    known = pin in draft.connections or pin == "*" or ("*" in pin and matches_any(pin, draft.connections))
+    if not known and not scope.broken:
+        near = closest(pin, draft.connections)
+        hint = f"did you mean {near!r}?" if near else "connections are named `provider/id`"
+        scope.diagnostics.error(
+            "unknown-connection", span, f"key {id_!r} may demand {pin!r}, which no connection fits", hint
+        )
 
 
 def _overlap(wanted: str, pattern: str) -> bool:

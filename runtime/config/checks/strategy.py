@@ -33,6 +33,14 @@ def check_strategies(scope: Scope, draft: Draft) -> None:
             message = f"every target of combo {name!r} has conditions: a request that meets none is refused"
             span = scope.at.value("combos", name, "targets", len(combo.targets) - 1)
             scope.diagnostics.warn("no-catch-all", span, message, "end with a target without `when`")
+        if combo.strategy != "context-relay" and combo.handoff_percent != 100:
+            message = f"the strategy {combo.strategy} hands nothing over"
+            span = scope.at.key("combos", name, "handoff_percent")
+            scope.diagnostics.warn("ignored-setting", span, message, "write `strategy: context-relay`, or remove it")
+        if combo.strategy == "context-relay" and combo.sessions == "off":
+            message = f"combo {name!r} keeps sessions on their targets, and has none"
+            span = scope.at.value("combos", name, "sessions")
+            scope.diagnostics.error("contradiction", span, message, "remove one of the two")
         if combo.strategy == "conditional" and not conditions:
             message = f"combo {name!r} is conditional, and no target has conditions"
             span = scope.at.value("combos", name, "strategy")
@@ -41,7 +49,7 @@ def check_strategies(scope: Scope, draft: Draft) -> None:
 
 def _check_weights(scope: Scope, name: str, combo: ComboSettings) -> None:
     weights = [target.weight if isinstance(target, ComboTarget) else None for target in combo.targets]
-    if combo.strategy == "weighted":
+    if combo.strategy in {"weighted", "prefix-affinity"}:
         if not any(1 if weight is None else weight for weight in weights):
             message = f"the weights of combo {name!r} sum to nothing, so no target is ever drawn"
             span = scope.at.value("combos", name, "targets", 0, "weight")
@@ -51,7 +59,7 @@ def _check_weights(scope: Scope, name: str, combo: ComboSettings) -> None:
         if weight is not None:
             message = f"the strategy {combo.strategy} knows no weights"
             span = scope.at.key("combos", name, "targets", index, "weight")
-            hint = "write `strategy: weighted`, or remove it"
+            hint = "write `strategy: weighted` or `prefix-affinity`, or remove it"
             scope.diagnostics.warn("ignored-setting", span, message, hint)
 
 

@@ -24,6 +24,11 @@ def lower_combos(scope: Scope, names: Names, reach: Reach) -> dict[str, Combo]:
             strategy=settings.strategy,
             factors=settings.factors,
             refusals=settings.refusals,
+            sessions=settings.sessions,
+            handoff_percent=settings.handoff_percent,
+            rescue=settings.rescue,
+            buffer_limit_bytes=settings.buffer_limit_bytes,
+            hedge=settings.hedge,
         )
     return combos
 

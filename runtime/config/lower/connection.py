@@ -45,6 +45,7 @@ def _written(scope: Scope, provider: Provider, written: tuple[ConnectionSettings
             scope.diagnostics.error("duplicate-name", scope.at.value(*path, "id"), message, "rename one", [note])
             continue
         seen[settings.id] = index
+        _check_limits(scope, settings, path)
         yield Connection(
             id=f"{provider.id}/{settings.id}",
             provider=provider.id,
@@ -52,7 +53,16 @@ def _written(scope: Scope, provider: Provider, written: tuple[ConnectionSettings
             secret=_secret(scope, provider, settings, path),
             headers=dict(sorted(settings.headers.items())),
             max_in_flight=settings.max_in_flight,
+            limits=settings.limits,
         )
+
+
+def _check_limits(scope: Scope, settings: ConnectionSettings, path: tuple[str | int, ...]) -> None:
+    for index, limit in enumerate(settings.limits):
+        if limit.requests is None and limit.tokens is None:
+            message = f"a limit of connection {settings.id!r} limits nothing"
+            span = scope.at.value(*path, "limits", index)
+            scope.diagnostics.error("missing-field", span, message, "write `requests: …` or `tokens: …` in it")
 
 
 def _secret(

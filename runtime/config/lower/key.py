@@ -28,6 +28,7 @@ def lower_keys(scope: Scope) -> tuple[Key, ...]:
                 hash=hash_,
                 secret=reference,
                 models=tuple(sorted(set(settings.models))),
+                pins=tuple(sorted(set(settings.pins))),
             )
         )
     return tuple(keys)

@@ -14,9 +14,9 @@ from generated.types.anthropic_messages import ReceivedBlock, ReceivedDelta
 from runtime.canonical import Citation, Delta, Event, Native, PartEnded, PartStarted, Reasoning, Text, ToolCall
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.anthropic_messages.content import citation
-from runtime.protocols.anthropic_messages.tools import unwrap_custom
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, compact_object, present, text_of
 from runtime.protocols.base import Outgoing
+from runtime.protocols.free_text import unwrapped
 
 __all__ = ["Block", "CallBlock", "NativeBlock", "Position", "TextBlock", "ThinkingBlock"]
 
@@ -144,7 +144,7 @@ class CallBlock(Block):
     def stop(self) -> list[Event]:
         rest = "" if self._any else self._whole
         if self._custom:
-            rest = unwrap_custom("".join(self._held) or rest)
+            rest = unwrapped("".join(self._held) or rest)
         return [*([Delta(index=self._index, text=rest)] if rest else []), PartEnded(index=self._index)]
 
 

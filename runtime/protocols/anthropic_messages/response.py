@@ -27,9 +27,9 @@ from runtime.protocols.anthropic_messages.outcome import (
     encode_stop_reason,
     encode_usage,
 )
-from runtime.protocols.anthropic_messages.tools import CUSTOM_FIELD, unwrap_custom
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object, present
 from runtime.protocols.base import Answer, Outgoing
+from runtime.protocols.free_text import unwrapped, wrapped
 from runtime.protocols.seal import wrap
 from runtime.protocols.splice import raw, replace
 
@@ -155,7 +155,7 @@ def _homeward(part: Part, outgoing: Outgoing) -> Part:
         return part
     name = outgoing.tool_names.get(part.name, part.name)
     if part.name in outgoing.custom_tools:
-        return msgspec.structs.replace(part, name=name, arguments=unwrap_custom(part.arguments), custom=True)
+        return msgspec.structs.replace(part, name=name, arguments=unwrapped(part.arguments), custom=True)
     return part if name == part.name else msgspec.structs.replace(part, name=name)
 
 
@@ -175,7 +175,7 @@ def _block(part: Part) -> OutBlock | None:
                 return None
             return ThinkingBlock(thinking=text, signature=wrap(seal, owner or "", PROTOCOL) if seal else "")
         case ToolCall(custom=True):
-            arguments = msgspec.Raw(msgspec.json.encode({CUSTOM_FIELD: part.arguments}))
+            arguments = msgspec.Raw(wrapped(part.arguments).encode())
             return ToolUseBlock(id=part.id, name=part.name, input=arguments)
         case ToolCall():
             return ToolUseBlock(id=part.id, name=part.name, input=compact_object(part.arguments))

@@ -124,7 +124,7 @@ def _as_said(wanted: ReasoningConfig, max_tokens: int) -> Plan:
         case "off":
             return Plan(thinking=_raw({"type": "disabled"}))
         case "on":
-            budget = min(wanted.budget_tokens or FACTS.budgets[_DEFAULT_EFFORT], max_tokens - 1)
+            budget = min(wanted.budget_tokens or FACTS.budgets[_DEFAULT_EFFORT], _room(wanted, max_tokens))
             if budget < FACTS.budgets["minimal"]:
                 return Plan(losses=("reasoning",))
             return Plan(_enabled(wanted, budget), _known(wanted.effort, None), on=True)
@@ -164,10 +164,15 @@ def _budget(wanted: ReasoningConfig, effort: Effort, facts: ReasoningFacts, max_
     budget = wanted.budget_tokens or FACTS.budgets[effort]
     if facts.max_budget is not None:
         budget = min(budget, facts.max_budget)
-    budget = min(max(budget, facts.min_budget), max_tokens - 1)
+    budget = min(max(budget, facts.min_budget), _room(wanted, max_tokens))
     if budget < facts.min_budget:  # the answer is to be so short that no thinking fits in
         return Plan(losses=("reasoning",))
     return Plan(thinking=_enabled(wanted, budget), on=True)
+
+
+def _room(wanted: ReasoningConfig, max_tokens: int) -> int:
+    """The most tokens to think with. A client's own budget may take all but one; a guess leaves a quarter to the answer."""
+    return max_tokens * 3 // 4 if wanted.budget_tokens is None else max_tokens - 1
 
 
 def _wanted_effort(wanted: ReasoningConfig) -> Effort:

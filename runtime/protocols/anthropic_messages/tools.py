@@ -1,6 +1,6 @@
 """Tools and the choice among them, both ways.
 
-Canonical's free-text tools become tools with one text property; `unwrap_custom` takes the text out of a call again.
+Canonical's free-text tools become tools with one text property (`runtime.protocols.free_text`).
 Fields of a tool that only this protocol has (`defer_loading` and its like) are kept in the request's ``extensions``
 under `tools`, by the tool's name.
 """
@@ -21,22 +21,20 @@ from runtime.protocols.anthropic_messages.client_tools import ClientTool, client
 from runtime.protocols.anthropic_messages.content import cache_mark
 from runtime.protocols.anthropic_messages.search import read_search
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, present, read, text_of
+from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.json_schema import constrained, object_schema
 from runtime.protocols.tool_name import WordRule, fit_all
 
-__all__ = ["CUSTOM_FIELD", "NAMES", "decode_tool_choice", "decode_tools", "encode_tool_choice", "encode_tools", "unwrap_custom", "wire_names"]  # fmt: skip
+__all__ = ["NAMES", "decode_tool_choice", "decode_tools", "encode_tool_choice", "encode_tools", "wire_names"]  # fmt: skip
 
 NAMES: Final = WordRule(chars="a-zA-Z0-9_-", max_chars=128)
-CUSTOM_FIELD: Final = "input"
 
-_CUSTOM_SCHEMA: Final = b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}'
 _TOOLS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _TOOL: Final = msgspec.json.Decoder(ReceivedTool)
 _CHOICE: Final = msgspec.json.Decoder(ReceivedToolChoice)
 _OBJECT: Final = msgspec.json.Decoder(Fields)
 _EXTRAS: Final = msgspec.json.Decoder(dict[str, Fields])
 _TEXT: Final = msgspec.json.Decoder(str)
-_CUSTOM: Final = msgspec.json.Decoder(dict[str, str])
 _KEPT: Final = frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"})
 
 
@@ -115,6 +113,8 @@ def encode_tools(request: Request, names: Mapping[str, str], losses: list[str]) 
             else:
                 losses.append(f"tools[{index}]")
             continue
+        if limited(tool):
+            losses.append(f"tools[{index}].format")
         wire = _encode(tool, names, f"tools.{index}")
         more = extras.get(tool.name)
         tools.append(_with(wire, more) if more else wire)
@@ -142,14 +142,6 @@ def encode_tool_choice(
     if choice.type == "auto" and not said and request.parallel_tool_calls is not False:
         return None
     return choice
-
-
-def unwrap_custom(arguments: str) -> str:
-    """The free text in the arguments of a call of a free-text tool; the arguments themselves where it is not there."""
-    try:
-        return _CUSTOM.decode(arguments)[CUSTOM_FIELD]
-    except (msgspec.DecodeError, KeyError, RecursionError):
-        return arguments
 
 
 def _decode(given: ReceivedTool, path: str) -> Tool:
@@ -186,13 +178,11 @@ def _description(given: ReceivedTool) -> str | None:
 
 
 def _encode(tool: Tool, names: Mapping[str, str], path: str) -> WireTool:
-    wire = WireTool(name=names[tool.name], input_schema=msgspec.Raw(_CUSTOM_SCHEMA))
-    if tool.description is not None:
-        wire.description = tool.description
-    if tool.custom:
-        if tool.format is not None:
-            wire.description = f"{tool.description or ''}\n\nThe input must follow this format: {tool.format}".lstrip()
-    else:
+    wire = WireTool(name=names[tool.name], input_schema=msgspec.Raw(PARAMETERS.encode()))
+    description = described(tool)
+    if description is not None:
+        wire.description = description
+    if not tool.custom:
         strict = bool(tool.strict)
         try:
             schema = object_schema(tool.parameters)

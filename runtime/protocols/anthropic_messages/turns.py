@@ -46,8 +46,8 @@ from runtime.canonical import (
 from runtime.errors import InvalidRequest
 from runtime.protocols.anthropic_messages.cache import control
 from runtime.protocols.anthropic_messages.pairing import pair
-from runtime.protocols.anthropic_messages.tools import CUSTOM_FIELD
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object
+from runtime.protocols.free_text import wrapped
 from runtime.protocols.shown import shown_by_user
 from runtime.protocols.tool_name import WordRule, fit
 
@@ -173,7 +173,7 @@ class _Writer:
 
     def _call(self, call: ToolCall) -> ToolUseBlock:
         if call.custom:
-            arguments = msgspec.Raw(msgspec.json.encode({CUSTOM_FIELD: call.arguments}))
+            arguments = msgspec.Raw(wrapped(call.arguments).encode())
         else:
             arguments = compact_object(call.arguments)
         block = ToolUseBlock(id=fit(call.id, IDS), name=self._names[call.name], input=arguments)

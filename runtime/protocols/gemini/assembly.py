@@ -34,11 +34,11 @@ from runtime.canonical import (
 )
 from runtime.errors import InvalidRequest, UpstreamProtocolError
 from runtime.protocols.base import Outgoing
+from runtime.protocols.free_text import unwrapped
 from runtime.protocols.gemini.grounding import read_citations
 from runtime.protocols.gemini.logprobs import read_logprobs
 from runtime.protocols.gemini.media import standard
 from runtime.protocols.gemini.signature import own
-from runtime.protocols.gemini.tools import unwrap_custom
 from runtime.protocols.gemini.usage import blocked, decode_finish, decode_tier, finish_reason, searches, usage_of
 from runtime.protocols.gemini.wire import PROTOCOL, is_null, present, text_of
 
@@ -217,7 +217,7 @@ class _Line:
         self.calls += 1
         custom = name in self._outgoing.custom_tools
         arguments = "{}" if args is None or is_null(args) else text_of(args)
-        arguments = unwrap_custom(arguments) if custom else arguments
+        arguments = unwrapped(arguments) if custom else arguments
         index = self._start(ToolCall(id=id_, name=self._outgoing.tool_names.get(name, name), custom=custom), events)
         if arguments:
             events.append(Delta(index=index, text=arguments, choice=self._choice))

@@ -10,10 +10,10 @@ from generated.types.gemini import FunctionCall, Part
 from runtime.canonical import Image, Native, Reasoning, Refusal, Text, ToolCall
 from runtime.canonical import Part as Said
 from runtime.protocols.base import Answer
+from runtime.protocols.free_text import wrapped
 from runtime.protocols.gemini.media import write_media
 from runtime.protocols.gemini.signature import foreign_signature, kind_of
-from runtime.protocols.gemini.tools import CUSTOM_FIELD
-from runtime.protocols.gemini.wire import PROTOCOL, compact_object, present, raw_of
+from runtime.protocols.gemini.wire import PROTOCOL, compact_object, present
 
 __all__ = ["Speaker", "shows_thoughts", "write_parts"]
 
@@ -74,7 +74,7 @@ class Speaker:
         """A part that is said at once."""
         match part:
             case ToolCall():
-                args = raw_of({CUSTOM_FIELD: part.arguments}) if part.custom else compact_object(part.arguments)
+                args = msgspec.Raw(wrapped(part.arguments).encode()) if part.custom else compact_object(part.arguments)
                 wire = Part(functionCall=FunctionCall(id=part.id, name=part.name, args=args))
                 if self._for_calls:
                     wire.thoughtSignature = self._for_calls.pop(0)

@@ -1,6 +1,6 @@
 """Functions, the vendor's own tools and the choice among them, both ways.
 
-Canonical's free-text tools become functions with one text property; `unwrap_custom` takes the text out of a call again. What
+Canonical's free-text tools become functions with one text property (`runtime.protocols.free_text`). What
 only this protocol says of a function (`behavior`, `response`) is kept in the request's ``extensions`` under
 `tools`, by the function's name.
 """
@@ -17,25 +17,23 @@ from generated.types.gemini import FunctionCallingConfig, FunctionDeclaration
 from runtime.canonical import NamedTool, Request, Tool, ToolChoice, ToolMode, ToolSubset
 from runtime.errors import InvalidRequest
 from runtime.protocols.complaint import read_field
+from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.gemini.schema import UnsayableError, parameters_schema
 from runtime.protocols.gemini.search import read_search
 from runtime.protocols.gemini.vendor_schema import json_schema_of, lower_types
 from runtime.protocols.gemini.wire import PROTOCOL, Fields, generation, present, raw_of, text_of
 from runtime.protocols.tool_name import WordRule, fit_all
 
-__all__ = ["CUSTOM_FIELD", "encode_tool_config", "encode_tools", "read_tool_config", "read_tools", "unwrap_custom", "wire_names"]  # fmt: skip
+__all__ = ["encode_tool_config", "encode_tools", "read_tool_config", "read_tools", "wire_names"]  # fmt: skip
 
-CUSTOM_FIELD: Final = "input"
 
 _NAMES: Final = WordRule(chars="a-zA-Z0-9_.:-", max_chars=64)
 _BEGINS: Final = re.compile(r"[a-zA-Z_]")
-_CUSTOM_SCHEMA: Final = b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}'
 _DECLARATION: Final = msgspec.json.Decoder(FunctionDeclaration)
 _DECLARATIONS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _CALLING: Final = msgspec.json.Decoder(FunctionCallingConfig)
 _OBJECT: Final = msgspec.json.Decoder(Fields)
 _EXTRAS: Final = msgspec.json.Decoder(dict[str, Fields])
-_CUSTOM: Final = msgspec.json.Decoder(dict[str, str])
 _KEPT: Final = frozenset(FunctionDeclaration.__struct_fields__)
 _CALLING_FIELD: Final = "functionCallingConfig"
 _MODES: Final = frozenset({"AUTO", "ANY", "NONE"})
@@ -117,6 +115,8 @@ def encode_tools(request: Request, names: Mapping[str, str], model: str, losses:
             else:
                 losses.append(f"tools[{index}]")
         elif not isinstance(choice, ToolSubset) or choice.required or tool.name in choice.names:
+            if limited(tool):
+                losses.append(f"tools[{index}].format")
             declared = raw_of(_declare(tool, names, f"tools[{index}]"))
             more = extras.get(tool.name)
             declarations.append(raw_of({**_OBJECT.decode(declared), **more}) if more else declared)
@@ -155,14 +155,6 @@ def encode_tool_config(request: Request, names: Mapping[str, str], *, functions:
     return {**config, _CALLING_FIELD: special if special is not None and automatic else raw_of(calling)}
 
 
-def unwrap_custom(arguments: str) -> str:
-    """The free text in a call of a tool with one text property; the arguments themselves where they are not that."""
-    try:
-        return _CUSTOM.decode(arguments)[CUSTOM_FIELD]
-    except (msgspec.DecodeError, KeyError, RecursionError):
-        return arguments
-
-
 def _read(raw: msgspec.Raw, path: str) -> tuple[Tool, Fields]:
     given = read_field(_DECLARATION, raw, path)
     name = present(given.name)
@@ -180,12 +172,11 @@ def _read(raw: msgspec.Raw, path: str) -> tuple[Tool, Fields]:
 
 def _declare(tool: Tool, names: Mapping[str, str], path: str) -> FunctionDeclaration:
     wire = FunctionDeclaration(name=names[tool.name])
-    if tool.description is not None:
-        wire.description = tool.description
+    description = described(tool)
+    if description is not None:
+        wire.description = description
     if tool.custom:
-        if tool.format is not None:
-            wire.description = f"{tool.description or ''}\n\nThe input must follow this format: {tool.format}".lstrip()
-        wire.parametersJsonSchema = msgspec.Raw(_CUSTOM_SCHEMA)
+        wire.parametersJsonSchema = msgspec.Raw(PARAMETERS.encode())
         return wire
     try:
         schema = parameters_schema(tool.parameters)

@@ -29,10 +29,10 @@ from runtime.canonical import (
 )
 from runtime.canonical import Part as Said
 from runtime.protocols.anthropic_messages.pairing import pair
+from runtime.protocols.free_text import wrapped
 from runtime.protocols.gemini.media import describe, write_media
 from runtime.protocols.gemini.result import write_result
 from runtime.protocols.gemini.signature import DUMMY, kind_of
-from runtime.protocols.gemini.tools import CUSTOM_FIELD
 from runtime.protocols.gemini.wire import PROTOCOL, compact_object, generation, present, raw_of
 
 __all__ = ["Prompt", "write_prompt"]
@@ -144,7 +144,7 @@ class _Writer:
     def _call(self, call: ToolCall) -> Part:
         name = self._names.get(call.name, call.name)
         self._called[call.id] = name
-        args = raw_of({CUSTOM_FIELD: call.arguments}) if call.custom else compact_object(call.arguments)
+        args = msgspec.Raw(wrapped(call.arguments).encode()) if call.custom else compact_object(call.arguments)
         return Part(functionCall=FunctionCall(id=call.id, name=name, args=args))
 
     def _thinking(self, said: Reasoning, turn: _Turn) -> None:

@@ -23,8 +23,9 @@ from runtime.canonical import (
 from runtime.canonical import ToolCall as CanonicalCall
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.base import Outgoing
+from runtime.protocols.free_text import unwrapped
 from runtime.protocols.ollama_chat.errors import error_within, unreadable
-from runtime.protocols.ollama_chat.wire import CUSTOM_FIELD, arguments_text, is_null, unix_seconds
+from runtime.protocols.ollama_chat.wire import arguments_text, is_null, unix_seconds
 from runtime.protocols.openai_chat.answer import made_id
 from runtime.protocols.openai_chat.parts import sniff
 from runtime.protocols.splice import raw, replace
@@ -44,7 +45,6 @@ __all__ = [
 
 _ANSWER: Final = msgspec.json.Decoder(ChatAnswer)
 _LOGPROBS: Final[msgspec.json.Decoder[list[TokenLogprob] | None]] = msgspec.json.Decoder(list[TokenLogprob] | None)
-_CUSTOM: Final = msgspec.json.Decoder(dict[str, str])
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING: Final = AnswerMessage()
 
@@ -110,7 +110,7 @@ def read_call(wire: ToolCall, number: int, seed: str, outgoing: Outgoing) -> Can
     arguments = arguments_text(wire.function.arguments)
     custom = name in outgoing.custom_tools
     if custom:
-        arguments = _free_text(arguments)
+        arguments = unwrapped(arguments)
     return CanonicalCall(id=wire.id or made_id(seed, 0, number), name=name, arguments=arguments, custom=custom)
 
 
@@ -157,11 +157,3 @@ def logprobs_text(wire: ChatAnswer) -> str | None:
         for token in tokens
     ]
     return msgspec.json.encode(told)[1:-1].decode() or None
-
-
-def _free_text(arguments: str) -> str:
-    """What a free-text tool was given; the arguments themselves where the model did not keep to the schema."""
-    try:
-        return _CUSTOM.decode(arguments)[CUSTOM_FIELD]
-    except (msgspec.DecodeError, KeyError, RecursionError):
-        return arguments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -11,19 +11,15 @@ from runtime.canonical import JsonObject, JsonSchema, NamedTool, Request, Tool, 
 from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Envelope, Outgoing, Target
+from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.json_schema import object_schema
 from runtime.protocols.ollama_chat.request import OPTION, read_request
 from runtime.protocols.ollama_chat.thinking import write_think
 from runtime.protocols.ollama_chat.turns import write_messages
-from runtime.protocols.ollama_chat.wire import CUSTOM_FIELD, PROTOCOL
+from runtime.protocols.ollama_chat.wire import PROTOCOL
 from runtime.protocols.splice import apply, raw, rewrite, rules_of
 
 __all__ = ["pass_request", "write_request"]
-
-_CUSTOM_SCHEMA: Final = msgspec.Raw(
-    b'{"type":"object","properties":{"%b":{"type":"string"}},"required":["%b"]}'
-    % (CUSTOM_FIELD.encode(), CUSTOM_FIELD.encode())
-)
 
 
 def write_request(request: Request, target: Target) -> Outgoing:
@@ -101,12 +97,12 @@ def _tool(tool: Tool, index: int, losses: list[str]) -> dict[str, Any]:
     if tool.cache is not None:
         losses.append(f"tools[{index}].cache")
     told: dict[str, Any] = {"name": tool.name}
-    description = tool.description
-    if tool.custom and tool.format is not None:
-        description = f"{description or ''}\n\nThe input must follow this format: {tool.format}".lstrip()
+    if limited(tool):
+        losses.append(f"tools[{index}].format")
+    description = described(tool)
     if description is not None:
         told["description"] = description
-    told["parameters"] = _CUSTOM_SCHEMA if tool.custom else _parameters(tool, index)
+    told["parameters"] = msgspec.Raw(PARAMETERS.encode()) if tool.custom else _parameters(tool, index)
     return {"type": "function", "function": told}
 
 

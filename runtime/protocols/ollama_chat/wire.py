@@ -15,12 +15,12 @@ import msgspec
 
 from runtime.canonical import Base64Source, ToolCall
 from runtime.errors import InvalidRequest
+from runtime.protocols.free_text import wrapped
 from runtime.protocols.openai_chat.parts import data_source, sniff, standard
 
-__all__ = ["CUSTOM_FIELD", "PROTOCOL", "arguments_object", "arguments_text", "compact", "is_null", "read_picture", "unix_seconds", "write_time"]  # fmt: skip
+__all__ = ["PROTOCOL", "arguments_object", "arguments_text", "compact", "is_null", "read_picture", "unix_seconds", "write_time"]  # fmt: skip
 
 PROTOCOL: Final = "ollama_chat"
-CUSTOM_FIELD: Final = "input"
 """The one property of a free-text tool that had to become a function."""
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -37,7 +37,7 @@ def arguments_object(call: ToolCall) -> msgspec.Raw:
     the model wrote.
     """
     if call.custom:
-        return msgspec.Raw(msgspec.json.encode({CUSTOM_FIELD: call.arguments}))
+        return msgspec.Raw(wrapped(call.arguments).encode())
     text = call.arguments.strip()
     if text in {"", "null"}:
         return msgspec.Raw(b"{}")

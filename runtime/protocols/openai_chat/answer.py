@@ -35,6 +35,7 @@ from runtime.canonical import (
 from runtime.errors import InvalidRequest, UpstreamProtocolError
 from runtime.protocols.base import Outgoing
 from runtime.protocols.framing import readable
+from runtime.protocols.free_text import unwrapped
 from runtime.protocols.openai_chat.errors import error_within, not_json
 from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
 from runtime.protocols.openai_chat.parts import read_part
@@ -201,6 +202,9 @@ def _call(wire: ToolCallDelta, spare_id: str, outgoing: Outgoing) -> ToolCall:
         arguments = wire.custom.input or ""
     else:
         arguments = arguments_text(function.arguments) if function else ""
+    custom = function is None
+    if not custom and name in outgoing.custom_tools:
+        arguments, custom = unwrapped(arguments), True
     return ToolCall(
-        id=wire.id or spare_id, name=outgoing.tool_names.get(name, name), arguments=arguments, custom=function is None
+        id=wire.id or spare_id, name=outgoing.tool_names.get(name, name), arguments=arguments, custom=custom
     )

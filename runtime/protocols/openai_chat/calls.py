@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from generated.types.openai_chat import ToolCallDelta
 from runtime.canonical import Delta, Event, PartEnded, PartStarted, Reasoning, ToolCall
 from runtime.errors import UpstreamProtocolError
+from runtime.protocols.base import Outgoing
+from runtime.protocols.free_text import unwrapped
 from runtime.protocols.openai_chat.answer import arguments_text, made_id
 from runtime.protocols.openai_chat.halves import Joiner
 from runtime.protocols.openai_chat.signature import provider_signature
@@ -19,7 +19,7 @@ __all__ = ["Calls"]
 class _Call:
     """One call. It starts for the client once its name is known; until then its arguments are held back."""
 
-    __slots__ = ("arguments", "custom", "ended", "id", "joiner", "name", "part", "signature")
+    __slots__ = ("arguments", "custom", "ended", "id", "joiner", "name", "part", "signature", "wrapped")
 
     def __init__(self) -> None:
         self.id = ""
@@ -30,15 +30,17 @@ class _Call:
         self.ended = False
         self.joiner = Joiner()
         self.signature: Reasoning | None = None
+        self.wrapped = False
+        """It stands for the call of a free-text tool, whose text is known only when the arguments are complete."""
 
 
 class Calls:
     """All calls of a choice, in order of their first delta."""
 
-    def __init__(self, choice: int, response_id: str, tool_names: Mapping[str, str]) -> None:
+    def __init__(self, choice: int, response_id: str, outgoing: Outgoing) -> None:
         self._choice = choice
         self._response_id = response_id
-        self._tool_names = tool_names
+        self._outgoing = outgoing
         self._calls: list[_Call] = []
         self._by_index: dict[int, _Call] = {}
 
@@ -65,7 +67,7 @@ class Calls:
         if text:
             call.arguments.append(text)
         if call.part is not None:
-            if text:
+            if text and not call.wrapped:
                 events.append(Delta(index=call.part, text=text, choice=self._choice))
             return next_part
         if not call.name:
@@ -85,7 +87,9 @@ class Calls:
                 raise UpstreamProtocolError("The provider streamed a tool call without a name.")
             if not call.ended:
                 rest = call.joiner.rest()
-                if rest:
+                if rest and call.wrapped:
+                    call.arguments.append(rest)
+                elif rest:
                     events.append(Delta(index=call.part, text=rest, choice=self._choice))
                 self._end(call, events)
 
@@ -121,17 +125,20 @@ class Calls:
             part += 1
         call.part = part
         call.id = call.id or made_id(self._response_id, self._choice, self._calls.index(call))
-        name = self._tool_names.get(call.name, call.name)
-        events.append(
-            PartStarted(index=part, part=ToolCall(id=call.id, name=name, custom=call.custom), choice=self._choice)
-        )
+        name = self._outgoing.tool_names.get(call.name, call.name)
+        call.wrapped = not call.custom and call.name in self._outgoing.custom_tools
+        begun = ToolCall(id=call.id, name=name, custom=call.custom or call.wrapped)
+        events.append(PartStarted(index=part, part=begun, choice=self._choice))
         held = "".join(call.arguments)
-        if held:
+        if held and not call.wrapped:
             events.append(Delta(index=part, text=held, choice=self._choice))
         return part + 1
 
     def _end(self, call: _Call, events: list[Event]) -> None:
         call.ended = True
+        text = unwrapped("".join(call.arguments)) if call.wrapped else ""
+        if text:
+            events.append(Delta(index=call.part or 0, text=text, choice=self._choice))
         events.append(PartEnded(index=call.part or 0, choice=self._choice))
 
 

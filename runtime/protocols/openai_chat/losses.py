@@ -28,6 +28,7 @@ LOSSES: Mapping[str, str] = MappingProxyType(
         "tools.native": "Server tools of another vendor cannot be run here.",
         "tool_choice": "A server tool that was left out cannot be chosen.",
         "tools.strict": "A strict schema is rewritten for strict mode; one that cannot be goes with `strict: false`.",
+        "tools.custom": "Without `custom_tools` a free-text tool is a function with one text property; its grammar is told in words.",
         "tools.cache": "A tool takes a mark only where the provider spells it `cache_control`.",
         "cache": "One mark for the whole prompt is taken only where the provider spells it `cache_control`.",
         "sampling.top_k": "The vendor has no `top_k`; it is sent only if a Chat client sent it.",

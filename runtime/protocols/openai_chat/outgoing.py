@@ -23,6 +23,7 @@ from runtime.canonical import (
 from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.json_schema import EMPTY_OBJECT
 from runtime.protocols.openai_chat.effort import write_effort
 from runtime.protocols.openai_chat.parts import write_mark
@@ -75,7 +76,10 @@ def write_request(request: Request, target: Target) -> Outgoing:
     fields.update((name, value) for name, value in kept.items() if name not in fields and name not in LEGACY_FIELDS)
     body = msgspec.json.encode(apply(rules_of(target), fields))
     losses += [name for owner, theirs in request.extensions.items() if owner != PROTOCOL for name in theirs]
-    return Outgoing(*head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses))
+    return Outgoing(
+        *head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses),
+        frozenset(names[tool.name] for tool in request.tools if tool.custom and not wording.quirks.custom_tools),
+    )  # fmt: skip
 
 
 def head(target: Target, *, stream: bool) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -113,7 +117,7 @@ def _streaming(request: Request, target: Target, kept: Extensions) -> dict[str, 
 
 def _tools(request: Request, wording: Wording) -> dict[str, Any]:
     """Nothing at all without tools: an empty list, or a choice of nothing, is refused by many."""
-    known = [tool for tool in request.tools if tool.native is None]
+    known = [(index, tool) for index, tool in enumerate(request.tools) if tool.native is None]
     wording.losses.extend(
         f"tools[{index}]"
         for index, tool in enumerate(request.tools)
@@ -122,7 +126,7 @@ def _tools(request: Request, wording: Wording) -> dict[str, Any]:
     if not known:
         return {}
     return {
-        "tools": [_tool(tool, f"tools[{index}].function", wording) for index, tool in enumerate(known)],
+        "tools": [_tool(tool, f"tools[{index}]", wording) for index, tool in known],
         "tool_choice": _choice(request, wording),
         "parallel_tool_calls": request.parallel_tool_calls,
     }
@@ -130,24 +134,30 @@ def _tools(request: Request, wording: Wording) -> dict[str, Any]:
 
 def _tool(tool: Tool, path: str, wording: Wording) -> dict[str, Any]:
     told: dict[str, Any] = {"name": wording.names[tool.name]}
-    if tool.description is not None:
-        told["description"] = tool.description
-    if tool.custom:
+    custom = tool.custom and wording.quirks.custom_tools
+    description = tool.description if custom else described(tool)
+    if description is not None:
+        told["description"] = description
+    if custom:
         if tool.format is not None:
             told["format"] = msgspec.Raw(tool.format.encode())
+        if tool.cache is not None:
+            wording.losses.append(f"{path}.cache")
         return {"type": "custom", "custom": told}
-    parameters, strict = tool.parameters, tool.strict
+    if limited(tool):
+        wording.losses.append(f"{path}.format")
+    parameters, strict = (PARAMETERS, None) if tool.custom else (tool.parameters, tool.strict)
     if strict:
-        parameters, strict = _strict(parameters or EMPTY_OBJECT, f"{path}.parameters", wording.losses)
+        parameters, strict = _strict(parameters or EMPTY_OBJECT, f"{path}.function.parameters", wording.losses)
     if parameters is not None:
         told["parameters"] = msgspec.Raw(parameters.encode())
-    if tool.strict is not None:
+    if strict is not None:
         told["strict"] = strict
     written: dict[str, Any] = {"type": "function", "function": told}
     if wording.quirks.cache_marks == "cache_control":  # the vendor's own mark has no place on a tool
         write_mark(written, tool.cache, "cache_control")
     elif tool.cache is not None:
-        wording.losses.append(f"tools.{tool.name}.cache")
+        wording.losses.append(f"{path}.cache")
     return written
 
 
@@ -165,7 +175,7 @@ def _strict(schema: str, path: str, losses: list[str]) -> tuple[str, bool]:
 
 
 def _choice(request: Request, wording: Wording) -> Any:
-    custom = {tool.name for tool in request.tools if tool.custom}
+    custom = {tool.name for tool in request.tools if tool.custom} if wording.quirks.custom_tools else set[str]()
 
     def named(name: str) -> dict[str, Any]:
         kind = "custom" if name in custom else "function"

@@ -62,6 +62,7 @@ def _messages_mended(envelope: Envelope, fields: Fields, quirks: Quirks) -> Fiel
         request = read_request(envelope)
         calls = [part for turn in request.messages for part in turn.content if isinstance(part, ToolCall)]
         names = {call.name: call.name for call in calls}  # a Chat client's names fit Chat
+        quirks = msgspec.structs.replace(quirks, custom_tools=True)  # as they came: the tools pass through, too
         written: Any = write_messages(request.messages, Wording(quirks=quirks, names=names, losses=[]))
     elif not quirks.developer_role and b'"developer"' in bytes(messages):
         turns = _MESSAGES.decode(messages)

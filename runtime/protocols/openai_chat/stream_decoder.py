@@ -119,7 +119,7 @@ class ChatDecoder(StreamDecoder):
         index = wire.index or 0
         choice = self._choices.get(index)
         if choice is None:
-            choice = self._choices[index] = _Choice(index, self._id, self._outgoing.tool_names)
+            choice = self._choices[index] = _Choice(index, self._id, self._outgoing)
         return choice
 
     def _end(self, events: list[Event]) -> None:
@@ -147,13 +147,13 @@ class _Choice:
         "reason",
     )
 
-    def __init__(self, index: int, response_id: str, tool_names: Mapping[str, str]) -> None:
+    def __init__(self, index: int, response_id: str, outgoing: Outgoing) -> None:
         self._index = index
         self._next_part = 0
         self._open: tuple[str, int] | None = None
         self._joiner = Joiner()
         self._details = Details()
-        self._calls = Calls(index, response_id, tool_names)
+        self._calls = Calls(index, response_id, outgoing)
         self._thought_aloud = False
         self._refused = False
         self.reason: str | None = None

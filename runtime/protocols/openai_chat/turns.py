@@ -22,6 +22,7 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.catalog import Quirks
 from runtime.errors import InvalidRequest
+from runtime.protocols.free_text import wrapped
 from runtime.protocols.openai_chat.pairing import OPENING, pair
 from runtime.protocols.openai_chat.parts import write_audio, write_document, write_image, write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, write_details
@@ -187,10 +188,11 @@ def _is_audio(part: Native) -> bool:
 
 def _call(call: ToolCall, before: Reasoning | None, wording: Wording) -> dict[str, Any]:
     name = wording.names[call.name]
-    if call.custom:
+    if call.custom and wording.quirks.custom_tools:
         called: dict[str, Any] = {"type": "custom", "custom": {"name": name, "input": call.arguments}}
     else:
-        called = {"type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
+        arguments = wrapped(call.arguments) if call.custom else call.arguments or "{}"
+        called = {"type": "function", "function": {"name": name, "arguments": arguments}}
     extra = extra_for_provider(before) if before else None
     more = {"extra_content": msgspec.Raw(extra)} if extra else {}
     return {"id": wording.call_id(call.id), **called, **more}

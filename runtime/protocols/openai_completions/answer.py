@@ -27,32 +27,54 @@ from runtime.canonical import (
     Usage,
     UsageReported,
 )  # fmt: skip
-from runtime.errors import GatewayError
+from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Answer, StreamEncoder
 from runtime.protocols.openai_chat.errors import error_json
 from runtime.protocols.openai_chat.usage import write_usage
 from runtime.protocols.openai_completions.logprobs import write_logprobs
 from runtime.protocols.openai_completions.request import ECHO, prompt_of
 
-__all__ = ["CompletionEncoder", "write_response"]
+__all__ = ["DONE", "CompletionEncoder", "Share", "write_choices", "write_head", "write_response"]
 
+DONE: Final = b"data: [DONE]\n\n"
 _json: Final = msgspec.json.Encoder().encode
+
+
+class Share(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an answer one call makes: ``size`` choices numbered from ``first`` on. The whole says when it was ``created``."""
+
+    first: int
+    size: int
+    created: int
+
+    def number(self, choice: int) -> int:
+        """A choice's number in the whole. Raises UpstreamProtocolError for one that would take another's."""
+        if choice >= self.size:
+            raise UpstreamProtocolError(f"The provider gave more than the {self.size} completions it was asked for.")
+        return self.first + choice
 
 
 def write_response(response: Response, answer: Answer) -> bytes:
     """The model's name is the one the client asked for, the id the gateway's."""
-    choices = b",".join(_choice(choice, index, _echo(answer)) for index, choice in enumerate(response.choices))
-    return b'%b"choices":[%b],"usage":%b}' % (_head(answer, response.created), choices, write_usage(response.usage))
+    choices, usage = write_choices(response, answer), write_usage(response.usage)
+    return b'%b"choices":[%b],"usage":%b}' % (write_head(answer, response.created), choices, usage)
+
+
+def write_choices(response: Response, answer: Answer, share: Share | None = None) -> bytes:
+    """The choices, without the brackets around them."""
+    numbered = ((choice, share.number(at) if share else at) for at, choice in enumerate(response.choices))
+    return b",".join(_choice(choice, index, _echo(answer)) for choice, index in numbered)
 
 
 class CompletionEncoder(StreamEncoder):
-    """One stream."""
+    """One stream; of a ``share`` only its choices, without what ends the whole."""
 
     content_type = "text/event-stream"
     keep_alive: bytes | None = b": keep-alive\n\n"
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, share: Share | None = None) -> None:
         self._answer = answer
+        self._share = share
         self._echo = _echo(answer)
         self._show_usage = answer.request is not None and answer.request.include_usage
         self._head = b""
@@ -69,7 +91,8 @@ class CompletionEncoder(StreamEncoder):
             match event:
                 case Started():
                     self._usage = event.usage
-                    self._head = b'data: %b"choices":[' % _head(self._answer, event.created)
+                    created = event.created if self._share is None else self._share.created
+                    self._head = b'data: %b"choices":[' % write_head(self._answer, created)
                 case PartStarted(index=index, part=Text(text=text) | Refusal(text=text) as part, choice=choice):
                     self._shown.add((choice, index))
                     self._refused.update((choice,) if isinstance(part, Refusal) else ())
@@ -108,12 +131,15 @@ class CompletionEncoder(StreamEncoder):
         out.append(self._chunk(choice, text, columns, b"null"))
 
     def _chunk(self, choice: int, text: str, logprobs: bytes, finish: bytes) -> bytes:
-        return b"%b%b%b" % (self._head, _text_json(choice, text, logprobs, finish), self._tail)
+        index = choice if self._share is None else self._share.number(choice)
+        return b"%b%b%b" % (self._head, _text_json(index, text, logprobs, finish), self._tail)
 
     def _end(self, out: list[bytes]) -> None:
+        if self._share is not None:
+            return
         if self._show_usage:
             out.append(b'%b],"usage":%b}\n\n' % (self._head, write_usage(self._usage)))
-        out.append(b"data: [DONE]\n\n")
+        out.append(DONE)
 
 
 def _echo(answer: Answer) -> str:
@@ -131,7 +157,8 @@ def _text_json(index: int, text: str, logprobs: bytes, finish: bytes) -> bytes:
     return b'{"index":%d,"text":%b,"logprobs":%b,"finish_reason":%b}' % (index, _json(text), logprobs, finish)
 
 
-def _head(answer: Answer, created: int) -> bytes:
+def write_head(answer: Answer, created: int) -> bytes:
+    """An answer's or a chunk's first fields, up to its choices."""
     return b'{"id":"cmpl-%b","object":"text_completion","created":%d,"model":%b,' % (
         answer.id.encode(), created or answer.created, _json(answer.model),
     )  # fmt: skip

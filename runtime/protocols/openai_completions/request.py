@@ -1,7 +1,7 @@
 """A client's completion request to a canonical one: the prompt becomes what a user says.
 
-Refused by name is what a model that chats cannot be asked: a text behind the completion, tokens instead of words, the
-best of several, and several prompts at once, which would be several calls of a provider.
+Refused by name is what a model that chats cannot be asked: a text behind the completion, tokens instead of words, and the
+best of several. Several prompts are several requests (see `prompts`); here is one of them.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _prompt(given: msgspec.Raw | msgspec.UnsetType) -> str:
         if any(isinstance(item, int | list) for item in prompt):
             raise _unsupported("prompt", "tokens cannot be turned back into words here; send a text")
         if len(prompt) > 1:
-            raise _unsupported("prompt", f"{len(prompt)} prompts would be {len(prompt)} calls; send one at a time")
+            raise _unsupported("prompt", f"{len(prompt)} prompts are {len(prompt)} calls; one is read at a time")
         prompt = prompt[0] if prompt else ""
     if not isinstance(prompt, str):
         raise _wrong_type()

@@ -8,7 +8,6 @@ import msgspec
 from typing_extensions import override
 
 from runtime.canonical import Base64Source, Citation, Native, Reasoning, ToolCall
-from runtime.protocols.anthropic_messages.tools import unwrap_custom
 from runtime.protocols.openai_responses.naming import Member
 from runtime.protocols.openai_responses.parts import annotation_json
 from runtime.protocols.openai_responses.seal import MADE, start_of, write_reasoning
@@ -122,20 +121,14 @@ class ThinkingItem(Item):
 
 
 class CallItem(Item):
-    """A call. ``unwrap``: a free-text tool was called as a function, and its text stands in the arguments."""
+    """A call."""
 
-    def __init__(self, index: int, answer_id: str, call: ToolCall, member: Member | None, *, unwrap: bool) -> None:
-        custom = call.custom or unwrap
-        super().__init__(index, f"{'ctc' if custom else 'fc'}_{answer_id}_{index}")
-        self.kind = "custom_tool_call" if custom else "function_call"
-        self.unwrap = unwrap
+    def __init__(self, index: int, answer_id: str, call: ToolCall, member: Member | None) -> None:
+        super().__init__(index, f"{'ctc' if call.custom else 'fc'}_{answer_id}_{index}")
+        self.kind = "custom_tool_call" if call.custom else "function_call"
         self.pieces: list[str] = []
         self._call = call
         self._member = member
-
-    def words(self) -> str:
-        text = "".join(self.pieces)
-        return unwrap_custom(text) if self.unwrap else text
 
     @override
     def added(self) -> bytes:

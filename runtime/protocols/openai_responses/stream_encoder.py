@@ -70,11 +70,9 @@ class ResponsesEncoder(StreamEncoder):
     keep_alive: bytes | None = b": keep-alive\n\n"
 
     def __init__(self, answer: Answer) -> None:
-        request = answer.request
         self._answer = answer
         self._envelope = Envelope(answer)
-        self._members = members_of(request)
-        self._custom = frozenset(tool.name for tool in request.tools if tool.custom) if request else frozenset[str]()
+        self._members = members_of(answer.request)
         self._number = 0
         self._created = 0
         self._started = False
@@ -177,8 +175,7 @@ class ResponsesEncoder(StreamEncoder):
                 self._open_item(index, item, out)
                 self._think(item, text, out)
             case ToolCall(name=name, arguments=arguments):
-                unwrap = not part.custom and name in self._custom
-                item = CallItem(self._items, self._answer.id, part, self._members.get(name), unwrap=unwrap)
+                item = CallItem(self._items, self._answer.id, part, self._members.get(name))
                 self._open_item(index, item, out)
                 self._call(item, arguments, out)
             case Image(source=Base64Source() as source):
@@ -281,8 +278,7 @@ class ResponsesEncoder(StreamEncoder):
         if not text or not isinstance(item, CallItem):
             return
         item.pieces.append(text)
-        if not item.unwrap:
-            self._say(out, _arguments(item, b"delta"), b'%b,"delta":%b' % (item.head, encode(text)))
+        self._say(out, _arguments(item, b"delta"), b'%b,"delta":%b' % (item.head, encode(text)))
 
     # -- ends
 
@@ -324,11 +320,10 @@ class ResponsesEncoder(StreamEncoder):
 
     def _end_call(self, item: CallItem, out: list[bytes]) -> None:
         """No arguments are an empty object: clients read them as JSON."""
-        words = item.words()
+        words = "".join(item.pieces)
         if not words and item.kind == "function_call":
             words = "{}"
-        if item.unwrap or words != "".join(item.pieces):
-            item.pieces[:] = [words]
+            item.pieces.append(words)
             self._say(out, _arguments(item, b"delta"), b'%b,"delta":%b' % (item.head, encode(words)))
         field = b"arguments" if item.kind == "function_call" else b"input"
         self._say(out, _arguments(item, b"done"), b'%b,"%b":%b' % (item.head, field, encode(words)))

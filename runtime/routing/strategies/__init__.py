@@ -11,11 +11,13 @@ from runtime.routing.base import Strategy
 from runtime.routing.strategies.auto import Auto
 from runtime.routing.strategies.conditional import Conditional
 from runtime.routing.strategies.context_optimized import ContextOptimized
+from runtime.routing.strategies.context_relay import ContextRelay
 from runtime.routing.strategies.cost_optimized import CostOptimized
 from runtime.routing.strategies.last_known_good import LastKnownGood
 from runtime.routing.strategies.least_used import LeastUsed
 from runtime.routing.strategies.lowest_latency import LowestLatency
 from runtime.routing.strategies.p2c import PowerOfTwo
+from runtime.routing.strategies.prefix_affinity import PrefixAffinity
 from runtime.routing.strategies.priority import Priority
 from runtime.routing.strategies.random_order import RandomOrder
 from runtime.routing.strategies.round_robin import RoundRobin
@@ -40,11 +42,15 @@ STRATEGIES: Final[Mapping[str, Callable[[], Strategy]]] = MappingProxyType(
         "last-known-good": LastKnownGood,
         "auto": Auto,
         "conditional": Conditional,
+        "context-relay": ContextRelay,
+        "prefix-affinity": PrefixAffinity,
     }
 )
 """Each call makes a strategy with a memory of its own."""
 
 
-def strategy(name: str, factors: AutoFactors | None = None) -> Strategy:
-    """A new strategy by its ``name``; ``factors`` are for `auto`."""
+def strategy(name: str, factors: AutoFactors | None = None, handoff_percent: int = 100) -> Strategy:
+    """A new strategy by its ``name``; ``factors`` are for `auto`, ``handoff_percent`` is for `context-relay`."""
+    if name == "context-relay":
+        return ContextRelay(handoff_percent)
     return Auto(factors) if name == "auto" else STRATEGIES[name]()

@@ -23,5 +23,13 @@ class LastKnownGood(Strategy):
         return sorted(choices, key=lambda choice: choice.key != self._good)
 
     @override
+    def memory(self) -> tuple[int | None, ...]:
+        return (self._good,)
+
+    @override
+    def recall(self, memory: tuple[int | None, ...]) -> None:
+        self._good = memory[0]
+
+    @override
     def served(self, choice: Choice) -> None:
         self._good = choice.key

@@ -23,3 +23,11 @@ class RoundRobin(Strategy):
         start = self._next % len(choices)
         self._next += 1
         return (*choices[start:], *choices[:start])
+
+    @override
+    def memory(self) -> tuple[int | None, ...]:
+        return (self._next,)
+
+    @override
+    def recall(self, memory: tuple[int | None, ...]) -> None:
+        self._next = memory[0] or 0

@@ -27,6 +27,15 @@ class StrictRandom(Strategy):
         rest = [choice for choice in choices if choice is not first]
         return (first, *rng.sample(rest, len(rest)))
 
+    @override
+    def memory(self) -> tuple[int | None, ...]:
+        return (self._last, *self._deck)
+
+    @override
+    def recall(self, memory: tuple[int | None, ...]) -> None:
+        self._last = memory[0]
+        self._deck = [key for key in memory[1:] if key is not None]
+
     def _draw(self, keys: AbstractSet[int], rng: Random) -> int:
         held = [key for key in self._deck if key in keys]
         if held:

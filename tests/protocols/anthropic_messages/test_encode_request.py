@@ -586,13 +586,13 @@ def test_what_only_this_protocol_says_of_a_tool_goes_back() -> None:
     ("facts", "wanted", "thinking", "effort"),
     [
         (BUDGET, ReasoningConfig(effort="low"), {"type": "enabled", "budget_tokens": 4096}, None),
-        (BUDGET, ReasoningConfig(effort="max"), {"type": "enabled", "budget_tokens": 8191}, None),
+        (BUDGET, ReasoningConfig(effort="max"), {"type": "enabled", "budget_tokens": 6144}, None),
         (BUDGET, ReasoningConfig(effort="none"), {"type": "disabled"}, None),
         (BUDGET, ReasoningConfig(mode="on", budget_tokens=2000, display="omitted"),
          {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}, None),
         (BUDGET, ReasoningConfig(mode="on", budget_tokens=5), {"type": "enabled", "budget_tokens": 1024}, None),
         (BUDGET, ReasoningConfig(mode="on", budget_tokens=31999), {"type": "enabled", "budget_tokens": 8191}, None),
-        (BUDGET, ReasoningConfig(mode="adaptive", effort="medium"), {"type": "enabled", "budget_tokens": 8191}, None),
+        (BUDGET, ReasoningConfig(mode="adaptive", effort="medium"), {"type": "enabled", "budget_tokens": 6144}, None),
         (ADAPTIVE, ReasoningConfig(effort="minimal"), {"type": "adaptive"}, "low"),
         (ADAPTIVE, ReasoningConfig(effort="xhigh"), {"type": "adaptive"}, "high"),
         (ADAPTIVE, ReasoningConfig(mode="on", budget_tokens=16000), {"type": "adaptive"}, "medium"),
@@ -629,6 +629,34 @@ def test_no_thinking_where_no_budget_fits_below_the_output_limit() -> None:
 
     assert "thinking" not in sent(request, target(reasoning=BUDGET))
     assert "reasoning" in losses(request, target(reasoning=BUDGET))
+
+
+ROOM = [
+    (ReasoningConfig(effort="high"), 4000, 3000),
+    (ReasoningConfig(effort="minimal"), 4000, 1024),
+    (ReasoningConfig(effort="high"), 1366, 1024),
+    (ReasoningConfig(effort="high"), 1365, None),
+    (ReasoningConfig(mode="on"), 1365, None),
+    (ReasoningConfig(mode="on", budget_tokens=1200), 1365, 1200),
+    (ReasoningConfig(mode="on", budget_tokens=2000), 1365, 1364),
+    (ReasoningConfig(mode="on", budget_tokens=2000), 1025, 1024),
+    (ReasoningConfig(mode="on", budget_tokens=2000), 1024, None),
+]
+"""A wish, the limit of the answer, and the budget that comes of them."""
+
+
+@pytest.mark.parametrize(
+    ("facts", "wanted", "max_tokens", "budget"),
+    [(BUDGET, *row) for row in ROOM] + [(None, *row) for row in ROOM if row[0].mode is not None],
+)
+def test_a_guessed_budget_leaves_a_quarter_of_the_limit_to_the_answer(
+    facts: ReasoningFacts | None, wanted: ReasoningConfig, max_tokens: int, budget: int | None
+) -> None:
+    """A client's own budget is its own choice: only the vendor's bounds hold for it."""
+    request, to = saying(reasoning=wanted, max_output_tokens=max_tokens), target(reasoning=facts)
+
+    assert budget == sent(request, to).get("thinking", {}).get("budget_tokens")  # type: ignore[attr-defined]
+    assert ("reasoning" in losses(request, to)) == (budget is None)
 
 
 def test_pitfall_105_no_sampling_and_no_forced_tool_beside_thinking() -> None:

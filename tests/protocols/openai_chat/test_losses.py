@@ -34,7 +34,7 @@ from runtime.canonical import (
     Usage,
 )  # fmt: skip
 from runtime.protocols.openai_chat import LOSSES
-from tests.protocols.openai_chat.support import CODEC, OUTGOING, ask, encode, reply_to, user
+from tests.protocols.openai_chat.support import CODEC, OUTGOING, ask, encode, reply_to, target, user
 
 CALL = ToolCall(id="a", name="f", arguments="{}")
 PDF = Base64Source(media_type="application/pdf", data="JVBERi0=")
@@ -106,7 +106,10 @@ SHOWN: dict[str, Request | Response] = {
 }
 """Values that suffer the loss, and no other."""
 
-SHOWN_BY: dict[str, str] = {"choices.logprobs.refusal": "test_refusal_s_logprobs_are_lost"}
+SHOWN_BY: dict[str, str] = {
+    "choices.logprobs.refusal": "test_refusal_s_logprobs_are_lost",
+    "tools.custom": "test_without_its_quirk_a_free_text_tool_is_a_function",
+}
 """Losses that no canonical value can show, and the tests that do."""
 
 
@@ -152,6 +155,13 @@ def test_refusal_s_logprobs_are_lost() -> None:
     )
 
     assert CODEC.decode_response(body, OUTGOING).choices[0].logprobs is None
+
+
+def test_without_its_quirk_a_free_text_tool_is_a_function() -> None:
+    request = ask(tools=(Tool(name="f", custom=True, format='{"type":"grammar"}'),))
+    (tool,) = CODEC.decode_request(CODEC.peek(encode(request, target(custom_tools=False)).body), {}).tools
+
+    assert (False, None) == (tool.custom, tool.format)
 
 
 def test_every_loss_is_shown() -> None:

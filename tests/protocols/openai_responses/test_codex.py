@@ -12,7 +12,7 @@ from runtime.canonical import Native, Reasoning, Request, Text, ToolCall
 from runtime.catalog import Limits, Model, Provider, Surface
 from runtime.protocols import CODECS, codec
 from runtime.protocols.base import Outgoing, Target
-from tests.protocols.openai_responses.support import CODEC, OUTGOING, encode, reply_to, target, vendor_accepts
+from tests.protocols.openai_responses.support import CODEC, encode, reply_to, target, vendor_accepts
 from tests.support.stream import sse_data
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire"
@@ -101,7 +101,8 @@ def test_pitfall_085_a_free_text_call_that_came_as_a_function_is_given_as_free_t
         b'data: {"id":"c","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"in\\"}"}}]},'
         b'"finish_reason":"tool_calls"}]}\n\ndata: [DONE]\n\n'
     )
-    decoder, encoder = chat.stream_decoder(OUTGOING), CODEC.stream_encoder(reply_to(request_))
+    outgoing = chat.encode_request(request_, aim("openai_chat"), {})
+    decoder, encoder = chat.stream_decoder(outgoing), CODEC.stream_encoder(reply_to(request_))
     data = encoder.feed(decoder.feed(answered))
     events = [msgspec.json.decode(frame) for frame in sse_data(data)]
 

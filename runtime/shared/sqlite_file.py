@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from runtime.errors import ConfigError
-from runtime.stores.base import StoreError
+from runtime.shared.base import SharedError
 
 __all__ = ["Schema", "SqliteFile", "check_file"]
 
@@ -38,14 +38,16 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 class SqliteFile:
     """Opened when it is first asked; each question is a function that is given the connection, on the file's thread."""
 
-    def __init__(self, path: Path, schema: Schema) -> None:
+    def __init__(self, path: Path, schema: Schema, busy_s: float = BUSY_S) -> None:
+        """``busy_s`` is how long to wait while another process writes."""
         self._path = path
         self._schema = schema
+        self._busy_s = busy_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=schema.topic)
         self._connection: sqlite3.Connection | None = None
 
     async def read(self, ask: Callable[[sqlite3.Connection], T]) -> T:
-        """Raises StoreError."""
+        """Raises SharedError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, ask)
 
     async def write(self, ask: Callable[[sqlite3.Connection], T]) -> T:
@@ -83,9 +85,9 @@ class SqliteFile:
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             try:
-                self._connection = _open(self._path, self._schema)
+                self._connection = _open(self._path, self._schema, self._busy_s)
             except ConfigError as error:
-                raise StoreError(error.message) from error
+                raise SharedError(error.message) from error
         return self._connection
 
     def _close(self) -> None:
@@ -105,11 +107,11 @@ def check_file(path: Path, schema: Schema) -> None:
         connection.close()
 
 
-def _open(path: Path, schema: Schema) -> sqlite3.Connection:
+def _open(path: Path, schema: Schema, busy_s: float = BUSY_S) -> sqlite3.Connection:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
-        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except sqlite3.Error as error:
@@ -155,5 +157,5 @@ def _unusable(path: Path, reason: str) -> ConfigError:
     return ConfigError(f"{path} cannot be used: {reason}; move it away, and a new one is made")
 
 
-def _failed(path: Path, error: sqlite3.Error) -> StoreError:
-    return StoreError(f"{path.name}: {error}")
+def _failed(path: Path, error: sqlite3.Error) -> SharedError:
+    return SharedError(f"{path.name}: {error}")

@@ -1,0 +1,128 @@
+"""What a request brings along that steers it: the connection it demands, its session, how its conversation begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from runtime.canonical import Request
+from runtime.errors import InvalidRequest, PermissionDenied
+from runtime.routing import Candidate, Prepared
+from runtime.routing.steering import UNSTEERED, Steering, conversation
+from runtime.sessions import Bound, Session, Sessions, named_session, said_session
+from runtime.telemetry import CallRecord
+from runtime.web.key import KeyRecord
+
+__all__ = ["PIN_HEADERS", "Guide", "Guided", "demand"]
+
+PIN_HEADERS: Final = ("x-omniroute-connection", "x-gatewright-connection")
+
+_HARMLESS: Final = ("", "ok", "cancelled")
+"""Outcomes of attempts that say nothing against who was asked."""
+
+
+def demand(prepared: Prepared, headers: Mapping[str, str], key: KeyRecord) -> Prepared:
+    """What is left of ``prepared`` for a request that may demand one connection.
+
+    Raises PermissionDenied for a key that may not, InvalidRequest for a connection over which nothing of it goes.
+    """
+    name = next((name for name in PIN_HEADERS if name in headers), None)
+    if name is None:
+        return prepared
+    wanted = headers[name].strip()
+    found = {each.connection for each in prepared.candidates if wanted in {each.connection, _short(each.connection)}}
+    if not any(key.may_pin(each) for each in found or {wanted}):
+        raise PermissionDenied(f"this key may not demand a connection, which {name} does", param=name)
+    if len(found) > 1:
+        raise InvalidRequest(
+            f"{name}: more than one provider has a connection of this id; write `provider/id`", param=name
+        )
+    if not found:
+        raise InvalidRequest(f"{name}: the model is not served over the connection it demands", param=name)
+    return prepared.pinned(found.pop())
+
+
+def _short(connection: str) -> str:
+    """The id as it is written below its provider."""
+    return connection.partition("/")[2]
+
+
+class Guided(msgspec.Struct, frozen=True, kw_only=True):
+    """``session`` is what was known of it before. ``id`` is empty for a request without one.
+
+    ``key`` is the id of the client key whose session it is.
+    """
+
+    steering: Steering = UNSTEERED
+    id: str = ""
+    key: str = ""
+    session: Session | None = None
+
+
+class Guide:
+    """``keep`` is what sessions stay with."""
+
+    def __init__(self, sessions: Sessions, keep: Literal["connection", "target"]) -> None:
+        self._sessions = sessions
+        self._keeps_target = keep == "target"
+
+    async def begin(
+        self,
+        prepared: Prepared,
+        headers: Mapping[str, str],
+        key: str,
+        record: CallRecord,
+        decode: Callable[[], Request] | None,
+    ) -> Guided:
+        """Where a request is to go first. ``decode`` reads its conversation, where it has one and that is needed.
+
+        Raises InvalidRequest for what cannot be a session's id.
+        """
+        id_ = named_session(headers) if prepared.sessions != "off" else None
+        derives = id_ is None and prepared.sessions == "derived"
+        beginning = b""
+        if decode is not None and (derives or prepared.affine):
+            request = decode()
+            beginning = conversation(key, record.model, request)
+            if derives:
+                id_ = said_session(request) or beginning.hex()
+        if id_ is None:
+            return Guided(steering=Steering(beginning=beginning)) if beginning else Guided()
+        record.session = id_
+        session = await self._sessions.find(key, id_)
+        keeps = self._keeps_target or prepared.relays
+        steering = Steering(
+            connections=session.connections if session is not None else {},
+            target=session.targets.get(record.model) if session is not None and keeps else None,
+            keeps_target=keeps and session is not None and record.model in session.targets,
+            beginning=beginning,
+        )
+        if steering.connections or steering.target:
+            record.note("session", "what answered its session before is asked first", steering.target or "")
+        return Guided(steering=steering, id=id_, key=key, session=session)
+
+    async def served(self, prepared: Prepared, guided: Guided, record: CallRecord, candidate: Candidate) -> None:
+        """The request was answered by ``candidate``: its session stays there, or where it was if that was only busy."""
+        if not guided.id or prepared.pin is not None:
+            return
+        provider, session = candidate.target.provider.id, guided.session
+        before = session.connections.get(provider) if session is not None else None
+        connection = target = None
+        if before is None or (before != candidate.connection and _gave_way(record, connection=before)):
+            connection = Bound(provider, before, candidate.connection)
+        if self._keeps_target or prepared.relays:
+            before = session.targets.get(record.model) if session is not None else None
+            if before is None or (before != candidate.id and _gave_way(record, target=before, unseen=prepared.relays)):
+                target = Bound(record.model, before, candidate.id)
+        await self._sessions.served(guided.key, guided.id, connection, target)
+
+
+def _gave_way(record: CallRecord, *, connection: str = "", target: str = "", unseen: bool = False) -> bool:
+    """Whether it failed or rests, rather than being busy or not fit for this one request; ``unseen`` if it was not looked at."""
+    tried = [each for each in record.attempts if connection == each.connection or target == each.target]
+    passed = [each for each in record.skipped if connection == each.connection or target == each.target]
+    if not tried and not passed:
+        return unseen
+    return any(each.outcome not in _HARMLESS for each in tried) or any(each.reason != "busy" for each in passed)

@@ -1,0 +1,133 @@
+"""What accounts may still use: limits that the operator declared, and what providers report of theirs. Pure: times are given.
+
+The two are not alike. A declared limit is kept to: one request more than it is not sent. What a provider reports is a hint: its
+quota may refill a little at a time before the moment it names, so a connection said to be empty is asked after all others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from generated.config import ConnectionLimit
+from runtime.resilience.reported import Reported
+
+__all__ = ["Quotas", "Window"]
+
+_BUCKETS: Final = 60
+
+
+class Window:
+    """How much was used in the last ``length_s``, a sixtieth of it more at most: never less than it was."""
+
+    __slots__ = ("_buckets", "_limit", "_total", "_width_s")
+
+    def __init__(self, limit: int, length_s: float) -> None:
+        self._limit = limit
+        self._width_s = length_s / _BUCKETS
+        self._buckets: deque[list[int]] = deque()  # [number of the bucket, amount]
+        self._total = 0
+
+    def add(self, amount: int, now_s: float) -> None:
+        """So much is used now."""
+        self._drop(now_s)
+        number = int(now_s / self._width_s)
+        if not self._buckets or self._buckets[-1][0] < number:
+            self._buckets.append([number, 0])
+        self._buckets[-1][1] += amount
+        self._total += amount
+
+    def due_s(self, now_s: float) -> float | None:
+        """When there is something left again; None: now."""
+        self._drop(now_s)
+        left = self._total
+        if left < self._limit:
+            return None
+        due_s = now_s
+        for number, amount in self._buckets:
+            due_s = self._over_s(number)
+            left -= amount
+            if left < self._limit:
+                break
+        return due_s
+
+    def headroom(self, now_s: float) -> float:
+        """What part of it is left, 0 to 1."""
+        self._drop(now_s)
+        return max(0.0, 1 - self._total / self._limit)
+
+    def _drop(self, now_s: float) -> None:
+        while self._buckets and self._over_s(self._buckets[0][0]) <= now_s:
+            self._total -= self._buckets.popleft()[1]
+
+    def _over_s(self, number: int) -> float:
+        """When all that was used in a bucket is longer ago than the window."""
+        return (number + 1 + _BUCKETS) * self._width_s
+
+
+class _Empty(msgspec.Struct, frozen=True):
+    """What a provider said of one of its quotas. ``until_s`` is when it is full again."""
+
+    until_s: float
+    left: float
+
+
+class Quotas:
+    """``limits`` are the declared ones by connection. A provider's report is kept per model and connection."""
+
+    def __init__(self, limits: Mapping[str, Sequence[ConnectionLimit]], longest_s: float) -> None:
+        """No report counts for longer than ``longest_s``."""
+        self._longest_s = longest_s
+        self._requests: dict[str, list[Window]] = {}
+        self._tokens: dict[str, list[Window]] = {}
+        for connection, declared in limits.items():
+            for limit in declared:
+                for windows, most in ((self._requests, limit.requests), (self._tokens, limit.tokens)):
+                    if most is not None:
+                        windows.setdefault(connection, []).append(Window(most, limit.per_ms / 1000))
+        self._reported: dict[tuple[str, str], dict[str, _Empty]] = {}
+
+    def sent(self, connection: str, now_s: float) -> None:
+        """A request was sent."""
+        for window in self._requests.get(connection, ()):
+            window.add(1, now_s)
+
+    def used(self, connection: str, tokens: int, now_s: float) -> None:
+        """An answer took so many tokens."""
+        for window in self._tokens.get(connection, ()):
+            window.add(tokens, now_s)
+
+    def full_until_s(self, connection: str, now_s: float) -> float | None:
+        """When a declared limit allows a request again; None: now."""
+        return max((due for each in self._windows(connection) if (due := each.due_s(now_s)) is not None), default=None)
+
+    def learn(self, connection: str, model: str, reports: Iterable[Reported], now_s: float) -> None:
+        """The provider said how much is left."""
+        for report in reports:
+            until_s = now_s + min(report.reset_s, self._longest_s)
+            self._reported.setdefault((connection, model), {})[report.of] = _Empty(until_s, report.left)
+
+    def spent_until_s(self, connection: str, model: str, now_s: float) -> float | None:
+        """When a quota that the provider said is empty will be full; None: none is empty, as far as is known."""
+        empty = [each for each in self._live(connection, model, now_s) if each.left <= 0]
+        return max((each.until_s for each in empty), default=None)
+
+    def headroom(self, connection: str, model: str, now_s: float) -> float:
+        """What part is left of the quota that is nearest its end, 0 to 1; 1 where nothing is known."""
+        declared = [window.headroom(now_s) for window in self._windows(connection)]
+        reported = [each.left for each in self._live(connection, model, now_s)]
+        return min((*declared, *reported), default=1.0)
+
+    def _windows(self, connection: str) -> Sequence[Window]:
+        if not self._requests and not self._tokens:
+            return ()
+        return (*self._requests.get(connection, ()), *self._tokens.get(connection, ()))
+
+    def _live(self, connection: str, model: str, now_s: float) -> list[_Empty]:
+        if not self._reported:
+            return []
+        reported = self._reported.get((connection, model), {})
+        return [each for each in reported.values() if each.until_s > now_s]

@@ -1,0 +1,224 @@
+"""One request on its way from target to target: whose turn it is, what a failure leads to, and when it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import Random
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar
+
+import msgspec
+
+from generated.config import RetrySettings
+from runtime.errors import GatewayError, UpstreamTimeout
+from runtime.resilience import Health, Step, Ticket, backoff_s, judge
+from runtime.routing.attempt import Attempt, UnsayableError
+from runtime.routing.queue import Queue
+from runtime.routing.tree import Place
+from runtime.routing.verdict import final_error
+from runtime.telemetry import AttemptRecord, CallRecord
+
+__all__ = ["Pace", "Pursuit", "Turn"]
+
+T = TypeVar("T")
+Turn: TypeAlias = tuple[Place, Ticket]
+
+_ROUNDING_S: Final = 0.01
+_ONWARD: Final = MappingProxyType({Step.AGAIN: Step.BEYOND, Step.LATER: Step.ELSEWHERE})
+"""How a request goes on that asks nobody twice."""
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How persistent requests are. ``total_ms`` is for all attempts together, ``queue_ms`` for a free place."""
+
+    retries: RetrySettings
+    total_ms: int
+    queue_ms: int
+
+
+class Pursuit:
+    """Lives as long as its request: an answer that breaks off half-way can be followed by another one (`instead`).
+
+    ``refusals``: whether a refusal for reasons of content is for the client or leads to the next target. ``casual``: no
+    target is asked twice, and what goes wrong is not held against it. ``sleep`` takes seconds.
+    """
+
+    def __init__(
+        self,
+        health: Health,
+        pace: Pace,
+        sleep: Callable[[float], Awaitable[None]],
+        rng: Random,
+        queue: Queue,
+        record: CallRecord,
+        *,
+        refusals: str,
+        casual: bool,
+    ) -> None:
+        self._health = health
+        self._pace = pace
+        self._sleep = sleep
+        self._rng = rng
+        self._queue = queue
+        self._record = record
+        self._refusals = refusals
+        self._casual = casual
+        self._ends_s = health.clock() + pace.total_ms / 1000
+        self._begun = 0
+        self._failures: list[tuple[Place, GatewayError]] = []
+        self._answering: Place | None = None
+
+    async def answer(self, ask: Callable[[Attempt], Awaitable[T]]) -> T:
+        """The answer of the first target that gives one. Raises the error that tells the client most."""
+        return await self._first(await self.begin(), ask)
+
+    async def instead(self, error: GatewayError, ask: Callable[[Attempt], Awaitable[T]]) -> T:
+        """What another target says after the answer at hand broke off with ``error``, as `answer`."""
+        place = self._answering
+        assert place is not None, "somebody answered"
+        self._failures.append((place, error))
+        return await self._first(await self.following(place, error, judge(error).step), ask)
+
+    async def _first(self, turn: Turn | None, ask: Callable[[Attempt], Awaitable[T]]) -> T:
+        while turn is not None:
+            place, attempt = turn[0], self.attempt(turn)
+            try:
+                answer = await ask(attempt)
+            except (GatewayError, UnsayableError) as failure:
+                error, step = self.failed(place, attempt, failure)
+                turn = await self.following(place, error, step)
+            except BaseException:
+                attempt.abandon()
+                raise
+            else:
+                self.answered(place, attempt)
+                return answer
+        raise self.verdict()
+
+    # -- one attempt
+
+    def attempt(self, turn: Turn) -> Attempt:
+        """Ask ``turn`` now."""
+        place, ticket = turn
+        candidate = place.candidate
+        self._begun += 1
+        row = AttemptRecord(
+            target=candidate.id,
+            label=candidate.label,
+            connection=candidate.connection,
+            started_s=self._health.clock(),
+        )
+        self._record.attempted(row)
+        return Attempt(candidate, ticket, row, self._ends_s, more=self._queue.more)
+
+    def answered(self, place: Place, attempt: Attempt) -> None:
+        """An attempt has its answer; one that is held is ended by its holder."""
+        if not attempt.held:
+            attempt.end(usage=self._record.usage)
+        self._answering = place
+        place.served()
+
+    def failed(
+        self, place: Place, attempt: Attempt, failure: GatewayError | UnsayableError
+    ) -> tuple[GatewayError, Step]:
+        """End an attempt that failed. Raises the error if it is for the client, else gives it and how to go on."""
+        if isinstance(failure, UnsayableError):
+            attempt.abandon(failure.error.kind)
+            self._failures.append((place, failure.error))
+            return failure.error, Step.ELSEWHERE
+        if self._casual or (self._failures and self._ran_out(failure)):
+            attempt.abandon(failure.kind)
+        else:
+            attempt.end(failure)
+        self._failures.append((place, failure))
+        step = judge(failure).step
+        if self._casual:
+            step = _ONWARD.get(step, step)
+        if step is Step.STOP or (step is Step.REFUSED and self._refusals == "pass"):
+            raise failure
+        return failure, step
+
+    def verdict(self) -> GatewayError:
+        """What to tell the client when nobody answered."""
+        return final_error(self._record.model, self._failures, self._queue.hindered, self._health.clock())
+
+    def _ran_out(self, error: GatewayError) -> bool:
+        """Whether it was the time of the whole request that ended an attempt: earlier ones had used it up."""
+        return isinstance(error, UpstreamTimeout) and self._health.clock() >= self._ends_s - _ROUNDING_S
+
+    # -- whose turn it is
+
+    async def begin(self) -> Turn | None:
+        """The first turn."""
+        return self._queue.next() or await self._wait_for_place()
+
+    def beside(self) -> Turn | None:
+        """Who can be asked at once while others are still being asked; None when nobody is left."""
+        return None if self._spent() else self._queue.next()
+
+    def learn(self, place: Place, step: Step) -> None:
+        """Ask nobody of whom ``step`` says that the same would come of it."""
+        if step in {Step.AGAIN, Step.BEYOND}:
+            self._queue.bar(place.candidate)
+        elif step is Step.LARGER:
+            self._queue.demand_more_than(place.candidate)
+
+    async def following(self, place: Place, error: GatewayError, step: Step) -> Turn | None:
+        """Whose turn it is after ``place`` failed; None when the request has no more time, attempts or targets."""
+        if self._spent():
+            return None
+        again = await self._again(place, error, step)
+        if again is not None:
+            return again
+        self.learn(place, step)
+        return self._queue.next() or await self._wait_for_place()
+
+    def _spent(self) -> bool:
+        return self._begun >= self._pace.retries.attempts or self._health.clock() >= self._ends_s
+
+    async def _again(self, place: Place, error: GatewayError, step: Step) -> Turn | None:
+        """The same place once more, after a wait; None when that must not be, or would take too long."""
+        candidate, retries, queue = place.candidate, self._pace.retries, self._queue
+        tries = queue.retries.get(candidate.id, 0)
+        if step not in {Step.AGAIN, Step.LATER} or tries >= retries.per_target:
+            return None
+        if step is Step.LATER and queue.peek() is not None:
+            return None
+        wait_s = backoff_s(retries, tries + 1, self._rng)
+        asked_s = error.retry_after_s or 0.0
+        if step is Step.LATER:
+            rest = self._health.hindrance(candidate.lane, candidate.connection)
+            asked_s = max(asked_s, rest.due_s - self._health.clock()) if rest is not None else asked_s
+        wait_s += asked_s
+        if asked_s * 1000 > retries.max_retry_after_ms or self._health.clock() + wait_s >= self._ends_s:
+            return None
+        queue.retries[candidate.id] = tries + 1
+        queue.record.note("retry", f"asked again after {wait_s:.3f} s", candidate.id, candidate.connection)
+        await self._sleep(wait_s)
+        if self._health.hindrance(candidate.lane, candidate.connection) is not None:
+            return None
+        return await self._enter(place)
+
+    async def _wait_for_place(self) -> Turn | None:
+        """The first of those that were passed over because their connection was busy, as soon as it is not."""
+        queue = self._queue
+        while queue.busy:
+            place = queue.busy.pop(0)
+            turn = await self._enter(place)
+            if turn is None:
+                queue.hinder(place, "busy", self._health.clock() + 1)
+                continue
+            hindrance = self._health.hindrance(place.candidate.lane, place.candidate.connection)
+            if hindrance is None:
+                return turn
+            turn[1].abandon()
+            queue.hinder(place, hindrance.reason, hindrance.due_s, hindrance.error)
+        return None
+
+    async def _enter(self, place: Place) -> Turn | None:
+        lane, connection = place.candidate.lane, place.candidate.connection
+        ticket = self._health.enter(lane, connection)
+        if ticket is None:
+            limit_s = min(self._pace.queue_ms / 1000, max(0.0, self._ends_s - self._health.clock()))
+            ticket = await self._health.queue(lane, connection, limit_s)
+        return None if ticket is None else (place, ticket)

@@ -1,0 +1,78 @@
+"""Why a request went where it went, whichever worker it was that decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+import msgspec
+
+from generated.types.explain import Decision
+from runtime.config.plan import Artefact
+from runtime.errors import NotFound
+from runtime.routing.reasons import explain_call
+from runtime.shared.colleagues import Colleagues
+from runtime.telemetry import Decisions
+from runtime.web.key import ADMIN, KeyRecord
+
+__all__ = ["EXPLAIN", "Explaining", "Reasoner"]
+
+EXPLAIN: Final = "explain"
+"""The kind of question that `Reasoner.answer` answers."""
+
+
+class Reasoner:
+    """Puts this worker's own decisions into words. ``lit`` are the connections with a credential."""
+
+    def __init__(
+        self,
+        artefact: Artefact,
+        lit: AbstractSet[str],
+        decisions: Decisions,
+        clock: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        self._artefact = artefact
+        self._lit = lit
+        self._decisions = decisions
+        self._clock = clock
+        self._now = now
+
+    def find(self, id_: str) -> Decision | None:
+        record = self._decisions.find(id_)
+        if record is None:
+            return None
+        offset_s = self._now() - self._clock()
+        return explain_call(self._artefact, self._lit, record, lambda at_s: at_s + offset_s)
+
+    def answer(self, question: bytes) -> bytes | None:
+        """`find`, for a colleague."""
+        found = self.find(question.decode())
+        return None if found is None else msgspec.json.encode(found)
+
+
+class Explaining:
+    """Implements `generated.api.explain.ExplainService`."""
+
+    def __init__(self, reasoner: Reasoner, colleagues: Colleagues, keep: int) -> None:
+        self._reasoner = reasoner
+        self._colleagues = colleagues
+        self._keep = keep
+
+    async def explain_request(self, caller: KeyRecord, id: str) -> Decision:  # noqa: A002 — the path's word
+        own = self._reasoner.find(id)
+        if own is not None and own.id == id:
+            found = [own]
+        else:
+            answers = await self._colleagues.ask(EXPLAIN, id.encode())
+            found = [msgspec.json.decode(answer, type=Decision) for answer in answers.answers]
+        seen = [each for each in found if caller.allows(ADMIN) or each.key == caller.id]
+        if not seen:
+            raise NotFound(f"nothing is known of a request {id!r}; {self._until()}", param="id")
+        return max(seen, key=lambda each: each.at)
+
+    def _until(self) -> str:
+        if not self._keep:
+            return "`explain: {keep: 0}` remembers none"
+        return "it may be too old (`explain: {keep: …, for: …}`), or another key's"

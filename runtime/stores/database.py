@@ -1,0 +1,174 @@
+"""One SQL database, SQLite or PostgreSQL, in which every topic of the store lies. Several processes use it at once.
+
+SQLite is a file in write-ahead logging: what was committed survives the death of a process; a power cut may cost the last
+transactions, and never the file. Knows no topic: a topic brings its tables and its statements, in SQLAlchemy Core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sqlalchemy import Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from runtime.errors import ConfigError
+from runtime.stores.base import StoreError
+
+__all__ = ["DATABASE_FILE", "Database", "database_url", "give_back", "insert_new"]
+
+DATABASE_FILE: Final = "gatewright.db"
+"""Its name in the data directory, where no other database is configured."""
+
+BUSY_S: Final = 5.0
+"""How long a connection, a free place in the pool or another writer may be waited for."""
+STATEMENT_S: Final = 30.0
+CONNECTIONS: Final = 4
+CACHE_KIB: Final = 4096
+PAGES: Final = 1000
+
+TRIES: Final = 5
+"""How often a transaction is made that others were in the way of."""
+
+_WRITES: Final = "gatewright_writes"
+_COLLISIONS: Final = frozenset({"40001", "40P01", "23503", "23505"})
+"""PostgreSQL's codes for what is over when it is done anew: it serialises nothing by itself, and rows come and go."""
+
+T = TypeVar("T")
+
+
+class Database:
+    """Connects when it is first asked, and again after the server was gone."""
+
+    def __init__(self, url: URL) -> None:
+        self.sqlite = url.get_backend_name() == "sqlite"
+        self._path = Path(url.database or "") if self.sqlite else None
+        self._where = url.render_as_string(hide_password=True) if self._path is None else str(self._path)
+        self._engine = _engine(url)
+        self._writing: set[asyncio.Task[object]] = set()
+
+    async def read(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What ``ask`` answers, in a transaction that sees one state. Raises StoreError."""
+        try:
+            self._prepare()
+            async with self._engine.begin() as connection:
+                return await ask(connection)
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise self._failed(error) from error
+
+    async def write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """As one transaction: all of it or nothing. It is finished even when the caller no longer waits."""
+        task = asyncio.ensure_future(self._write(ask))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Let what is being written end first."""
+        await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._engine.dispose()
+
+    async def _write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        for tries in range(TRIES):
+            try:
+                self._prepare()
+                async with self._engine.connect() as plain:
+                    connection = await plain.execution_options(**{_WRITES: True})
+                    async with connection.begin():
+                        return await ask(connection)
+            except (SQLAlchemyError, OSError, TimeoutError) as error:
+                if tries + 1 == TRIES or not _collided(error):
+                    raise self._failed(error) from error
+        raise AssertionError
+
+    def _prepare(self) -> None:
+        """Make the file where it is missing, for its owner alone. SQLite gives its other files the same mode."""
+        if self._path is not None and not self._path.exists():
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    def _failed(self, error: Exception) -> StoreError:
+        cause = getattr(error, "orig", None) or error
+        return StoreError(f"{self._where}: {str(cause).splitlines()[0] if str(cause) else type(cause).__name__}")
+
+
+def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that leaves out rows which are there already."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def _collided(error: Exception) -> bool:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _COLLISIONS
+
+
+async def give_back(connection: AsyncConnection) -> None:
+    """Return some of the pages that are free to the file system; PostgreSQL does so by itself."""
+    if connection.dialect.name == "sqlite":
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.execute_fetchall(f"PRAGMA incremental_vacuum({PAGES})")  # a page at each step
+
+
+def database_url(written: str | None, data_dir: Path) -> URL:
+    """The database that ``written`` names, or the file in the data directory. Raises ConfigError, without the password."""
+    if written is None:
+        return URL.create("sqlite+aiosqlite", database=str(data_dir / DATABASE_FILE))
+    try:
+        url = make_url(written)
+    except ArgumentError:
+        raise ConfigError("`store.url` is no URL of a database") from None
+    if url.drivername in {"postgres", "postgresql"}:
+        return _asyncpg(url)
+    if url.drivername == "sqlite" and url.database:
+        return URL.create("sqlite+aiosqlite", database=str(data_dir / url.database))
+    raise ConfigError(f"`store.url` begins with {url.drivername!r}; say `postgresql://…` or `sqlite:///file`")
+
+
+def _asyncpg(url: URL) -> URL:
+    """Say what libpq's words mean in asyncpg's."""
+    query = dict(url.query)
+    mode = query.pop("sslmode", None)
+    if mode is not None:
+        query["ssl"] = mode
+    return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _engine(url: URL) -> AsyncEngine:
+    pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": BUSY_S}
+    if url.get_backend_name() != "sqlite":
+        timing = {"timeout": BUSY_S, "command_timeout": STATEMENT_S}
+        return create_async_engine(url, connect_args=timing, pool_pre_ping=True, **pool)
+    engine = create_async_engine(url, connect_args={"timeout": BUSY_S}, **pool)
+    event.listen(engine.sync_engine, "connect", _tune)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """A new connection to an SQLite file. Transactions are begun by `_begin`, not by the driver's guess."""
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes hold in a file without tables only
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    finally:
+        cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """A writer asks for the lock at once: one that began by reading could not get it later without starting over."""
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,50 @@
+"""The calls of which the reasons can still be asked: the last ones, in memory, bounded in number and age."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from runtime.telemetry.call import CallRecord
+
+__all__ = ["Decisions"]
+
+
+class Decisions:
+    """``keep`` calls for ``for_s`` seconds of ``clock``. ``prefix`` tells this process's ids from all others'."""
+
+    def __init__(self, keep: int, for_s: float, clock: Callable[[], float], prefix: str) -> None:
+        self._keep = keep
+        self._for_s = for_s
+        self._clock = clock
+        self._prefix = prefix
+        self._numbers = count(1)
+        self._records: dict[str, CallRecord] = {}
+        self._requests: dict[str, str] = {}
+
+    def add(self, record: CallRecord) -> str:
+        """Remember a call whose key is known, from its beginning on; the id of its decision, empty where none are kept."""
+        if not self._keep:
+            return ""
+        if not record.decision:
+            record.decision = f"{self._prefix}{next(self._numbers):x}"
+        self._records.pop(record.decision, None)
+        self._records[record.decision] = record
+        self._requests[record.id] = record.decision
+        self._forget()
+        return record.decision
+
+    def find(self, id_: str) -> CallRecord | None:
+        """By the decision's id or the request's: the last one where clients used an id twice."""
+        self._forget()
+        return self._records.get(id_) or self._records.get(self._requests.get(id_, ""))
+
+    def _forget(self) -> None:
+        since_s = self._clock() - self._for_s
+        while self._records:
+            oldest = next(iter(self._records.values()))
+            if len(self._records) <= self._keep and oldest.started_s >= since_s:
+                return
+            del self._records[oldest.decision]
+            if self._requests.get(oldest.id) == oldest.decision:
+                del self._requests[oldest.id]

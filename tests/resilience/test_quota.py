@@ -1,0 +1,115 @@
+"""What accounts may still use: declared limits are kept, reports are believed until they end."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generated.config import BreakerSettings, ConnectionLimit, CooldownSettings
+from runtime.errors import RateLimited
+from runtime.resilience import Health
+from runtime.resilience.quota import Quotas, Window
+from runtime.resilience.reported import Reported
+from tests.support.routing import Time
+
+MINUTE = 60.0
+STEPS = st.lists(st.tuples(st.floats(0, 100), st.integers(0, 4)), max_size=40)
+
+
+@given(limit=st.integers(1, 6), length_s=st.floats(1, 200), steps=STEPS)
+def test_no_stretch_of_the_time_holds_more_than_the_limit(
+    limit: int, length_s: float, steps: list[tuple[float, int]]
+) -> None:
+    """Whoever asks before each request, and sends it only when told that it may, never goes beyond the limit."""
+    window, now_s, sent = Window(limit, length_s), 0.0, list[float]()
+    for wait_s, wanted in steps:
+        now_s += wait_s
+        for _ in range(wanted):
+            if window.due_s(now_s) is None:
+                window.add(1, now_s)
+                sent.append(now_s)
+
+    assert all(sum(at - length_s < other <= at for other in sent) <= limit for at in sent)
+
+
+@given(limit=st.integers(1, 6), length_s=st.floats(1, 200), steps=STEPS)
+def test_what_is_used_up_is_back_when_it_was_said_to_be(
+    limit: int, length_s: float, steps: list[tuple[float, int]]
+) -> None:
+    window, now_s = Window(limit, length_s), 0.0
+    for wait_s, used in steps:
+        now_s += wait_s
+        window.add(used, now_s)
+        due_s = window.due_s(now_s)
+        if due_s is not None:
+            assert now_s < due_s <= now_s + length_s * 1.1
+            now_s = due_s
+            assert window.due_s(due_s) is None
+
+
+def test_what_is_left_is_said_as_a_part() -> None:
+    window = Window(4, MINUTE)
+    window.add(3, 0.0)
+
+    assert 0.25 == window.headroom(1.0)
+    window.add(9, 1.0)
+    assert 0.0 == window.headroom(1.0)
+    assert 1.0 == window.headroom(100.0)
+
+
+def quotas(*limits: ConnectionLimit) -> Quotas:
+    return Quotas({"p/a": limits}, 3600.0)
+
+
+def test_all_limits_of_a_connection_hold_and_only_its_own() -> None:
+    made = quotas(ConnectionLimit(requests=1, per_ms=60_000), ConnectionLimit(tokens=10, per_ms=3_600_000))
+    made.sent("p/a", 0.0)
+    first = made.full_until_s("p/a", 0.0)
+    made.used("p/a", 10, 0.0)
+    second = made.full_until_s("p/a", 0.0)
+
+    assert first is not None
+    assert second is not None
+    assert first < 3600 <= second
+    assert made.full_until_s("p/a", first) == second
+    assert made.full_until_s("p/b", 0.0) is None
+    assert made.full_until_s("p/a", second) is None
+
+
+def test_a_report_holds_until_its_reset_for_its_model_and_connection() -> None:
+    made = quotas()
+    made.learn("p/a", "p/m", [Reported("-requests", 0.0, 5.0), Reported("-tokens", 0.5, 9.0)], 100.0)
+
+    assert 105.0 == made.spent_until_s("p/a", "p/m", 104.9)
+    assert made.spent_until_s("p/a", "p/m", 105.0) is None
+    assert made.spent_until_s("p/a", "p/other", 101.0) is None
+    assert made.spent_until_s("p/b", "p/m", 101.0) is None
+    assert (0.0, 0.5, 1.0) == tuple(made.headroom("p/a", "p/m", now_s) for now_s in (101.0, 106.0, 109.0))
+
+
+def test_a_later_report_takes_the_place_of_an_earlier_one_and_none_is_believed_for_ever() -> None:
+    made = quotas()
+    made.learn("p/a", "p/m", [Reported("", 0.0, 1e9)], 0.0)
+    assert 3600.0 == made.spent_until_s("p/a", "p/m", 0.0)
+    made.learn("p/a", "p/m", [Reported("", 0.1, 60.0)], 1.0)
+
+    assert made.spent_until_s("p/a", "p/m", 1.0) is None
+
+
+def test_a_connection_at_its_limit_is_hindered_until_that_has_passed() -> None:
+    time = Time()
+    limits = {"p/a": (ConnectionLimit(requests=2, per_ms=60_000),)}
+    health = Health(BreakerSettings(), CooldownSettings(), {}, time.clock, limits)
+    for _ in range(2):
+        assert health.hindrance("p/m", "p/a") is None
+        ticket = health.enter("p/m", "p/a")
+        assert ticket is not None
+        ticket.sent()
+        ticket.end()
+    found = health.hindrance("p/other", "p/a")
+
+    assert found is not None
+    assert ("limit", RateLimited) == (found.reason, type(found.error))
+    assert health.hindrance("p/m", "p/b") is None
+    time.now_s = found.due_s
+    assert health.hindrance("p/m", "p/a") is None

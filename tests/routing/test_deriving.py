@@ -1,0 +1,150 @@
+"""A decision is a function of what was noted: the same again gives the same order, whatever the strategy."""
+
+from __future__ import annotations
+
+from functools import cache
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from generated.config import BreakerSettings, CooldownSettings
+from generated.types.explain import Decision, DecisionInputs
+from runtime.canonical import Usage
+from runtime.catalog import Endpoint
+from runtime.config.plan import Artefact
+from runtime.errors import RateLimited, UpstreamFailed
+from runtime.resilience import Health
+from runtime.routing import Needs, RouteTable
+from runtime.routing.deriving import derive
+from runtime.routing.drawing import Draws
+from runtime.routing.ordering import Chance, Noting
+from runtime.routing.reasons import explain_call
+from runtime.routing.strategies import STRATEGIES
+from runtime.routing.view import LiveView
+from runtime.telemetry import CallRecord, Skipped
+from tests.support.pipeline import compiled
+from tests.support.routing import Time
+
+MODELS = tuple("abcde")
+
+
+@cache
+def artefact(strategy: str, connections: str = "random") -> Artefact:
+    models = ", ".join(f"{model}: {{context: {1000 * (at + 1)}}}" for at, model in enumerate(MODELS))
+    targets = ", ".join(f"{{model: p/{model}, weight: {at}}}" for at, model in enumerate(MODELS))
+    plan = compiled(
+        "providers: {p: {base_url: 'https://p.example', surfaces: {openai_chat: {}}, auth: {scheme: none}, "
+        f"connections_strategy: {connections}, connections: [{{id: one}}, {{id: two}}], models: {{{models}}}}}}}\n"
+        f"combos: {{inner: {{strategy: {strategy}, targets: [p/c, p/d]}}, "
+        f"c0: {{strategy: {strategy}, targets: [{targets}, inner]}}}}"
+    )
+    return Artefact(build="b", compiler="c", plan=plan)
+
+
+def no_needs() -> Needs:
+    return Needs(uses=frozenset(), input_tokens=1, key="k")
+
+
+def busy(health: Health, clock: Time, rng: Random) -> None:
+    """Some calls on some lanes, ended in some way."""
+    for _ in range(rng.randrange(30)):
+        lane, connection = f"p/{rng.choice(MODELS)}", f"p/{rng.choice(('one', 'two'))}"
+        ticket = health.enter(lane, connection)
+        assert ticket is not None
+        clock.now_s += rng.random()
+        if rng.random() < 0.6:
+            ticket.answered()
+        if rng.random() < 0.7:
+            ticket.end(rng.choice((None, None, UpstreamFailed("x"), RateLimited("x", retry_after_s=3.0))))
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@given(seed=st.integers(0, 10**6), requests=st.integers(1, 5), taken=st.integers(0, 12))
+def test_the_same_inputs_give_the_same_order(name: str, seed: int, requests: int, taken: int) -> None:
+    made = artefact(name)
+    rng, clock = Random(seed), Time()
+    health = Health(BreakerSettings(), CooldownSettings(), {}, clock.clock)
+    lit = dict.fromkeys(made.plan.connections)
+    prepared = RouteTable(made.plan, lit).prepared("c0", "openai_chat", Endpoint.CHAT)
+    chance = Chance(rng)
+    for _ in range(requests):
+        busy(health, clock, rng)
+        record = CallRecord(id="r", operation="chat", protocol="openai_chat", started_s=0.0, key="k")
+        record.model, record.surface, record.endpoint = "c0", "openai_chat", "chat"
+        places = prepared.places(no_needs, Noting(LiveView(health), chance, record.trail).order)
+        for place, _ in zip(places, range(taken), strict=False):
+            place.served()
+
+        told = msgspec.json.decode(
+            msgspec.json.encode(explain_call(made, lit.keys(), record, lambda at_s: at_s)), type=Decision
+        )
+        derived = derive(made.plan, told.inputs)
+
+        assert len(told.inputs.orderings) == len(derived)
+        assert [each.noted for each in derived] == [each.now for each in derived]
+
+
+def test_another_configuration_gives_another_order_and_says_so() -> None:
+    inputs = DecisionInputs(
+        build="b", name="gone", protocol="openai_chat", endpoint="chat", connections=[], orderings=[]
+    )
+    made = artefact("priority").plan
+    assert () == derive(made, inputs)
+
+    record = CallRecord(id="r", operation="chat", protocol="openai_chat", started_s=0.0)
+    record.model, record.surface, record.endpoint = "c0", "openai_chat", "chat"
+    lit = dict.fromkeys(made.connections)
+    health = Health(BreakerSettings(), CooldownSettings(), {}, Time().clock)
+    order = Noting(LiveView(health), Chance(Random(1)), record.trail).order
+    prepared = RouteTable(made, lit).prepared("c0", "openai_chat", Endpoint.CHAT)
+    next(prepared.places(no_needs, order))
+    told = explain_call(artefact("priority"), lit.keys(), record, lambda at_s: at_s)
+
+    (changed, *_) = derive(artefact("p2c").plan, told.inputs)
+    assert not changed.same
+    assert "p2c" in (changed.problem or "")
+    renamed = msgspec.structs.replace(told.inputs, name="none")
+    assert "'none' does not exist" in (derive(made, renamed)[0].problem or "")
+
+
+def test_what_happened_is_told_in_its_order() -> None:
+    made = artefact("priority")
+    record = CallRecord(id="r", operation="chat", protocol="openai_chat", started_s=10.0, key="k", decision="d-1")
+    record.model, record.surface, record.endpoint = "c0", "openai_chat", "chat"
+    record.note("session", "its session is at p/a", "p/a", "p/one")
+    record.skip(Skipped("p/a", "p/a", "p/one", "rate_limit", 12.0))
+    record.usage = Usage()
+    record.served, record.connection, record.ended_s, record.status = "p/b", "p/two", 11.5, 200
+
+    told = explain_call(made, {"p/one"}, record, lambda at_s: at_s + 1000)
+
+    dark = [reason for reason in told.reasons if "dark" in reason.text]
+    after = [reason.kind for reason in told.reasons if reason not in dark]
+    assert ["resolve", "session", "left_out", "served"] == after
+    assert {"p/two"} == {reason.connection for reason in dark}
+    left = next(reason for reason in told.reasons if reason.kind == "left_out" and reason not in dark)
+    assert ("p/a", "p/one", 1012.0) == (left.target, left.connection, left.until)
+    assert (1010.0, 1500.0, "ok") == (told.at, told.duration_ms, told.outcome)
+
+
+@given(seed=st.integers(0, 2**64 - 1), bits=st.integers(1, 200))
+def test_draws_are_the_same_for_a_seed(seed: int, bits: int) -> None:
+    one, other = Draws(), Draws()
+    one.begin(seed)
+    other.random()
+    other.begin(seed)
+    assert one.getrandbits(bits) == other.getrandbits(bits)
+    assert one.sample(range(9), 9) == other.sample(range(9), 9)
+    assert 0.0 <= one.random() < 1.0
+
+
+def test_draws_are_even() -> None:
+    draws = Draws()
+    counts = [0] * 8
+    for seed in range(8000):
+        draws.begin(seed)
+        counts[draws.randrange(8)] += 1
+    assert all(850 < count < 1150 for count in counts), counts
