@@ -16,16 +16,19 @@ __all__ = [
     "AuthSettings",
     "AutoFactors",
     "BreakerSettings",
+    "CacheSettings",
     "ComboSettings",
     "ComboTarget",
     "ConnectionLimit",
     "ConnectionSettings",
     "CooldownSettings",
     "DiscoverySettings",
+    "ExactCacheSettings",
     "ExclusiveFields",
     "ExplainSettings",
     "GatewayConfig",
     "HedgeSettings",
+    "IdempotencySettings",
     "KeySettings",
     "LoggingSettings",
     "ModelSettings",
@@ -40,9 +43,11 @@ __all__ = [
     "ResponseSettings",
     "RetrySettings",
     "SETTINGS",
+    "SemanticCacheSettings",
     "ServerSettings",
     "SessionSettings",
     "Setting",
+    "SharedSettings",
     "StoreSettings",
     "SurfaceSettings",
     "TargetConditions",
@@ -93,6 +98,102 @@ class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         default=30_000,
     )
     """What that time grows to."""
+
+
+class ExactCacheSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A cache of answers to requests that say the same."""
+
+    models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """The public names it is for, as clients ask for them or as an alias leads to; `*` stands for any text."""
+
+    scope: Literal["key", "all"] = "key"
+    """Who shares answers: `key` each client key with itself, `all` every key that may use the model."""
+
+    temperature: Literal["zero", "any"] = "zero"
+    """Which requests are cached: those that ask for temperature 0, or `any`."""
+
+    tools: Literal["none", "client"] = "none"
+    """`none` caches no request that offers tools. `client` also those whose tools are all run by the client, which then
+    runs them again. Tools that a provider runs are never cached.
+    """
+
+    ttl_ms: Annotated[int, msgspec.Meta(ge=1000, extra={"quantity": "duration"})] = msgspec.field(
+        name="ttl",
+        default=300_000,
+    )
+    """How long an answer is given again."""
+
+    max_entries: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
+    """How many answers are kept; beyond it those that were not asked for longest go."""
+
+    max_bytes: Annotated[int, msgspec.Meta(ge=1_048_576, extra={"quantity": "size"})] = 67_108_864
+    """How much they may take together."""
+
+    max_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, extra={"quantity": "size"})] = msgspec.field(
+        name="max_answer",
+        default=1_048_576,
+    )
+    """A longer answer is not kept."""
+
+
+class SemanticCacheSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A cache of answers to requests that differ only in the words of their last question."""
+
+    models: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """The public names it is for, as clients ask for them or as an alias leads to; `*` stands for any text."""
+
+    embedding: str
+    """The public name of the model for embeddings that turns questions into vectors. Its calls are made with the key of
+    whoever asks, whatever models that key may use.
+    """
+
+    threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.97
+    """How near two questions must be, as the cosine of their vectors."""
+
+    wait_ms: Annotated[int, msgspec.Meta(ge=1, le=30_000, extra={"quantity": "duration"})] = msgspec.field(
+        name="wait",
+        default=1000,
+    )
+    """How long the vector of a question may take; after that a model is asked."""
+
+    scope: Literal["key", "all"] = "key"
+    """Who shares answers: `key` each client key with itself, `all` every key that may use the model."""
+
+    temperature: Literal["zero", "any"] = "zero"
+    """Which requests are cached: those that ask for temperature 0, or `any`."""
+
+    tools: Literal["none", "client"] = "none"
+    """As for the exact cache."""
+
+    ttl_ms: Annotated[int, msgspec.Meta(ge=1000, extra={"quantity": "duration"})] = msgspec.field(
+        name="ttl",
+        default=1_800_000,
+    )
+    """How long an answer is given again."""
+
+    max_entries: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1000
+    """How many answers are kept; beyond it those that were not asked for longest go."""
+
+    max_bytes: Annotated[int, msgspec.Meta(ge=1_048_576, extra={"quantity": "size"})] = 33_554_432
+    """How much they may take together."""
+
+    max_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, extra={"quantity": "size"})] = msgspec.field(
+        name="max_answer",
+        default=1_048_576,
+    )
+    """A longer answer is not kept."""
+
+
+class CacheSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Answers that are given again without asking a model. Nothing is cached unless a section below names the models it
+    is for.
+    """
+
+    exact: ExactCacheSettings | None = None
+    """Answers to requests that say the same. Without it there is none."""
+
+    semantic: SemanticCacheSettings | None = None
+    """Answers to requests whose last question means nearly the same. Without it there is none."""
 
 
 class HedgeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -298,6 +399,31 @@ class ExplainSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
         default=3_600_000,
     )
     """How long a request is remembered."""
+
+
+class IdempotencySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A request that comes twice with the same `Idempotency-Key`, from the same client key, is made once. The second
+    gets the first one's answer, also while that is still being made.
+    """
+
+    window_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000, extra={"quantity": "duration"})] = msgspec.field(
+        name="window",
+        default=5000,
+    )
+    """How long an answer is kept for its duplicates, from its end on. `0s` pays no heed to the header."""
+
+    request_ids: Literal["trace", "deduplicate"] = "trace"
+    """What `X-Request-Id` is. `trace` only names a request. `deduplicate` takes it for the key where no
+    `Idempotency-Key` is sent; only where nothing in front of the gateway sets or repeats it.
+    """
+
+    max_answer_bytes: Annotated[int, msgspec.Meta(ge=1024, extra={"quantity": "size"})] = msgspec.field(
+        name="max_answer",
+        default=4_194_304,
+    )
+    """A longer answer is not kept. Its duplicates are refused with 409 until the window is over, so that it still is
+    made once.
+    """
 
 
 class KeySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -876,6 +1002,40 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """
 
 
+class SharedSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What workers and machines know together for a while, such as which providers fail. Losing it costs time, nothing
+    else.
+    """
+
+    where: Literal["auto", "memory", "file", "redis"] = "auto"
+    """Where it lies. `memory` is each worker's own, `file` is `shared.db` in the data directory, for the workers of one
+    machine, `redis` is a Redis or Valkey server, for several machines. `auto` is `redis` where `url` is given, else
+    `file` with several workers, else `memory`.
+    """
+
+    url: str | None = None
+    """Where the URL of the Redis or Valkey server is: `redis://user:password@host:6379/0`, `rediss://…` over TLS, or
+    `unix:///path?db=0`.
+    """
+
+    namespace: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_.-]{1,64}$")] = "gatewright"
+    """What every key in Redis begins with. Gateways with different configurations need different ones."""
+
+    timeout_ms: Annotated[int, msgspec.Meta(ge=10, le=30_000, extra={"quantity": "duration"})] = msgspec.field(
+        name="timeout",
+        default=1000,
+    )
+    """How long a question may take, connecting included. Afterwards the gateway goes on without an answer."""
+
+    limit_bytes: Annotated[int, msgspec.Meta(ge=1_048_576, extra={"quantity": "size"})] = msgspec.field(
+        name="limit",
+        default=268_435_456,
+    )
+    """How much `memory` and `file` may take; beyond it what would end first goes early. Redis has a limit of its
+    own.
+    """
+
+
 class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where the gateway keeps what it must not lose."""
 
@@ -941,6 +1101,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     not count.
     """
 
+    cache: CacheSettings = CacheSettings()
+    """Answers that are given again without asking a model. Nothing is cached unless a section below names the models it
+    is for.
+    """
+
     combos: dict[str, ComboSettings] = {}
     """Public model names that stand for several targets, tried in the order of the strategy until one answers."""
 
@@ -955,6 +1120,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     explain: ExplainSettings = ExplainSettings()
     """For how long it can be asked why a request went where it went. Kept in the memory of each worker, without any
     text of prompts or answers; about 3 KB for each request.
+    """
+
+    idempotency: IdempotencySettings = IdempotencySettings()
+    """A request that comes twice with the same `Idempotency-Key`, from the same client key, is made once. The second
+    gets the first one's answer, also while that is still being made.
     """
 
     keys: dict[str, KeySettings] = {}
@@ -985,6 +1155,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     sessions: SessionSettings = SessionSettings()
     """Requests that belong together, such as the turns of one conversation: they stay with the connection that answered
     the first of them for as long as it can answer, so that the provider's prompt cache and sealed reasoning stay good.
+    """
+
+    shared: SharedSettings = SharedSettings()
+    """What workers and machines know together for a while, such as which providers fail. Losing it costs time, nothing
+    else.
     """
 
     store: StoreSettings = StoreSettings()
@@ -1040,6 +1215,174 @@ SETTINGS: tuple[Setting, ...] = (
         type="duration",
         default="30s",
         help="What that time grows to.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact",
+        type="record",
+        default=None,
+        help="Answers to requests that say the same. Without it there is none.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact.models",
+        type="list",
+        default=None,
+        help="The public names it is for, as clients ask for them or as an alias leads to; `*` stands for any text.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact.scope",
+        type="choice",
+        default="key",
+        help="Who shares answers: `key` each client key with itself, `all` every key that may use the model.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact.temperature",
+        type="choice",
+        default="zero",
+        help="Which requests are cached: those that ask for temperature 0, or `any`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact.tools",
+        type="choice",
+        default="none",
+        help="`none` caches no request that offers tools. `client` also those whose tools are all run by the client, which then runs them again. Tools that a provider runs are never cached.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact.ttl",
+        type="duration",
+        default="5m",
+        help="How long an answer is given again.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact.max_entries",
+        type="integer",
+        default="1000",
+        help="How many answers are kept; beyond it those that were not asked for longest go.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact.max_bytes",
+        type="size",
+        default="64MiB",
+        help="How much they may take together.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.exact.max_answer",
+        type="size",
+        default="1MiB",
+        help="A longer answer is not kept.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic",
+        type="record",
+        default=None,
+        help="Answers to requests whose last question means nearly the same. Without it there is none.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.models",
+        type="list",
+        default=None,
+        help="The public names it is for, as clients ask for them or as an alias leads to; `*` stands for any text.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.embedding",
+        type="text",
+        default=None,
+        help="The public name of the model for embeddings that turns questions into vectors. Its calls are made with the key of whoever asks, whatever models that key may use.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.threshold",
+        type="number",
+        default="0.97",
+        help="How near two questions must be, as the cosine of their vectors.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.wait",
+        type="duration",
+        default="1s",
+        help="How long the vector of a question may take; after that a model is asked.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.scope",
+        type="choice",
+        default="key",
+        help="Who shares answers: `key` each client key with itself, `all` every key that may use the model.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.temperature",
+        type="choice",
+        default="zero",
+        help="Which requests are cached: those that ask for temperature 0, or `any`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.tools",
+        type="choice",
+        default="none",
+        help="As for the exact cache.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.ttl",
+        type="duration",
+        default="30m",
+        help="How long an answer is given again.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.max_entries",
+        type="integer",
+        default="1000",
+        help="How many answers are kept; beyond it those that were not asked for longest go.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.max_bytes",
+        type="size",
+        default="32MiB",
+        help="How much they may take together.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="cache.semantic.max_answer",
+        type="size",
+        default="1MiB",
+        help="A longer answer is not kept.",
         secret=False,
         reload="dynamic",
     ),
@@ -1322,6 +1665,30 @@ SETTINGS: tuple[Setting, ...] = (
         help="How long a request is remembered.",
         secret=False,
         reload="static",
+    ),
+    Setting(
+        path="idempotency.window",
+        type="duration",
+        default="5s",
+        help="How long an answer is kept for its duplicates, from its end on. `0s` pays no heed to the header.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="idempotency.request_ids",
+        type="choice",
+        default="trace",
+        help="What `X-Request-Id` is. `trace` only names a request. `deduplicate` takes it for the key where no `Idempotency-Key` is sent; only where nothing in front of the gateway sets or repeats it.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="idempotency.max_answer",
+        type="size",
+        default="4MiB",
+        help="A longer answer is not kept. Its duplicates are refused with 409 until the window is over, so that it still is made once.",
+        secret=False,
+        reload="dynamic",
     ),
     Setting(
         path="keys.*.key",
@@ -2448,6 +2815,46 @@ SETTINGS: tuple[Setting, ...] = (
         type="integer",
         default="10000",
         help="How many sessions one worker has in mind; what it must look up again beyond them, it finds where workers share their state.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="shared.where",
+        type="choice",
+        default="auto",
+        help="Where it lies. `memory` is each worker's own, `file` is `shared.db` in the data directory, for the workers of one machine, `redis` is a Redis or Valkey server, for several machines. `auto` is `redis` where `url` is given, else `file` with several workers, else `memory`.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="shared.url",
+        type="secret",
+        default=None,
+        help="Where the URL of the Redis or Valkey server is: `redis://user:password@host:6379/0`, `rediss://…` over TLS, or `unix:///path?db=0`.",
+        secret=True,
+        reload="static",
+    ),
+    Setting(
+        path="shared.namespace",
+        type="text",
+        default="gatewright",
+        help="What every key in Redis begins with. Gateways with different configurations need different ones.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="shared.timeout",
+        type="duration",
+        default="1s",
+        help="How long a question may take, connecting included. Afterwards the gateway goes on without an answer.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="shared.limit",
+        type="size",
+        default="256MiB",
+        help="How much `memory` and `file` may take; beyond it what would end first goes early. Redis has a limit of its own.",
         secret=False,
         reload="static",
     ),

@@ -6,6 +6,7 @@ Runs in every worker. Reads neither environment nor files: what it needs from th
 from __future__ import annotations
 
 import asyncio
+import hmac
 import os
 import signal
 import time
@@ -19,10 +20,12 @@ import msgspec
 from litestar import Litestar
 from litestar.exceptions import HTTPException
 from sqlalchemy.engine import URL
+from structlog.typing import FilteringBoundLogger
 from typing_extensions import override
 
 from generated.api import (
     SPOKEN,
+    cache,
     chat,
     completions,
     embeddings,
@@ -46,10 +49,14 @@ from runtime.gateway import Gateway
 from runtime.guide import Guide
 from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
 from runtime.protocols.base import ClientCodec
+from runtime.replay.parts import Clocks, build_replay
 from runtime.resilience import Door, Health
+from runtime.resilience.quota_news import QUOTA, tell_quotas, told_quota
+from runtime.resilience.sharing import Sharing
 from runtime.routing import Attempts, Pace, RouteTable
 from runtime.services.access import Access
 from runtime.services.background import Background
+from runtime.services.caching import CACHES, Caching, told_caches
 from runtime.services.catalogue import Catalogue
 from runtime.services.chat import Chat
 from runtime.services.completions import Completions
@@ -73,8 +80,9 @@ from runtime.services.root import Root
 from runtime.services.runs import Runs
 from runtime.sessions import Sessions
 from runtime.shared import SharedState
+from runtime.shared.choose import open_state, place_of
 from runtime.shared.colleagues import Colleagues
-from runtime.shared.memory import MemoryState
+from runtime.shared.watched import WatchedState
 from runtime.stores.database import Database
 from runtime.stores.responses import SqlResponses
 from runtime.telemetry import Decisions, Latencies, Metrics, Recorder
@@ -116,31 +124,30 @@ def build(ready: Ready) -> Litestar:
     recorder = Recorder(metrics, log, time.monotonic, decisions, latencies)
     door = Door()
     database = Database(ready.database)
-    shared: SharedState = MemoryState(time.monotonic)
+    shared = _shared(ready, metrics, log)
+    alone = place_of(plan.shared, plan.server.workers) == "memory"
     routes = RouteTable(plan, ready.secrets.connections)
     upstream = _upstream(plan, ready.secrets)
     codecs = {name: codec(name) for name in CODECS}
     clients: dict[str, ClientCodec] = {**codecs, **{name: client_codec(name) for name in DIALECTS}}
     embedders = {name: embedder(name) for name in EMBEDDERS}
     estimator = Estimator(_tokenizer(plan))
-    sessions = Sessions(
-        shared, plan.sessions, time.time, lambda error: log.warning("sessions_not_shared", reason=str(error))
-    )
+    sessions = Sessions(shared, plan.sessions, time.time)
     guide = Guide(sessions, plan.sessions.keep)
     attempts = _attempts(plan)
-    gateway = Gateway(
-        plan, codecs, embedders, routes, attempts, upstream, recorder, estimator, door, time.time, guide
-    )
+    gateway = Gateway(plan, codecs, embedders, routes, attempts, upstream, recorder, estimator, door, time.time, guide)
     access = Access(KeyRing(ready.pepper, _entries(ready)), required=plan.server.authentication == "required")
-    inference = Inference(plan, clients, embedders, gateway, access, recorder, door)
-    prompts = Prompts(gateway, door, plan.requests, time.time)
-    catalogue = Catalogue(routes, access)
-    gemini = Gemini(inference, catalogue)
-    front = _front(artefact, clients, access)
 
     def on_fault(error: Exception, request_id: str) -> None:
         log.error("call_failed_inside", request_id=request_id, exc_info=error)
 
+    clocks = Clocks(now=time.time, monotonic=time.monotonic)
+    replay = build_replay(artefact, gateway, embedders, recorder, shared, door, clocks, _new_id, on_fault)
+    inference = Inference(plan, clients, embedders, gateway, access, recorder, door, replay)
+    completing = Completions(inference, Prompts(gateway, door, plan.requests, time.time))
+    catalogue = Catalogue(routes, access)
+    gemini = Gemini(inference, catalogue)
+    front = _front(artefact, clients, access)
     failed = exception_handler(front, on_fault)
     kept = _kept(plan, database, gateway, recorder, door, on_fault)
     reader = Reader(kept.store if kept is not None else None, _new_id, plan.server.body_limit_bytes)
@@ -153,6 +160,8 @@ def build(ready: Ready) -> Litestar:
         RESET: told_reset(attempts.health),
         DIALS: dials.set,
         LATENCIES: told_latencies(latencies),
+        CACHES: told_caches(replay),
+        QUOTA: told_quota(attempts.health, worker),
     }
     colleagues = Colleagues(shared, worker, _new_id, told)
     control = ResilienceControl(plan, routes, attempts.health, dials, colleagues, time.time)
@@ -160,17 +169,20 @@ def build(ready: Ready) -> Litestar:
     return Litestar(
         route_handlers=[
             chat.build_router(Chat(inference), front),
-            completions.build_router(Completions(inference, prompts), front),
+            completions.build_router(completing, front),
             embeddings.build_router(Embeddings(inference), front),
             messages.build_router(Messages(inference), front),
             responses.build_router(keeping, front),
             models.build_router(Models(catalogue, front.speaks, gemini), front),
             resources.build_router(gemini, front),
-            providers.build_router(Providers(inference, catalogue, routes, keeping, front.speaks), front),
+            providers.build_router(Providers(inference, catalogue, routes, keeping, completing, front.speaks), front),
             ollama.build_router(Ollama(inference, catalogue, routes, time.time), front),
-            health.build_router(HealthReport(artefact, COMPILER, routes, metrics, door, time.monotonic), front),
+            health.build_router(
+                HealthReport(artefact, COMPILER, routes, metrics, door, time.monotonic, lambda: shared.trouble), front
+            ),
             explain.build_router(Explaining(reasoner, colleagues, plan.explain.keep), front),
             resilience.build_router(control, front),
+            cache.build_router(Caching(replay, colleagues, plan.idempotency.window_ms), front),
             monitoring.build_router(Monitoring(sessions, colleagues, time.time), front),
             root.build_router(Root(COMPILER, artefact.build), front),
         ],
@@ -178,7 +190,9 @@ def build(ready: Ready) -> Litestar:
         lifespan=[  # the first ends last
             _shared_life(shared),
             _database_life(database),
-            _listening(colleagues, alone=isinstance(shared, MemoryState)),
+            _sharing(None if alone else Sharing(attempts.health, shared, worker, time.time, _marks(ready))),
+            _listening(colleagues, alone=alone),
+            _telling(plan, attempts.health, worker, colleagues, alone=alone),
             _life(door, upstream, plan.server.shutdown_grace_ms / 1000),
             _kept_life(kept, plan, on_fault),
         ],
@@ -287,6 +301,47 @@ def _database_life(database: Database) -> Callable[[Litestar], AbstractAsyncCont
     return life
 
 
+def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> WatchedState:
+    """What workers share; said once when it is gone, and once when it is back."""
+    plan = ready.artefact.plan
+    settings, workers = plan.shared, plan.server.workers
+
+    def changed(reason: str | None) -> None:
+        metrics.shared_changed(reason)
+        if reason is None:
+            log.info("sharing_resumed", where=place_of(settings, workers))
+        else:
+            log.warning("sharing_lost", where=place_of(settings, workers), reason=reason)
+
+    state = open_state(settings, workers, ready.data_dir, ready.secrets.urls.get("shared.url"))
+    return WatchedState(state, settings.timeout_ms / 1000, time.monotonic, changed, metrics.shared_failed)
+
+
+def _marks(ready: Ready) -> dict[str, str]:
+    """What says that two workers have the same credential for a connection, and does not say which."""
+    return {
+        id_: hmac.digest(ready.pepper, f"health:{secret}".encode(), "sha256").hex()[:16]
+        for id_, secret in ready.secrets.connections.items()
+        if secret is not None
+    }
+
+
+def _sharing(sharing: Sharing | None) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Tells other workers what is learned of providers, and hears them, where there are any."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        running = [] if sharing is None else [asyncio.create_task(sharing.run())]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    return life
+
+
 def _shared_life(shared: SharedState) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     """Closes the shared state when the worker stops, after everybody who uses it."""
 
@@ -312,6 +367,29 @@ def _listening(colleagues: Colleagues, *, alone: bool) -> Callable[[Litestar], A
             for task in listening:
                 task.cancel()
             await asyncio.gather(*listening, return_exceptions=True)
+
+    return life
+
+
+def _telling(
+    plan: Plan, health: Health, worker: str, colleagues: Colleagues, *, alone: bool
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Tells other workers, where there are any, what was used of declared limits, where there are any."""
+    limited = any(connection.limits for connection in plan.connections.values())
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        telling = (
+            asyncio.create_task(tell_quotas(health, worker, colleagues, asyncio.sleep))
+            if limited and not alone
+            else None
+        )
+        try:
+            yield
+        finally:
+            if telling is not None:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
 
     return life
 

@@ -3,8 +3,8 @@
 Names no protocol and no provider: codecs translate, `routing` orders the targets and goes on to the next where one fails,
 `upstream` sends. What arrives here has been authenticated and read no deeper than its model's name; what leaves is bytes in
 the client's own dialect, or a `GatewayError` for the caller to render in it. Once a first byte is handed out, nothing is
-tried again: an error becomes the dialect's error event, and only an upstream that said it was finished gives a success
-terminator.
+tried again unless the combo declares a rescue: an error becomes the dialect's error event, and only an upstream that said
+it was finished gives a success terminator.
 """
 
 from __future__ import annotations
@@ -17,20 +17,33 @@ import msgspec
 
 from generated.config import TimeoutSettings
 from runtime.call import Call, Complete, Count, EmbedCall, Streaming
-from runtime.canonical import Request, collect
-from runtime.catalog import Endpoint
+from runtime.canonical import Request, Usage, collect
+from runtime.catalog import Capability, Certainty, Endpoint
 from runtime.config.plan import Plan
 from runtime.errors import GatewayError, InvalidRequest, NotFound, PermissionDenied, RateLimited, UpstreamError
 from runtime.estimate import Estimator
 from runtime.guide import Guide, demand
-from runtime.protocols.base import Answer, Codec, Envelope, Outgoing
+from runtime.protocols.base import Answer, Codec, Envelope, Outgoing, StreamEncoder
 from runtime.protocols.embedding import Embedder
+from runtime.protocols.field_name import field_name
 from runtime.protocols.framing import readable
 from runtime.protocols.relay import Passing, Relay, Translating
-from runtime.resilience import Door
-from runtime.routing import Attempt, Attempts, Candidate, Needs, Prepared, RouteTable, UnsayableError, read_needs
+from runtime.rescue import Telling, extended, prefill_of
+from runtime.resilience import Door, Step, judge
+from runtime.routing import (
+    Attempt,
+    Attempts,
+    Candidate,
+    Needs,
+    Prepared,
+    Pursuit,
+    Race,
+    RouteTable,
+    UnsayableError,
+    read_needs,
+)  # fmt: skip
 from runtime.sessions import named_session
-from runtime.streamed import StreamedAnswer
+from runtime.streamed import Speaker, StreamedAnswer
 from runtime.telemetry import CallRecord, Recorder
 from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
 from runtime.web.key import KeyRecord
@@ -41,6 +54,13 @@ MAX_ERROR_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 256 << 20
 STREAMED = ("text/event-stream", "application/x-ndjson")
 FORWARDED_HEADERS = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-gatewright-simulated")
+
+
+class _Served(msgspec.Struct, frozen=True):
+    """Whose answer it is, and what its translation lost."""
+
+    attempt: Attempt
+    losses: tuple[str, ...]
 
 
 class Gateway:
@@ -76,15 +96,17 @@ class Gateway:
         """Answer a chat call. Raises a GatewayError, always before anything was handed out."""
         prepared, record = self._chat(call), call.record
         decode = partial(call.codec.decode_request, call.envelope, call.headers)
-        guided = await self._guide.begin(prepared, call.headers, call.key.id, record, decode)
-
-        async def ask(attempt: Attempt) -> tuple[Candidate, Complete | Streaming]:
-            return attempt.candidate, await self._infer(call, attempt)
-
+        guided = await self._guide.begin(prepared, call.key.id, record, decode)
         needs = partial(self._needs, call)
-        served, reply = await self._attempts.run(prepared, needs, record, ask, steering=guided.steering)
+        pursuit = self._attempts.pursue(prepared, needs, record, steering=guided.steering)
+        ask = partial(self._infer, call, prepared, pursuit)
+        if prepared.hedge is None:
+            served, reply = await pursuit.answer(ask)
+        else:
+            served, reply = await Race(pursuit, prepared.hedge, record, ask, _let_go).answer()
+            self._aim_again(call, served)
         try:
-            await self._guide.served(prepared, guided, record, served)
+            await self._guide.served(prepared, guided, record, served.attempt.candidate)
         except BaseException:
             if isinstance(reply, Streaming):
                 await reply.chunks.aclose()
@@ -112,7 +134,7 @@ class Gateway:
         """Turn texts into vectors. Raises a GatewayError."""
         protocol, record = call.embedder.protocol, call.record
         prepared = self._prepared(call.envelope, call.key, record, protocol, Endpoint.EMBEDDINGS, call.headers)
-        guided = await self._guide.begin(prepared, call.headers, call.key.id, record, None)
+        guided = await self._guide.begin(prepared, call.key.id, record, None)
         needs = Needs(uses=frozenset(), input_tokens=len(call.envelope.body) // 4, key=call.key.id)
 
         async def ask(attempt: Attempt) -> tuple[Candidate, Complete]:
@@ -121,6 +143,10 @@ class Gateway:
         served, reply = await self._attempts.run(prepared, lambda: needs, record, ask, steering=guided.steering)
         await self._guide.served(prepared, guided, record, served)
         return reply
+
+    def encoder(self, call: Call) -> StreamEncoder:
+        """What the client of a stream is spoken to with before anybody answered."""
+        return call.codec.stream_encoder(self._answer(call, None))
 
     # -- before anything is sent
 
@@ -168,8 +194,11 @@ class Gateway:
             raise
         record.model, record.surface, record.endpoint = envelope.model, protocol, endpoint.value
         record.stream = envelope.stream
-        named_session(headers)  # raises for one that cannot be
-        return demand(prepared, headers, key)
+        record.session = named_session(headers) or ""
+        demanded = demand(prepared, headers, key)
+        if demanded.pin is not None:
+            record.note("pin", "the request demands the connection", connection=demanded.pin)
+        return demanded
 
     def _needs(self, call: Call) -> Needs:
         """What conditions of targets ask for; read only where there are any."""
@@ -178,7 +207,9 @@ class Gateway:
 
     # -- one attempt
 
-    async def _infer(self, call: Call, attempt: Attempt) -> Complete | Streaming:
+    async def _infer(
+        self, call: Call, prepared: Prepared, pursuit: Pursuit, attempt: Attempt
+    ) -> tuple[_Served, Complete | Streaming]:
         """Ask one target. Everything is made anew from the client's envelope: no attempt sees what another one made."""
         candidate, record = attempt.candidate, call.record
         self._aim(record, candidate, call.codec.protocol)
@@ -189,25 +220,84 @@ class Gateway:
             raise UnsayableError(error) from error
         response = await self._send(attempt, outgoing, record, self._codecs[candidate.protocol].decode_error)
         try:
-            answer = self._answer(call, request)
             headers = self._headers(record, candidate, outgoing, response)
             if call.envelope.stream:
-                relay = self._relay(call, candidate, outgoing, answer)
-                limit_ms = self._timeouts(candidate).first_token_ms
-                stream = StreamedAnswer(attempt, record, response, relay, self._recorder, self._door, limit_ms)
-                chunks = await stream.open()
-                return Streaming(
-                    headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks
-                )
+                reply = await self._stream(call, prepared, pursuit, attempt, outgoing, request, response, headers)
+                return _Served(attempt=attempt, losses=outgoing.losses), reply
             body = readable(await response.read(MAX_ANSWER_BYTES))
             attempt.answered()
             streamed = response.headers.get("content-type", "").startswith(STREAMED)
-            complete = (self._gather if streamed else self._translate)(call, candidate, outgoing, body, answer)
+            answer = self._answer(call, request)
+            whole, usage = (self._gather if streamed else self._translate)(call, candidate, outgoing, body, answer)
         except BaseException:
             await response.aclose()
             raise
         await response.aclose()
-        return Complete(headers=headers, body=complete)
+        attempt.end(usage=usage)
+        record.usage = usage
+        return _Served(attempt=attempt, losses=outgoing.losses), Complete(headers=headers, body=whole)
+
+    async def _stream(
+        self,
+        call: Call,
+        prepared: Prepared,
+        pursuit: Pursuit,
+        attempt: Attempt,
+        outgoing: Outgoing,
+        request: Request | None,
+        response: UpstreamResponse,
+        headers: tuple[tuple[str, str], ...],
+    ) -> Streaming:
+        """The answer of one target as it comes, with whoever goes on where it breaks off."""
+        candidate = attempt.candidate
+        rescue, hold_bytes = None, prepared.buffer_limit_bytes if prepared.rescue == "buffer" else 0
+        whole = _whole(call, request) if prepared.rescue == "splice" else None
+        if whole is not None:
+            telling = Telling(call.codec.stream_encoder(self._answer(call, whole)))
+            relay: Relay = Translating(self._codecs[candidate.protocol].stream_decoder(outgoing), telling)
+            rescue = partial(self._rescue, call, pursuit, telling, whole)
+        else:
+            relay = self._relay(call, candidate, outgoing, self._answer(call, request))
+        speaker = Speaker(attempt, response, relay, self._timeouts(candidate).first_token_ms)
+        stream = StreamedAnswer(speaker, call.record, self._recorder, self._door, hold_bytes, rescue)
+        chunks = await stream.open()
+        return Streaming(headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks)
+
+    # -- after the first byte
+
+    async def _rescue(
+        self, call: Call, pursuit: Pursuit, telling: Telling, request: Request, error: GatewayError, took: Usage | None
+    ) -> Speaker:
+        """Who goes on where an answer broke off with ``error``, which is raised where nobody does."""
+        if not telling.may_go_on or judge(error).step in {Step.STOP, Step.REFUSED}:
+            raise error
+        call.record.note("rescue", f"the answer broke off ({error.kind}); another target is to go on")
+        telling.spent(took)
+        try:
+            speaker = await pursuit.instead(error, partial(self._go_on, call, telling, request))
+        except GatewayError as nobody:
+            raise error from nobody
+        call.record.rescues += 1
+        return speaker
+
+    async def _go_on(self, call: Call, telling: Telling, request: Request, attempt: Attempt) -> Speaker:
+        """Ask one target for the rest: with what was told as the beginning of its answer, where it takes that."""
+        candidate, record = attempt.candidate, call.record
+        self._aim(record, candidate, call.codec.protocol)
+        takes_prefill = candidate.target.model.certainty(Capability.PREFILL) is Certainty.STATED
+        prefill = prefill_of(telling.told, request) if takes_prefill else None
+        asked = self._decode(call) if prefill is None else extended(request, prefill)
+        try:
+            outgoing = self._encode(call, candidate, asked)
+        except InvalidRequest as invalid:
+            raise UnsayableError(invalid) from invalid
+        response = await self._send(attempt, outgoing, record, self._codecs[candidate.protocol].decode_error)
+        telling.again(prefill)
+        attempt.held = True
+        relay = Translating(self._codecs[candidate.protocol].stream_decoder(outgoing), telling)
+        return Speaker(attempt, response, relay, self._timeouts(candidate).first_token_ms)
+
+    # -- the other calls
 
     async def _count(self, call: Call, request: Request, attempt: Attempt) -> int:
         """Let one target count."""
@@ -217,6 +307,7 @@ class Gateway:
         outgoing = speak.encode_count(request, candidate.target, call.headers)
         if outgoing is None:
             raise UnsayableError(NotFound("this provider cannot count"))
+        attempt.counted = False
         response = await self._send(attempt, outgoing, call.record, speak.decode_error)
         try:
             return speak.decode_count(readable(await response.read(MAX_ERROR_BYTES)))
@@ -265,6 +356,13 @@ class Gateway:
         record.upstream_status = None
         record.losses = ()
 
+    def _aim_again(self, call: Call, served: _Served) -> None:
+        """What the record says is of who was heard, whoever was asked last."""
+        attempt = served.attempt
+        self._aim(call.record, attempt.candidate, call.codec.protocol)
+        call.record.upstream_status, call.record.losses = attempt.record.status, served.losses
+        call.record.usage = attempt.record.usage
+
     def _decode(self, call: Call) -> Request | None:
         """The request to translate; None where nothing changes the body, so that it is passed on."""
         strict = self._plan.requests.unknown_fields == "refuse"
@@ -280,7 +378,11 @@ class Gateway:
         codec = self._codecs[candidate.protocol]
         if request is None:
             return codec.splice(call.envelope, candidate.target, call.headers)
-        outgoing = codec.encode_request(request, candidate.target, call.headers)
+        try:
+            outgoing = codec.encode_request(request, candidate.target, call.headers)
+        except InvalidRequest as error:
+            error.param = field_name(call.codec.protocol, error.param)
+            raise
         call.record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
         return msgspec.structs.replace(outgoing, losses=call.record.losses)
 
@@ -329,24 +431,26 @@ class Gateway:
 
     # -- and back
 
-    def _translate(self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer) -> bytes:
-        if call.record.passed_through:
-            passed, call.record.usage = self._codecs[candidate.protocol].splice_response(body, answer.model)
-            return passed
-        response = self._codecs[candidate.protocol].decode_response(body, outgoing)
-        call.record.usage = response.usage
-        return call.codec.encode_response(response, answer)
+    def _translate(
+        self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer
+    ) -> tuple[bytes, Usage | None]:
+        codec = self._codecs[candidate.protocol]
+        if candidate.protocol == call.codec.protocol:
+            return codec.splice_response(body, answer.model)
+        response = codec.decode_response(body, outgoing)
+        return call.codec.encode_response(response, answer), response.usage
 
-    def _gather(self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer) -> bytes:
+    def _gather(
+        self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer
+    ) -> tuple[bytes, Usage | None]:
         """The answer of a provider that streams whether asked to or not."""
         decoder = self._codecs[candidate.protocol].stream_decoder(outgoing)
         response = collect([*decoder.feed(body), *decoder.close()])
-        call.record.usage = response.usage
-        return call.codec.encode_response(response, answer)
+        return call.codec.encode_response(response, answer), response.usage
 
     def _relay(self, call: Call, candidate: Candidate, outgoing: Outgoing, answer: Answer) -> Relay:
         encoder, codec = call.codec.stream_encoder(answer), self._codecs[candidate.protocol]
-        if call.record.passed_through:
+        if candidate.protocol == call.codec.protocol:
             return Passing(codec.stream_tap(answer), encoder)
         return Translating(codec.stream_decoder(outgoing), encoder)
 
@@ -373,3 +477,18 @@ class Gateway:
             headers.append(("x-gatewright-dropped", ", ".join(outgoing.losses)))
         headers += [(name, value) for name, value in response.headers.items() if name.startswith(FORWARDED_HEADERS)]
         return tuple(headers)
+
+
+def _whole(call: Call, request: Request | None) -> Request | None:
+    """The request that others are asked to go on with; None for one that is passed on and only its provider can read."""
+    try:
+        return request or call.codec.decode_request(call.envelope, call.headers)
+    except InvalidRequest:
+        return None
+
+
+async def _let_go(answer: tuple[_Served, Complete | Streaming]) -> None:
+    """End an answer that nobody reads."""
+    reply = answer[1]
+    if isinstance(reply, Streaming):
+        await reply.chunks.aclose()

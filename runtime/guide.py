@@ -11,7 +11,7 @@ from runtime.canonical import Request
 from runtime.errors import InvalidRequest, PermissionDenied
 from runtime.routing import Candidate, Prepared
 from runtime.routing.steering import UNSTEERED, Steering, conversation
-from runtime.sessions import Bound, Session, Sessions, named_session, said_session
+from runtime.sessions import Bound, Session, Sessions, said_session
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
 
@@ -71,26 +71,26 @@ class Guide:
     async def begin(
         self,
         prepared: Prepared,
-        headers: Mapping[str, str],
         key: str,
         record: CallRecord,
         decode: Callable[[], Request] | None,
     ) -> Guided:
-        """Where a request is to go first. ``decode`` reads its conversation, where it has one and that is needed.
+        """Where a request is to go first; what its headers call its session is in ``record``.
 
-        Raises InvalidRequest for what cannot be a session's id.
+        ``decode`` reads its conversation, where it has one and that is needed. Raises InvalidRequest where the body says
+        what cannot be a session's id.
         """
-        id_ = named_session(headers) if prepared.sessions != "off" else None
-        derives = id_ is None and prepared.sessions == "derived"
+        id_ = record.session if prepared.sessions != "off" else ""
+        derives = not id_ and prepared.sessions == "derived"
         beginning = b""
         if decode is not None and (derives or prepared.affine):
             request = decode()
             beginning = conversation(key, record.model, request)
             if derives:
                 id_ = said_session(request) or beginning.hex()
-        if id_ is None:
-            return Guided(steering=Steering(beginning=beginning)) if beginning else Guided()
         record.session = id_
+        if not id_:
+            return Guided(steering=Steering(beginning=beginning)) if beginning else Guided()
         session = await self._sessions.find(key, id_)
         keeps = self._keeps_target or prepared.relays
         steering = Steering(
@@ -112,6 +112,8 @@ class Guide:
         connection = target = None
         if before is None or (before != candidate.connection and _gave_way(record, connection=before)):
             connection = Bound(provider, before, candidate.connection)
+        here = before == candidate.connection
+        record.session_step = "kept" if here else "new" if before is None else "moved" if connection else "away"
         if self._keeps_target or prepared.relays:
             before = session.targets.get(record.model) if session is not None else None
             if before is None or (before != candidate.id and _gave_way(record, target=before, unseen=prepared.relays)):

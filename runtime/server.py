@@ -28,6 +28,9 @@ from runtime.config.lock import load_artefact
 from runtime.config.plan import Plan
 from runtime.config.secrets import demand, environment, resolve_secrets
 from runtime.errors import ConfigError
+from runtime.shared.choose import place_of, url_complaint
+from runtime.shared.sqlite import SCHEMA, SHARED_FILE
+from runtime.shared.sqlite_file import check_file
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
 from runtime.stores.migrate import migrate
@@ -79,6 +82,7 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     salt = pepper(data, look_up)
     database = database_url(found.urls.get("store.url"), data)
     asyncio.run(_migrate(database))
+    _check_shared(plan, data, found.urls.get("shared.url"))
     return Ready(
         artefact=artefact,
         host=address,
@@ -102,6 +106,15 @@ def _hold_orders_while_workers_start() -> None:
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, orders),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, orders),
     )
+
+
+def _check_shared(plan: Plan, data: Path, url: str | None) -> None:
+    """Raise ConfigError for a shared state that cannot be; one that is not reached now is served without."""
+    place = place_of(plan.shared, plan.server.workers)
+    if place == "redis" and (complaint := url_complaint(url or "")) is not None:
+        raise ConfigError(f"`shared.url` ({plan.shared.url}) leads to no Redis: {complaint}")
+    if place == "file":
+        check_file(data / SHARED_FILE, SCHEMA)
 
 
 async def _migrate(url: URL) -> None:

@@ -1,42 +1,64 @@
-"""A streamed answer: its first bytes, up to which everything may be tried again, and the rest, for which nothing is."""
+"""A streamed answer: its first bytes, up to which everything may be tried again, and the rest.
+
+What breaks in the rest ends with the dialect's error event, unless the answer can be rescued: then another target is heard
+where the last one left off, and the client's bytes go on.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Final, TypeAlias
 
+import msgspec
+
+from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamTimeout
 from runtime.protocols.relay import Relay
+from runtime.rescue import DivergedError
 from runtime.resilience import Door
 from runtime.routing import Attempt
 from runtime.telemetry import CallRecord, Recorder
 from runtime.upstream.types import UpstreamResponse
 
-__all__ = ["StreamedAnswer"]
+__all__ = ["Rescue", "Speaker", "StreamedAnswer"]
+
+DIVERGED: Final = "diverged"
+
+
+class Speaker(msgspec.Struct, frozen=True):
+    """Who is heard: one attempt's answer. ``first_token_ms`` is how long it may take to begin, from now on."""
+
+    attempt: Attempt
+    response: UpstreamResponse
+    relay: Relay
+    first_token_ms: int
+
+
+Rescue: TypeAlias = Callable[[GatewayError, Usage | None], Awaitable[Speaker]]
+"""Who goes on after an answer broke off with that error, having taken that. Raises the error when nobody does."""
 
 
 class StreamedAnswer:
-    """One answer on its way. ``first_token_ms`` is how long it may take to begin, from now on."""
+    """One answer on its way. Of ``hold_bytes`` nothing is handed out before it is complete, or more than that."""
 
     def __init__(
         self,
-        attempt: Attempt,
+        speaker: Speaker,
         record: CallRecord,
-        response: UpstreamResponse,
-        relay: Relay,
         recorder: Recorder,
         door: Door,
-        first_token_ms: int,
+        hold_bytes: int = 0,
+        rescue: Rescue | None = None,
     ) -> None:
-        self._attempt = attempt
         self._record = record
-        self._response = response
-        self._relay = relay
         self._recorder = recorder
         self._door = door
-        self._chunks = response.chunks()
-        self._deadline = asyncio.get_running_loop().time() + min(first_token_ms, attempt.patience_ms()) / 1000
-        self._ended = False
+        self._hold_bytes = hold_bytes
+        self._rescue = rescue
+        self._before: Usage | None = None
+        self._broke: GatewayError | None = None
+        self._hear(speaker)
 
     async def open(self) -> AsyncGenerator[bytes, None]:
         """Read up to the first bytes for the client, so that an upstream that fails at once still gives a status.
@@ -44,43 +66,75 @@ class StreamedAnswer:
         While another target could be asked, up to the first piece of the answer: what a provider says before it may be
         all that ever comes. Whoever gets the generator must close it.
         """
-        head = b""
-        while not self._ended and (_says_nothing(head) or (self._attempt.more and not self._begun)):
+        head = bytearray()
+        while not self._ended and self._withholds(head):
             head += await self._read()
         self._attempt.answered()
         self._attempt.held = True
-        rest = self._rest(head)
+        rest = self._rest(bytes(head))
         await anext(rest)  # inside its `try`, so that closing it lets the upstream go even when nothing was read
         return rest
 
     async def _rest(self, head: bytes) -> AsyncGenerator[bytes, None]:
         """The client's bytes. Whatever ends it, the upstream is let go and the usage that was reported is kept."""
-        record, relay, attempt = self._record, self._relay, self._attempt
+        record = self._record
         try:
             yield b""
             self._note()
             yield head
             while not self._ended:
-                data = await self._read()
+                try:
+                    data = await self._read()
+                except GatewayError as error:
+                    if self._rescue is None:
+                        raise
+                    await self._go_on(error)
+                    continue
                 self._note()
                 if data:
                     yield data
             record.outcome = "ok"
-            attempt.end(usage=relay.usage)
+            self._attempt.end(usage=self._relay.usage)
         except GatewayError as error:
             record.outcome, record.error = "error", error.kind
-            attempt.end(error, relay.usage)
-            yield relay.fail(error)
+            self._attempt.end(error, self._relay.usage)
+            yield self._relay.fail(error)
         except asyncio.CancelledError:
             farewell = self._door.farewell()
             if farewell is None:
                 raise
             record.outcome, record.error = "error", farewell.kind
-            yield relay.fail(farewell)
+            yield self._relay.fail(farewell)
         finally:
-            record.usage = relay.usage
-            attempt.abandon(usage=relay.usage)  # no event where it was ended above
+            record.usage = _sum(self._before, self._relay.usage)
+            self._attempt.abandon(usage=self._relay.usage)  # no event where it was ended above
             await self._response.aclose()
+
+    def _hear(self, speaker: Speaker) -> None:
+        self._attempt = speaker.attempt
+        self._relay = speaker.relay
+        self._response = speaker.response
+        self._chunks = speaker.response.chunks()
+        patience_ms = min(speaker.first_token_ms, speaker.attempt.patience_ms())
+        self._deadline = asyncio.get_running_loop().time() + patience_ms / 1000
+        self._ended = False
+
+    async def _go_on(self, error: GatewayError) -> None:
+        """Hear somebody else after ``error``, which is raised when nobody goes on."""
+        assert self._rescue is not None, "only what may be rescued is"
+        took = self._relay.usage
+        self._attempt.end(error, took)
+        await self._response.aclose()
+        speaker = await self._rescue(error, took)
+        self._before = _sum(self._before, took)
+        self._broke = error
+        self._hear(speaker)
+
+    def _withholds(self, head: bytearray) -> bool:
+        """Whether ``head`` shall not go out yet."""
+        if len(head) < self._hold_bytes or (self._attempt.more and not self._begun):
+            return True
+        return _says_nothing(head)
 
     @property
     def _begun(self) -> bool:
@@ -89,10 +143,16 @@ class StreamedAnswer:
     async def _read(self) -> bytes:
         """What the next read gives the client, perhaps nothing yet; the last bytes at the end."""
         chunk = await self._next()
-        if chunk is not None:
-            return self._relay.feed(chunk)
-        self._ended = True
-        return self._relay.close()
+        try:
+            if chunk is not None:
+                return self._relay.feed(chunk)
+            self._ended = True
+            return self._relay.close()
+        except DivergedError as diverged:
+            self._attempt.abandon(DIVERGED, self._relay.usage)
+            self._rescue = None
+            assert self._broke is not None, "only who goes on can go another way"
+            raise self._broke from diverged
 
     async def _next(self) -> bytes | None:
         """The next read, None at the end. Until the answer has begun, the first-token limit holds."""
@@ -109,6 +169,10 @@ class StreamedAnswer:
             self._recorder.first_token(self._record)
 
 
-def _says_nothing(head: bytes) -> bool:
+def _says_nothing(head: bytearray) -> bool:
     """Whether only comments came, with which a provider keeps a line open before it knows how the answer will go."""
     return all(not line or line.startswith(b":") for line in head.split(b"\n"))
+
+
+def _sum(before: Usage | None, usage: Usage | None) -> Usage | None:
+    return usage if before is None else before if usage is None else before + usage

@@ -467,3 +467,34 @@ def test_check_refuses_what_infer_would_refuse_and_sends_nothing() -> None:
     with pytest.raises(InvalidRequest):
         desk.gateway.check(desk.call("openai_chat", stream=False, messages="no list"))
     assert [] == desk.upstream.requests
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream", "fields", "param"),
+    [
+        ("openai_chat", "anthropic_messages", {"n": 2}, "n"),
+        ("gemini", "anthropic_messages", {"generationConfig": {"candidateCount": 2}}, "generationConfig.candidateCount"),
+        (
+            "openai_responses",
+            "openai_chat",
+            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]}]},
+            "input",
+        ),
+        (
+            "anthropic_messages",
+            "openai_chat",
+            {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}]},
+            "messages",
+        ),
+    ],
+)  # fmt: skip
+async def test_what_a_target_cannot_be_told_is_named_in_the_client_s_words(
+    client: str, upstream: str, fields: dict[str, Any], param: str
+) -> None:
+    desk = Desk(upstream, [])
+
+    with pytest.raises(InvalidRequest) as caught:
+        await desk.gateway.infer(desk.call(client, stream=False, **fields))
+
+    assert param == caught.value.param
+    assert desk.upstream.requests == []

@@ -12,8 +12,8 @@ from litestar.params import JSONBody
 from generated.types.resilience import (
     AvailabilityList,
     AvailabilityQuestion,
+    ConfiguredLimits,
     ModelAvailability,
-    RateLimitSettings,
     RateLimits,
     Resilience,
     ResilienceReset,
@@ -97,7 +97,7 @@ class ResilienceService(Protocol):
         """
         ...
 
-    async def get_rate_limit(self) -> RateLimitSettings:
+    async def get_rate_limit(self) -> ConfiguredLimits:
         """Show the limits of requests that are configured.
 
         What the configuration says of places and limits, for all connections.
@@ -190,7 +190,7 @@ def build_router(service: ResilienceService, front: Front) -> Router:
         operation_id="getRateLimit",
         scope="view",
     )
-    async def get_rate_limit() -> RateLimitSettings:
+    async def get_rate_limit() -> ConfiguredLimits:
         return await service.get_rate_limit()
 
     return Router(

@@ -110,10 +110,10 @@ class ChatCompletionRequest(msgspec.Struct, kw_only=True):
     function_call: FunctionChoice | None | msgspec.UnsetType = msgspec.UNSET
     """Deprecated: the tool choice of old clients."""
 
-    max_completion_tokens: Annotated[int, msgspec.Meta(ge=0)] | None | msgspec.UnsetType = msgspec.UNSET
+    max_completion_tokens: Annotated[int, msgspec.Meta(ge=1)] | None | msgspec.UnsetType = msgspec.UNSET
     """The most tokens that may be generated, thinking included."""
 
-    max_tokens: Annotated[int, msgspec.Meta(ge=0)] | None | msgspec.UnsetType = msgspec.UNSET
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None | msgspec.UnsetType = msgspec.UNSET
     """The old name of max_completion_tokens."""
 
     stop: str | list[str] | None | msgspec.UnsetType = msgspec.UNSET
@@ -302,6 +302,9 @@ class AssistantMessage(msgspec.Struct, kw_only=True, tag_field="role", tag="assi
 
     audio: AudioReference | None | msgspec.UnsetType = msgspec.UNSET
     """An earlier spoken answer, by its id."""
+
+    images: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """Not of the vendor: images that the model made, sent back as they came."""
 
     reasoning_content: str | None | msgspec.UnsetType = msgspec.UNSET
     """Not of the vendor: the thinking that came with the message."""
@@ -800,15 +803,15 @@ class Logprobs(msgspec.Struct, kw_only=True):
 
 
 class CompletionUsage(msgspec.Struct, kw_only=True):
-    """Token counts. Details are parts of the counts above them."""
+    """Token counts; some servers write them as 5.0. Details are parts of the counts above them."""
 
-    prompt_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    prompt_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """All input, cached included."""
 
-    completion_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    completion_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """All output, thinking included."""
 
-    total_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    total_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """The sum."""
 
     prompt_tokens_details: PromptTokensDetails | None | msgspec.UnsetType = msgspec.UNSET
@@ -817,48 +820,48 @@ class CompletionUsage(msgspec.Struct, kw_only=True):
     completion_tokens_details: CompletionTokensDetails | None | msgspec.UnsetType = msgspec.UNSET
     """Parts of the output."""
 
-    prompt_cache_hit_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    prompt_cache_hit_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Not of the vendor: cached input."""
 
-    cached_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    cached_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Not of the vendor: cached input."""
 
 
 class PromptTokensDetails(msgspec.Struct, kw_only=True):
     """Parts of the input."""
 
-    cached_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    cached_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Read from a cache."""
 
-    cache_write_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    cache_write_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Written to a cache."""
 
-    audio_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    audio_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Sound."""
 
-    image_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    image_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Images."""
 
-    text_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    text_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Text."""
 
 
 class CompletionTokensDetails(msgspec.Struct, kw_only=True):
     """Parts of the output."""
 
-    reasoning_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    reasoning_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Thinking."""
 
-    audio_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    audio_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Sound."""
 
-    accepted_prediction_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    accepted_prediction_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Predicted tokens that were used."""
 
-    rejected_prediction_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    rejected_prediction_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Predicted tokens that were not used."""
 
-    text_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
+    text_tokens: float | None | msgspec.UnsetType = msgspec.UNSET
     """Text."""
 
 

@@ -67,7 +67,7 @@ class ResponseRequest(msgspec.Struct, kw_only=True):
     parallel_tool_calls: bool | None | msgspec.UnsetType = msgspec.UNSET
     """Several tool calls in one turn are allowed."""
 
-    max_output_tokens: Annotated[int, msgspec.Meta(ge=0)] | None | msgspec.UnsetType = msgspec.UNSET
+    max_output_tokens: Annotated[int, msgspec.Meta(ge=1)] | None | msgspec.UnsetType = msgspec.UNSET
     """The most tokens that may be generated, thinking included; at least 16."""
 
     max_tool_calls: int | None | msgspec.UnsetType = msgspec.UNSET

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 
 __all__ = [
     "AvailabilityList",
     "AvailabilityQuestion",
     "Circuit",
+    "ConfiguredLimits",
     "ConnectionLimits",
     "ConnectionLoad",
     "ModelAvailability",
-    "RateLimitSettings",
     "RateLimits",
     "Resilience",
     "ResilienceReset",
@@ -75,35 +77,25 @@ class TargetAvailability(msgspec.Struct, kw_only=True):
     """When it can be asked again, in Unix seconds."""
 
 
-class ResilienceSettings(msgspec.Struct, kw_only=True):
-    """Settings as they stand in `gateway.yaml`."""
-
-    breakers: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    """As the section `breakers` of `gateway.yaml`."""
-
-    cooldowns: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    """As the section `cooldowns` of `gateway.yaml`."""
-
-    retries: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    """As the section `retries` of `gateway.yaml`."""
-
-    timeouts: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    """As the section `timeouts` of `gateway.yaml`, of which only `queue` can be changed here."""
+ResilienceSettings: TypeAlias = dict[str, dict[str, str | int]]
+"""Sections of `gateway.yaml` with settings of theirs, as they stand there: `breakers`, `cooldowns`, `retries`, and
+`timeouts`, of which only `queue` can be changed here.
+"""
 
 
 class Resilience(msgspec.Struct, kw_only=True):
     """How failures are dealt with, and who rests."""
 
-    breakers: msgspec.Raw
+    breakers: dict[str, str | int]
     """As the section `breakers` of `gateway.yaml`."""
 
-    cooldowns: msgspec.Raw
+    cooldowns: dict[str, str | int]
     """As the section `cooldowns` of `gateway.yaml`."""
 
-    retries: msgspec.Raw
+    retries: dict[str, str | int]
     """As the section `retries` of `gateway.yaml`."""
 
-    timeouts: msgspec.Raw
+    timeouts: dict[str, str | int]
     """As the section `timeouts` of `gateway.yaml`, of which only `queue` can be changed here."""
 
     changed: list[str]
@@ -233,7 +225,7 @@ class UsageLimit(msgspec.Struct, kw_only=True):
     """The time, in seconds."""
 
 
-class RateLimitSettings(msgspec.Struct, kw_only=True):
+class ConfiguredLimits(msgspec.Struct, kw_only=True):
     """The limits that are configured."""
 
     queue_s: float

@@ -24,6 +24,10 @@ from runtime.config.lock import PLAN, load_artefact
 from runtime.config.plan import Artefact, Plan
 from runtime.config.secrets import Secrets, environment, resolve_secrets
 from runtime.errors import ConfigError
+from runtime.shared import SharedError
+from runtime.shared.choose import open_state, place_of, url_complaint
+from runtime.shared.sqlite import SCHEMA, SHARED_FILE
+from runtime.shared.sqlite_file import check_file
 
 __all__ = ["Finding", "examine"]
 
@@ -54,6 +58,7 @@ def examine(root: Path, *, probe: bool) -> tuple[Finding, ...]:
     server = artefact.plan.server
     findings += [*plan(artefact), *port(server.host, server.port), *data_directory(root / server.data_dir)]
     findings += credentials(artefact.plan, secrets)
+    findings += asyncio.run(shared(artefact.plan, root / server.data_dir, secrets.urls.get("shared.url")))
     if probe:
         findings += asyncio.run(reach(artefact.plan, secrets))
     return tuple(findings)
@@ -136,6 +141,38 @@ def credentials(plan: Plan, secrets: Secrets) -> Iterator[Finding]:
     yield _finding("providers", "ok", f"usable: {', '.join(lit) or 'none'}; {dark} more have no credential here")
     if not plan.keys and plan.server.authentication == "required":
         yield _finding("keys", "warning", "no client key is configured; `gatewright keys new` makes one")
+
+
+async def shared(plan: Plan, data_dir: Path, url: str | None) -> Sequence[Finding]:
+    """Whether the state that workers share can be reached. Without it the gateway serves, and shares nothing."""
+    settings, place = plan.shared, place_of(plan.shared, plan.server.workers)
+    if place == "memory":
+        return (_finding("shared", "ok", "each worker keeps its own state in memory"),)
+    if place == "file":
+        return (_shared_file(data_dir / SHARED_FILE),)
+    if url is None:
+        return ()  # said already
+    complaint = url_complaint(url)
+    if complaint is not None:
+        return (_finding("shared", "fault", f"{settings.url} leads to no Redis: {complaint}"),)
+    state = open_state(settings, plan.server.workers, data_dir, url)
+    try:
+        await state.get("doctor", "")
+    except SharedError as error:
+        return (_finding("shared", "warning", f"{settings.url} cannot be reached: {error}"),)
+    finally:
+        await state.aclose()
+    return (_finding("shared", "ok", f"{settings.url} answers"),)
+
+
+def _shared_file(path: Path) -> Finding:
+    if not path.exists():
+        return _finding("shared", "ok", f"{path} will be made")
+    try:
+        check_file(path, SCHEMA)
+    except ConfigError as error:
+        return _finding("shared", "fault", error.message)
+    return _finding("shared", "ok", f"workers share {path}")
 
 
 async def reach(plan: Plan, secrets: Secrets) -> Sequence[Finding]:

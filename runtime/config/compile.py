@@ -144,6 +144,9 @@ def _plan(scope: Scope, draft: Draft) -> Plan:
         provider_sessions={id_: item.sessions for id_, item in _written(scope, used) if item.sessions is not None},
         sessions=config.sessions,
         store=config.store,
+        shared=config.shared,
+        idempotency=config.idempotency,
+        cache=config.cache,
     )
 
 

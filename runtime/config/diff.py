@@ -102,6 +102,9 @@ def _entities(plan: Plan) -> dict[str, Mapping[str, object]]:
     for section in ("providers", "connections", "models", "routes", "combos", "provider_timeouts"):
         named = cast("Mapping[str, Mapping[str, object]]", shown.get(section, {}))
         entities |= {f"{section}.{name}": value for name, value in named.items()}
+    for section in ("connection_strategies", "provider_sessions"):
+        if section in shown:
+            entities[section] = cast("Mapping[str, object]", shown[section])
     for section, name in (("keys", "id"), ("patterns", "pattern")):
         listed = cast("list[Mapping[str, object]]", shown.get(section, []))
         entities |= {f"{section}.{item[name]}": item for item in listed}

@@ -35,6 +35,8 @@ class ExplainedOrder(msgspec.Struct, frozen=True, kw_only=True):
     refusals: str = "pass"
     handoff_percent: int = 100
     sessions: str | None = None
+    rescue: str = "none"
+    hedge_after_ms: int | None = None
 
 
 def explain_order(plan: Plan, origins: Mapping[str, str], combo: str) -> ExplainedOrder:
@@ -54,11 +56,13 @@ def order_lines(order: ExplainedOrder, indent: str = "  ") -> Iterator[str]:
     flat = all(member.order is None and member.weight is None and member.when is None for member in order.members)
     factors = "".join(f", {name} {weight:g}" for name, weight in order.factors.items())
     where = f" ({order.written})" if order.written else ""
-    if indent == "  " and flat and order.strategy == "priority":
+    rescue = f", rescue {order.rescue}" if order.rescue != "none" else ""
+    hedge = f", hedged after {order.hedge_after_ms} ms" if order.hedge_after_ms is not None else ""
+    if indent == "  " and flat and order.strategy == "priority" and not rescue and not hedge:
         return
     handoff = f", from {order.handoff_percent} % of a quota" if order.handoff_percent < 100 else ""
     sessions = f", sessions {order.sessions}" if order.sessions is not None else ""
-    yield f"{indent}order of {order.combo}{where}: {order.strategy}{factors}{handoff}{sessions}"
+    yield f"{indent}order of {order.combo}{where}: {order.strategy}{factors}{handoff}{sessions}{rescue}{hedge}"
     for member in order.members:
         notes = [f"weight {member.weight}"] if member.weight is not None else []
         notes += [f"over {member.connection}"] if member.connection else []
@@ -79,6 +83,8 @@ def _order(plan: Plan, origins: Mapping[str, str], combo: Combo, shown: set[str]
         refusals=combo.refusals,
         handoff_percent=combo.handoff_percent,
         sessions=combo.sessions,
+        rescue=combo.rescue,
+        hedge_after_ms=None if combo.hedge is None else combo.hedge.after_ms,
     )
 
 

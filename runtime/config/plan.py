@@ -13,16 +13,19 @@ from typing_extensions import override
 from generated.config import (
     AutoFactors,
     BreakerSettings,
+    CacheSettings,
     ConnectionLimit,
     CooldownSettings,
     ExplainSettings,
     HedgeSettings,
+    IdempotencySettings,
     LoggingSettings,
     RequestSettings,
     ResponseSettings,
     RetrySettings,
     ServerSettings,
     SessionSettings,
+    SharedSettings,
     StoreSettings,
     TargetConditions,
     TimeoutSettings,
@@ -182,6 +185,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider_sessions: dict[str, SessionMode] = {}
     sessions: SessionSettings = SessionSettings()
     store: StoreSettings = StoreSettings()
+    shared: SharedSettings = SharedSettings()
+    idempotency: IdempotencySettings = IdempotencySettings()
+    cache: CacheSettings = CacheSettings()
 
 
 class PlannedModel(msgspec.Struct, frozen=True, kw_only=True):

@@ -153,7 +153,7 @@ def _references(plan: Plan) -> Iterator[tuple[Kind, str, str, SecretRef, bool]]:
     for key in plan.keys:
         if key.secret is not None:
             yield "key", key.id, f"keys.{key.id}", key.secret, False
-    for setting, written in (("store.url", plan.store.url),):
+    for setting, written in (("store.url", plan.store.url), ("shared.url", plan.shared.url)):
         if written is not None and (reference := read_reference(written)) is not None:
             yield "url", setting, setting.partition(".")[0], reference, False
 

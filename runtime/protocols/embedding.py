@@ -41,7 +41,7 @@ class Embedder(Protocol):
     def splice_response(self, body: bytes, envelope: Envelope) -> tuple[bytes, Usage | None]:
         """Pass an answer back: ``model`` replaced, vectors in the encoding that was asked for, all else byte for byte.
 
-        Raises UpstreamProtocolError when ``body`` is no answer.
+        Raises UpstreamProtocolError when ``body`` is no answer, or has not a vector for each input.
         """
         ...
 

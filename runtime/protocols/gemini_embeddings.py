@@ -28,7 +28,7 @@ from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.gemini import Gemini
-from runtime.protocols.vector import unpacked
+from runtime.protocols.vector import one_each, unpacked
 
 __all__ = ["GeminiEmbeddings"]
 
@@ -88,10 +88,10 @@ class GeminiEmbeddings(Embedder):
     @override
     def splice_response(self, body: bytes, envelope: Envelope) -> tuple[bytes, Usage | None]:
         given = _answer(body)
-        if envelope.variant == "batch":
+        batch = envelope.variant == "batch"
+        one_each([_values(each) for each in given.embeddings], len(_listed(envelope)) if batch else 1)
+        if batch:
             return body, _usage(given)
-        if len(given.embeddings) != 1:
-            raise UpstreamProtocolError(f"The provider sent {len(given.embeddings)} vectors for 1 content.")
         one = EmbedContentAnswer(embedding=given.embeddings[0], usageMetadata=given.usageMetadata)
         return msgspec.json.encode(one), _usage(given)
 
@@ -118,10 +118,9 @@ class GeminiEmbeddings(Embedder):
     @override
     def decode_response(self, body: bytes, request: EmbeddingRequest) -> EmbeddingResponse:
         given = _answer(body)
-        if len(given.embeddings) != len(request.inputs):
-            message = f"The provider sent {len(given.embeddings)} vectors for {len(request.inputs)} inputs."
-            raise UpstreamProtocolError(message)
-        vectors = tuple(unpacked(_values(embedding)) for embedding in given.embeddings)
+        values = [_values(embedding) for embedding in given.embeddings]
+        one_each(values, len(request.inputs))
+        vectors = tuple(unpacked(each) for each in values)
         return EmbeddingResponse(model=request.model, vectors=vectors, usage=_usage(given) or Usage())
 
     @override

@@ -15,7 +15,7 @@ from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.ollama_chat import OllamaChat
-from runtime.protocols.vector import unpacked
+from runtime.protocols.vector import inputs_in, one_each, unpacked
 
 __all__ = ["OllamaEmbeddings"]
 
@@ -72,6 +72,7 @@ class OllamaEmbeddings(Embedder):
     @override
     def splice_response(self, body: bytes, envelope: Envelope) -> tuple[bytes, Usage | None]:
         given = _answer(body)
+        one_each(given.embeddings, inputs_in(envelope.fields["input"]))
         return splice.replace(body, ("model",), splice.raw(envelope.model)), _usage(given)
 
     @override
@@ -93,9 +94,7 @@ class OllamaEmbeddings(Embedder):
     @override
     def decode_response(self, body: bytes, request: EmbeddingRequest) -> EmbeddingResponse:
         given = _answer(body)
-        if len(given.embeddings) != len(request.inputs):
-            message = f"The provider sent {len(given.embeddings)} vectors for {len(request.inputs)} inputs."
-            raise UpstreamProtocolError(message)
+        one_each(given.embeddings, len(request.inputs))
         vectors = tuple(unpacked(vector) for vector in given.embeddings)
         return EmbeddingResponse(model=request.model, vectors=vectors, usage=_usage(given) or Usage())
 

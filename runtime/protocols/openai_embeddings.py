@@ -25,7 +25,7 @@ from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.openai_chat import OpenAIChat
-from runtime.protocols.vector import packed, unpacked
+from runtime.protocols.vector import inputs_in, one_each, packed, places, unpacked
 
 __all__ = ["OpenAIEmbeddings"]
 
@@ -101,6 +101,7 @@ class OpenAIEmbeddings(Embedder):
     def splice_response(self, body: bytes, envelope: Envelope) -> tuple[bytes, Usage | None]:
         given = _answer(body)
         usage = _usage(given)
+        _check(given, inputs_in(envelope.fields["input"]))
         wanted = _encoding(envelope)
         if all((bytes(memoryview(entry.embedding)[:1]) == b'"') == (wanted == "base64") for entry in given.data):
             return splice.replace(body, ("model",), splice.raw(envelope.model)), usage
@@ -133,14 +134,9 @@ class OpenAIEmbeddings(Embedder):
     @override
     def decode_response(self, body: bytes, request: EmbeddingRequest) -> EmbeddingResponse:
         given = _answer(body)
-        placed = {
-            index if entry.index in (None, msgspec.UNSET) else entry.index: unpacked(entry.embedding)
-            for index, entry in enumerate(given.data)
-        }
-        if sorted(map(str, placed)) != sorted(map(str, range(len(request.inputs)))):
-            message = f"The provider sent vectors for {len(placed)} of {len(request.inputs)} inputs."
-            raise UpstreamProtocolError(message)
-        vectors = tuple(placed[index] for index in range(len(request.inputs)))
+        each = zip(_check(given, len(request.inputs)), given.data, strict=True)
+        placed = {place: unpacked(entry.embedding) for place, entry in each}
+        vectors = tuple(placed[at] for at in range(len(request.inputs)))
         return EmbeddingResponse(model=request.model, vectors=vectors, usage=_usage(given) or Usage())
 
     @override
@@ -178,6 +174,12 @@ def _answer(body: bytes) -> ReceivedEmbeddings:
     if not given.data:
         raise UpstreamProtocolError("The provider sent no vectors.")
     return given
+
+
+def _check(given: ReceivedEmbeddings, inputs: int | None) -> list[int]:
+    """Which input each vector belongs to. Raises UpstreamProtocolError unless there is one for each."""
+    one_each([entry.embedding for entry in given.data], inputs)
+    return places([None if entry.index is msgspec.UNSET else entry.index for entry in given.data])
 
 
 def _usage(given: ReceivedEmbeddings) -> Usage | None:

@@ -1,20 +1,55 @@
-"""Vectors on the wire: arrays of numbers, and OpenAI's base64 of little-endian 32-bit floats. Digits stay as they came."""
+"""Vectors on the wire: arrays of numbers, and OpenAI's base64 of little-endian 32-bit floats. Digits stay as they came.
+
+A provider owes one vector for each input, whether its answer is translated or passed on.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from runtime.errors import UpstreamProtocolError
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["inputs_in", "one_each", "packed", "places", "unpacked"]
 
 _NUMBERS: Final = msgspec.json.Decoder(list[float])
 _TEXT: Final = msgspec.json.Decoder(str)
+_INPUTS: Final[msgspec.json.Decoder[str | list[msgspec.Raw]]] = msgspec.json.Decoder(str | list[msgspec.Raw])
+
+
+def inputs_in(raw: msgspec.Raw) -> int | None:
+    """How many vectors a client's `input` asks for: a text, a list of texts, tokens, or a list of tokens' lists.
+
+    None for anything else, of which the provider was the judge.
+    """
+    try:
+        inputs = _INPUTS.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return 1 if isinstance(inputs, str) or (inputs and bytes(inputs[0])[:1].isdigit()) else len(inputs)
+
+
+def one_each(vectors: Sequence[msgspec.Raw], inputs: int | None) -> None:
+    """Raises UpstreamProtocolError for more or fewer vectors than inputs, and for what is no vector at first sight."""
+    if inputs is not None and len(vectors) != inputs:
+        raise UpstreamProtocolError(f"The provider sent {len(vectors)} vectors for {inputs} inputs.")
+    for vector in vectors:
+        text = memoryview(vector)
+        if bytes(text[:1]) not in {b"[", b'"'} or not bytes(text[1 : min(len(text) - 1, 16)]).strip():
+            raise UpstreamProtocolError("The provider sent a vector that is empty or no array of numbers.")
+
+
+def places(indexes: Sequence[int | None]) -> list[int]:
+    """Which input each vector belongs to; its own place where it does not say. Raises UpstreamProtocolError if two say the same."""
+    placed = [place if index is None else index for place, index in enumerate(indexes)]
+    if sorted(placed) != list(range(len(placed))):
+        raise UpstreamProtocolError("The provider's vectors do not say which input each of them belongs to.")
+    return placed
 
 
 def unpacked(raw: msgspec.Raw) -> str:

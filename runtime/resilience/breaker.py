@@ -17,6 +17,9 @@ _BUCKETS: Final = 10
 _TRIAL_RECHECK_S: Final = 1.0
 """When somebody who finds a trial under way may look again: nobody knows when it will end."""
 
+_STAND_BACK_S: Final = 0.5
+"""Twice the time that news take, so that one worker's trial is enough."""
+
 
 class Breaker:
     """One model of one provider. Times are seconds of one monotonic clock."""
@@ -62,6 +65,28 @@ class Breaker:
                 self._buckets.clear()
             elif healthy is False:
                 self._open(now_s)
+
+    @property
+    def opening(self) -> tuple[float, float] | None:
+        """Until when it is open, and for how long it was opened; None: closed."""
+        return None if self._open_until_s is None else (self._open_until_s, self._open_for_s)
+
+    def heard_opened(self, at_s: float, for_s: float) -> None:
+        """Another worker opened it at ``at_s``, and is the first to try again: we stand back a little."""
+        until_s = at_s + for_s + _STAND_BACK_S
+        if not self._trial and (self._open_until_s is None or until_s > self._open_until_s):
+            self._open_until_s, self._open_for_s = until_s, for_s
+            self._buckets.clear()
+
+    def heard_trial(self, at_s: float) -> None:
+        """Another worker sent a call on trial at ``at_s``: ours can wait for what comes of it."""
+        if not self._trial and self._open_until_s is not None:
+            self._open_until_s = max(self._open_until_s, at_s + _TRIAL_RECHECK_S)
+
+    def heard_closed(self, at_s: float) -> None:
+        """Another worker's trial was passed at ``at_s``. An opening that came after it stands."""
+        if not self._trial and self._open_until_s is not None and self._open_until_s - self._open_for_s <= at_s:
+            self.reset()
 
     def configure(self, settings: BreakerSettings) -> None:
         """From now on by other settings. What was counted in a window of another length is forgotten."""

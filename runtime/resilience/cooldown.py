@@ -35,8 +35,10 @@ class Cooldowns:
         self._settings = settings
         self._rests: dict[tuple[str, str | None], Cooldown] = {}
 
-    def begin(self, connection: str, model: str | None, kind: Kind, error: GatewayError, now_s: float) -> None:
-        """Leave ``connection`` alone: as long as the provider says, else as long as configured."""
+    def begin(
+        self, connection: str, model: str | None, kind: Kind, error: GatewayError, now_s: float
+    ) -> Cooldown | None:
+        """Leave ``connection`` alone: as long as the provider says, else as long as configured. None: it rests longer already."""
         before = self._rests.get((connection, model))
         level = 1.0
         wait_s = error.retry_after_s if kind != "credential" else None
@@ -48,7 +50,16 @@ class Cooldowns:
         if before is None or until_s > before.until_s:
             # Without its traceback, which would keep the whole call.
             cause = type(error)(error.message, code=error.code)
-            self._rests[connection, model] = Cooldown(until_s, kind, cause, level)
+            rest = self._rests[connection, model] = Cooldown(until_s, kind, cause, level)
+            return rest
+        return None
+
+    def heard(self, connection: str, model: str | None, rest: Cooldown, now_s: float) -> None:
+        """Another worker's cooldown. Ours stands where it ends later."""
+        before = self._rests.get((connection, model))
+        until_s = min(rest.until_s, now_s + self._settings.max_ms / 1000)
+        if until_s > now_s and (before is None or until_s > before.until_s):
+            self._rests[connection, model] = msgspec.structs.replace(rest, until_s=until_s)
 
     def answered(self, connection: str, model: str, now_s: float) -> None:
         """An answer came: rests that are over are forgotten. One that still runs is not: the call may be older."""
@@ -62,11 +73,11 @@ class Cooldowns:
         """From now on by other settings; what rests goes on resting."""
         self._settings = settings
 
-    def reset(self) -> int:
-        """Let nobody rest any more; how many did."""
-        count = len(self._rests)
+    def reset(self, now_s: float) -> list[RestState]:
+        """Let nobody rest any more; who did."""
+        resting = list(self.states(now_s))
         self._rests.clear()
-        return count
+        return resting
 
     def states(self, now_s: float) -> Iterator[RestState]:
         """Who rests at this moment."""

@@ -15,6 +15,7 @@ import msgspec
 from generated.config import BreakerSettings, ConnectionLimit, CooldownSettings
 from runtime.errors import GatewayError, RateLimited
 from runtime.resilience.breaker import Breaker
+from runtime.resilience.change import Change, rest_of, rests
 from runtime.resilience.cooldown import Cooldowns
 from runtime.resilience.judgement import judge
 from runtime.resilience.quota import Quotas
@@ -71,7 +72,27 @@ class Health:
         self._cooldowns = Cooldowns(cooldowns)
         self._slots = Slots(places)
         self._lanes: dict[tuple[str, str], Lane] = {}
+        self._changed: Callable[[Change], None] | None = None
         self.clock = clock
+
+    def listen(self, changed: Callable[[Change], None]) -> None:
+        """``changed`` is called from now on with what calls change for others, too."""
+        self._changed = changed
+
+    def apply(self, change: Change) -> None:
+        """Know what another worker learned; its time is by our clock."""
+        if change.what == "rests":
+            self._cooldowns.heard(change.connection, change.model, rest_of(change), self.clock())
+            return
+        breaker = self._breaker(change.model or "")
+        if breaker is None:
+            return
+        if change.what == "opened":
+            breaker.heard_opened(change.at_s, change.for_s)
+        elif change.what == "trial":
+            breaker.heard_trial(change.at_s)
+        else:
+            breaker.heard_closed(change.at_s)
 
     def lane(self, model: str, connection: str) -> Lane:
         """The calls of ``model`` over ``connection``."""
@@ -110,9 +131,13 @@ class Health:
             breaker.configure(breakers)
         self._cooldowns.configure(cooldowns)
 
-    def reset(self) -> tuple[int, int]:
-        """Close all breakers and end all cooldowns; how many were open and how many rested."""
-        return sum(breaker.reset() for breaker in self._breakers.values()), self._cooldowns.reset()
+    def reset(self) -> HealthSnapshot:
+        """Close all breakers and end all cooldowns; which were not closed, and who rested."""
+        now_s = self.clock()
+        opened = [breaker.state(model, now_s) for model, breaker in self._breakers.items() if not breaker.closed]
+        for breaker in self._breakers.values():
+            breaker.reset()
+        return HealthSnapshot(breakers=tuple(opened), rests=tuple(self._cooldowns.reset(now_s)))
 
     def snapshot(self) -> HealthSnapshot:
         """All that is known at this moment."""
@@ -143,13 +168,20 @@ class Health:
         return self._ticket(model, connection) if await self._slots.wait(connection, limit_s) else None
 
     def _ticket(self, model: str, connection: str) -> Ticket:
-        breaker = self._breakers.get(model)
-        if breaker is None and self._breaker_settings is not None:
-            breaker = self._breakers[model] = Breaker(self._breaker_settings)
+        breaker = self._breaker(model)
         lane = self.lane(model, connection)
         lane.in_flight += 1
         lane.used += 1
-        return Ticket(self, model, connection, lane, breaker)
+        ticket = Ticket(self, model, connection, lane, breaker)
+        if ticket.trial and self._changed is not None:
+            self._changed(Change(what="trial", at_s=self.clock(), model=model))
+        return ticket
+
+    def _breaker(self, model: str) -> Breaker | None:
+        breaker = self._breakers.get(model)
+        if breaker is None and self._breaker_settings is not None:
+            breaker = self._breakers[model] = Breaker(self._breaker_settings)
+        return breaker
 
     def ended(self, ticket: Ticket, error: GatewayError | None) -> None:
         """Learn from the call of ``ticket``. For the ticket only."""
@@ -160,12 +192,26 @@ class Health:
             healthy = judgement.healthy
             if judgement.rests is not None:
                 model = None if judgement.whole else ticket.model
-                self._cooldowns.begin(ticket.connection, model, judgement.rests, error, now_s)
+                rest = self._cooldowns.begin(ticket.connection, model, judgement.rests, error, now_s)
+                if rest is not None and self._changed is not None:
+                    self._changed(rests(ticket.connection, model, rest, now_s))
         else:
             self._cooldowns.answered(ticket.connection, ticket.model, now_s)
         if healthy is not None:
             ticket.lane.success += ((1.0 if healthy else 0.0) - ticket.lane.success) * _SUCCESS_WEIGHT
         self.left(ticket, healthy, now_s)
+
+    def take_used(self) -> dict[str, tuple[int, int]]:
+        """Requests and tokens by connection, of those with a limit, that were used since this was last asked."""
+        return self._quotas.take_untold()
+
+    def put_back(self, amounts: Mapping[str, tuple[int, int]]) -> None:
+        """What `take_used` gave is to be given again."""
+        self._quotas.put_back(amounts)
+
+    def used_elsewhere(self, amounts: Mapping[str, tuple[int, int]]) -> None:
+        """Another worker used so many requests and tokens."""
+        self._quotas.used_elsewhere(amounts, self.clock())
 
     def sent(self, ticket: Ticket) -> None:
         """The call of ``ticket`` is sent now. For the ticket only."""
@@ -185,8 +231,21 @@ class Health:
         """Give back what the call of ``ticket`` held. For the ticket only."""
         ticket.lane.in_flight -= 1
         self._slots.release(ticket.connection)
-        if ticket.breaker is not None:
-            ticket.breaker.end(healthy, now_s, trial=ticket.trial)
+        self.judged(ticket, healthy, now_s)
+
+    def judged(self, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
+        """Let the breaker know how the call of ``ticket`` went. For the ticket only."""
+        breaker = ticket.breaker
+        if breaker is None:
+            return
+        before = breaker.opening
+        breaker.end(healthy, now_s, trial=ticket.trial)
+        after = breaker.opening
+        if after != before and self._changed is not None:
+            if after is None:
+                self._changed(Change(what="closed", at_s=now_s, model=ticket.model))
+            else:
+                self._changed(Change(what="opened", at_s=now_s, for_s=after[1], model=ticket.model))
 
 
 class Ticket:
@@ -224,8 +283,8 @@ class Ticket:
         before_s = lane.latency_s
         lane.latency_s = took_s if before_s is None else before_s + (took_s - before_s) * _LATENCY_WEIGHT
         lane.measured_s = now_s
-        if self.trial and self.breaker is not None:
-            self.breaker.end(healthy=True, now_s=now_s, trial=True)
+        if self.trial:
+            self._health.judged(self, True, now_s)
             self.trial = False
 
     def end(self, error: GatewayError | None = None) -> None:

@@ -89,16 +89,30 @@ class Quotas:
                     if most is not None:
                         windows.setdefault(connection, []).append(Window(most, limit.per_ms / 1000))
         self._reported: dict[tuple[str, str], dict[str, _Empty]] = {}
+        self._untold: dict[str, tuple[int, int]] = {}
 
     def sent(self, connection: str, now_s: float) -> None:
         """A request was sent."""
-        for window in self._requests.get(connection, ()):
-            window.add(1, now_s)
+        self._count(connection, 1, 0, now_s)
 
     def used(self, connection: str, tokens: int, now_s: float) -> None:
         """An answer took so many tokens."""
-        for window in self._tokens.get(connection, ()):
-            window.add(tokens, now_s)
+        self._count(connection, 0, tokens, now_s)
+
+    def used_elsewhere(self, amounts: Mapping[str, tuple[int, int]], now_s: float) -> None:
+        """Another worker used so many requests and tokens."""
+        for connection, (requests, tokens) in amounts.items():
+            self._add(connection, requests, tokens, now_s)
+
+    def take_untold(self) -> dict[str, tuple[int, int]]:
+        """Requests and tokens that were used here since this was last asked, of connections with a limit."""
+        untold, self._untold = self._untold, {}
+        return untold
+
+    def put_back(self, amounts: Mapping[str, tuple[int, int]]) -> None:
+        """What `take_untold` gave could not be told."""
+        for connection, (requests, tokens) in amounts.items():
+            self._note(connection, requests, tokens)
 
     def full_until_s(self, connection: str, now_s: float) -> float | None:
         """When a declared limit allows a request again; None: now."""
@@ -120,6 +134,21 @@ class Quotas:
         declared = [window.headroom(now_s) for window in self._windows(connection)]
         reported = [each.left for each in self._live(connection, model, now_s)]
         return min((*declared, *reported), default=1.0)
+
+    def _count(self, connection: str, requests: int, tokens: int, now_s: float) -> None:
+        if connection in self._requests or connection in self._tokens:
+            self._add(connection, requests, tokens, now_s)
+            self._note(connection, requests, tokens)
+
+    def _add(self, connection: str, requests: int, tokens: int, now_s: float) -> None:
+        for windows, amount in ((self._requests, requests), (self._tokens, tokens)):
+            if amount:
+                for window in windows.get(connection, ()):
+                    window.add(amount, now_s)
+
+    def _note(self, connection: str, requests: int, tokens: int) -> None:
+        before = self._untold.get(connection, (0, 0))
+        self._untold[connection] = (before[0] + requests, before[1] + tokens)
 
     def _windows(self, connection: str) -> Sequence[Window]:
         if not self._requests and not self._tokens:

@@ -25,9 +25,10 @@ class Attempt:
     """Ended exactly once: by whoever made it, or, when it is ``held``, by who holds it. Later ends are no event.
 
     ``more``: other targets may be left. ``ends_s`` is when the whole request must be over, by the ticket's clock.
+    ``counted``: it takes of the account's quotas, as counts of tokens do not.
     """
 
-    __slots__ = ("_clock", "_ticket", "candidate", "ends_s", "held", "more", "record")
+    __slots__ = ("_clock", "_ticket", "candidate", "counted", "ends_s", "held", "more", "record")
 
     def __init__(
         self, candidate: Candidate, ticket: Ticket, record: AttemptRecord, ends_s: float, *, more: bool
@@ -39,6 +40,7 @@ class Attempt:
         self.ends_s = ends_s
         self.more = more
         self.held = False
+        self.counted = True
 
     def left_ms(self) -> int:
         """What is left of the time of the whole request."""
@@ -51,11 +53,13 @@ class Attempt:
 
     def sent(self) -> None:
         """The request goes out now."""
-        self._ticket.sent()
+        if self.counted:
+            self._ticket.sent()
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """The head of the provider's answer is here, lower-case."""
-        self._ticket.heard(headers)
+        if self.counted:
+            self._ticket.heard(headers)
 
     def answered(self) -> None:
         """The answer has begun."""

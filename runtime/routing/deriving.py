@@ -51,6 +51,8 @@ def _derived(plan: Plan, inputs: DecisionInputs, ordering: OrderingInputs) -> De
         root = routes.prepared(inputs.name, inputs.protocol, Endpoint(inputs.endpoint)).branch
     except GatewayError as error:
         return told(None, error.message)
+    except ValueError:
+        return told(None, f"this release knows no kind of call {inputs.endpoint!r}")
     branch = next((each for each in _branches(root) if _holds(each, ordering, names)), None)
     if branch is None:
         return told(None, "the configuration does not have these choices")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
+from typing import Final
 
 from typing_extensions import override
 
@@ -18,6 +19,9 @@ from runtime.telemetry import Ordering
 from runtime.telemetry.trail import Figure, Step
 
 __all__ = ["Chance", "Noting", "SeenView", "order_again"]
+
+_AS_WRITTEN: Final = frozenset({"priority", "fill-first"})
+"""Strategies that look at nothing, draw nothing and remember nothing."""
 
 
 class Chance:
@@ -48,6 +52,9 @@ class Noting:
 
     def order(self, branch: Branch, choices: Sequence[Choice]) -> Sequence[Choice]:
         """Those of ``branch`` whose conditions hold are ``choices``."""
+        if branch.rule in _AS_WRITTEN:
+            self._trail.append(Ordering(branch.entity, branch.rule, choices, 0, (), [], choices))
+            return choices
         seen: list[Figure] = []
         alike = branch.rule == "prefix-affinity" and self._beginning
         seed = int.from_bytes(self._beginning[:4], "big") if alike else self._chance.seed()

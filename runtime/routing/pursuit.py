@@ -74,10 +74,10 @@ class Pursuit:
 
     async def instead(self, error: GatewayError, ask: Callable[[Attempt], Awaitable[T]]) -> T:
         """What another target says after the answer at hand broke off with ``error``, as `answer`."""
-        place = self._answering
+        place, step = self._answering, judge(error).step
         assert place is not None, "somebody answered"
         self._failures.append((place, error))
-        return await self._first(await self.following(place, error, judge(error).step), ask)
+        return await self._first(await self.following(place, error, _ONWARD.get(step, step)), ask)
 
     async def _first(self, turn: Turn | None, ask: Callable[[Attempt], Awaitable[T]]) -> T:
         while turn is not None:

@@ -53,8 +53,7 @@ class Race(Generic[T]):
                     place, attempt = self._running.pop(done)
                     failure = done.exception()
                     if failure is None:
-                        self._pursuit.answered(place, attempt)
-                        return done.result()
+                        return await self._won(place, attempt, done.result())
                     turn = await self._onward(place, attempt, failure)
             raise self._pursuit.verdict()
         finally:
@@ -99,15 +98,30 @@ class Race(Generic[T]):
         self._pursuit.learn(place, step)
         return None if step is Step.LARGER else self._pursuit.beside()
 
+    async def _won(self, place: Place, attempt: Attempt, answer: T) -> T:
+        self._pursuit.answered(place, attempt)
+        try:
+            await self._stop()
+        except BaseException:
+            await self._let_go(answer)
+            raise
+        return answer
+
     async def _stop(self) -> None:
-        """Cancel who is still being asked, and let go what they may have answered meanwhile."""
+        """Cancel who is still being asked, and let go what they may have answered meanwhile; also when cancelled itself."""
         losers = dict(self._running)
         self._running.clear()
         for task in losers:
             task.cancel()
-        if losers:
-            await asyncio.wait(losers)
+        interrupted: asyncio.CancelledError | None = None
+        while not all(task.done() for task in losers):
+            try:
+                await asyncio.wait(losers)
+            except asyncio.CancelledError as error:
+                interrupted = error
         for task, (_, attempt) in losers.items():
             if not task.cancelled() and task.exception() is None:
                 await self._let_go(task.result())
             attempt.abandon()
+        if interrupted is not None:
+            raise interrupted

@@ -44,6 +44,12 @@ _WHY = {
 
 _DRAWING = frozenset({"weighted", "random", "strict-random", "p2c", "prefix-affinity"})
 
+_REPLAYED = {
+    "idempotent": "answered with what an earlier request with the same idempotency key got",
+    "exact": "answered from the cache: an equal request was answered before",
+    "semantic": "answered from the cache: a request that means the same was answered before",
+}
+
 
 def explain_call(
     artefact: Artefact, lit: AbstractSet[str], record: CallRecord, wall_s: Callable[[float], float]
@@ -201,7 +207,7 @@ def _end(record: CallRecord) -> Iterator[Reason]:
         text = f"served by {record.served}, spoken to in {record.upstream_protocol}"
         yield Reason(kind="served", text=text, target=record.served, connection=record.connection)
     elif record.outcome == "ok":
-        yield Reason(kind="served", text="answered without asking a model")
+        yield Reason(kind="served", text=_REPLAYED.get(record.replay, "answered without asking a model"))
     elif record.outcome == "error":
         yield Reason(kind="refused", text=f"the client was told {record.error}, status {record.status}")
     else:

@@ -59,7 +59,11 @@ class Background:
         request = call.codec.decode_request(call.envelope, call.headers)
         id_, now_s = f"resp_{self._new_id()}", self._now()
         answer = Answer(
-            model=call.shown or call.envelope.model, id=call.record.id, created=int(now_s), headers=call.headers, request=request
+            model=call.shown or call.envelope.model,
+            id=call.record.id,
+            created=int(now_s),
+            headers=call.headers,
+            request=request,
         )
         changes: Changes = {"id": id_, "background": True, "store": True, "previous_response_id": asking.previous}
         stored = StoredResponse(

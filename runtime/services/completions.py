@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from runtime.gateway import Call
-from runtime.protocols.base import Asked
-from runtime.services.inference import Inference
+from runtime.services.inference import Adapt, Inference
 from runtime.services.prompts import Prompts
 from runtime.web.exchange import Exchange
 
@@ -23,7 +21,8 @@ class Completions:
         self._prompts = prompts
 
     async def create_completion(self, exchange: Exchange) -> None:
-        async def ask(call: Call) -> None:
-            await self._inference.answer(exchange, call, await self._prompts.infer(call))
+        await self.create(exchange)
 
-        await self._inference.serve(exchange, "chat", self.PROTOCOL, Asked(), ask)
+    async def create(self, exchange: Exchange, adapt: Adapt | None = None) -> None:
+        """Complete texts; ``adapt`` is what else the path means."""
+        await self._inference.chat(exchange, self.PROTOCOL, adapt=adapt, infer=self._prompts.infer)

@@ -6,6 +6,7 @@ is refused here, in the same words, and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -51,11 +52,17 @@ def settings_of(plan: Plan) -> Settings:
 
 def with_changes(settings: Settings, change: ResilienceSettings) -> Settings:
     """``settings`` with what is given in ``change``. Raises InvalidRequest, naming the setting, and what to write instead."""
+    known = settings.__struct_fields__
+    for name in change:
+        if name not in known:
+            near = closest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}"
+            raise InvalidRequest(f"{name}: no section that can be changed here; {hint}", param=name)
     return Settings(
-        breakers=_section("breakers", settings.breakers, change.breakers),
-        cooldowns=_section("cooldowns", settings.cooldowns, change.cooldowns),
-        retries=_section("retries", settings.retries, change.retries),
-        timeouts=_section("timeouts", settings.timeouts, change.timeouts),
+        breakers=_section("breakers", settings.breakers, change.get("breakers")),
+        cooldowns=_section("cooldowns", settings.cooldowns, change.get("cooldowns")),
+        retries=_section("retries", settings.retries, change.get("retries")),
+        timeouts=_section("timeouts", settings.timeouts, change.get("timeouts")),
     )
 
 
@@ -69,13 +76,13 @@ def changed_from(configured: Settings, now: Settings) -> list[str]:
     ]
 
 
-def shown(section: msgspec.Struct) -> msgspec.Raw:
+def shown(section: msgspec.Struct) -> dict[str, str | int]:
     """A section as it would be written."""
-    values: dict[str, object] = {}
+    values: dict[str, str | int] = {}
     for field in msgspec.structs.fields(section):
         value = getattr(section, field.name)
         values[field.encode_name] = _duration(value) if field.name.endswith("_ms") else value
-    return msgspec.Raw(msgspec.json.encode(values))
+    return values
 
 
 def apply_settings(settings: Settings, attempts: Attempts) -> None:
@@ -98,13 +105,13 @@ class Dials:
         apply_settings(self.now, self._attempts)
 
 
-def _section(name: str, now: S, change: msgspec.Raw | msgspec.UnsetType) -> S:
-    if not isinstance(change, msgspec.Raw):
+def _section(name: str, now: S, change: Mapping[str, str | int] | None) -> S:
+    if change is None:
         return now
     diagnostics = Diagnostics()
-    root = parse(bytes(change), name, diagnostics)
+    root = parse(msgspec.json.encode(change), name, diagnostics)
     if not isinstance(root, MappingNode):
-        raise InvalidRequest(f"{name}: expected an object; write it as {{…}}", param=name)
+        raise InvalidRequest(f"{name}: expected settings", param=name)
     decoded = decode(root, type(now), diagnostics, name)
     for diagnostic in diagnostics:
         raise _refused(name, root, type(now), diagnostic)

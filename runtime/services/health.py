@@ -15,7 +15,7 @@ __all__ = ["HealthReport"]
 
 
 class HealthReport:
-    """Implements `generated.api.health.HealthService`. ``clock`` is monotonic seconds."""
+    """Implements `generated.api.health.HealthService`. ``clock`` is monotonic seconds, ``trouble`` why nothing is shared now."""
 
     def __init__(
         self,
@@ -25,6 +25,7 @@ class HealthReport:
         metrics: Metrics,
         door: Door,
         clock: Callable[[], float],
+        trouble: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._artefact = artefact
         self._version = version
@@ -32,6 +33,7 @@ class HealthReport:
         self._metrics = metrics
         self._door = door
         self._clock = clock
+        self._trouble = trouble
         self._started_s = clock()
 
     async def get_health(self) -> Health:
@@ -51,10 +53,13 @@ class HealthReport:
     def _report(self) -> Health:
         models = sum(1 for _ in self._routes.listed())
         check = HealthCheck(name="models", ok=models > 0, detail=f"{models} public names can be called")
+        trouble = self._trouble()
+        detail = "workers can share what they know" if trouble is None else "each worker knows what it finds out itself"
+        shared = HealthCheck(name="shared", ok=trouble is None, detail=detail)
         return Health(
-            status="stopping" if self._door.closed else "ok" if check.ok else "degraded",
+            status="stopping" if self._door.closed else "ok" if check.ok and shared.ok else "degraded",
             version=self._version,
             build=self._artefact.build,
             uptime_s=int(self._clock() - self._started_s),
-            checks=[check],
+            checks=[check, shared],
         )

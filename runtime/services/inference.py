@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Literal, TypeAlias
 
 import orjson
@@ -18,9 +19,11 @@ from runtime.errors import ClientClosed, GatewayError, InternalError
 from runtime.gateway import Call, Complete, Count, EmbedCall, Gateway, Streaming
 from runtime.protocols.base import Asked, ClientCodec, Envelope
 from runtime.protocols.embedding import Embedder
+from runtime.replay.replay import Replay
 from runtime.resilience import Door
 from runtime.services.access import Access
 from runtime.services.counting import Counter
+from runtime.services.early import EarlyHead
 from runtime.telemetry import CallRecord, Recorder
 from runtime.web.exchange import Exchange
 from runtime.web.key import KeyRecord
@@ -59,6 +62,7 @@ class Inference:
         access: Access,
         recorder: Recorder,
         door: Door,
+        replay: Replay,
     ) -> None:
         self._plan = plan
         self._codecs = codecs
@@ -67,6 +71,7 @@ class Inference:
         self._access = access
         self._recorder = recorder
         self._door = door
+        self.replay = replay
         self._counter = Counter(gateway)
 
     async def chat(
@@ -91,9 +96,32 @@ class Inference:
             if body is not None:
                 await exchange.respond(200, (JSON, *self._ids(call.codec, exchange)), body)
                 return
-            await self.answer(exchange, call, await infer(call))
+            await self.ask(exchange, call, infer)
 
         await self.serve(exchange, "chat", protocol, asked, ask, adapt)
+
+    async def ask(self, exchange: Exchange, call: Call, infer: Infer) -> None:
+        """Ask models by ``infer`` and write what they answer.
+
+        A stream that is long in beginning is begun without them; a failure after that is an event of the stream.
+        """
+        try:
+            if not call.envelope.stream:
+                reply = await self.replay.infer(call, infer)
+            else:
+                async with self._early(exchange, call):
+                    reply = await self.replay.infer(call, infer)
+        except GatewayError as error:
+            if not exchange.started:
+                raise
+            await self._fail_inside(exchange, call, error)
+        except asyncio.CancelledError:
+            farewell = self._door.farewell() if exchange.started else None
+            if farewell is None:
+                raise
+            await self._fail_inside(exchange, call, farewell)
+        else:
+            await self.answer(exchange, call, reply)
 
     async def answer(self, exchange: Exchange, call: Call, reply: Complete | Streaming) -> None:
         """Write an answer, whole or as it comes."""
@@ -135,9 +163,7 @@ class Inference:
             key, body = await self._admit(exchange, record)
             envelope, shown = _meant(embedder.peek(body, asked), adapt)
             headers = exchange.headers
-            call = EmbedCall(
-                embedder=embedder, envelope=envelope, key=key, record=record, shown=shown, headers=headers
-            )
+            call = EmbedCall(embedder=embedder, envelope=envelope, key=key, record=record, shown=shown, headers=headers)
             reply = await self._gateway.embed(call)
             codec = self._codecs[embedder.dialect]
             await exchange.respond(200, (JSON, *self._ids(codec, exchange), *reply.headers), reply.body)
@@ -202,15 +228,9 @@ class Inference:
 
     async def _stream(self, exchange: Exchange, call: Call, reply: Streaming) -> None:
         """Write a stream as it comes; in a silence, what the dialect allows to keep the line open."""
-        headers = (
-            ("content-type", reply.content_type),
-            ("cache-control", "no-cache"),
-            ("x-accel-buffering", "no"),
-            *self._ids(call.codec, exchange),
-            *reply.headers,
-        )
         async with aclosing(reply.chunks) as chunks, exchange.keep_alive(reply.keep_alive, self._silence_s):
-            await exchange.start(200, headers)
+            if not exchange.started:
+                await exchange.start(200, (*self._head(exchange, call.codec, reply.content_type), *reply.headers))
             async for data in chunks:
                 await exchange.send(data)
             await exchange.finish()
@@ -219,6 +239,29 @@ class Inference:
         reply = codec.encode_error(error, exchange.request_id)
         record.outcome, record.error, record.status = "error", error.kind, reply.status
         await exchange.respond(reply.status, reply.headers, reply.body)
+
+    async def _fail_inside(self, exchange: Exchange, call: Call, error: GatewayError) -> None:
+        """The error of a stream that was begun before anybody answered."""
+        call.record.outcome, call.record.error = "error", error.kind
+        await exchange.send(self._gateway.encoder(call).fail(error))
+        await exchange.finish()
+
+    def _early(self, exchange: Exchange, call: Call) -> EarlyHead:
+        return EarlyHead(
+            exchange,
+            partial(self._gateway.encoder, call),
+            partial(self._head, exchange, call.codec),
+            self._plan.timeouts.early_head_ms / 1000,
+            self._silence_s,
+        )
+
+    def _head(self, exchange: Exchange, codec: ClientCodec, content_type: str) -> tuple[tuple[str, str], ...]:
+        return (
+            ("content-type", content_type),
+            ("cache-control", "no-cache"),
+            ("x-accel-buffering", "no"),
+            *self._ids(codec, exchange),
+        )
 
     @property
     def _silence_s(self) -> float:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -111,7 +111,7 @@ class Merging:
         return True
 
 
-async def all_of(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def all_of(asked: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """What all of them give. The first failure cancels the others, and is raised."""
     try:
         async with asyncio.TaskGroup() as group:

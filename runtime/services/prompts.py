@@ -27,6 +27,7 @@ __all__ = ["Prompts"]
 
 _OF_A_TARGET: Final = (
     "model", "stream", "served", "provider", "connection", "upstream_protocol", "passed_through", "upstream_status",
+    "surface", "endpoint", "needs", "session",
 )  # fmt: skip
 
 
@@ -64,19 +65,20 @@ class Prompts:
         return await (self._stream if call.envelope.stream else self._whole)(call, calls, answer)
 
     async def _whole(self, call: Call, calls: list[Call], answer: Answer) -> Complete:
-        turns = asyncio.Semaphore(self._settings.prompts_at_once)
+        waiting, records = iter(enumerate(calls)), [one.record for one in calls]
+        answered: dict[int, Complete] = {}
 
-        async def ask(one: Call) -> Complete:
-            async with turns:
+        async def work() -> None:
+            for at, one in waiting:  # each worker takes the next; one that fails takes no other
                 reply = await self._ask(one)
-            assert isinstance(reply, Complete), "no stream was asked for"
-            return reply
+                assert isinstance(reply, Complete), "no stream was asked for"
+                answered[at] = reply
 
-        records = [one.record for one in calls]
         try:
-            replies = await all_of([ask(one) for one in calls])
+            await all_of([work() for _ in calls[: self._settings.prompts_at_once]])
         finally:
             _gather(call.record, records)
+        replies = [answered[at] for at in range(len(calls))]
         body = join_answers((reply.body for reply in replies), call.record.usage or Usage(), answer)
         return Complete(headers=_headers(records, replies), body=body)
 

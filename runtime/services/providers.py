@@ -10,6 +10,7 @@ from runtime.errors import InvalidRequest, NotFound
 from runtime.protocols.base import Envelope
 from runtime.routing import RouteTable
 from runtime.services.catalogue import Catalogue
+from runtime.services.completions import Completions
 from runtime.services.inference import Adapt, Inference
 from runtime.services.listing import DIALECTS
 from runtime.services.responses import Responses
@@ -28,19 +29,21 @@ class Providers:
         catalogue: Catalogue,
         routes: RouteTable,
         responses: Responses,
+        completions: Completions,
         speaks: Callable[[str, Mapping[str, str]], str],
     ) -> None:
         self._inference = inference
         self._catalogue = catalogue
         self._routes = routes
         self._responses = responses
+        self._completions = completions
         self._speaks = speaks
 
     async def create_provider_chat_completion(self, exchange: Exchange) -> None:
         await self._inference.chat(exchange, "openai_chat", adapt=self._within(exchange))
 
     async def create_provider_completion(self, exchange: Exchange) -> None:
-        await self._inference.chat(exchange, "openai_completions", adapt=self._within(exchange))
+        await self._completions.create(exchange, self._within(exchange))
 
     async def create_provider_message(self, exchange: Exchange) -> None:
         await self._inference.chat(exchange, "anthropic_messages", adapt=self._within(exchange))

@@ -12,11 +12,11 @@ from generated.types.resilience import (
     AvailabilityList,
     AvailabilityQuestion,
     Circuit,
+    ConfiguredLimits,
     ConnectionLimits,
     ConnectionLoad,
     ModelAvailability,
     RateLimits,
-    RateLimitSettings,
     Resilience,
     ResilienceReset,
     ResilienceSettings,
@@ -26,7 +26,7 @@ from generated.types.resilience import (
 )
 from runtime.config.plan import Plan, Route
 from runtime.config.resolve import resolve
-from runtime.errors import InvalidRequest, PermissionDenied, RouteUnavailable
+from runtime.errors import PermissionDenied, RouteUnavailable
 from runtime.resilience import Health, HealthSnapshot
 from runtime.resilience.snapshot import merged
 from runtime.routing import Candidate, RouteTable
@@ -39,7 +39,6 @@ __all__ = ["HEALTH", "RESET", "ResilienceControl", "told_health", "told_reset"]
 
 HEALTH: Final = "health"
 RESET: Final = "reset"
-SECTIONS: Final = ("breakers", "cooldowns", "retries", "timeouts")
 LASTS: Final = "until the gateway is restarted"
 
 
@@ -159,8 +158,6 @@ class ResilienceControl:
         )
 
     async def change_resilience(self, data: ResilienceSettings) -> Resilience:
-        if all(getattr(data, section) is UNSET for section in SECTIONS):
-            raise InvalidRequest(f"nothing to change: expected one of {', '.join(SECTIONS)}", param=SECTIONS[0])
         settings = with_changes(self._dials.now, data)
         return await self._set(msgspec.msgpack.encode(settings))
 
@@ -170,8 +167,8 @@ class ResilienceControl:
 
     async def reset_resilience(self) -> ResilienceReset:
         answers = await self._colleagues.ask(RESET, b"")
-        counts = [msgspec.msgpack.decode(answer, type=tuple[int, int]) for answer in answers.answers]
-        opened, rests = sum(each[0] for each in counts), sum(each[1] for each in counts)
+        was = merged(tuple(msgspec.msgpack.decode(answer, type=HealthSnapshot) for answer in answers.answers))
+        opened, rests = len(was.breakers), len(was.rests)
         silent = answers.workers - answers.heard
         message = f"Reset {opened} circuit breaker(s) and {rests} cooldown(s)"
         message += f"; {silent} of {answers.workers} workers did not answer" if silent else ""
@@ -193,13 +190,13 @@ class ResilienceControl:
         resting = self._resting(known.health)
         return RateLimits(connections=connections, lockouts=resting, workers=known.workers, heard=known.heard)
 
-    async def get_rate_limit(self) -> RateLimitSettings:
+    async def get_rate_limit(self) -> ConfiguredLimits:
         limited = [
             ConnectionLimits(connection=id_, max_in_flight=each.max_in_flight or UNSET, limits=self._limits(id_))
             for id_, each in self._plan.connections.items()
             if each.max_in_flight is not None or each.limits
         ]
-        return RateLimitSettings(queue_s=self._dials.now.timeouts.queue_ms / 1000, connections=limited)
+        return ConfiguredLimits(queue_s=self._dials.now.timeouts.queue_ms / 1000, connections=limited)
 
     def _load(self, id_: str, health: HealthSnapshot) -> ConnectionLoad:
         connection = self._plan.connections[id_]

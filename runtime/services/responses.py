@@ -9,7 +9,7 @@ import msgspec
 
 from generated.types.responses import ResponseDeleted, ResponseItemList
 from runtime.errors import InvalidRequest, NotFound
-from runtime.gateway import Call, Complete, Count, Gateway
+from runtime.gateway import Call, Complete, Count, Gateway, Streaming
 from runtime.protocols.base import Asked
 from runtime.services.access import Access
 from runtime.services.background import Background
@@ -70,17 +70,18 @@ class Responses:
     async def create(self, exchange: Exchange, adapt: Adapt | None = None) -> None:
         """Answer a request, and keep the answer where it says so. ``adapt`` is what else the path means."""
 
-        async def ask(call: Call) -> None:
+        async def infer(call: Call) -> Complete | Streaming:
             asking = await self._reader.read(call.envelope, call.key.id)
             call = msgspec.structs.replace(call, envelope=asking.envelope)
             if asking.background and self._kept is not None:
-                body = await self._kept.background.queue(call, asking)
-                await self._inference.answer(exchange, call, Complete(headers=(), body=body))
-                return
+                return Complete(headers=(), body=await self._kept.background.queue(call, asking))
             reply = await self._gateway.infer(call)
             if asking.keep or asking.previous is not None:
                 reply = await self._keeping(exchange, call, asking).take(reply)
-            await self._inference.answer(exchange, call, reply)
+            return reply
+
+        async def ask(call: Call) -> None:
+            await self._inference.ask(exchange, call, infer)
 
         await self._inference.serve(exchange, "chat", self.PROTOCOL, Asked(), ask, adapt)
 

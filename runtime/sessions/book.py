@@ -6,7 +6,6 @@ state each worker goes on with what it has in mind.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -25,7 +24,6 @@ TOPIC: Final = "sessions"
 _FRESH_S: Final = 2.0
 """How long a worker goes by what it has in mind before it looks whether another one has moved the session."""
 
-_WAIT_S: Final = 0.25
 _TOUCH_S: Final = 60.0
 _TRIES: Final = 3
 _BOUND: Final = 32
@@ -42,21 +40,14 @@ class _Kept(msgspec.Struct):
 
 
 class Sessions:
-    """``now`` gives Unix seconds; ``on_fault`` is told when the shared state failed."""
+    """``now`` gives Unix seconds. ``shared`` is not waited for long when it is away."""
 
-    def __init__(
-        self,
-        shared: SharedState,
-        settings: SessionSettings,
-        now: Callable[[], float],
-        on_fault: Callable[[Exception], None],
-    ) -> None:
+    def __init__(self, shared: SharedState, settings: SessionSettings, now: Callable[[], float]) -> None:
         self._shared = shared
         self._ttl_s = settings.ttl_ms / 1000
         self._touch_s = min(_TOUCH_S, self._ttl_s / 8)
         self._limit = settings.limit
         self._now = now
-        self._on_fault = on_fault
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def find(self, key: str, id_: str) -> Session | None:
@@ -74,12 +65,11 @@ class Sessions:
         if kept is not None and connection is None and target is None and now_s - kept.session.last_s < self._touch_s:
             kept.requests += 1
             return
+        fresh = Session(key=key, id=id_, created_s=now_s, last_s=now_s)
         try:
-            async with asyncio.timeout(_WAIT_S):
-                await self._write(at, Session(key=key, id=id_, created_s=now_s, last_s=now_s), connection, target)
-        except (SharedError, TimeoutError) as error:
-            self._on_fault(error)
-            before = kept.session if kept is not None else Session(key=key, id=id_, created_s=now_s, last_s=now_s)
+            await self._write(at, fresh, connection, target)
+        except SharedError:
+            before = kept.session if kept is not None else fresh
             self._keep(at, _Kept(_bound(before, now_s, 1, connection, target), kept.raw if kept else b"", now_s))
 
     async def entries(self, key: str | None = None, limit: int = 1000) -> list[Session]:
@@ -96,10 +86,8 @@ class Sessions:
     async def _read(self, at: str, kept: _Kept | None) -> _Kept | None:
         """As it is in the shared state now; where that cannot be had, as it was known."""
         try:
-            async with asyncio.timeout(_WAIT_S):
-                raw = await self._shared.get(TOPIC, at)
-        except (SharedError, TimeoutError) as error:
-            self._on_fault(error)
+            raw = await self._shared.get(TOPIC, at)
+        except SharedError:
             return kept
         session = None if raw is None else _decoded(raw)
         if raw is None or session is None:
@@ -111,9 +99,10 @@ class Sessions:
         kept = self._kept.get(at)
         pending = 1 + (kept.requests if kept is not None else 0)
         raw = kept.raw if kept is not None and kept.raw else None
+        known = kept.session if kept is not None else fresh
         for _ in range(_TRIES):
             before = _decoded(raw) if raw is not None else None
-            session = _bound(before or fresh, fresh.last_s, pending, connection, target)
+            session = _bound(before or known, fresh.last_s, pending, connection, target)
             data = msgspec.msgpack.encode(session)
             if raw is None:
                 raw = await self._shared.claim(TOPIC, at, data, self._ttl_s)

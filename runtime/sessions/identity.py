@@ -15,8 +15,8 @@ __all__ = ["MAX_ID", "SESSION_HEADERS", "named_session", "said_session"]
 MAX_ID: Final = 256
 
 SESSION_HEADERS: Final = (
-    "x-omniroute-session-id", "x-omniroute-session", "x-session-id", "session-id", "x_session_id",
-    "x-claude-code-session-id",
+    "x-omniroute-session-id", "x-gatewright-session-id", "x-omniroute-session", "x-gatewright-session", "x-session-id",
+    "session-id", "x_session_id", "x-claude-code-session-id",
 )  # fmt: skip
 """Lower-case; the first that is there counts."""
 

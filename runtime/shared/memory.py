@@ -138,7 +138,9 @@ class MemoryState(SharedState):
             if found is not None and found[1] == until_s:
                 self._drop(topic, key)
         if len(ends) > 2 * self._count + _STALE:
-            self._ends = [(each[1], topic, key) for topic, values in self._topics.items() for key, each in values.items()]
+            self._ends = [
+                (each[1], topic, key) for topic, values in self._topics.items() for key, each in values.items()
+            ]
             heapq.heapify(self._ends)
 
 

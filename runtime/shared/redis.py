@@ -36,7 +36,7 @@ class RedisState(SharedState):
     """
 
     def __init__(self, url: str, namespace: str, limit_s: float) -> None:
-        pool = BlockingConnectionPool.from_url(
+        pool = BlockingConnectionPool.from_url(  # pyright: ignore[reportUnknownMemberType] — its options have no types
             url,
             max_connections=_CONNECTIONS,
             timeout=limit_s,
@@ -74,12 +74,12 @@ class RedisState(SharedState):
     @override
     async def replace(self, topic: str, key: str, expected: bytes, value: bytes, ttl_s: float) -> bool:
         done = await self._ask(self._replace(self._keys(topic, key), [key, value, _ms(ttl_s), expected]))
-        return done == 1
+        return bool(done)
 
     @override
     async def remove(self, topic: str, key: str, expected: bytes | None = None) -> bool:
         values: list[str | bytes] = [key] if expected is None else [key, expected]
-        return await self._ask(self._remove(self._keys(topic, key), values)) == 1
+        return bool(await self._ask(self._remove(self._keys(topic, key), values)))
 
     @override
     async def entries(self, topic: str, prefix: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
@@ -108,9 +108,7 @@ class RedisState(SharedState):
             return News(cursor=_cursor(last[0][0]) if last else 0, messages=())
         since = f"({cursor >> _SEQUENCE_BITS}-{cursor & (1 << _SEQUENCE_BITS) - 1}"
         told = cast("_Told", await self._ask(self._client.xrange(stream, min=since)))
-        return News(
-            cursor=_cursor(told[-1][0]) if told else cursor, messages=tuple(fields[b"m"] for _, fields in told)
-        )
+        return News(cursor=_cursor(told[-1][0]) if told else cursor, messages=tuple(fields[b"m"] for _, fields in told))
 
     @override
     async def aclose(self) -> None:

@@ -152,10 +152,12 @@ def _remove(db: sqlite3.Connection, topic: str, key: str, expected: bytes | None
 
 
 def _clear(db: sqlite3.Connection, topic: str, prefix: str, now_s: float) -> int:
-    where, values = _within(topic, prefix)
-    live = db.execute(f"SELECT count(*) FROM entries WHERE {where} AND until_s > ?", (*values, now_s)).fetchone()[0]
-    db.execute(f"DELETE FROM entries WHERE {where}", values)
-    return int(live)
+    found = (topic, prefix, _end(prefix))
+    live = db.execute(
+        "SELECT count(*) FROM entries WHERE topic = ? AND key >= ? AND key < ? AND until_s > ?", (*found, now_s)
+    ).fetchone()
+    db.execute("DELETE FROM entries WHERE topic = ? AND key >= ? AND key < ?", found)
+    return int(live[0])
 
 
 def _tell(db: sqlite3.Connection, topic: str, message: bytes, now_s: float) -> None:
@@ -202,19 +204,17 @@ def _get(db: sqlite3.Connection, topic: str, key: str, now_s: float) -> bytes | 
 
 
 def _entries(db: sqlite3.Connection, topic: str, prefix: str, limit: int, now_s: float) -> list[tuple[str, bytes]]:
-    where, values = _within(topic, prefix)
     rows = db.execute(
-        f"SELECT key, value FROM entries WHERE {where} AND until_s > ? ORDER BY key LIMIT ?", (*values, now_s, limit)
+        "SELECT key, value FROM entries WHERE topic = ? AND key >= ? AND key < ? AND until_s > ? ORDER BY key LIMIT ?",
+        (topic, prefix, _end(prefix), now_s, limit),
     )
     return [(key, value) for key, value in rows]
 
 
-def _within(topic: str, prefix: str) -> tuple[str, tuple[str, ...]]:
-    """The condition on entries of ``topic`` whose keys begin with ``prefix``, and its values."""
+def _end(prefix: str) -> str | bytes:
+    """What comes behind all keys that begin with ``prefix``: at the end of all texts come blobs."""
     end = beyond(prefix)
-    if end is None:
-        return "topic = ? AND key >= ?", (topic, prefix)
-    return "topic = ? AND key >= ? AND key < ?", (topic, prefix, end)
+    return b"" if end is None else end
 
 
 def _news(db: sqlite3.Connection, topic: str, cursor: int | None) -> News:

@@ -78,6 +78,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "reference-not-read": "A reference stands in a field that does not take one.",
         "missing-secret": "A variable or file that holds a configured secret is absent here and now.",
         "open-server": "The server would answer everyone on its network without a key.",
+        "unshared-workers": "Several workers serve, and each would know only what happened to itself.",
         "useless-key": "The key may do nothing.",
         "duplicate-key-secret": "Two client keys are the same secret, so nobody could say who called.",
         "bad-url": "The address is incomplete, or holds what an address must not hold.",
@@ -86,6 +87,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         # numbers
         "bad-price": "The price is far below any model's: prices are dollars per million tokens.",
         "unlikely-price": "The price is far above any model's, or cached input costs more than plain input.",
+        "unsafe-threshold": "Questions that are no nearer to each other than this often ask for different answers.",
+        "no-embedding-model": "A model that makes vectors is asked for, and this one does not.",
         "limit-never-reached": "A limit lies beyond another one that always comes first.",
     }
 )

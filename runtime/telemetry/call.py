@@ -31,8 +31,10 @@ class CallRecord(msgspec.Struct, kw_only=True):
     ``model`` is the public name the client asked for, ``served`` the public id of the target, ``upstream_status`` None
     until a provider answered. ``error`` is `GatewayError.kind`. What is said of a target (``served``, ``provider``, …) is
     said of the last one asked; ``attempts`` holds them all, in order. ``decision`` is the id under which it can be
-    explained, ``trail`` what led it where it went; ``surface`` and ``endpoint`` are what its name was looked up for. Holds
+    explained, ``rescues`` is how often somebody else went on with an answer that broke off, ``trail`` what led it where it went; ``surface`` and ``endpoint`` are what its name was looked up for. Holds
     neither prompts nor secrets.
+    ``replay`` says whence an answer came that no model made for this call: `idempotent`, `exact`, `semantic`; `miss` where a
+    cache had none.
     """
 
     id: str
@@ -55,9 +57,12 @@ class CallRecord(msgspec.Struct, kw_only=True):
     error: str | None = None
     usage: Usage | None = None
     losses: tuple[str, ...] = ()
+    replay: str = ""
     session: str = ""
+    session_step: str = ""
     attempts: list[AttemptRecord] = []
     skipped: list[Skipped] = []
+    rescues: int = 0
     decision: str = ""
     surface: str = ""
     endpoint: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
 
@@ -19,7 +20,7 @@ class Decisions:
         self._clock = clock
         self._prefix = prefix
         self._numbers = count(1)
-        self._records: dict[str, CallRecord] = {}
+        self._records: OrderedDict[str, CallRecord] = OrderedDict()  # whose first one is found at once
         self._requests: dict[str, str] = {}
 
     def add(self, record: CallRecord) -> str:

@@ -23,11 +23,22 @@ METRICS: Final = (
     ("gatewright_requests_total", "Calls by operation, provider, model, outcome and error kind."),
     (
         "gatewright_attempts_total",
-        "Attempts by provider, model and outcome: `ok`, `cancelled`, or the kind of the error.",
+        "Attempts by provider, model and outcome: `ok`, `cancelled`, `diverged`, or the kind of the error.",
+    ),
+    (
+        "gatewright_rescues_total",
+        "Streams that another target went on with, by provider and model of the last, and outcome.",
     ),
     ("gatewright_skipped_total", "Targets that were not asked, by provider, model and reason."),
+    (
+        "gatewright_replays_total",
+        "Calls with an idempotency key's earlier answer, or to a cache, by operation and kind.",
+    ),
+    ("gatewright_sessions_total", "Answered calls of sessions, by step: `new`, `kept`, `moved`, `away` for once only."),
     ("gatewright_requests_in_flight", "Calls being answered now."),
     ("gatewright_refused_total", "Calls refused before a target was chosen, by error kind."),
+    ("gatewright_shared_up", "Whether the state that workers share can be reached: 1 or 0."),
+    ("gatewright_shared_failures_total", "Questions to the shared state that were not answered, by topic."),
     ("gatewright_build_info", "The build that is served; its value is 1."),
 )
 """Every metric with its help; ``docs/guide/observability.md`` is checked against this table."""
@@ -73,8 +84,23 @@ class Metrics:
             "gatewright_skipped", helps["gatewright_skipped_total"], ("provider", "model", "reason"),
             registry=self._registry,
         )  # fmt: skip
+        self._replays = Counter(
+            "gatewright_replays", helps["gatewright_replays_total"], ("operation", "kind"), registry=self._registry
+        )
+        self._sessions = Counter(
+            "gatewright_sessions", helps["gatewright_sessions_total"], ("step",), registry=self._registry
+        )
+        self._rescues = Counter(
+            "gatewright_rescues", helps["gatewright_rescues_total"], ("provider", "model", "outcome"),
+            registry=self._registry,
+        )  # fmt: skip
         self._in_flight = Gauge(
             "gatewright_requests_in_flight", helps["gatewright_requests_in_flight"], registry=self._registry
+        )
+        self._shared_up = Gauge("gatewright_shared_up", helps["gatewright_shared_up"], registry=self._registry)
+        self._shared_up.set(1)
+        self._shared_failures = Counter(
+            "gatewright_shared_failures", helps["gatewright_shared_failures_total"], ("topic",), registry=self._registry
         )
         info = Gauge(
             "gatewright_build_info", helps["gatewright_build_info"], ("build", "version"), registry=self._registry
@@ -92,9 +118,17 @@ class Metrics:
             self._attempts.labels(attempt.label.partition("/")[0], attempt.label, attempt.outcome).inc()
         for each in call.skipped:
             self._skipped.labels(each.label.partition("/")[0], each.label, each.reason).inc()
+        if call.session_step:
+            self._sessions.labels(call.session_step).inc()
+        if call.replay:
+            self._replays.labels(call.operation, call.replay).inc()
         if not call.provider:
+            if call.replay and call.outcome != "error":
+                return
             self._refused.labels(call.operation, call.error or "").inc()
             return
+        if call.rescues:
+            self._rescues.labels(call.provider, call.served, call.outcome).inc()
         labels = (call.operation, call.provider, call.served)
         self._requests.labels(*labels, call.outcome, call.error or "").inc()
         self._duration.labels(*labels, call.error or "").observe(call.ended_s - call.started_s)
@@ -102,6 +136,14 @@ class Metrics:
             self._first_token.labels(*labels).observe(call.first_token_s - call.started_s)
         if call.usage is not None:
             self._count_tokens(labels, call)
+
+    def shared_changed(self, reason: str | None) -> None:
+        """The shared state is gone, for ``reason``, or back."""
+        self._shared_up.set(0 if reason is not None else 1)
+
+    def shared_failed(self, topic: str) -> None:
+        """A question to the shared state was not answered. Topics are words of ours."""
+        self._shared_failures.labels(topic).inc()
 
     def render(self) -> bytes:
         """The exposition text."""

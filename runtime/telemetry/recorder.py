@@ -83,6 +83,8 @@ def _facts(call: CallRecord) -> dict[str, object]:
         "input_tokens": usage.total_input if usage else None,
         "output_tokens": usage.output if usage else None,
         "losses": list(call.losses) or None,
+        "rescues": call.rescues or None,
+        "replay": call.replay,
         "attempts": [_attempt(each) for each in call.attempts] if _tells(call) else None,
         "skipped": [f"{each.target} over {each.connection}: {each.reason}" for each in call.skipped] or None,
     }

@@ -21,7 +21,8 @@ __all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Front", "Render", "Rendere
 FALLBACK_PROTOCOL: Final = "openai_chat"
 EXPOSED: Final = (
     b"request-id, retry-after, x-gatewright-build, x-gatewright-decision, x-gatewright-dropped, x-gatewright-served,"
-    b" x-gatewright-token-count, x-request-id"
+    b" x-gatewright-similarity, x-gatewright-token-count, x-omniroute-cache, x-omniroute-idempotent,"
+    b" x-omniroute-progress, x-request-id"
 )
 
 _FIT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")

@@ -136,3 +136,17 @@ def two_servers(up: int, down: int) -> Plan:
     plan = compile_plan((Source("gateway.yaml", text.encode()),), Catalog.of([])).plan
     assert plan is not None
     return plan
+
+
+def test_a_shared_file_is_looked_at_and_never_made(run: Run, built: Path) -> None:
+    with (built / "gateway.yaml").open("a") as config:
+        config.write("  workers: 2\n")
+    assert 0 == run("build", "--root", built).code
+    assert "shared.db will be made" in run("doctor", "--root", built).out
+    assert not (built / "data" / "shared.db").exists()
+    (built / "data").mkdir(exist_ok=True)
+    (built / "data" / "shared.db").write_bytes(b"something else" * 100)
+
+    ran = run("doctor", "--root", built)
+    assert 1 == ran.code
+    assert "shared.db cannot be used" in ran.out

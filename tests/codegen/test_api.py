@@ -366,7 +366,8 @@ from tests.web.script import call, front
 class Loans:
     async def list_loans(self, borrower, status=None, limit=20):
         return LoanList(data=[], next=f"{borrower} {status} {limit}")
-    async def create_loan(self, data):
+    async def create_loan(self, caller, data):
+        assert caller.id == "key" and "action" in caller.scopes
         return Loan(thing=Tool(power=True), due=data.due)
     async def end_loan(self, loan_id):
         if loan_id == "l-0":

@@ -143,3 +143,11 @@ def test_nominal_price_without_prices_is_not_known() -> None:
     plan = plan_of(BASE)
 
     assert nominal_price(plan, plan.routes["deepseek/next"]) is None
+
+
+def test_how_connections_are_ordered_and_sessions_are_made_is_noticed() -> None:
+    """No change of the build is without a trace here."""
+    written = "providers: {openai: {connections_strategy: prefix-affinity, sessions: derived}}\n"
+    diff = diff_plans(plan_of("version: 1\nproviders: {openai: {}}\n"), plan_of(f"version: 1\n{written}"))
+
+    assert "+ connection_strategies\n+ provider_sessions\n" == render_diff(PlanDiff(changes=diff.changes))

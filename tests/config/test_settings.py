@@ -47,7 +47,7 @@ def fields(struct: type[msgspec.Struct]) -> set[str]:
         (config.ReasoningSettings, ReasoningFacts, set()),
         (config.RangeSettings, Range, set()),
         (config.ParameterSettings, ParameterRules, set()),
-        (config.ProviderTimeouts, config.TimeoutSettings, {"body_read", "keep_alive"}),
+        (config.ProviderTimeouts, config.TimeoutSettings, {"body_read", "early_head", "keep_alive"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -90,7 +90,7 @@ def test_endpoints_are_those_of_the_catalogue() -> None:
 
 def test_every_setting_says_what_it_does_and_secrets_are_marked() -> None:
     assert [] == [setting.path for setting in config.SETTINGS if not setting.help]
-    assert {"keys.*.key", "providers.*.connections.*.key", "store.url"} == {item.path for item in config.SETTINGS if item.secret}
+    assert {"keys.*.key", "providers.*.connections.*.key", "store.url", "shared.url"} == {item.path for item in config.SETTINGS if item.secret}
 
 
 def test_every_protocol_that_is_spoken_has_facts() -> None:
@@ -120,7 +120,7 @@ def test_shipped_configuration_shows_every_section() -> None:
 def test_shipped_configuration_uncommented_has_no_error() -> None:
     """What stands in comments works too: examples that do not are worse than none."""
     text = re.sub(r"(?m)^  # ", "  ", (ROOT / MAIN).read_text())
-    text = text.replace("keys: {}", "keys:").replace("store: {}", "store:").replace("hmac-sha256:…", f"hmac-sha256:{'0' * 64}")
+    text = re.sub(r"(?m)^(\w+): \{\}$", r"\1:", text).replace("hmac-sha256:…", f"hmac-sha256:{'0' * 64}")
     result = compile_plan([Source(MAIN, text.encode())], Catalog.shipped())
 
     assert [] == [str(item) for item in result.diagnostics]

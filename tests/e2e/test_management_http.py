@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from tests.support.gateway import Running, gateway, run_cli
 from tests.support.vendor import KEY, Vendor, vendor
 
 CONFIG = """version: 1
-discovery: {{providers: none}}
+discovery: {{providers: environment}}
 keys:
   boss: {{key: "${{BOSS}}", scopes: [admin]}}
   one: {{key: "${{ONE}}", scopes: [chat, view]}}
@@ -28,11 +28,6 @@ providers:
     surfaces: {{openai_chat: {{}}}}
     connections: [{{id: main, key: "${{VENDOR_KEY}}", max_in_flight: 4}}]
     models: {{fault-500: {{}}, fault-429: {{}}, plain: {{}}}}
-  dark:
-    base_url: {url}/v1
-    surfaces: {{openai_chat: {{}}}}
-    connections: [{{id: none, key: "${{NOT_SET}}"}}]
-    models: {{never: {{}}}}
   sim: {{}}
 combos:
   smart:
@@ -41,10 +36,11 @@ combos:
       - {{model: failing/fault-500, weight: 1000000}}
       - {{model: sim/echo, weight: 1}}
       - {{model: failing/plain, when: {{needs: [vision]}}}}
-      - dark/never
+      - openai/gpt-5.6
 aliases: {{quick: smart}}
 retries: {{per_target: 1, backoff: 1ms}}
 breakers: {{minimum_calls: 3}}
+cache: {{exact: {{models: [sim/*], temperature: any}}}}
 """
 
 KEYS = {"BOSS": "boss-key", "ONE": "key-one", "TWO": "key-two", "BLIND": "key-blind"}
@@ -75,7 +71,7 @@ def call(
 ) -> tuple[int, dict[str, str], Any]:
     data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
     head = {"content-type": "application/json", **(headers or {})}
-    head |= {"authorization": f"Bearer {KEYS[key]}"} if key else {}
+    head |= {"authorization": f"Bearer {KEYS.get(key, key)}"} if key else {}
     request = urllib.request.Request(running.url + path, data, head, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -103,6 +99,10 @@ OPERATIONS = [
     ("GET", "/api/rate-limit", "view", None),
     ("GET", "/api/sessions", "view", None),
     ("GET", "/api/telemetry/summary", "view", None),
+    ("GET", "/api/cache", "view", None),
+    ("GET", "/api/cache/stats", "view", None),
+    ("DELETE", "/api/cache", "admin", None),
+    ("DELETE", "/api/cache/stats", "admin", None),
 ]
 
 
@@ -147,13 +147,13 @@ def test_the_reasons_say_which_line_which_figure_and_what_happened(served: Runni
     ] == kinds
     texts = [reason["text"] for reason in told["reasons"]]
     assert "quick is an alias of smart" == texts[0]
-    assert "gateway.yaml:30:11" == told["reasons"][0]["written"]
-    assert "the connection is dark: ${NOT_SET} is not set" == texts[2]
+    assert "gateway.yaml:23:11" == told["reasons"][0]["written"]
+    assert "the connection is dark: ${OPENAI_API_KEY} is not set" == texts[2]
     assert texts[3].startswith("only when it needs vision")
     order = told["reasons"][4]
     assert ["failing/fault-500", "sim/echo"] == [choice["name"] for choice in order["choices"]]
     assert [1000000, 1] == [choice["weight"] for choice in order["choices"]]
-    assert "gateway.yaml:26:9" == order["choices"][0]["written"]
+    assert "gateway.yaml:19:9" == order["choices"][0]["written"]
     assert "secret prompt" not in json.dumps(told)
 
 
@@ -163,7 +163,34 @@ def test_errors_carry_the_id_too_and_can_be_explained(served: Running) -> None:
 
     assert (404, "error", "model_not_found", 404) == (status, told["outcome"], told["error"], told["status"])
     assert any("'nonsense'" in reason["text"] for reason in told["reasons"])
-    assert "x-gatewright-decision" not in chat(served, "quick", "ONE", authorization="Bearer wrong")[1]
+    assert "x-gatewright-decision" not in chat(served, "quick", "wrong")[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"stream": True, "messages": [{"role": "user", "content": "hi"}]}),
+        ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/v1/responses", {"input": "hi"}),
+        ("/v1beta/models/sim/echo:generateContent", {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
+        ("/api/chat", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("/v1/chat/completions", {"messages": 7}),
+    ],
+)
+def test_every_dialect_says_the_id_whole_or_streamed_or_refused(
+    served: Running, path: str, body: dict[str, Any]
+) -> None:
+    data = json.dumps({"model": "sim/echo", **body}).encode()
+    head = {"authorization": f"Bearer {KEYS['ONE']}", "content-type": "application/json"}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(served.url + path, data, head), timeout=30) as response:
+            response.read()
+            id_ = response.headers["x-gatewright-decision"]
+    except urllib.error.HTTPError as error:
+        id_ = error.headers["x-gatewright-decision"]
+    told = call(served, "GET", f"/api/explain/{id_}", "ONE")[2]
+    assert (id_, "refused" if body.get("messages") == 7 else "served") == (told["id"], told["reasons"][-1]["kind"])
 
 
 def test_the_command_line_asks_the_server_and_makes_the_order_anew(served: Running, tmp_path: Path) -> None:
@@ -197,9 +224,9 @@ def test_the_command_line_asks_the_server_and_makes_the_order_anew(served: Runni
 
 
 def test_what_rests_is_not_available_and_a_reset_ends_it(served: Running) -> None:
+    chat(served, "failing/fault-429")  # waits as it is asked to, and is refused again
     for _ in range(3):
         chat(served, "failing/fault-500")
-    chat(served, "failing/fault-429")
     listed = {each["model"]: each for each in call(served, "GET", "/api/models/availability", "ONE")[2]["models"]}
     state = call(served, "GET", "/api/resilience", "ONE")[2]
     one = call(served, "POST", "/api/models/availability", "ONE", {"model": "quick"})[2]
@@ -215,7 +242,7 @@ def test_what_rests_is_not_available_and_a_reset_ends_it(served: Running) -> Non
     targets = {each["model"]: (each["available"], each.get("reason")) for each in one["targets"]}
     assert {
         "failing/fault-500": (False, "circuit_open"), "sim/echo": (True, None), "failing/plain": (True, None),
-        "dark/never": (False, "dark"),
+        "openai/gpt-5.6": (False, "dark"),
     } == targets  # fmt: skip
 
     reset = call(served, "POST", "/api/resilience/reset", "BOSS")[2]
@@ -238,6 +265,7 @@ def test_settings_change_while_it_runs(served: Running) -> None:
         "retries": {"per_target": 0},
     }
     status, _, told = call(served, "PATCH", "/api/resilience", "BOSS", change)
+    assert 200 == status, told
     again = call(served, "PATCH", "/api/resilience", "BOSS", {"breakers": {"minimum_calls": 7}})[2]
     _, headers, _ = chat(served, "smart")
     reasons = call(served, "GET", f"/api/explain/{headers['x-gatewright-decision']}", "BOSS")[2]["reasons"]
@@ -265,20 +293,23 @@ def test_settings_change_while_it_runs(served: Running) -> None:
     [
         ({"breakers": {"error_percent": 101}}, "breakers.error_percent", "100"),
         ({"breakers": {"error_percnt": 50}}, "breakers.error_percnt", "did you mean 'error_percent'?"),
-        ({"breakers": {"window": 30}}, "breakers.window", "duration"),
-        ({"retries": {"per_target": "many"}}, "retries.per_target", "integer"),
-        ({"retries": [1]}, "retries", "object"),
+        ({"breakers": {"window": 30}}, "breakers.window", "30 has no unit"),
+        ({"retries": {"per_target": "many"}}, "retries.per_target", "whole number"),
+        ({"retries": [1]}, "data", "object"),
         ({"timeouts": {"total": "1s"}}, "timeouts.total", "total"),
         ({"cooldowns": {"max": "1s"}, "breakers": {"mode": "shut"}}, "breakers.mode", "open"),
-        ({"circuits": {}}, "breakers", "nothing to change"),
+        ({"breaker": {}}, "breaker", "did you mean 'breakers'?"),
+        ({"server": {"port": 1}, "breakers": {"window": "10s"}}, "server", "known here: breakers, cooldowns"),
+        ({"breakers": {"window": [1]}}, "data", "int | str"),
         (b"{", None, ""),
-        (b"[]", None, ""),
+        (b"[]", "data", "object"),
     ],
 )
 def test_a_bad_setting_is_refused_with_its_path_and_changes_nothing(
     served: Running, body: object, param: str | None, told: str
 ) -> None:
     before = call(served, "GET", "/api/resilience", "BOSS")[2]
+    assert 400 == call(served, "PUT", "/api/resilience", "BOSS", body)[0]
     status, headers, problem = call(served, "PATCH", "/api/resilience", "BOSS", body)
 
     assert (400, "application/problem+json") == (status, headers["content-type"])
@@ -304,7 +335,7 @@ def test_connections_with_their_places_and_limits(served: Running) -> None:
 def test_the_summary_counts_by_provider_and_model(served: Running) -> None:
     before = call(served, "GET", "/api/telemetry/summary", "ONE")[2]["providers"].get("sim", {"count": 0})["count"]
     for _ in range(5):
-        chat(served, "sim/echo")
+        chat(served, "sim/echo", x_gatewright_no_cache="true", x_omniroute_no_cache="true")
     told = call(served, "GET", "/api/telemetry/summary?window_ms=60000", "ONE")[2]
 
     assert before + 5 == told["providers"]["sim"]["count"] == told["models"]["sim/echo"]["count"]
@@ -313,12 +344,62 @@ def test_the_summary_counts_by_provider_and_model(served: Running) -> None:
     assert 400 == call(served, "GET", "/api/telemetry/summary?window_ms=1", "ONE")[0]
 
 
+def test_the_caches_are_told_and_emptied(served: Running) -> None:
+    call(served, "DELETE", "/api/cache", "BOSS")
+    before = call(served, "GET", "/api/cache", "ONE")[2]["exactCache"]
+    for _ in range(3):
+        chat(served, "sim/echo")
+    told = call(served, "GET", "/api/cache/stats", "ONE")[2]
+
+    assert (0, 1) == (before["memorySize"], told["exactCache"]["memorySize"])
+    assert (2, 1) == tuple(told["exactCache"][name] - before[name] for name in ("hits", "misses"))
+    assert "semanticCache" not in told
+    assert {"activeKeys": 0, "windowMs": 5000} == told["idempotency"]
+    other = call(served, "DELETE", "/api/cache?model=smart", "BOSS")[2]
+    cleared = call(served, "DELETE", "/api/cache/stats", "BOSS")[2]
+    assert ((True, 0), (True, 1)) == tuple((each["success"], each["entries"]) for each in (other, cleared))
+    assert 0 == call(served, "GET", "/api/cache", "ONE")[2]["exactCache"]["memorySize"]
+
+
+def test_an_answer_from_the_cache_and_several_prompts_are_explained(served: Running) -> None:
+    chat(served, "sim/echo")
+    _, headers, _ = chat(served, "sim/echo")
+    cached = call(served, "GET", f"/api/explain/{headers['x-gatewright-decision']}", "ONE")[2]
+    body = {"model": "smart", "prompt": ["one", "two"]}
+    _, headers, _ = call(served, "POST", "/v1/completions", "ONE", body)
+    prompts = call(served, "GET", f"/api/explain/{headers['x-gatewright-decision']}", "ONE")[2]
+
+    assert ["resolve", "served"] == [reason["kind"] for reason in cached["reasons"]]
+    assert "from the cache" in cached["reasons"][-1]["text"]
+    assert 2 == [reason["kind"] for reason in prompts["reasons"]].count("order")
+    assert ("smart", "chat") == (prompts["inputs"]["name"], prompts["inputs"]["endpoint"])
+
+
 def test_sessions_are_listed_for_their_key(served: Running) -> None:
     own = call(served, "GET", "/api/sessions", "TWO")[2]
     assert {"count", "sessions", "by_api_key"} == own.keys()
     assert set(own["by_api_key"]) <= {"two"}
 
 
-def test_a_body_that_is_too_large_is_refused(served: Running) -> None:
-    body = msgspec.json.encode({"model": "x" * (2 << 20)})
-    assert 413 == call(served, "POST", "/api/models/availability", "ONE", body)[0]
+def test_whichever_worker_is_asked(tmp_path: Path) -> None:
+    """Two processes: what one decided the other explains, what one is told both do, and figures are of both."""
+    config = CONFIG.format(url="http://127.0.0.1:9").replace("version: 1", "version: 1\nserver: {workers: 2}")
+    with gateway(tmp_path, config, {"VENDOR_KEY": KEY, **KEYS}) as served:
+        deadline = time.monotonic() + 20
+        while call(served, "GET", "/api/resilience", "ONE")[2]["heard"] < 2:
+            assert time.monotonic() < deadline, "the workers do not hear of each other"
+        ids = [chat(served, "smart")[1]["x-gatewright-decision"] for _ in range(12)]
+        told = [call(served, "GET", f"/api/explain/{id_}", "ONE")[0] for id_ in ids]
+        call(served, "PATCH", "/api/resilience", "BOSS", {"retries": {"attempts": 3}})
+        summary = call(served, "GET", "/api/telemetry/summary", "ONE")[2]
+        deadline = time.monotonic() + 10
+        seen = 0
+        while seen < 20:
+            seen = (
+                seen + 1 if call(served, "GET", "/api/resilience", "ONE")[2]["changed"] == ["retries.attempts"] else 0
+            )
+            assert time.monotonic() < deadline, "a worker does not know of the change"
+
+    assert [200] * 12 == told
+    assert 2 == len({id_.partition("-")[0] for id_ in ids}), "both workers served"
+    assert (12, 2) == (summary["providers"]["sim"]["count"], summary["heard"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -49,8 +49,8 @@ PATHS = {
 }
 
 
-@contextmanager
-def serving_accounts() -> Iterator[str]:
+@contextlib.contextmanager
+def serving_accounts() -> Generator[str, None, None]:
     """An upstream that says which account asked, in a loop of its own."""
     ready, done, urls = threading.Event(), threading.Event(), list[str]()
 
@@ -88,8 +88,8 @@ def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     """One call over a connection of its own, so that either worker may answer it."""
     turn = [{"role": "user", "content": "hi"}]
-    body = {"model": "p/m", "max_tokens": 9, "messages": turn, "input": "hi", "stream": False}
-    body["contents"] = [{"role": "user", "parts": [{"text": "hi"}]}]
+    contents = [{"role": "user", "parts": [{"text": "hi"}]}]
+    body = {"model": "p/m", "max_tokens": 9, "messages": turn, "input": "hi", "stream": False, "contents": contents}
     sent = {
         "authorization": f"Bearer {KEYS[key]}",
         "content-type": "application/json",

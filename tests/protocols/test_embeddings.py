@@ -7,6 +7,7 @@ import json
 import struct
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from runtime.config.protocol import USUAL
 from runtime.errors import InvalidRequest, RateLimited, UpstreamProtocolError
 from runtime.protocols import EMBEDDERS, embedder
 from runtime.protocols.base import Asked, Envelope, Target
+from runtime.protocols.vector import inputs_in
 
 OPENAI = embedder("openai_embeddings")
 VECTORS = ("[0.5,-1e-3,2]", "[1,0,0.25]")
@@ -151,6 +153,65 @@ def test_vectors_out_of_order_are_put_in_order() -> None:
     response = OPENAI.decode_response(json.dumps(body).encode(), EmbeddingRequest(model="m", inputs=("a", "b")))
 
     assert ("[1]", "[2]") == response.vectors
+
+
+def answered(protocol: str, *sent: object) -> bytes:
+    """An answer with these vectors; an OpenAI entry may be given whole."""
+    if protocol == "openai_embeddings":
+        data = [each if isinstance(each, dict) else {"index": at, "embedding": each} for at, each in enumerate(sent)]
+        return json.dumps({"data": data}).encode()
+    each = sent if protocol == "ollama_embeddings" else [{"values": one} for one in sent]
+    return json.dumps({"model": "up-1", "embeddings": each}).encode()
+
+
+@pytest.mark.parametrize("protocol", EMBEDDERS)
+@pytest.mark.parametrize("sent", [[[1]], [[1], [2], [3]], [[1], []], [[1], " "], [[1], None], [[1], 5]])
+def test_a_provider_owes_a_vector_for_each_input_passed_on_or_not(protocol: str, sent: list[object]) -> None:
+    body, asked = answered(protocol, *sent), peek(protocol, ASKS[protocol])
+    assert 2 == len(embedder(protocol).decode_request(asked).inputs)
+    with pytest.raises(UpstreamProtocolError):
+        embedder(protocol).splice_response(body, asked)
+    with pytest.raises(UpstreamProtocolError):
+        embedder(protocol).decode_response(body, EmbeddingRequest(model="m", inputs=("a", "b")))
+    embedder(protocol).splice_response(answered(protocol, [1], [2]), asked)
+
+
+@pytest.mark.parametrize("indexes", [(0, 0), (1, 1), (0, 2), (-1, 0), (1, None), (None, 0)])
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+def test_a_provider_says_which_input_each_vector_belongs_to(indexes: tuple[int | None, ...], encoding: str) -> None:
+    body = answered("openai_embeddings", *({"index": at, "embedding": [1]} for at in indexes))
+    asked = peek("openai_embeddings", {"model": "m", "input": ["a", "b"], "encoding_format": encoding})
+
+    with pytest.raises(UpstreamProtocolError, match="which input"):
+        OPENAI.splice_response(body, asked)
+    with pytest.raises(UpstreamProtocolError, match="which input"):
+        OPENAI.decode_response(body, EmbeddingRequest(model="m", inputs=("a", "b")))
+
+
+def test_one_vector_too_many_under_a_number_that_is_taken_is_refused() -> None:
+    body = answered("openai_embeddings", *({"index": at, "embedding": [1]} for at in (0, 1, 1)))
+
+    with pytest.raises(UpstreamProtocolError, match="3 vectors for 2 inputs"):
+        OPENAI.decode_response(body, EmbeddingRequest(model="m", inputs=("a", "b")))
+
+
+@pytest.mark.parametrize(
+    ("sent", "owed"),
+    [("a", 1), (["a"], 1), (["a", "b"], 2), ([1, 2, 3], 1), ([[1, 2], [3]], 2), ([[1, 2]], 1), ([], 0), (5, None), (None, None), ({}, None)],
+)  # fmt: skip
+def test_how_many_vectors_an_input_asks_for(sent: object, owed: int | None) -> None:
+    assert owed == inputs_in(msgspec.Raw(json.dumps(sent).encode()))
+
+
+@pytest.mark.parametrize("sent", [[1, 2, 3], [[1, 2], [3]]])
+def test_tokens_are_passed_on_and_answered_with_a_vector_each(sent: list[object]) -> None:
+    asked = peek("openai_embeddings", {"model": "m", "input": sent})
+    owed = [[1.5]] * (2 if isinstance(sent[0], list) else 1)
+
+    told, _ = OPENAI.splice_response(answered("openai_embeddings", *owed), asked)
+    assert owed == [each["embedding"] for each in json.loads(told)["data"]]
+    with pytest.raises(UpstreamProtocolError):
+        OPENAI.splice_response(answered("openai_embeddings", *owed, [1.5]), asked)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack, suppress
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from generated.config import BreakerSettings, ConnectionLimit, CooldownSettings
 from runtime.errors import RateLimited
 from runtime.resilience import Health
 from runtime.resilience.quota import Quotas, Window
+from runtime.resilience.quota_news import QUOTA, tell_quotas, told_quota
 from runtime.resilience.reported import Reported
+from runtime.shared import SharedError
+from runtime.shared.colleagues import Colleagues
+from runtime.shared.memory import MemoryState
 from tests.support.routing import Time
 
 MINUTE = 60.0
@@ -113,3 +122,64 @@ def test_a_connection_at_its_limit_is_hindered_until_that_has_passed() -> None:
     assert health.hindrance("p/m", "p/b") is None
     time.now_s = found.due_s
     assert health.hindrance("p/m", "p/a") is None
+
+
+# -- several workers
+
+
+class AlarmError(Exception):
+    """The test has slept enough."""
+
+
+async def test_workers_together_keep_to_one_limit_and_what_could_not_be_told_is_told_later() -> None:
+    time = Time()
+    shared = Away(time.clock)
+    limits = {"p/a": (ConnectionLimit(requests=3, per_ms=60_000), ConnectionLimit(tokens=100, per_ms=60_000))}
+    healths = {name: Health(BreakerSettings(), CooldownSettings(), {}, time.clock, limits) for name in ("one", "two")}
+    everybody = {
+        name: Colleagues(shared, name, lambda: "q", {QUOTA: told_quota(health, name)})
+        for name, health in healths.items()
+    }
+
+    async def told(name: str, *, times: int) -> None:
+        left = [None] * times
+
+        async def sleep(_: float) -> None:
+            if not left:
+                raise AlarmError
+            left.pop()
+
+        with suppress(AlarmError):
+            await tell_quotas(healths[name], name, everybody[name], sleep)
+
+    async with AsyncExitStack() as stack:
+        for each in everybody.values():
+            listening = asyncio.create_task(each.listen())
+            stack.callback(listening.cancel)
+        await asyncio.sleep(0)
+        for _ in range(2):
+            ticket = healths["one"].enter("p/m", "p/a")
+            assert ticket is not None
+            ticket.sent()
+            ticket.used(10)
+            ticket.end()
+        shared.away = True
+        await told("one", times=3)
+        shared.away = False
+        await told("one", times=3)
+        async with asyncio.timeout(5):
+            while healths["two"].headroom("p/m", "p/a") == 1:
+                await asyncio.sleep(0.01)
+
+        assert healths["two"].headroom("p/m", "p/a") == healths["one"].headroom("p/m", "p/a") == pytest.approx(1 / 3)
+        assert healths["two"].take_used() == {}
+
+
+class Away(MemoryState):
+    away = False
+
+    @override
+    async def entries(self, topic: str, prefix: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
+        if self.away:
+            raise SharedError("away")
+        return await super().entries(topic, prefix, limit)

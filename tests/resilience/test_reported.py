@@ -10,6 +10,7 @@ from runtime.resilience.reported import Reported, read_reports
 
 DATE = {"date": "Sun, 29 Nov 2026 07:00:00 GMT"}
 NOON_S = 1_795_935_600  # that moment
+NOTHING: set[Reported] = set()
 
 
 @pytest.mark.parametrize(
@@ -34,14 +35,14 @@ NOON_S = 1_795_935_600  # that moment
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(NOON_S + 9)}, {Reported("", 0.0, 9.0)}),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{NOON_S + 9}000"}, {Reported("", 0.0, 9.0)}),
         ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "7"}, {Reported("", 1.0, 7.0)}),
-        ({"x-ratelimit-remaining": "0"}, set()),
-        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(NOON_S - 9)}, set()),
-        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, set()),
-        ({"x-ratelimit-remaining": "many", "x-ratelimit-reset": "7"}, set()),
-        ({"x-ratelimit-remaining": "nan", "x-ratelimit-reset": "7"}, set()),
-        ({"x-ratelimit-remaining": "9" * 400, "x-ratelimit-reset": "7"}, set()),
-        ({"anthropic-ratelimit-tokens-remaining": "0", "anthropic-ratelimit-tokens-reset": "2026-11-29T07:00:30"}, set()),
-        ({"x-ratelimit-used": "0", "retry-after": "7"}, set()),
+        ({"x-ratelimit-remaining": "0"}, NOTHING),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(NOON_S - 9)}, NOTHING),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "soon"}, NOTHING),
+        ({"x-ratelimit-remaining": "many", "x-ratelimit-reset": "7"}, NOTHING),
+        ({"x-ratelimit-remaining": "nan", "x-ratelimit-reset": "7"}, NOTHING),
+        ({"x-ratelimit-remaining": "9" * 400, "x-ratelimit-reset": "7"}, NOTHING),
+        ({"anthropic-ratelimit-tokens-remaining": "0", "anthropic-ratelimit-tokens-reset": "2026-11-29T07:00:30"}, NOTHING),
+        ({"x-ratelimit-used": "0", "retry-after": "7"}, NOTHING),
     ],
 )  # fmt: skip
 def test_what_vendors_write_is_read(headers: dict[str, str], expected: set[Reported]) -> None:

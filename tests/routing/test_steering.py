@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from random import Random
@@ -149,17 +150,24 @@ async def test_vectors_go_over_the_connection_that_is_demanded() -> None:
         )
         async with pipeline(text.replace(", o: {}", "")) as made:
             speak = embedder("openai_embeddings")
+            named: list[str | None] = []
             for headers in ({"x-omniroute-connection": "b"}, {"x-session-id": "s", "x-omniroute-connection": "c"}):
                 record = made.recorder.begin("id", "embeddings", "openai_embeddings")
                 envelope = speak.peek(b'{"model":"p/m","input":"a"}')
                 call = EmbedCall(embedder=speak, envelope=envelope, key=ADMIN, record=record, headers=headers)
-                reply = await made.gateway.embed(call)
+                named.append(dict((await made.gateway.embed(call)).headers).get("x-omniroute-session-id"))
 
     assert ["b", "c"] == seen
-    assert "s" == dict(reply.headers)["x-omniroute-session-id"]
+    assert [None, "s"] == named
 
 
 # -- sessions
+
+
+def stepped(made: Pipeline, step: str) -> int:
+    """What the metrics count of a step of sessions."""
+    found = re.search(rf'gatewright_sessions_total{{step="{step}"}} (\d+)', made.metrics.render().decode())
+    return int(found[1]) if found else 0
 
 
 async def test_a_session_stays_with_its_connection_whatever_the_strategy() -> None:
@@ -192,6 +200,8 @@ async def test_a_session_falls_back_like_any_request_and_stays_where_it_came_to(
 
         assert "bb" == await answered(made, 2, "one")
         assert "a" == await answered(made, 1)
+        steps = [stepped(made, step) for step in ("new", "kept", "moved", "away")]
+        assert [1, 4, 1, 0] == steps
 
 
 async def test_a_session_whose_connection_is_only_busy_comes_back() -> None:
@@ -200,6 +210,7 @@ async def test_a_session_whose_connection_is_only_busy_comes_back() -> None:
         ticket = made.health.enter("p/m", "p/a")
         assert ticket is not None
         assert "b" == await answered(made, 1, "one")
+        assert 1 == stepped(made, "away")
         ticket.abandon()
 
         assert "a" == await answered(made, 1, "one")
@@ -383,6 +394,21 @@ async def test_a_declared_limit_is_kept_and_what_is_left_of_it_is_back_with_time
         made.time.now_s += 62
 
         assert "aabc" == await answered(made, 4)
+
+
+async def test_counts_of_tokens_take_nothing_of_a_limit() -> None:
+    async def counting(connection: RawConnection, request: RawRequest) -> None:
+        lines = ("anthropic-ratelimit-requests-remaining: 0", "anthropic-ratelimit-requests-reset: 60")
+        await connection.send(answer(b'{"input_tokens": 7}', JSON, *lines))
+
+    async with raw_server(acts(then=counting)) as server:
+        each = dict.fromkeys("abc", ", limits: [{requests: 1, per: 1m}]")
+        text = config(server.url, each=each).replace("openai_chat: {}", "anthropic_messages: {count_tokens: /v1/c}")
+        async with pipeline(text) as made:
+            for _ in range(3):
+                found = await made.gateway.count(made.make("anthropic_messages", "p/m", stream=False))
+                assert (7, False) == (found.tokens, found.estimated)
+            assert 1 == made.health.headroom("p/m", "p/a")
 
 
 async def test_a_client_is_told_when_a_declared_limit_ends() -> None:

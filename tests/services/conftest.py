@@ -1,8 +1,15 @@
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.services.desk import Desk
+from tests.services.desk import Desk, NotedDatabase
+
+
+@pytest.fixture(autouse=True)
+async def closed_databases() -> AsyncIterator[None]:
+    yield
+    await NotedDatabase.close_all()
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import msgspec
+from sqlalchemy.engine import URL
 
 from runtime.app import Ready, build
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import MAIN, Source
 from runtime.config.secrets import Secrets
+from runtime.stores.database import Database
 from tests.support.database import prepared
 from tests.web.script import Answer, call
 
@@ -48,6 +51,22 @@ keys:
 """
 
 
+class NotedDatabase(Database):
+    """Closed after each test, because a desk's application never starts, and so never stops."""
+
+    opened: ClassVar[list[NotedDatabase]] = []
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(url)
+        self.opened.append(self)
+
+    @classmethod
+    async def close_all(cls) -> None:
+        """What is asked again opens anew."""
+        for each in cls.opened:
+            await each.aclose()
+
+
 class Desk:
     """Calls an application that was built from ``config`` and keeps what it keeps below ``data``."""
 
@@ -68,7 +87,8 @@ class Desk:
             database=prepared(data),
         )
         self.plan = plan
-        self.app = build(ready)
+        with patch("runtime.app.Database", NotedDatabase):
+            self.app = build(ready)
 
     async def call(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,9 +44,8 @@ class Counting(MemoryState):
         return await super().replace(topic, key, expected, value, ttl_s)
 
 
-def book(shared: SharedState, time: Time, faults: list[Exception] | None = None, **settings: int) -> Sessions:
-    heard: list[Exception] = [] if faults is None else faults
-    return Sessions(shared, SessionSettings(**settings), time.clock, heard.append)
+def book(shared: SharedState, time: Time, **settings: Any) -> Sessions:
+    return Sessions(shared, SessionSettings(**settings), time.clock)
 
 
 async def connection(sessions: Sessions, key: str = "k", id_: str = "s") -> str | None:
@@ -126,9 +125,9 @@ async def test_a_session_ends_with_its_time_and_lives_on_with_its_use() -> None:
 
 
 async def test_without_the_shared_state_a_worker_goes_by_what_it_has_in_mind() -> None:
-    time, faults = Time(), list[Exception]()
+    time = Time()
     shared = Counting(time)
-    sessions = book(shared, time, faults)
+    sessions = book(shared, time)
     await sessions.served("k", "s", Bound("p", None, "p/a"))
     shared.away = True
     time.now_s += 5
@@ -137,26 +136,11 @@ async def test_without_the_shared_state_a_worker_goes_by_what_it_has_in_mind() -
     assert "p/b" == await connection(sessions)
     await sessions.served("k", "new", Bound("p", None, "p/c"))
     assert "p/c" == await connection(sessions, id_="new")
-    assert {"away"} == {str(fault) for fault in faults}
 
     shared.away = False
     time.now_s += 61
     await sessions.served("k", "new", Bound("p", "p/c", "p/d"))
     assert "p/d" == await connection(book(shared, time), id_="new")
-
-
-async def test_a_state_that_does_not_answer_is_not_waited_for() -> None:
-    class Silent(MemoryState):
-        @override
-        async def get(self, topic: str, key: str) -> bytes | None:
-            await asyncio.Event().wait()
-            raise AssertionError
-
-    time, faults = Time(), list[Exception]()
-    async with asyncio.timeout(2):
-        assert await book(Silent(time.clock), time, faults).find("k", "s") is None
-
-    assert [TimeoutError] == [type(fault) for fault in faults]
 
 
 async def test_a_worker_has_no_more_in_mind_than_it_may() -> None:

@@ -318,9 +318,7 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("kind", BACKENDS)
-def test_any_sequence_of_questions_is_answered_like_by_a_dictionary(
-    kind: str, request: pytest.FixtureRequest
-) -> None:
+def test_any_sequence_of_questions_is_answered_like_by_a_dictionary(kind: str, request: pytest.FixtureRequest) -> None:
     redis_at: RedisServer | None = request.getfixturevalue("redis_at") if kind == "redis" else None
 
     class Kind(Machine):

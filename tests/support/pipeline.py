@@ -77,8 +77,7 @@ class Pipeline:
         self.health = Health(plan.breakers, plan.cooldowns, places, time.clock, limits)
         pace = Pace(retries=plan.retries, total_ms=plan.timeouts.total_ms, queue_ms=plan.timeouts.queue_ms)
         self.shared = shared if shared is not None else MemoryState(time.clock)
-        self.faults: list[Exception] = []
-        self.sessions = Sessions(self.shared, plan.sessions, time.clock, self.faults.append)
+        self.sessions = Sessions(self.shared, plan.sessions, time.clock)
         self.codecs = {name: codec(name) for name in CODECS}
         self.gateway = Gateway(
             plan,

@@ -52,11 +52,7 @@ def attempts(
 
 
 def guide(time: Time | None = None, **settings: Any) -> Guide:
-    """What steers requests, with sessions of its own, of which no fault is expected."""
+    """What steers requests, with sessions of its own."""
     clock = (time if time is not None else Time()).clock
     said = SessionSettings(**settings)
-    return Guide(Sessions(MemoryState(clock), said, clock, _fail), said.keep)
-
-
-def _fail(error: Exception) -> None:
-    raise error
+    return Guide(Sessions(MemoryState(clock), said, clock), said.keep)

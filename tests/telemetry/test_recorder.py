@@ -108,3 +108,16 @@ def test_stream_that_failed_after_its_status_is_a_warning() -> None:
     desk.recorder.end(call)
 
     assert desk.records[0]["level"] == "warning"
+
+
+def test_an_answer_that_was_given_again_is_no_refused_call_and_counts_no_tokens() -> None:
+    desk = Desk()
+    call = desk.recorder.begin("id-1", "chat", "openai_chat")
+    call.replay, call.status = "exact", 200
+    desk.recorder.end(call)
+
+    text = desk.metrics.render().decode()
+    assert 'gatewright_replays_total{kind="exact",operation="chat"} 1.0' in text
+    assert "gatewright_refused_total{" not in text
+    assert "gen_ai_client_token_usage_count{" not in text
+    assert "exact" == desk.records[0]["replay"]

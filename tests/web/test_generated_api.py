@@ -14,7 +14,7 @@ from litestar import Litestar
 import generated.api
 from generated.api import SPOKEN
 from generated.types.health import Health, Liveness
-from runtime.errors import ShuttingDown
+from runtime.errors import NotFound, ShuttingDown
 from runtime.web.exchange import Exchange
 from runtime.web.negotiate import territory
 from runtime.web.problem import exception_handler
@@ -50,6 +50,20 @@ class Raw:
         return serve
 
 
+class Told(Raw):
+    """Implements every typed operation by saying its method's name where a problem says what is wrong."""
+
+    def __getattr__(self, name: str):
+        raw = super().__getattr__(name)
+
+        async def serve(*exchange: Exchange, **given: object) -> None:
+            if exchange:
+                return await raw(*exchange)
+            raise NotFound(f"{name} {sorted(given)}")
+
+        return serve
+
+
 class Healthy:
     ready = True
 
@@ -68,7 +82,7 @@ class Healthy:
         return "up 1\n"
 
 
-class Rooted(Raw):
+class Rooted(Told):
     async def get_hello(self) -> str:
         return "hello"
 
@@ -77,10 +91,10 @@ class Rooted(Raw):
 
 
 def app(healthy: Healthy | None = None, **options: object) -> Litestar:
-    parts = front(keys={"viewer": {"view"}, "chatter": {"chat"}}, spoken=SPOKEN, **options)
+    parts = front(keys={"viewer": {"view"}, "chatter": {"chat"}, "admin": {"admin"}}, spoken=SPOKEN, **options)
     typed = {"health": healthy or Healthy(), "root": Rooted()}
     routers = [
-        importlib.import_module(f"generated.api.{name}").build_router(typed.get(name) or Raw(), parts)
+        importlib.import_module(f"generated.api.{name}").build_router(typed.get(name) or Told(), parts)
         for _, name, _ in pkgutil.iter_modules(generated.api.__path__)
     ]
     handler = exception_handler(parts, lambda error, _: pytest.fail(repr(error)))
@@ -95,19 +109,26 @@ def plain() -> Litestar:
 
 @pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
 async def test_every_documented_path_reaches_its_operation(verb: str, path: str, alias: str, operation: dict) -> None:
-    answer = await call(plain(), verb, filled(alias, operation)[0], [("x-api-key", "viewer")], b"{}")
+    key = "admin" if operation["x-scope"] == "admin" else "viewer"
+    body = b'{"model": "a"}' if verb == "POST" else b"{}"
+    answer = await call(plain(), verb, filled(alias, operation)[0], [("x-api-key", key)], body)
 
-    assert 200 == answer.status
     assert "build-1" == answer.headers["x-gatewright-build"]
+    method = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation["operationId"]).lower()
+    if "x-raw" not in operation and operation["tags"] not in (["health"], ["root"]):
+        told = json.loads(answer.body)
+        assert (404, method) == (answer.status, told["detail"].partition(" ")[0])
+        return
+    assert 200 == answer.status
     if "x-raw" in operation:
         told = json.loads(answer.body)
-        method = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation["operationId"]).lower()
         assert {"method": method, "params": dict(filled(path, operation)[1]), "scope": operation["x-scope"]} == told
 
 
 @pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
 async def test_every_path_refuses_a_method_it_lacks(verb: str, path: str, alias: str, operation: dict) -> None:
-    answer = await call(plain(), "PATCH", filled(alias, operation)[0], [("anthropic-version", "1")])
+    lacking = next(each for each in ("PATCH", "TRACE", "DELETE") if each.lower() not in DOCUMENT["paths"][path])
+    answer = await call(plain(), lacking, filled(alias, operation)[0], [("anthropic-version", "1")])
 
     assert 405 == answer.status
     assert verb in answer.headers["allow"]
@@ -121,7 +142,7 @@ async def test_every_path_refuses_a_method_it_lacks(verb: str, path: str, alias:
 async def test_every_get_answers_head(verb: str, path: str, alias: str, operation: dict) -> None:
     answer = await call(plain(), "HEAD", filled(alias, operation)[0], [("x-api-key", "viewer")])
 
-    assert 200 == answer.status
+    assert (404 if operation["tags"][0] in {"explain", "resilience", "monitoring"} else 200) == answer.status
     assert int(answer.headers["content-length"]) > 0
 
 
@@ -160,3 +181,9 @@ async def test_what_typed_operations_answer_is_what_the_types_say(path: str) -> 
     type_ = {"/health/live": Liveness}.get(path, Health)
 
     assert isinstance(msgspec.json.decode((await call(plain(), "GET", path)).body, type=type_), type_)
+
+
+async def test_a_typed_body_that_is_too_large_is_refused() -> None:
+    body = json.dumps({"model": "x" * (2 << 20)}).encode()
+    answer = await call(plain(), "POST", "/api/models/availability", [("x-api-key", "viewer")], body)
+    assert (413, "too_large") == (answer.status, json.loads(answer.body)["kind"])

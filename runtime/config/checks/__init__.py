@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from runtime.config.checks.cache import check_caches
 from runtime.config.checks.capability import check_capabilities
 from runtime.config.checks.discovery import check_discovery
 from runtime.config.checks.fact import check_facts
@@ -14,8 +15,10 @@ from runtime.config.checks.name import check_names
 from runtime.config.checks.price import check_prices
 from runtime.config.checks.provider import check_providers
 from runtime.config.checks.reference import check_references
+from runtime.config.checks.rescue import check_rescues
 from runtime.config.checks.secret import check_secret_fields
 from runtime.config.checks.server import check_server
+from runtime.config.checks.shared import check_shared
 from runtime.config.checks.strategy import check_strategies
 from runtime.config.checks.target import check_targets
 from runtime.config.checks.timeout import check_timeouts
@@ -27,6 +30,7 @@ __all__ = ["CHECKS"]
 
 CHECKS: Final[tuple[Callable[[Scope, Draft], None], ...]] = (
     check_server,
+    check_shared,
     check_timeouts,
     check_providers,
     check_urls,
@@ -38,7 +42,9 @@ CHECKS: Final[tuple[Callable[[Scope, Draft], None], ...]] = (
     check_references,
     check_targets,
     check_strategies,
+    check_rescues,
     check_capabilities,
+    check_caches,
     check_keys,
     check_discovery,
 )

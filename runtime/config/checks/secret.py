@@ -40,6 +40,7 @@ def check_secret_fields(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 —
             _check_unread(scope, value, ("providers", id_, "headers", name))
     for id_, key in scope.config.keys.items():
         _check(scope, key.key, ("keys", id_, "key"), f"GATEWAY_KEY_{id_}")
+    _check(scope, scope.config.shared.url, ("shared", "url"), "REDIS_URL")
 
 
 def clear_values(at: Positions) -> Iterator[str]:
@@ -52,6 +53,8 @@ def clear_values(at: Positions) -> Iterator[str]:
         connections = entry.node.get("connections") if isinstance(entry.node, MappingNode) else None
         for item in connections.items if isinstance(connections, SequenceNode) else ():
             yield from _clear(item.get("key") if isinstance(item, MappingNode) else item)
+    shared = at.node("shared")
+    yield from _clear(shared.get("url") if isinstance(shared, MappingNode) else None)
 
 
 def _clear(node: object) -> Iterator[str]:

@@ -74,7 +74,7 @@ def decode_request(envelope: Envelope) -> Request:
         tools=tools,
         tool_choice=choice,
         parallel_tool_calls=parallel,
-        max_output_tokens=_integer(fields, "max_tokens"),
+        max_output_tokens=_limit(fields),
         stop=tuple(stop),
         sampling=Sampling(
             temperature=_number(fields, "temperature"), top_p=_number(fields, "top_p"), top_k=_integer(fields, "top_k")
@@ -162,6 +162,14 @@ def _check_absent(
     if any(isinstance(part, kind) for part in parts):
         index = next(i for i, block in enumerate(blocks) if block.type == word)
         raise fault(f"{path}.{index}.type", f"`{word}` blocks can only be in `{role}` messages")
+
+
+def _limit(fields: Fields) -> int | None:
+    """The output limit. The vendor takes 0: it fills the cache and gives no answer."""
+    most = _integer(fields, "max_tokens")
+    if most is not None and most < 0:
+        raise fault("max_tokens", "Input should be greater than or equal to 0")
+    return most
 
 
 def _integer(fields: Fields, name: str) -> int | None:

@@ -27,6 +27,7 @@ from runtime.protocols.anthropic_messages.tools import encode_tool_choice, encod
 from runtime.protocols.anthropic_messages.turns import Prompt, write_prompt
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields
 from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.field_name import beyond
 from runtime.protocols.json_schema import constrained
 from runtime.protocols.splice import apply, rules_of
 from runtime.protocols.tool_name import way_back
@@ -57,6 +58,8 @@ def encode_request(request: Request, target: Target, headers: Mapping[str, str])
     losses = [*_plain_losses(request), *lost(request, searching, SAYS)]
     request = searching
     max_tokens = _max_tokens(request, target)
+    if request.max_output_tokens is not None and request.max_output_tokens != max_tokens:
+        losses.append("max_output_tokens")
     plan = plan_thinking(request, target.model, max_tokens)
     names = _names(request)
     custom = frozenset(names[tool.name] for tool in request.tools if tool.custom)
@@ -108,7 +111,7 @@ def _body(
     own = dict(request.extensions.get(PROTOCOL, {}))
     places = [*tools, *system, *(block for turn in prompt.turns for block in turn.content)]
     if thin_out([place for place in places if _markable(place)], top_level=request.cache is not None):
-        losses.append("cache_control")
+        losses.append("cache")
     body: dict[str, object] = {"model": target.model.id, "max_tokens": max_tokens}
     body |= {"system": system} if system else {}
     body |= {"tools": tools} if tools else {}
@@ -151,12 +154,12 @@ def _sampling(sampling: Sampling, *, allowed: bool, losses: list[str]) -> dict[s
         if value is None:
             continue
         if not allowed:
-            losses.append(name)
+            losses.append(f"sampling.{name}")
             continue
         bounds = FACTS.ranges[name]
         low = value if bounds.min is None else max(value, bounds.min)
         body[name] = low if bounds.max is None else min(low, bounds.max)
-        losses += [name] if body[name] != value else []
+        losses += [f"sampling.{name}"] if body[name] != value else []
     return body
 
 
@@ -184,7 +187,8 @@ def _form(request: Request, target: Target) -> tuple[str | None, msgspec.Raw | N
             try:
                 return None, msgspec.Raw(constrained(schema).encode())
             except ValueError as error:
-                raise InvalidRequest(f"output_config.format.schema: {error}", param="response_format") from None
+                message = f"The schema of the answer cannot be told to this model: {error}."
+                raise InvalidRequest(message, param="response_format.schema") from None
 
 
 def _without_thinking_edits(own: Fields) -> Fields:
@@ -224,19 +228,19 @@ def _markable(place: object) -> TypeGuard[Marked]:
 def _plain_losses(request: Request) -> list[str]:
     sampling = request.sampling
     said = {
-        "presence_penalty": sampling.presence_penalty,
-        "frequency_penalty": sampling.frequency_penalty,
-        "seed": sampling.seed,
-        "logit_bias": sampling.logit_bias,
-        "min_p": sampling.min_p,
+        "sampling.presence_penalty": sampling.presence_penalty,
+        "sampling.frequency_penalty": sampling.frequency_penalty,
+        "sampling.seed": sampling.seed,
+        "sampling.logit_bias": sampling.logit_bias,
+        "sampling.min_p": sampling.min_p,
         "top_logprobs": request.top_logprobs,
         "verbosity": request.verbosity,
         "store": request.store,
-        "prompt_cache_key": request.cache_key,
+        "cache_key": request.cache_key,
         "metadata": request.metadata or None,
     }
     losses = [name for name, value in said.items() if value is not None]
-    losses += [name for owner, theirs in request.extensions.items() if owner != PROTOCOL for name in theirs]
+    losses += beyond(request.extensions, PROTOCOL)
     if isinstance(request.response_format, JsonObject):
         losses.append("response_format")
     return losses

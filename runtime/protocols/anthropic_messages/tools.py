@@ -16,6 +16,7 @@ from generated.types.anthropic_messages import ReceivedTool, ReceivedToolChoice,
 from generated.types.anthropic_messages import Tool as WireTool
 from runtime.canonical import NamedTool, Request, Tool, ToolMode, ToolSubset
 from runtime.canonical import ToolChoice as CanonicalChoice
+from runtime.errors import InvalidRequest
 from runtime.protocols.anthropic_messages.cache import control
 from runtime.protocols.anthropic_messages.client_tools import ClientTool, client_tool
 from runtime.protocols.anthropic_messages.content import cache_mark
@@ -115,7 +116,7 @@ def encode_tools(request: Request, names: Mapping[str, str], losses: list[str]) 
             continue
         if limited(tool):
             losses.append(f"tools[{index}].format")
-        wire = _encode(tool, names, f"tools.{index}")
+        wire = _encode(tool, names, index)
         more = extras.get(tool.name)
         tools.append(_with(wire, more) if more else wire)
     return tools
@@ -177,7 +178,7 @@ def _description(given: ReceivedTool) -> str | None:
     return _TEXT.decode(raw) if is_text(raw) else text_of(raw)
 
 
-def _encode(tool: Tool, names: Mapping[str, str], path: str) -> WireTool:
+def _encode(tool: Tool, names: Mapping[str, str], index: int) -> WireTool:
     wire = WireTool(name=names[tool.name], input_schema=msgspec.Raw(PARAMETERS.encode()))
     description = described(tool)
     if description is not None:
@@ -188,7 +189,8 @@ def _encode(tool: Tool, names: Mapping[str, str], path: str) -> WireTool:
             schema = object_schema(tool.parameters)
             wire.input_schema = msgspec.Raw((constrained(schema) if strict else schema).encode())
         except ValueError as error:
-            raise fault(f"{path}.input_schema", str(error)) from None
+            message = f"The schema of the tool '{tool.name}' cannot be told to this model: {error}."
+            raise InvalidRequest(message, param=f"tools[{index}].parameters") from None
         if tool.strict is not None:
             wire.strict = strict
     if tool.cache is not None:

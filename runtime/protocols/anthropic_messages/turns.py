@@ -109,10 +109,14 @@ def write_prompt(
     leading = 0
     while leading < len(messages) and messages[leading].role in {"system", "developer"}:
         leading += 1
-    system = [block for message in messages[:leading] for block in writer.system(message.content)]
+    system = [
+        block
+        for index, message in enumerate(messages[:leading])
+        for block in writer.system(message.content, f"messages[{index}]")
+    ]
     moved = (Image,) if documents_by_model else (Image, Document)
-    for message in shown_by_user(pair(messages[leading:]), moved):
-        writer.add(message, system_anywhere=system_anywhere)
+    for index, message in enumerate(shown_by_user(pair(messages[leading:]), moved), leading):
+        writer.add(message, f"messages[{index}]", system_anywhere=system_anywhere)
     return Prompt(system, _closed(writer.turns, prefill=prefill), tuple(dict.fromkeys(writer.losses)))
 
 
@@ -122,21 +126,23 @@ class _Writer:
         self.turns: list[Turn] = []
         self.losses: list[str] = []
 
-    def add(self, message: Message, *, system_anywhere: bool) -> None:
+    def add(self, message: Message, path: str, *, system_anywhere: bool) -> None:
         match message.role:
             case "system" | "developer":
-                blocks: list[Block] = [*self.system(message.content)]
+                blocks: list[Block] = [*self.system(message.content, path)]
                 if system_anywhere:
                     self._put("system", blocks)
                 else:
                     self._put("user", [_marked(block) for block in blocks if isinstance(block, TextBlock)])
             case "assistant":
-                self._put("assistant", _calls_last(self._blocks(message.content, said_by_model=True), message.content))
+                self._put(
+                    "assistant", _calls_last(self._blocks(message.content, path, said_by_model=True), message.content)
+                )
             case "user" | "tool":
-                self._put("user", self._blocks(message.content, said_by_model=False))
+                self._put("user", self._blocks(message.content, path, said_by_model=False))
 
-    def system(self, parts: Iterable[Part]) -> list[TextBlock | msgspec.Raw]:
-        blocks = self._blocks(parts, said_by_model=False)
+    def system(self, parts: Iterable[Part], path: str) -> list[TextBlock | msgspec.Raw]:
+        blocks = self._blocks(parts, path, said_by_model=False)
         return [block for block in blocks if isinstance(block, TextBlock | msgspec.Raw)]
 
     def _put(self, role: WireRole, blocks: list[Block]) -> None:
@@ -147,9 +153,10 @@ class _Writer:
         else:
             self.turns.append(Turn(role, blocks))
 
-    def _blocks(self, parts: Iterable[Part], *, said_by_model: bool) -> list[Block]:
+    def _blocks(self, parts: Iterable[Part], path: str, *, said_by_model: bool) -> list[Block]:
         blocks: list[Block] = []
-        for part in parts:
+        for index, part in enumerate(parts):
+            place = f"{path}.content[{index}]"
             match part:
                 case Text():
                     blocks += _text(part, cited=said_by_model)
@@ -158,32 +165,29 @@ class _Writer:
                 case ToolCall():
                     blocks.append(self._call(part))
                 case ToolResult():
-                    blocks.append(self._result(part))
+                    blocks.append(self._result(part, place))
                 case Reasoning():
-                    blocks += self._thinking(part)
+                    blocks += self._thinking(part, place)
                 case Image():
                     blocks.append(_image(part))
                 case Document():
                     blocks.append(_document(part))
                 case Native():
-                    blocks += self._native(part)
+                    blocks += self._native(part, place)
                 case Audio():
                     raise InvalidRequest("This model does not take sound.", param="messages", code="unsupported_value")
         return blocks
 
     def _call(self, call: ToolCall) -> ToolUseBlock:
-        if call.custom:
-            arguments = msgspec.Raw(wrapped(call.arguments).encode())
-        else:
-            arguments = compact_object(call.arguments)
+        arguments = msgspec.Raw(wrapped(call.arguments).encode()) if call.custom else compact_object(call.arguments)
         block = ToolUseBlock(id=fit(call.id, IDS), name=self._names[call.name], input=arguments)
         if call.cache is not None:
             block.cache_control = control(call.cache)
         return block
 
-    def _result(self, result: ToolResult) -> ToolResultBlock:
+    def _result(self, result: ToolResult, path: str) -> ToolResultBlock:
         block = ToolResultBlock(tool_use_id=fit(result.call_id, IDS))
-        content = self._blocks(result.content, said_by_model=False)
+        content = self._blocks(result.content, path, said_by_model=False)
         only = content[0] if len(content) == 1 else None
         if isinstance(only, TextBlock) and isinstance(only.cache_control, msgspec.UnsetType):
             block.content = only.text
@@ -195,18 +199,18 @@ class _Writer:
             block.cache_control = control(result.cache)
         return block
 
-    def _thinking(self, part: Reasoning) -> list[Block]:
+    def _thinking(self, part: Reasoning, path: str) -> list[Block]:
         if part.seal is None or part.sealed_by != PROTOCOL:
-            self.losses.append("reasoning_content")
+            self.losses.append(path)
             return []
         if part.redacted:
             return [RedactedThinkingBlock(data=part.seal)]
         return [ThinkingBlock(thinking=part.text, signature=part.seal)]
 
-    def _native(self, part: Native) -> list[Block]:
+    def _native(self, part: Native, path: str) -> list[Block]:
         if part.protocol == PROTOCOL:
             return [msgspec.Raw(part.json.encode())]
-        self.losses.append(part.block)
+        self.losses.append(path)
         return []
 
 

@@ -1,53 +1,40 @@
 """A provider's answer, whole or in pieces, to canonical events.
 
-Each piece is an answer of its own; texts and thoughts of pieces that follow one another are one part. Signatures become
-parts that say where they stood. A reason to finish ends nothing: pieces may follow it.
+Each piece is an answer of its own, whose candidates go on with those of the piece before. A reason to finish ends nothing:
+pieces may follow it.
 """
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
-from typing import Final, Literal
 
 import msgspec
 
-from generated.types.gemini import Candidate, FunctionCall, GenerateContentResponse, Part
+from generated.types.gemini import GenerateContentResponse, UsageMetadata
 from runtime.canonical import (
-    Base64Source,
-    Citation,
-    Delta,
     Ended,
     Event,
     Finish,
     Finished,
-    Image,
-    Native,
-    PartEnded,
-    PartStarted,
-    Reasoning,
     Started,
-    Text,
-    ToolCall,
     Usage,
     UsageReported,
 )
-from runtime.errors import InvalidRequest, UpstreamProtocolError
+from runtime.errors import UpstreamProtocolError
 from runtime.protocols.base import Outgoing
-from runtime.protocols.free_text import unwrapped
-from runtime.protocols.gemini.grounding import read_citations
-from runtime.protocols.gemini.logprobs import read_logprobs
-from runtime.protocols.gemini.media import standard
-from runtime.protocols.gemini.signature import own
-from runtime.protocols.gemini.usage import blocked, decode_finish, decode_tier, finish_reason, searches, usage_of
-from runtime.protocols.gemini.wire import PROTOCOL, is_null, present, text_of
+from runtime.protocols.gemini.line import Line
+from runtime.protocols.gemini.plain import PlainPiece
+from runtime.protocols.gemini.usage import (
+    blocked,
+    decode_finish,
+    decode_tier,
+    decode_usage,
+    searches,
+    usage_of,
+)
+from runtime.protocols.gemini.wire import present
 
 __all__ = ["Assembly"]
-
-_PART: Final = msgspec.json.Decoder(Part, strict=False)
-_NATIVE: Final = (
-    "inlineData", "fileData", "executableCode", "codeExecutionResult", "toolCall", "toolResponse", "functionResponse",
-)  # fmt: skip
 
 
 class Assembly:
@@ -56,9 +43,10 @@ class Assembly:
         self._outgoing = outgoing
         self._id = ""
         self._model = ""
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, Line] = {}
         self._blocked: Finish | None = None
         self._usage: Usage | None = None
+        self._counted: UsageMetadata | None = None  # by the last piece, where that was a plain one
         self._searched = 0
 
     @property
@@ -71,6 +59,7 @@ class Assembly:
     def take(self, answer: GenerateContentResponse, events: list[Event]) -> None:
         """Add a piece. Raises UpstreamProtocolError for what is not sound in it, after the events before that."""
         candidates = present(answer.candidates) or []
+        self._counted = None
         self._model = present(answer.modelVersion) or self._model
         self._searched = max(self._searched, searches(candidates, self._model))
         if not self.started:
@@ -80,6 +69,17 @@ class Assembly:
             index = present(candidate.index)
             self._line(place if index is None else index).take(candidate, events)
         self._count(answer, events)
+
+    def take_plain(self, piece: PlainPiece, events: list[Event]) -> None:
+        """As `take`, for a piece of an answer that has begun."""
+        self._model = piece.modelVersion or self._model
+        candidate = piece.candidates[0]
+        self._line(candidate.index).take_plain(candidate.content.parts, events)
+        counted = piece.usageMetadata
+        if counted is msgspec.UNSET or counted == self._counted:
+            return
+        self._counted = counted
+        self._report(decode_usage(counted, self._searched), counted, events)
 
     def end(self, events: list[Event], *, whole: bool = False) -> None:
         """The answer is over. ``whole``: it came in one piece, so that it needs no reason to be complete."""
@@ -97,9 +97,9 @@ class Assembly:
             events.append(Finished(finish=self._blocked))
         events.append(Ended())
 
-    def _line(self, index: int) -> _Line:
+    def _line(self, index: int) -> Line:
         if index not in self._lines:
-            self._lines[index] = _Line(index, self._id, self._outgoing)
+            self._lines[index] = Line(index, self._id, self._outgoing)
         return self._lines[index]
 
     def _start(self, answer: GenerateContentResponse, events: list[Event]) -> None:
@@ -117,166 +117,13 @@ class Assembly:
 
     def _count(self, answer: GenerateContentResponse, events: list[Event]) -> None:
         usage = usage_of(answer, self._searched)
-        if usage is not None and usage != self._usage:
+        if usage is not None:
+            self._report(usage, present(answer.usageMetadata), events)
+
+    def _report(self, usage: Usage, counted: UsageMetadata | None, events: list[Event]) -> None:
+        if usage != self._usage:
             self._usage = usage
-            events.append(UsageReported(usage=usage, service_tier=decode_tier(present(answer.usageMetadata))))
-
-
-class _Line:
-    """One choice. ``open`` is the part that the next piece may continue."""
-
-    def __init__(self, choice: int, response_id: str, outgoing: Outgoing) -> None:
-        self.reason: str | None = None
-        self.message: str | None = None
-        self.calls = 0
-        self._choice = choice
-        self._response_id = response_id
-        self._outgoing = outgoing
-        self._parts = 0
-        self._open: Literal["text", "thought"] | None = None
-        self._texts: list[str] = []
-        self._citations: list[Citation] = []
-        self._cited: list[Citation] = []
-        self._logprobs: str | None = None
-
-    def take(self, candidate: Candidate, events: list[Event]) -> None:
-        reason = finish_reason(candidate)
-        content = present(candidate.content)
-        parts = [_read(raw) for raw in (present(content.parts) if content else None) or ()]
-        self._cite(candidate, [part for part, _ in parts])
-        logprobs = present(candidate.logprobsResult)
-        self._logprobs = read_logprobs(logprobs) if logprobs else None
-        for part, raw in parts:
-            self._take(part, raw, events)
-        if self._open == "text":
-            self._say_citations(events)
-        self.reason = reason or self.reason
-        self.message = present(candidate.finishMessage) or self.message
-
-    def close(self, events: list[Event]) -> None:
-        self._close(events)
-        if self._citations:  # their text is over already: they get a place of their own
-            self._begin("text", events)
-            self._close(events)
-
-    def _take(self, part: Part, raw: msgspec.Raw, events: list[Event]) -> None:
-        signature = present(part.thoughtSignature) or ""
-        text, call, blob = present(part.text), present(part.functionCall), present(part.inlineData)
-        if call is not None:
-            self._close(events)
-            if signature:
-                self._whole(own("call", signature), events)
-            self._call(call, events)
-        elif present(part.thought) and text is not None:
-            self._think(text, signature, events)
-        elif text is not None:
-            self._say(text, events)
-            self._sign("text", signature, events)
-        elif blob is not None and (present(blob.mimeType) or "").startswith("image/"):
-            self._close(events)
-            self._whole(_image(present(blob.mimeType) or "", present(blob.data) or ""), events)
-            self._sign("data", signature, events)
-        else:
-            self._native(part, raw, signature, events)
-
-    def _say(self, text: str, events: list[Event]) -> None:
-        if not text:
-            return
-        self._begin("text", events)
-        self._texts.append(text)
-        logprobs, self._logprobs = self._logprobs, None
-        events.append(Delta(index=self._parts - 1, text=text, logprobs=logprobs, choice=self._choice))
-
-    def _think(self, text: str, signature: str, events: list[Event]) -> None:
-        if not text and not signature:
-            return
-        self._begin("thought", events)
-        seal = f"thought.{signature}" if signature else None
-        events.append(Delta(index=self._parts - 1, text=text, seal=seal, choice=self._choice))
-        if signature:
-            self._close(events)
-
-    def _sign(self, kind: str, signature: str, events: list[Event]) -> None:
-        if signature:
-            self._close(events)
-            self._whole(own(kind, signature), events)
-
-    def _native(self, part: Part, raw: msgspec.Raw, signature: str, events: list[Event]) -> None:
-        block = next((name for name in _NATIVE if present(getattr(part, name)) is not None), None)
-        if block is not None:
-            self._close(events)
-            self._whole(Native(protocol=PROTOCOL, block=block, json=text_of(raw)), events)
-        else:
-            self._sign("text", signature, events)
-
-    def _call(self, given: FunctionCall, events: list[Event]) -> None:
-        name, args = present(given.name), present(given.args)
-        if not name:
-            raise UpstreamProtocolError("The provider's answer holds a call without a name.")
-        id_ = present(given.id) or _made_id(self._response_id, self._choice, self.calls)
-        self.calls += 1
-        custom = name in self._outgoing.custom_tools
-        arguments = "{}" if args is None or is_null(args) else text_of(args)
-        arguments = unwrapped(arguments) if custom else arguments
-        index = self._start(ToolCall(id=id_, name=self._outgoing.tool_names.get(name, name), custom=custom), events)
-        if arguments:
-            events.append(Delta(index=index, text=arguments, choice=self._choice))
-        events.append(PartEnded(index=index, choice=self._choice))
-
-    def _cite(self, candidate: Candidate, parts: list[Part]) -> None:
-        """Note what the piece names as sources; they may be named again in a later one."""
-        said = [text for part in parts if not present(part.thought) and (text := present(part.text))]
-        texts = ["".join(self._texts) + said[0], *said[1:]] if said else ["".join(self._texts)]
-        for citation in read_citations(candidate, texts if not self._texts else ["".join(texts)]):
-            if citation not in self._cited:
-                self._cited.append(citation)
-                self._citations.append(citation)
-
-    def _say_citations(self, events: list[Event]) -> None:
-        index = self._parts - 1
-        events += [Delta(index=index, citation=found, choice=self._choice) for found in self._citations]
-        self._citations.clear()
-
-    def _begin(self, kind: Literal["text", "thought"], events: list[Event]) -> None:
-        if self._open != kind:
-            self._close(events)
-            self._start(Text(text="") if kind == "text" else Reasoning(sealed_by=PROTOCOL), events)
-            self._open = kind
-
-    def _close(self, events: list[Event]) -> None:
-        if self._open is None:
-            return
-        if self._open == "text":
-            self._say_citations(events)
-        events.append(PartEnded(index=self._parts - 1, choice=self._choice))
-        self._open = None
-
-    def _start(self, part: Text | Reasoning | ToolCall | Image | Native, events: list[Event]) -> int:
-        events.append(PartStarted(index=self._parts, part=part, choice=self._choice))
-        self._parts += 1
-        return self._parts - 1
-
-    def _whole(self, part: Reasoning | Image | Native, events: list[Event]) -> None:
-        events.append(PartEnded(index=self._start(part, events), choice=self._choice))
-
-
-def _read(raw: msgspec.Raw) -> tuple[Part, msgspec.Raw]:
-    try:
-        return _PART.decode(raw), raw
-    except msgspec.DecodeError as error:
-        raise UpstreamProtocolError(f"The provider's answer holds a part that is not sound: {error}.") from None
-
-
-def _image(media_type: str, data: str) -> Image:
-    try:
-        return Image(source=Base64Source(media_type=media_type, data=standard(data)))
-    except InvalidRequest:
-        raise UpstreamProtocolError("The provider's answer holds a picture that is not base64.") from None
-
-
-def _made_id(response_id: str, choice: int, number: int) -> str:
-    """An id for a call that came without one: the same in every reading of the same answer."""
-    return "call_" + hashlib.sha256(f"{response_id} {choice} {number}".encode()).hexdigest()[:24]
+            events.append(UsageReported(usage=usage, service_tier=decode_tier(counted)))
 
 
 def _seconds(time: str | None) -> int:

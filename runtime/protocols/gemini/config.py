@@ -13,6 +13,7 @@ import msgspec
 from generated.types.gemini import GenerationConfig, ResponseFormat, ThinkingConfig
 from runtime.canonical import Effort, JsonObject, JsonSchema, ReasoningConfig, Sampling
 from runtime.canonical import ResponseFormat as AnswerForm
+from runtime.errors import InvalidRequest
 from runtime.protocols.complaint import read_field
 from runtime.protocols.gemini.vendor_schema import json_schema_of, lower_types
 from runtime.protocols.gemini.wire import Fields, present
@@ -65,7 +66,7 @@ def read_config(raw: msgspec.Raw | None) -> Config:
             seed=present(given.seed),
         ),
         choices=max(1, present(given.candidateCount) or 1),
-        max_output_tokens=present(given.maxOutputTokens),
+        max_output_tokens=_limit(present(given.maxOutputTokens)),
         stop=tuple(present(given.stopSequences) or ()),
         top_logprobs=(present(given.logprobs) or 0) if present(given.responseLogprobs) else None,
         response_format=form,
@@ -76,6 +77,14 @@ def read_config(raw: msgspec.Raw | None) -> Config:
             if (name not in _READ or name in unread) and present(value) is not None
         },
     )
+
+
+def _limit(tokens: int | None) -> int | None:
+    """Raises InvalidRequest for a limit that leaves no room for an answer: the vendor refuses it, too."""
+    if tokens is not None and tokens < 1:
+        field = f"{PATH}.maxOutputTokens"
+        raise InvalidRequest(f"The field '{field}' must be at least 1, not {tokens}.", param=field)
+    return tokens
 
 
 def _form(given: GenerationConfig) -> tuple[AnswerForm | None, bool]:

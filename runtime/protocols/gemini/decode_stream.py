@@ -19,6 +19,7 @@ from runtime.protocols.framing import readable
 from runtime.protocols.gemini.assembly import Assembly
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.errors import error_in_stream
+from runtime.protocols.gemini.plain import read_plain
 from runtime.protocols.gemini.wire import present
 from runtime.protocols.openai_chat.halves import Mender
 
@@ -68,6 +69,9 @@ class Decoder(StreamDecoder):
                 raise
 
     def _take(self, piece: bytes, events: list[Event]) -> None:
+        if self._assembly.started and (plain := read_plain(readable(piece))) is not None:
+            self._assembly.take_plain(plain, events)
+            return
         answer = read_piece(piece)
         if answer is not None:
             self._assembly.take(answer, events)

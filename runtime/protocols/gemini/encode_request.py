@@ -17,6 +17,7 @@ from runtime.canonical import JsonObject, JsonSchema, Request, ToolCall
 from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.field_name import beyond
 from runtime.protocols.gemini.schema import UnsayableError, answer_schema
 from runtime.protocols.gemini.search import SAYS, write_search
 from runtime.protocols.gemini.thinking import plan_thinking
@@ -33,6 +34,13 @@ HEADERS: Final = (("content-type", "application/json"),)
 
 _TIERS: Final = MappingProxyType({"default": "standard", "flex": "flex", "priority": "priority"})
 _MAX_STOPS: Final = 5
+_WORDS: Final = MappingProxyType(
+    {
+        "temperature": "temperature", "topP": "top_p", "topK": "top_k", "presencePenalty": "presence_penalty",
+        "frequencyPenalty": "frequency_penalty",
+    }
+)  # fmt: skip
+"""The vendor's settings in canonical words."""
 _SEEDS: Final = range(-(2**31), 2**31)
 _OBJECT: Final = msgspec.json.Decoder(Fields)
 _MERGED: Final = frozenset({"tools", "toolConfig", "generationConfig", "continuationToken"})
@@ -111,9 +119,11 @@ def _generation_config(request: Request, target: Target, losses: list[str]) -> d
     most, wanted = target.model.limits.max_output, request.max_output_tokens
     if wanted is not None:
         config["maxOutputTokens"] = wanted if most is None else min(wanted, most)
+        losses += ["max_output_tokens"] if config["maxOutputTokens"] != wanted else []
     if request.top_logprobs is not None:
         config["responseLogprobs"] = True
         config |= {"logprobs": _clamped("logprobs", request.top_logprobs)} if request.top_logprobs else {}
+        losses += ["top_logprobs"] if config.get("logprobs", 0) != request.top_logprobs else []
     config |= _form(request)
     if "thinkingConfig" not in rest:
         thinking = plan_thinking(request.reasoning, target.model, losses)
@@ -131,12 +141,12 @@ def _sampling(request: Request, losses: list[str]) -> dict[str, object]:
         "frequencyPenalty": sampling.frequency_penalty,
     }
     config: dict[str, object] = {name: _clamped(name, value) for name, value in said.items() if value is not None}
-    losses += [name for name in config if config[name] != said[name]]
+    losses += [f"sampling.{_WORDS[name]}" for name in config if config[name] != said[name]]
     if sampling.seed is not None:
         if sampling.seed in _SEEDS:
             config["seed"] = sampling.seed
         else:
-            losses.append("seed")
+            losses.append("sampling.seed")
     return config
 
 
@@ -168,15 +178,15 @@ def _plain_losses(request: Request) -> list[str]:
     sampling = request.sampling
     own = request.extensions.get(PROTOCOL, {})
     said = {
-        "logit_bias": sampling.logit_bias,
-        "min_p": sampling.min_p,
+        "sampling.logit_bias": sampling.logit_bias,
+        "sampling.min_p": sampling.min_p,
         "parallel_tool_calls": True if request.parallel_tool_calls is False and request.tools else None,
         "verbosity": request.verbosity,
-        "prompt_cache_key": request.cache_key,
+        "cache_key": request.cache_key,
         "user": request.user,
         "metadata": (request.metadata or None) if "labels" not in own else None,
         "service_tier": request.service_tier if request.service_tier not in {*_TIERS, "auto"} else None,
     }
     losses = [name for name, value in said.items() if value is not None]
-    losses += [name for owner, theirs in request.extensions.items() if owner != PROTOCOL for name in theirs]
+    losses += beyond(request.extensions, PROTOCOL)
     return losses

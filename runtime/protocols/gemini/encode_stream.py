@@ -47,6 +47,10 @@ __all__ = ["ARRAY", "Encoder", "Framing"]
 ARRAY: Final = "array"
 """The variant in which a stream is one JSON list."""
 
+_PLACE: Final = "\0"
+"""Stands for a text that is still to come."""
+
+_json: Final = msgspec.json.Encoder().encode
 _Streamed = Text | Reasoning | Refusal
 
 
@@ -87,6 +91,7 @@ class Encoder(StreamEncoder):
         self._usage = Usage()
         self._tier: str | None = None
         self._fed = False
+        self._frames: dict[int, tuple[bytes, bytes]] = {}  # what stands around a text, by choice, until counts change
 
     @override
     def feed(self, events: Sequence[Event]) -> bytes:
@@ -94,12 +99,17 @@ class Encoder(StreamEncoder):
         for event in events:
             self._fed = True
             match event:
+                case Delta(text=text, choice=choice) if not self._framing.is_list and self._line(choice).goes_on(event):
+                    before, behind = self._frames.get(choice) or self._frame(choice)
+                    out.append(before + on_one_line(_json(text)) + behind)
                 case PartStarted() | Delta() | PartEnded():
                     self._say(self._line(event.choice).take(event), event.choice, out)
                 case Started(usage=usage, service_tier=tier):
                     self._usage, self._tier = usage, tier
+                    self._frames.clear()
                 case UsageReported(usage=usage, service_tier=tier):
                     self._usage, self._tier = usage, tier or self._tier
+                    self._frames.clear()
                 case Finished(choice=choice, finish=finish):
                     self._line(choice).finish = finish
                 case Ended():
@@ -120,6 +130,11 @@ class Encoder(StreamEncoder):
     def _say(self, parts: list[WirePart], choice: int, out: list[bytes]) -> None:
         if parts:
             out.append(self._piece([candidate(parts, choice)]))
+
+    def _frame(self, choice: int) -> tuple[bytes, bytes]:
+        before, _, behind = self._piece([candidate([Part(text=_PLACE)], choice)]).partition(_json(_PLACE))
+        self._frames[choice] = before, behind
+        return before, behind
 
     def _piece(self, candidates: list[Candidate], *, last: bool = False) -> bytes:
         wire = GenerateContentResponse(candidates=candidates)
@@ -202,6 +217,21 @@ class _Line:
             case PartEnded(index=index):
                 self._lanes[index].ended = True
                 return self._advance()
+
+    def goes_on(self, delta: Delta) -> bool:
+        """Whether ``delta`` is nothing but more of the text that is being said. It is noted then."""
+        lane = self._waiting[0] if self._waiting else None
+        if (
+            lane is None
+            or self._lanes.get(delta.index) is not lane
+            or not isinstance(lane.part, Text | Refusal)
+            or not delta.text
+            or delta.citation is not None
+            or delta.logprobs is not None
+        ):
+            return False
+        self._texts.append(delta.text)
+        return True
 
     def close(self) -> list[WirePart]:
         for lane in self._waiting:

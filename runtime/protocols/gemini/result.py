@@ -1,7 +1,7 @@
 """Results of functions: `functionResponse`, whose `response` must be an object, and canonical's parts.
 
 The vendor reads `output` as the result and `error` as what went wrong. A text becomes one of the two, unless it is itself a
-JSON object, which goes on as it is; a JSON list is the output. Reading undoes just that.
+JSON object, which goes on as it is; a JSON list is the output, and what went wrong may be either. Reading undoes just that.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def read_result(given: FunctionResponse, call_id: str, path: str) -> ToolResult:
     return ToolResult(call_id=call_id, content=tuple(content), is_error=is_error, name=present(given.name))
 
 
-def write_result(
-    result: ToolResult, name: str, *, pictures_inside: bool, losses: list[str]
-) -> tuple[FunctionResponse, list[Part]]:
+def write_result(result: ToolResult, name: str, *, pictures_inside: bool) -> tuple[FunctionResponse, list[Part]]:
     """The result, and the parts that must stand behind it because the model does not take them inside."""
     texts: list[str] = []
     media: list[Part] = []
@@ -54,8 +52,8 @@ def write_result(
                 texts.append(present(write_media(part).text) or "")
             case Image() | Document():
                 media.append(write_media(part))
-            case Native(block=block):
-                losses.append(block)
+            case Native():  # another protocol's block means nothing here
+                continue
     wire = FunctionResponse(id=result.call_id, name=name, response=_write("\n".join(texts), result.is_error))
     if not media:
         return wire, []
@@ -76,31 +74,46 @@ def _read(response: msgspec.Raw | None) -> tuple[str, bool | None]:
     if only not in _ENVELOPES:
         return ("" if not fields else text_of(response)), None
     value, failed = fields[only], True if only == "error" else None
-    if bytes(memoryview(value)[:1]) == b'"':
+    begins = bytes(memoryview(value)[:1])
+    if begins == b'"':
         return _TEXT.decode(value), failed
-    if only == "output" and bytes(memoryview(value)[:1]) == b"[":
-        return text_of(value), None
-    return text_of(response), failed
+    if failed or (only == "output" and begins == b"["):
+        return text_of(value), failed
+    return text_of(response), None
 
 
 def _write(text: str, is_error: bool | None) -> msgspec.Raw:
-    if is_error:
-        return raw_of({"error": text})
-    stripped = text.strip()
-    if stripped.startswith("{") and _is_own_object(stripped):
-        return msgspec.Raw(text.encode("utf-8", "replace"))
-    if stripped.startswith("[") and _is_list(stripped):
-        return msgspec.Raw(b'{"output":' + text.encode("utf-8", "replace") + b"}")
-    return raw_of({"output": text})
+    key = "error" if is_error else "output"
+    begins = text.lstrip()[:1]
+    if begins == "{" and (fields := _fields(text)) is not None:
+        if is_error:
+            return _under(key, text)
+        if fields and not _is_envelope(fields):
+            return msgspec.Raw(text.encode("utf-8", "replace"))
+    elif begins == "[" and _is_list(text):
+        return _under(key, text)
+    return raw_of({key: text})
 
 
-def _is_own_object(text: str) -> bool:
-    """Whether ``text`` is a JSON object that would not be taken for one of the envelopes."""
+def _under(key: str, text: str) -> msgspec.Raw:
+    return msgspec.Raw(b'{"%b":%b}' % (key.encode(), text.encode("utf-8", "replace")))
+
+
+def _fields(text: str) -> Fields | None:
+    """The fields of a JSON object; None where ``text`` is none."""
     try:
-        fields = _OBJECT.decode(text)
+        return _OBJECT.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return False
-    return bool(fields) and not (len(fields) == 1 and next(iter(fields)) in _ENVELOPES)
+        return None
+
+
+def _is_envelope(fields: Fields) -> bool:
+    """Whether an object would not be read as itself, but as the text, the list or the error that is in it."""
+    only, value = next(iter(fields.items()))
+    begins = bytes(memoryview(value)[:1])
+    return len(fields) == 1 and (
+        only == "error" or (only in _ENVELOPES and begins == b'"') or (only == "output" and begins == b"[")
+    )
 
 
 def _is_list(text: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from generated.types.gemini import GenerateContentResponse
+from generated.types.gemini import GenerateContentResponse, UsageMetadata
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Answer, StreamTap
@@ -22,9 +22,10 @@ from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.decode_stream import CUT
 from runtime.protocols.gemini.encode_stream import Framing
 from runtime.protocols.gemini.errors import error_in_stream
-from runtime.protocols.gemini.usage import blocked, finish_reason, searches, usage_of
+from runtime.protocols.gemini.plain import Renaming, read_plain
+from runtime.protocols.gemini.usage import blocked, decode_usage, finish_reason, searches, usage_of
 from runtime.protocols.gemini.wire import present
-from runtime.protocols.openai_chat.halves import marked, unmarked
+from runtime.protocols.openai_chat.halves import marked, may_hold_halves, unmarked
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["Tap"]
@@ -39,6 +40,7 @@ class Tap(StreamTap):
         self.complete = False
         self.started = False
         self._model = raw(answer.model)
+        self._renaming = Renaming(self._model)
         self._framing = Framing(answer.variant)
         self._chunks = Chunks()
         self._events = _Events()
@@ -46,6 +48,7 @@ class Tap(StreamTap):
         self._ended: set[int] = set()
         self._blocked = False
         self._searched = 0
+        self._counted: UsageMetadata | None = None  # by the last piece, where that was a plain one
         self._forwarded = False
         self._error: GatewayError | None = None
 
@@ -109,6 +112,9 @@ class Tap(StreamTap):
         """One event, perhaps with comments before it."""
         data = event[6:].rstrip(b"\r\n") if event.startswith(b"data: ") else b"\n"
         bare = b"\n" not in data and b"\r" not in data
+        if bare and self.started and not self._framing.is_list and (plain := self._plain(data)) is not None:
+            out.append(b"data: " + plain + event[6 + len(data) :])
+            return
         frames = [] if bare else SseReader().feed(event + b"\n\n")
         if not bare:
             if not frames:
@@ -129,7 +135,24 @@ class Tap(StreamTap):
         out.append(self._framing.piece(renamed) if event is None else event.replace(data, renamed, 1))
         self._forwarded = True
 
+    def _plain(self, data: bytes) -> bytes | None:
+        """A piece under its new name, if it only goes on with an answer that has begun; None for any other."""
+        if may_hold_halves(data):
+            return None
+        piece = read_plain(readable(data))
+        if piece is None or piece.candidates[0].index not in self._seen:
+            return None
+        renamed = self._renaming.apply(data, piece.modelVersion)
+        if renamed is None:
+            return None
+        counted = piece.usageMetadata
+        if counted is not msgspec.UNSET and counted != self._counted:
+            self._counted = counted
+            self.usage = decode_usage(counted, self._searched)
+        return renamed
+
     def _look(self, data: bytes) -> None:
+        self._counted = None
         try:
             piece = _PIECE.decode(data)
         except msgspec.ValidationError:
@@ -172,6 +195,12 @@ class _Events:
         self._bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
+        if (
+            not self._pieces
+            and data.endswith(b"\r\n\r\n")
+            and data.find(b"\n") == len(data) - 3 == data.find(b"\r") + 1
+        ):
+            return [data]  # one event: what nearly every read of the vendor's is
         self._pieces.append(data)
         self._bytes += len(data)
         if b"\n" not in data and b"\r" not in data:
@@ -179,6 +208,11 @@ class _Events:
                 raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
             return []
         window = self.rest()
+        if (end := _only_end(window)) is not None:
+            *complete, rest = window.split(end)
+            if rest:
+                self._pieces, self._bytes = [rest], len(rest)
+            return [event + end for event in complete]
         limit = len(window) - window.endswith(b"\r")  # a line feed may follow
         events: list[bytes] = []
         position = 0
@@ -193,6 +227,15 @@ class _Events:
         window = b"".join(self._pieces)
         self._pieces, self._bytes = [], 0
         return window
+
+
+def _only_end(window: bytes) -> bytes | None:
+    """The blank line in front of which every event ends, where no other line end is in ``window``; None where one is."""
+    lines = window.count(b"\n")
+    if b"\r" not in window:
+        return b"\n\n" if lines == 2 * window.count(b"\n\n") else None
+    blank = window.count(b"\r\n\r\n")
+    return b"\r\n\r\n" if lines == 2 * blank == window.count(b"\r") else None
 
 
 def _says(part: msgspec.Raw) -> bool:

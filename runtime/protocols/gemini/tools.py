@@ -105,7 +105,7 @@ def encode_tools(request: Request, names: Mapping[str, str], model: str, losses:
     """
     raw = request.extensions.get(PROTOCOL, {}).get("tools")
     extras = _EXTRAS.decode(raw) if raw is not None else {}
-    choice = request.tool_choice
+    choice, own_mode = request.tool_choice, _own_mode(request)
     declarations: list[msgspec.Raw] = []
     natives: list[tuple[int, str]] = []
     for index, tool in enumerate(request.tools):
@@ -114,7 +114,7 @@ def encode_tools(request: Request, names: Mapping[str, str], model: str, losses:
                 natives.append((index, tool.native))
             else:
                 losses.append(f"tools[{index}]")
-        elif not isinstance(choice, ToolSubset) or choice.required or tool.name in choice.names:
+        elif not isinstance(choice, ToolSubset) or choice.required or own_mode or tool.name in choice.names:
             if limited(tool):
                 losses.append(f"tools[{index}].format")
             declared = raw_of(_declare(tool, names, f"tools[{index}]"))
@@ -130,7 +130,7 @@ def encode_tools(request: Request, names: Mapping[str, str], model: str, losses:
 def encode_tool_config(request: Request, names: Mapping[str, str], *, functions: bool, losses: list[str]) -> Fields:
     own = request.extensions.get(PROTOCOL, {}).get("toolConfig")
     config = _OBJECT.decode(own) if own is not None else {}
-    special = config.pop(_CALLING_FIELD, None)
+    config.pop(_CALLING_FIELD, None)
     if not functions:
         return config
     known = {tool.name for tool in request.tools if tool.native is None}
@@ -146,13 +146,24 @@ def encode_tool_config(request: Request, names: Mapping[str, str], *, functions:
         case ToolSubset(names=allowed, required=True) if known & set(allowed):
             allowed_names = [names[name] for name in allowed if name in known]
             calling = FunctionCallingConfig(mode="ANY", allowedFunctionNames=allowed_names)
-        case ToolMode() | ToolSubset(required=False):
-            calling = FunctionCallingConfig(mode="AUTO")
+        case ToolMode():
+            calling = FunctionCallingConfig(mode=_own_mode(request) or "AUTO")
+        case ToolSubset(names=allowed, required=False):
+            calling = FunctionCallingConfig(mode=_own_mode(request) or "AUTO")
+            allowed_names = [names[name] for name in allowed if name in known]
+            if calling.mode != "AUTO" and allowed_names:
+                calling.allowedFunctionNames = allowed_names
         case _:
             losses.append("tool_choice")
             calling = FunctionCallingConfig(mode="AUTO")
-    automatic = isinstance(request.tool_choice, ToolMode) and request.tool_choice.mode == "auto"
-    return {**config, _CALLING_FIELD: special if special is not None and automatic else raw_of(calling)}
+    return {**config, _CALLING_FIELD: raw_of(calling)}
+
+
+def _own_mode(request: Request) -> str | None:
+    """The vendor's own word for how functions are chosen, where a client of this protocol used one that nobody else has."""
+    raw = request.extensions.get(PROTOCOL, {}).get("toolConfig")
+    calling = _OBJECT.decode(raw).get(_CALLING_FIELD) if raw is not None else None
+    return present(_CALLING.decode(calling).mode) if calling is not None else None
 
 
 def _read(raw: msgspec.Raw, path: str) -> tuple[Tool, Fields]:

@@ -64,8 +64,8 @@ def write_prompt(messages: Sequence[Message], names: Mapping[str, str], model: s
     while leading < len(messages) and messages[leading].role in {"system", "developer"}:
         leading += 1
     system = [Part(text=text) for message in messages[:leading] for text in writer.texts(message.content)]
-    for message in pair(messages[leading:]):
-        writer.add(message)
+    for index, message in enumerate(pair(messages[leading:]), leading):
+        writer.add(message, f"messages[{index}]")
     contents = _closed(writer.contents, prefill=prefill)
     return Prompt(_content("user", system) if system else None, contents, tuple(dict.fromkeys(writer.losses)))
 
@@ -78,16 +78,17 @@ class _Writer:
         self.contents: list[Content] = []
         self.losses: list[str] = []
 
-    def add(self, message: Message) -> None:
+    def add(self, message: Message, path: str) -> None:
         match message.role:
             case "system" | "developer":
                 self._put("user", [Part(text=f"<system>\n{text}\n</system>") for text in self.texts(message.content)])
             case "assistant":
-                self._put("model", self._turn(message.content))
+                self._put("model", self._turn(message.content, path))
             case "tool":
-                self._put("user", self._results(message.content))
+                self._put("user", self._results(message.content, path))
             case "user":
-                self._put("user", [part for said in message.content for part in self._user(said)])
+                said = [self._user(each, _place(path, index)) for index, each in enumerate(message.content)]
+                self._put("user", [part for parts in said for part in parts])
 
     def texts(self, parts: Iterable[Said]) -> list[str]:
         return [part.text for part in parts if isinstance(part, Text) and part.text]
@@ -96,49 +97,51 @@ class _Writer:
         if parts:
             self.contents.append(_content(role, parts))
 
-    def _user(self, said: Said) -> list[Part | msgspec.Raw]:
+    def _user(self, said: Said, path: str) -> list[Part | msgspec.Raw]:
         match said:
             case Text(text=text) | Refusal(text=text):
                 return [Part(text=text)] if text else []
             case Image() | Audio() | Document():
-                return self._media(said)
+                return self._media(said, path)
             case Native(protocol=protocol, json=json) if protocol == PROTOCOL:
                 return [msgspec.Raw(json.encode())]
-            case Native(block=block):
-                self.losses.append(block)
+            case Native():
+                self.losses.append(path)
                 return []
             case _:
                 return []
 
-    def _media(self, said: Image | Audio | Document) -> list[Part | msgspec.Raw]:
+    def _media(self, said: Image | Audio | Document, path: str) -> list[Part | msgspec.Raw]:
         part = write_media(said)
         if isinstance(said, Image) and said.detail is not None and not (self._newest and describe(part, said.detail)):
-            self.losses.append("detail")
+            self.losses.append(f"{path}.detail")
         if present(part.text) == "":
             return []
         return [part]
 
-    def _results(self, parts: Iterable[Said]) -> list[Part | msgspec.Raw]:
+    def _results(self, parts: Iterable[Said], path: str) -> list[Part | msgspec.Raw]:
         results: list[Part | msgspec.Raw] = []
         behind: list[Part] = []
-        for result in parts:
+        for index, result in enumerate(parts):
             if isinstance(result, ToolResult):
+                if any(isinstance(part, Native) for part in result.content):
+                    self.losses.append(_place(path, index))
                 name = self._called.get(result.call_id) or result.name or "unknown_function"
-                wire, media = write_result(result, name, pictures_inside=self._newest, losses=self.losses)
+                wire, media = write_result(result, name, pictures_inside=self._newest)
                 results.append(Part(functionResponse=wire))
                 behind += media
         return [*results, *behind]
 
-    def _turn(self, parts: Sequence[Said]) -> list[Part | msgspec.Raw]:
+    def _turn(self, parts: Sequence[Said], path: str) -> list[Part | msgspec.Raw]:
         turn = _Turn()
-        for said in parts:
+        for index, said in enumerate(parts):
             match said:
                 case ToolCall():
                     turn.call(self._call(said))
                 case Reasoning():
-                    self._thinking(said, turn)
+                    self._thinking(said, turn, _place(path, index))
                 case _:
-                    turn.parts += self._user(said)
+                    turn.parts += self._user(said, _place(path, index))
         return turn.close(sign=self._newest)
 
     def _call(self, call: ToolCall) -> Part:
@@ -147,17 +150,21 @@ class _Writer:
         args = msgspec.Raw(wrapped(call.arguments).encode()) if call.custom else compact_object(call.arguments)
         return Part(functionCall=FunctionCall(id=call.id, name=name, args=args))
 
-    def _thinking(self, said: Reasoning, turn: _Turn) -> None:
+    def _thinking(self, said: Reasoning, turn: _Turn, path: str) -> None:
         kind, signature = kind_of(said)
         match kind:
             case "":
-                self.losses.append("reasoning")
+                self.losses.append(path)
             case "thought":
                 turn.parts.append(Part(text=said.text, thought=True, thoughtSignature=signature))
             case "call":
                 turn.for_calls.append(signature)
             case _:
                 turn.behind(signature)
+
+
+def _place(path: str, index: int) -> str:
+    return f"{path}.content[{index}]"
 
 
 class _Turn:

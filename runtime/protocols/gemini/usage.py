@@ -154,8 +154,8 @@ def _understood(explanation: str | None) -> tuple[str, str | None]:
 
 
 def _count(value: int | msgspec.UnsetType | None) -> int:
-    return max(0, present(value) or 0)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _of(kind: str, details: Sequence[ModalityTokenCount]) -> int:
-    return sum(_count(detail.tokenCount) for detail in details if present(detail.modality) == kind)
+    return sum([_count(detail.tokenCount) for detail in details if detail.modality == kind])

@@ -11,6 +11,7 @@ from runtime.canonical import JsonObject, JsonSchema, NamedTool, Request, Tool, 
 from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Envelope, Outgoing, Target
+from runtime.protocols.field_name import beyond
 from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.json_schema import object_schema
 from runtime.protocols.ollama_chat.request import OPTION, read_request
@@ -110,7 +111,8 @@ def _parameters(tool: Tool, index: int) -> msgspec.Raw:
     try:
         return msgspec.Raw(object_schema(tool.parameters).encode())
     except ValueError as error:
-        raise InvalidRequest(f"The tool's schema cannot be read: {error}.", param=f"tools[{index}]") from None
+        param = f"tools[{index}].parameters"
+        raise InvalidRequest(f"The tool's schema cannot be read: {error}.", param=param) from None
 
 
 def _format(request: Request, target: Target, losses: list[str]) -> Any:
@@ -166,5 +168,4 @@ def _unsaid(request: Request) -> list[str]:
         "metadata": request.metadata,
         "store": request.store,
     }
-    beyond = [name for owner, theirs in request.extensions.items() if owner != PROTOCOL for name in theirs]
-    return [*(name for name, value in said.items() if value), *beyond]
+    return [*(name for name, value in said.items() if value), *beyond(request.extensions, PROTOCOL)]

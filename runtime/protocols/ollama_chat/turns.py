@@ -20,7 +20,7 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.errors import InvalidRequest
 from runtime.protocols.ollama_chat.wire import arguments_object
-from runtime.protocols.openai_chat.pairing import OPENING, pair
+from runtime.protocols.openai_chat.pairing import OPENING, is_absent, pair
 from runtime.protocols.openai_chat.turns import folded
 
 __all__ = ["write_messages"]
@@ -117,7 +117,7 @@ def _results(message: Message, path: str, names: dict[str, str], losses: list[st
         if not isinstance(result, ToolResult):
             continue
         place = f"{path}.content[{index}]"
-        if result.is_error:
+        if result.is_error and not is_absent(result):
             losses.append(f"{place}.is_error")
         if result.cache is not None:
             losses.append(f"{place}.cache")

@@ -14,7 +14,6 @@ from generated.types.openai_chat import (
     Choice,
     ContentPiece,
     FunctionDelta,
-    ImagePart,
     Logprobs,
     ToolCallDelta,
 )  # fmt: skip
@@ -38,7 +37,7 @@ from runtime.protocols.framing import readable
 from runtime.protocols.free_text import unwrapped
 from runtime.protocols.openai_chat.errors import error_within, not_json
 from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
-from runtime.protocols.openai_chat.parts import read_part
+from runtime.protocols.openai_chat.parts import read_shown
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, read_details
 from runtime.protocols.openai_chat.signature import provider_signature
 from runtime.protocols.openai_chat.usage import read_usage
@@ -52,7 +51,6 @@ _ANSWER: Final = msgspec.json.Decoder(ChatCompletion)
 _THOUGHT: Final[msgspec.json.Decoder[str | list[ContentPiece] | None]] = msgspec.json.Decoder(
     str | list[ContentPiece] | None
 )
-_IMAGES: Final = msgspec.json.Decoder(list[ImagePart])
 _NULL: Final = msgspec.Raw(b"null")
 
 
@@ -118,12 +116,10 @@ def read_citations(annotations: list[Annotation] | msgspec.UnsetType | None) -> 
 
 
 def read_images(images: msgspec.Raw | msgspec.UnsetType) -> list[Image]:
-    """Generated images, which compatible servers send beside the text; none where the field holds something else."""
-    if not isinstance(images, msgspec.Raw) or images == _NULL:
-        return []
+    """Generated images, which compatible servers send beside the text."""
     try:
-        return [image for part in _IMAGES.decode(images) if isinstance(image := read_part(part, "images"), Image)]
-    except (msgspec.DecodeError, InvalidRequest):
+        return read_shown(images, "images")
+    except InvalidRequest:
         raise UpstreamProtocolError("The provider's answer holds an image that cannot be read.") from None
 
 

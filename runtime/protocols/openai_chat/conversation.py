@@ -34,7 +34,7 @@ from runtime.canonical import (
     ToolResult,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
-from runtime.protocols.openai_chat.parts import read_content, read_mark
+from runtime.protocols.openai_chat.parts import read_content, read_mark, read_shown
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, read_client_details
 from runtime.protocols.openai_chat.signature import client_signature
 
@@ -121,6 +121,7 @@ def _said(wire: AssistantMessage, path: str) -> list[Part]:
         parts += read_content(wire.content, f"{path}.content", mark)
     if wire.refusal:
         parts.append(Refusal(text=wire.refusal))
+    parts += read_shown(wire.images, f"{path}.images")
     if wire.audio:
         json = msgspec.json.encode({"id": wire.audio.id}).decode()
         parts.append(Native(protocol=PROTOCOL, block="audio", json=json))

@@ -22,7 +22,7 @@ def write_effort(wanted: ReasoningConfig | None, model: Model, losses: list[str]
     request has some, with which certain models take no effort.
     """
     if tools and model.reasoning is not None and model.reasoning.with_tools != "any":
-        if wanted is not None and wanted.mode != "off":
+        if wanted is not None and (wanted.mode != "off" or model.reasoning.with_tools != "none"):
             losses.append("reasoning")
         return "none" if model.reasoning.with_tools == "none" else None
     if wanted is None:
@@ -30,7 +30,7 @@ def write_effort(wanted: ReasoningConfig | None, model: Model, losses: list[str]
     certainty = model.certainty(Capability.REASONING)
     spoken = wanted.mode is None and wanted.effort is not None
     if certainty is Certainty.DENIED or (certainty is Certainty.ASSUMED and model.reasoning is None and not spoken):
-        if wanted.mode != "off":
+        if wanted.mode != "off" or certainty is not Certainty.DENIED:  # it may think, for all that is known of it
             losses.append("reasoning")
         return None
     effort = _effort(wanted)

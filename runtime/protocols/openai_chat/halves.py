@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["Joiner", "Mender", "mark_halves", "marked", "unmarked"]
+__all__ = ["Joiner", "Mender", "mark_halves", "marked", "may_hold_halves", "unmarked"]
 
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _MARKS_FROM: Final = 0x100000
@@ -74,7 +74,7 @@ class Mender:
 
     def mend(self, data: bytes) -> bytes:
         """``data`` without halves; ``data`` itself where there are none."""
-        halves = mark_halves(data) if b"\\u" in data else None
+        halves = mark_halves(data) if may_hold_halves(data) else None
         if halves is None:
             return data
         return _MARK.sub(self._whole, halves.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
@@ -94,7 +94,12 @@ class Mender:
 
 def marked(data: bytes) -> bytes:
     """``data`` with its halves marked; ``data`` itself where there are none."""
-    return (mark_halves(data) if b"\\u" in data else None) or data
+    return (mark_halves(data) if may_hold_halves(data) else None) or data
+
+
+def may_hold_halves(data: bytes) -> bool:
+    """Whether ``data`` has escapes like those of halves; most servers escape other characters, too."""
+    return b"\\ud" in data or b"\\uD" in data
 
 
 def unmarked(data: bytes) -> bytes:

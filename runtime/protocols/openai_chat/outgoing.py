@@ -23,6 +23,7 @@ from runtime.canonical import (
 from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.field_name import beyond
 from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.json_schema import EMPTY_OBJECT
 from runtime.protocols.openai_chat.effort import write_effort
@@ -42,6 +43,8 @@ _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast
 _TIER_WORDS: Final = {"standard_only": "default", "standard": "default"}
 _NAME_RULE: Final = WordRule()
 """Letters, digits, underscore and dash, at most 64."""
+_MOST_STOPS: Final = 4
+"""More are refused."""
 
 _SCHEMA_PROMPT: Final = "Answer with one JSON object, without any other text, that satisfies this JSON Schema:\n"
 _JSON_PROMPT: Final = "Answer with one JSON object, without any other text."
@@ -75,7 +78,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     fields = {name: raw(value) for name, value in said.items() if value is not None}
     fields.update((name, value) for name, value in kept.items() if name not in fields and name not in LEGACY_FIELDS)
     body = msgspec.json.encode(apply(rules_of(target), fields))
-    losses += [name for owner, theirs in request.extensions.items() if owner != PROTOCOL for name in theirs]
+    losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
         *head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses),
         frozenset(names[tool.name] for tool in request.tools if tool.custom and not wording.quirks.custom_tools),
@@ -148,7 +151,7 @@ def _tool(tool: Tool, path: str, wording: Wording) -> dict[str, Any]:
         wording.losses.append(f"{path}.format")
     parameters, strict = (PARAMETERS, None) if tool.custom else (tool.parameters, tool.strict)
     if strict:
-        parameters, strict = _strict(parameters or EMPTY_OBJECT, f"{path}.function.parameters", wording.losses)
+        parameters, strict = _strict(parameters or EMPTY_OBJECT, f"{path}", "parameters", wording.losses)
     if parameters is not None:
         told["parameters"] = msgspec.Raw(parameters.encode())
     if strict is not None:
@@ -161,17 +164,16 @@ def _tool(tool: Tool, path: str, wording: Wording) -> dict[str, Any]:
     return written
 
 
-def _strict(schema: str, path: str, losses: list[str]) -> tuple[str, bool]:
+def _strict(schema: str, path: str, field: str, losses: list[str]) -> tuple[str, bool]:
     """``schema`` as strict mode takes it, and whether that could be: strictness goes before the schema's meaning does."""
     try:
         return strict_schema(schema), True
     except NotStrictError as error:
-        losses.append(f"{path}.{error.path}" if error.path else f"{path}.strict")
+        losses.append(f"{path}.{field}.{error.path}" if error.path else f"{path}.strict")
         return schema, False
     except ValueError as error:
-        raise InvalidRequest(
-            f"The field '{path}' is no JSON Schema: {error}.", param=path, code="invalid_value"
-        ) from None
+        place = f"{path}.{field}"
+        raise InvalidRequest(f"'{place}' is no JSON Schema: {error}.", param=place, code="invalid_value") from None
 
 
 def _choice(request: Request, wording: Wording) -> Any:
@@ -211,9 +213,14 @@ def _limits(request: Request, target: Target, kept: Extensions, losses: list[str
     if most is not None and allowed is not None and most > allowed:
         most = allowed
         losses.append("max_output_tokens")
+    if most is not None and most < 1:  # another dialect's way to fill a cache without an answer
+        most = 1
+        losses.append("max_output_tokens")
+    if len(request.stop) > _MOST_STOPS:
+        losses.append("stop")
     return {
         target.provider.quirks.max_tokens_field or "max_tokens": most,
-        "stop": list(request.stop) or None,
+        "stop": list(request.stop[:_MOST_STOPS]) or None,
         "temperature": _within("temperature", sampling.temperature, losses),
         "top_p": _within("top_p", sampling.top_p, losses),
         "presence_penalty": _within("presence_penalty", sampling.presence_penalty, losses),
@@ -283,7 +290,7 @@ def _named_schema(wanted: JsonSchema, losses: list[str]) -> dict[str, Any]:
     """The vendor insists on a name. A schema that strict mode cannot say goes without `strict`."""
     schema, strict = wanted.schema, wanted.strict
     if strict:
-        schema, strict = _strict(schema, "response_format.json_schema.schema", losses)
+        schema, strict = _strict(schema, "response_format", "schema", losses)
     named: dict[str, Any] = {"name": fit(wanted.name or "response", _NAME_RULE), "schema": msgspec.Raw(schema.encode())}
     if wanted.description is not None:
         named["description"] = wanted.description

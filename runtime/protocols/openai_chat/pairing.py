@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from runtime.canonical import Message, Text, ToolCall, ToolResult
 
-__all__ = ["NO_RESULT", "OPENING", "pair"]
+__all__ = ["NO_RESULT", "OPENING", "is_absent", "pair"]
 
 NO_RESULT = "No result of this call was recorded."
+_NOTHING = (Text(text=NO_RESULT),)
 OPENING = Message(role="user", content=(Text(text="Begin."),))
 """What is said where nobody said anything: providers refuse an empty conversation, or take it for something else."""
 
@@ -66,7 +67,12 @@ def _result(messages: tuple[Message, ...], start: int, call: ToolCall, taken: se
 
 
 def _absent(call: ToolCall) -> ToolResult:
-    return ToolResult(call_id=call.id, name=call.name, content=(Text(text=NO_RESULT),), is_error=True)
+    return ToolResult(call_id=call.id, name=call.name, content=_NOTHING, is_error=True)
+
+
+def is_absent(result: ToolResult) -> bool:
+    """Whether it was put in by `pair`: nothing of it is the client's, so that nothing of it can be lost."""
+    return result == ToolResult(call_id=result.call_id, name=result.name, content=_NOTHING, is_error=True)
 
 
 def _as_words(result: ToolResult) -> tuple[Text, ...]:

@@ -30,11 +30,15 @@ from runtime.canonical import (
     UrlSource,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
+from runtime.protocols.complaint import read_field
 
 __all__ = [
-    "data_source", "read_content", "read_mark", "read_part", "sniff", "standard", "write_audio", "write_document",
+    "data_source", "read_content", "read_mark", "read_part", "read_shown", "sniff", "standard", "write_audio", "write_document",
     "write_image", "write_mark",
 ]  # fmt: skip
+
+_IMAGES: Final = msgspec.json.Decoder(list[ImagePart])
+_NULL: Final = msgspec.Raw(b"null")
 
 Marked = CacheBreakpoint | CacheControl | msgspec.UnsetType | None
 
@@ -84,6 +88,14 @@ def read_part(part: TextPart | ImagePart | AudioPart | FilePart, path: str) -> T
             return Audio(source=Base64Source(media_type=media_type, data=standard(audio.data)), cache=cache)
         case FilePart(file=file):
             return Document(source=_file_source(file, f"{path}.file"), title=file.filename or None, cache=cache)
+
+
+def read_shown(images: msgspec.Raw | msgspec.UnsetType, path: str) -> list[Image]:
+    """Images that a model made, as compatible servers show them beside its text."""
+    if not isinstance(images, msgspec.Raw) or images == _NULL:
+        return []
+    shown = [read_part(part, f"{path}[{index}]") for index, part in enumerate(read_field(_IMAGES, images, path))]
+    return [image for image in shown if isinstance(image, Image)]
 
 
 def read_mark(*marked: Marked) -> CacheMark | None:

@@ -23,7 +23,7 @@ from runtime.canonical import (
 from runtime.catalog import Quirks
 from runtime.errors import InvalidRequest
 from runtime.protocols.free_text import wrapped
-from runtime.protocols.openai_chat.pairing import OPENING, pair
+from runtime.protocols.openai_chat.pairing import OPENING, is_absent, pair
 from runtime.protocols.openai_chat.parts import write_audio, write_document, write_image, write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, write_details
 from runtime.protocols.openai_chat.signature import before_calls, extra_for_provider
@@ -211,7 +211,7 @@ def _results(message: Message, path: str, wording: Wording) -> list[dict[str, An
             shown += (Text(text=f"What the tool call {result.call_id} showed:"), *media)
             texts = texts or (Text(text="The result is shown in the next message."),)
         wording.losses.extend(f"{path}.content[{index}]" for part in result.content if isinstance(part, Native))
-        if result.is_error:
+        if result.is_error and not is_absent(result):
             wording.losses.append(f"{path}.content[{index}].is_error")
         if result.cache is not None and texts:
             texts = (*texts[:-1], msgspec.structs.replace(texts[-1], cache=result.cache))

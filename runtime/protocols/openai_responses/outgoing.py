@@ -20,6 +20,7 @@ from runtime.canonical import (
 from runtime.catalog import Capability, Certainty, Model
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.field_name import beyond
 from runtime.protocols.openai_chat.effort import write_effort
 from runtime.protocols.openai_chat.pairing import OPENING, pair
 from runtime.protocols.openai_responses.naming import NAMESPACES
@@ -64,7 +65,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     toolbox = Toolbox(request, losses)
     fields = _fields(request, target, toolbox, losses)
     body = msgspec.json.encode(apply(rules_of(target), fields))
-    losses += [name for owner, theirs in request.extensions.items() if owner != PROTOCOL for name in theirs]
+    losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
         *head(target, stream=request.stream),
         body,

@@ -140,8 +140,11 @@ def _group(member: Member, tools: list[Any]) -> Mapping[str, Any]:
 
 
 def _flat(format_: str) -> Any:
-    """The format as this protocol has it: a grammar stands beside its type."""
-    found = _FORMAT.decode(format_)
+    """The format as this protocol has it: a grammar stands beside its type. One of another form is the provider's to judge."""
+    try:
+        found = _FORMAT.decode(format_)
+    except (msgspec.DecodeError, RecursionError):
+        return msgspec.Raw(format_.encode())
     if found.grammar is None:
         return msgspec.Raw(format_.encode())
     return {"type": "grammar", "syntax": found.grammar.syntax, "definition": found.grammar.definition}

@@ -21,6 +21,7 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.catalog import Quirks
 from runtime.errors import InvalidRequest
+from runtime.protocols.openai_chat.pairing import is_absent
 from runtime.protocols.openai_responses.conversation import PHASE
 from runtime.protocols.openai_responses.parts import (
     annotation_json,
@@ -117,7 +118,7 @@ class ItemWriter:
             self.items.append(
                 {"type": f"{kind}_output", "call_id": self._call_id(result.call_id), "output": output or ""}
             )
-            if result.is_error:
+            if result.is_error and not is_absent(result):
                 self._losses.append(f"{place}.is_error")
             if result.cache is not None:
                 self._losses.append(f"{place}.cache")

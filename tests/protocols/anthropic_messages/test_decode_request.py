@@ -390,3 +390,12 @@ def test_tools_of_a_count_request_may_be_an_empty_list_and_max_tokens_absent() -
     request = CODEC.decode_request(envelope({"model": "m", "messages": HI, "tools": []}), NO_HEADERS)
 
     assert ((), None) == (request.tools, request.max_output_tokens)
+
+
+def test_a_limit_below_nothing_is_refused_and_nothing_is_not() -> None:
+    """The vendor takes 0: it fills the cache and gives no answer."""
+    with pytest.raises(InvalidRequest, match="max_tokens: Input should be greater than or equal to 0") as caught:
+        decoded({"messages": [{"role": "user", "content": "x"}], "max_tokens": -1})
+
+    assert caught.value.param == "max_tokens"
+    assert decoded({"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}).max_output_tokens == 0

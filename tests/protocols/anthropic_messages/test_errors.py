@@ -15,6 +15,7 @@ from runtime.errors import (
     InternalError,
     InvalidRequest,
     ModelNotFound,
+    NotFound,
     RateLimited,
     ShuttingDown,
     TooLarge,
@@ -157,3 +158,16 @@ def test_pitfall_125_bodies_in_no_known_shape_are_wrapped(
     error = CODEC.decode_error(status, {}, body)
 
     assert (expected, message) == (type(error), error.message)
+
+
+@pytest.mark.parametrize("type_", ["not_found_error", "invalid_request_error", None])
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [("model: claude-9", ModelNotFound), ("The model `x` does not exist.", ModelNotFound), ("Not found", NotFound)],
+)
+def test_a_missing_model_is_known_by_its_words_whatever_type_a_server_gives_it(
+    type_: str | None, message: str, kind: type[GatewayError]
+) -> None:
+    body = msgspec.json.encode({"type": "error", "error": {"type": type_, "message": message}})
+
+    assert type(CODEC.decode_error(404, {}, body)) is kind

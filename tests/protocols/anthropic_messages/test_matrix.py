@@ -149,7 +149,7 @@ def test_a_seal_is_dropped_never_forged_when_the_target_changed(part: Reasoning)
     assert b"sealed" not in outgoing.body
     assert b"gw1." not in outgoing.body
     assert b"thinking" not in outgoing.body
-    assert ("reasoning_content",) == outgoing.losses
+    assert ("messages[1].content[0]",) == outgoing.losses
 
 
 @pytest.mark.parametrize("told", ["whole", "streamed"])

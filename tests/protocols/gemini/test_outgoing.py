@@ -32,6 +32,7 @@ from runtime.canonical import (
     UrlSource,
 )
 from runtime.catalog import Capability, ParameterRules, ReasoningFacts
+from runtime.errors import InvalidRequest
 from runtime.protocols.gemini.signature import DUMMY
 from tests.protocols.gemini.given import CODEC, ask, assistant, decoded, losses, sent, target, user
 
@@ -109,13 +110,59 @@ def test_pitfall_057_results_stand_directly_behind_their_calls_in_their_order() 
     [
         ("plain", None, {"output": "plain"}), ("", None, {"output": ""}), ("x", True, {"error": "x"}), ('{"a":1}', None, {"a": 1}),
         ('{"output":"x"}', None, {"output": '{"output":"x"}'}), ("[1]", None, {"output": [1]}), ("{broken", None, {"output": "{broken"}),
-        ("5", None, {"output": "5"}),
+        ("5", None, {"output": "5"}), ('{"output":{"a":1}}', None, {"output": {"a": 1}}), ('{"result":{"a":1}}', None, {"result": {"a": 1}}),
+        ('{"result":"x"}', None, {"output": '{"result":"x"}'}), ('{"error":"x"}', None, {"output": '{"error":"x"}'}),
+        ('{"error":1,"output":"x"}', None, {"error": 1, "output": "x"}), ("{}", None, {"output": "{}"}),
+        ('{"code":5}', True, {"error": {"code": 5}}), ("[5]", True, {"error": [5]}), ("{5", True, {"error": "{5"}), ("5", True, {"error": "5"}),
     ],
 )  # fmt: skip
 def test_a_result_is_an_object(text: str, is_error: bool | None, response: Any) -> None:
     body = sent(ask(user("x"), assistant(CALL), answered(*([Text(text=text)] if text else []), is_error=is_error)))
 
     assert response == body["contents"][2]["parts"][0]["functionResponse"]["response"]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"output": {"a": 1}}, {"result": {"a": [1, {"b": None}]}}, {"output": [1, 2.5]}, {"error": {"code": 5}}, {"error": ["x"]}, {"output": 5},
+        {"output": None}, {"a": "x"}, {"output": "x"}, {"error": "x"}, {"output": "x", "more": 1}, {"result": "x", "error": "y"},
+    ],
+)  # fmt: skip
+def test_a_result_of_this_protocols_own_client_arrives_as_it_was(response: Any) -> None:
+    call = {"role": "model", "parts": [{"functionCall": {"id": "a", "name": "f", "args": {}}}]}
+    given = {"role": "user", "parts": [{"functionResponse": {"id": "a", "name": "f", "response": response}}]}
+    body = sent(decoded(contents=[{"parts": [{"text": "hi"}]}, call, given]))
+
+    assert response == body["contents"][2]["parts"][0]["functionResponse"]["response"]
+
+
+def test_functions_may_be_limited_in_the_vendors_own_mode() -> None:
+    tools = [{"functionDeclarations": [{"name": "f"}, {"name": "g"}, {"name": "h"}]}]
+    calling = {"mode": "VALIDATED", "allowedFunctionNames": ["f", "h"]}
+    body = sent(request := decoded(tools=tools, toolConfig={"functionCallingConfig": calling}))
+
+    assert {"functionCallingConfig": calling} == body["toolConfig"]
+    assert ["f", "g", "h"] == [each["name"] for each in body["tools"][0]["functionDeclarations"]]
+    assert () == losses(request)
+
+
+def test_functions_that_nobody_must_call_are_left_out_where_they_are_not_allowed() -> None:
+    tools = [{"functionDeclarations": [{"name": "f"}, {"name": "g"}]}]
+    body = sent(
+        decoded(tools=tools, toolConfig={"functionCallingConfig": {"mode": "AUTO", "allowedFunctionNames": ["g"]}})
+    )
+
+    assert {"functionCallingConfig": {"mode": "AUTO"}} == body["toolConfig"]
+    assert ["g"] == [each["name"] for each in body["tools"][0]["functionDeclarations"]]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_without_room_for_an_answer_is_refused(limit: int) -> None:
+    with pytest.raises(InvalidRequest, match="at least 1") as caught:
+        decoded(generationConfig={"maxOutputTokens": limit})
+
+    assert "generationConfig.maxOutputTokens" == caught.value.param
 
 
 def test_pitfall_073_pictures_in_results_reach_the_model() -> None:
@@ -175,7 +222,7 @@ def test_pitfall_098_and_099_a_call_that_nobody_signed_gets_the_stand_in_where_o
 
     assert [DUMMY, None] == [part.get("thoughtSignature") for part in new]
     assert [None, None] == [part.get("thoughtSignature") for part in old]
-    assert "reasoning" in losses(request)
+    assert ("messages[1].content[0]",) == losses(request)
 
 
 @pytest.mark.parametrize(
@@ -300,8 +347,9 @@ def test_settings_are_told_within_their_bounds() -> None:
     } == body["generationConfig"]  # fmt: skip
     assert body["store"] is False
     assert {
-        "temperature", "presencePenalty", "seed", "min_p", "logit_bias", "stop", "verbosity", "user", "prompt_cache_key", "metadata", "service_tier", "parallel_tool_calls",
-    } == set(losses(request))  # fmt: skip
+        "sampling.temperature", "sampling.presence_penalty", "sampling.seed", "sampling.min_p", "sampling.logit_bias", "stop", "verbosity", "user",
+        "cache_key", "metadata", "service_tier", "parallel_tool_calls", "max_output_tokens", "top_logprobs",
+    } == set(losses(request, target(max_output=8192)))  # fmt: skip
 
 
 def test_the_form_of_the_answer_is_told_beside_tools_too() -> None:
@@ -338,7 +386,7 @@ def test_native_parts_go_home_and_nowhere_else() -> None:
     assert [{"executableCode": {"code": "1", "language": "PYTHON"}}, {"text": "a"}] == sent(request)["contents"][1][
         "parts"
     ]
-    assert ("server_tool_use",) == losses(request)
+    assert ("messages[1].content[1]",) == losses(request)
 
 
 def test_parameter_rules_are_about_top_level_fields() -> None:

@@ -153,7 +153,7 @@ def user_content(text: str) -> dict[str, Any]:
     [
         ({"output": "x"}, "x", None), ({"result": "x"}, "x", None), ({"error": "x"}, "x", True), ({}, "", None),
         ({"output": [1, 2.0]}, "[1,2.0]", None), ({"output": {"a": 1}}, '{"output":{"a":1}}', None),
-        ({"a_b": 1}, '{"a_b":1}', None), ({"error": {"c": 1}}, '{"error":{"c":1}}', True),
+        ({"a_b": 1}, '{"a_b":1}', None), ({"error": {"c": 1}}, '{"c":1}', True), ({"error": [1]}, "[1]", True),
     ],
 )  # fmt: skip
 def test_results_are_read(response: Any, text: str, is_error: bool | None) -> None:

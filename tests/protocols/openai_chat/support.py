@@ -39,7 +39,11 @@ OUTGOING = Outgoing("/v1/chat/completions", (), b"", stream=True)
 def target(model: Model | None = None, **quirks: Any) -> Target:
     surface = Surface(path="/v1/chat/completions")
     provider = Provider(
-        id="p", name="P", base_url="https://p.example", surfaces={"openai_chat": surface}, quirks=Quirks(**{"custom_tools": True, **quirks})
+        id="p",
+        name="P",
+        base_url="https://p.example",
+        surfaces={"openai_chat": surface},
+        quirks=Quirks(**{"custom_tools": True, **quirks}),
     )
     return Target(provider, model or Model(id="up-1"), surface)
 

@@ -85,11 +85,14 @@ SHOWN: dict[str, Request | Response] = {
     ),
     "tools.cache": ask(tools=(Tool(name="f", cache=CacheMark()),)),
     "cache": ask(cache=CacheMark()),
+    "max_output_tokens": ask(max_output_tokens=0),
+    "stop": ask(stop=("a", "b", "c", "d", "e")),
     "sampling.top_k": ask(sampling=Sampling(top_k=1)),
     "sampling.min_p": ask(sampling=Sampling(min_p=0.1)),
     "response_format.json_schema.strict": ask(
         response_format=JsonSchema(schema='{"type":"array"}', name="n", strict=True)
     ),
+    "reasoning": ask(reasoning=ReasoningConfig(mode="off")),
     "reasoning.mode": ask(reasoning=ReasoningConfig(mode="adaptive", effort="high")),
     "reasoning.display": ask(reasoning=ReasoningConfig(effort="high", display="omitted")),
     "include_usage": ask(stream=True),

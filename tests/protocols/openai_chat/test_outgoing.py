@@ -345,6 +345,22 @@ def test_quirk_developer_role() -> None:
     ]
 
 
+def test_stop_texts_beyond_the_vendor_s_four_are_cut_and_named() -> None:
+    four = encode(ask(stop=("a", "b", "c", "d")))
+    five = encode(ask(stop=("a", "b", "c", "d", "e")))
+
+    assert four.body == five.body
+    assert ((), ("stop",)) == (four.losses, five.losses)
+
+
+def test_a_limit_of_nothing_is_the_least_that_can_be_said() -> None:
+    """Messages has it, to fill a cache; Chat refuses it."""
+    outgoing = encode(ask(max_output_tokens=0))
+
+    assert 1 == msgspec.json.decode(outgoing.body)["max_tokens"]
+    assert ("max_output_tokens",) == outgoing.losses
+
+
 def test_quirk_system_anywhere_folds_what_stands_elsewhere() -> None:
     rules = [Message(role=role, content=(Text(text=text),)) for role, text in (("system", "a"), ("developer", "b"))]  # type: ignore[arg-type]
     late = Message(role="system", content=(Text(text="c"),))

@@ -345,7 +345,6 @@ def test_pitfall_066_zero_false_and_empty_survive() -> None:
         "seed": 0,
         "presence_penalty": 0,
         "frequency_penalty": 0,
-        "max_tokens": 0,
         "store": False,
         "top_k": 0,
     }
@@ -430,6 +429,26 @@ def test_pitfall_106_and_109_effort_is_not_sent_to_models_without_it() -> None:
 
     assert "reasoning_effort" not in body(wanted, target(Model(id="m", lacks=(Capability.REASONING,))))
     assert "reasoning_effort" not in body(wanted)
+
+
+@pytest.mark.parametrize(
+    ("model", "lost"),
+    [
+        (Model(id="m"), ("reasoning",)),
+        (Model(id="m", lacks=(Capability.REASONING,)), ()),
+        (Model(id="m", reasoning=ReasoningFacts(can_disable=True)), ()),
+    ],
+)
+def test_pitfall_106_thinking_that_cannot_be_turned_off_is_named(model: Model, lost: tuple[str, ...]) -> None:
+    """Nothing is lost where there is no thinking, or where the model knows how to be told."""
+    assert lost == encode(ask(reasoning=ReasoningConfig(mode="off")), target(model)).losses
+
+
+def test_pitfall_106_thinking_beside_tools_is_named_where_nothing_can_be_said_of_it() -> None:
+    model = Model(id="m", reasoning=ReasoningFacts(with_tools="omit", can_disable=True))
+    request = ask(reasoning=ReasoningConfig(mode="off"), tools=(Tool(name="f"),))
+
+    assert ("reasoning",) == encode(request, target(model)).losses
 
 
 def test_pitfall_107_unknown_effort_words_become_the_nearest() -> None:

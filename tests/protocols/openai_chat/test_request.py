@@ -262,7 +262,7 @@ def test_nulls_are_as_if_unsaid() -> None:
         ({"max_tokens": 5}, {"max_output_tokens": 5}),
         ({"max_completion_tokens": 7}, {"max_output_tokens": 7}),
         ({"max_tokens": 5, "max_completion_tokens": 7}, {"max_output_tokens": 7}),
-        ({"max_tokens": 0}, {"max_output_tokens": 0}),
+        ({"max_tokens": 1}, {"max_output_tokens": 1}),
         ({"stop": "END"}, {"stop": ("END",)}),
         ({"stop": ["a", "b"]}, {"stop": ("a", "b")}),
         ({"n": 3}, {"choices": 3}),
@@ -403,3 +403,38 @@ def test_sealed_thinking_of_a_chat_provider_stays_whole() -> None:
 
     assert isinstance(read, Reasoning)
     assert ("hm", "openai_chat", details) == (read.text, read.sealed_by, msgspec.json.decode(read.seal or ""))
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_limit_that_leaves_no_room_is_refused(field: str, value: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        decode(**{field: value})
+
+    assert caught.value.param == field
+
+
+def test_images_that_a_model_made_come_back_in_its_turns() -> None:
+    """As compatible servers send them, and clients send them back."""
+    shown = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]
+    turn = {"role": "assistant", "content": "Here:", "images": shown}
+    request = decode(messages=[{"role": "user", "content": "x"}, turn, {"role": "user", "content": "y"}])
+    image = Image(source=Base64Source(media_type="image/png", data="iVBORw0KGgo="))
+
+    assert (Text(text="Here:"), image) == request.messages[1].content
+    assert request.unknown == ()
+
+
+@pytest.mark.parametrize(
+    ("images", "param"),
+    [
+        ("x", "messages[0].images"),
+        ([{"type": "image_url"}], "messages[0].images[0].image_url"),
+        ([{"type": "image_url", "image_url": {"url": "data:x"}}], "messages[0].images[0].image_url.url"),
+    ],
+)
+def test_an_image_in_a_turn_that_cannot_be_read_is_named(images: Any, param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        decode(messages=[{"role": "assistant", "content": "a", "images": images}])
+
+    assert param == caught.value.param

@@ -446,3 +446,26 @@ def test_counting_is_not_offered_where_the_provider_cannot() -> None:
 def test_a_count_that_is_none_is_a_fault_of_the_provider() -> None:
     with pytest.raises(UpstreamProtocolError):
         CODEC.decode_count(b'{"tokens":1}')
+
+
+@pytest.mark.parametrize("display", [None, "summarized"])
+def test_thinking_that_cannot_be_turned_off_is_named_and_no_summary_of_it_is_asked_for(display: str | None) -> None:
+    """Nothing is known of the model: it may refuse any word of thinking."""
+    outgoing = encode(ask(reasoning=ReasoningConfig(mode="off", display=display)))
+
+    assert "reasoning" not in msgspec.json.decode(outgoing.body)
+    assert ("reasoning",) == outgoing.losses
+
+
+@pytest.mark.parametrize(
+    "format_",
+    [
+        '{"type":-1.5}',
+        '{"type":"grammar","grammar":{"syntax":[[]],"definition":"start: x"}}',
+        '{"type":"grammar","grammar":{"syntax":"lark","definition":{"a":1}}}',
+    ],
+)
+def test_a_format_of_no_known_form_goes_to_the_provider_as_it_is(format_: str) -> None:
+    tool = Tool(name="free", custom=True, format=format_)
+
+    assert body(ask(tools=(tool,)))["tools"][0]["format"] == msgspec.json.decode(format_)

@@ -443,3 +443,11 @@ def test_pitfall_085_a_free_text_tool_has_a_text_where_it_must_be_a_function(pro
 
     assert {"apply_patch"} == set(outgoing.custom_tools)
     assert b'"required":["input"]' in outgoing.body
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_limit_that_leaves_no_room_is_refused(value: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        decode(max_output_tokens=value)
+
+    assert caught.value.param == "max_output_tokens"

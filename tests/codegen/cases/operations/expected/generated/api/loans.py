@@ -6,11 +6,13 @@ from __future__ import annotations
 from typing import Annotated, Literal, Protocol
 
 import msgspec
-from litestar import Router
+from litestar import Request, Router
+from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
 
 from generated.types.loans import Loan, LoanList
 from runtime.web.front import Front
+from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
 __all__ = ["LoansService", "build_router"]
@@ -35,7 +37,7 @@ class LoansService(Protocol):
         """
         ...
 
-    async def create_loan(self, data: Loan) -> Loan:
+    async def create_loan(self, caller: KeyRecord, data: Loan) -> Loan:
         """Lend something.
 
         Answers POST /loans.
@@ -82,8 +84,8 @@ def build_router(service: LoansService, front: Front) -> Router:
         scope="action",
         status=201,
     )
-    async def create_loan(data: JSONBody[Loan]) -> Loan:
-        return await service.create_loan(data=data)
+    async def create_loan(request: Request[KeyRecord, object, State], data: JSONBody[Loan]) -> Loan:
+        return await service.create_loan(caller=request.user, data=data)
 
     @typed(
         front,

@@ -1,0 +1,50 @@
+"""What vectors do not tell apart: two questions that are near each other and still ask for different answers.
+
+"Is it safe?" and "Is it not safe?" lie closer together than most paraphrases, and so do "2023" and "2024". A semantic hit
+is therefore refused unless the marks of both texts are the same: every word with a digit in it, in order; how often each
+word of denial, comparison or order occurs; names of things as programs write them; and what stands in quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["marks"]
+
+_TURNING_WORDS: Final = (
+    # English
+    "no not never none nor neither nothing nobody without except unless only cannot cant dont wont isnt arent wasnt werent"
+    " doesnt didnt hasnt havent shouldnt wouldnt couldnt mustnt before after above below over under more less fewer most least"
+    " first last min max minimum maximum increase decrease enable disable on off start stop add remove include exclude allow"
+    " deny true false left right open close buy sell import export best worst cheap expensive highest lowest higher lower"
+    " yesterday today tomorrow"
+    # numbers in words
+    " zero one two three four five six seven eight nine ten eleven twelve hundred thousand million half twice"
+    # German, French, Spanish, Italian, Portuguese, Dutch
+    " nicht kein keine keinen nie niemals ohne außer vor nach mehr weniger pas ne jamais sans sauf aucun avant après plus moins"
+    " nunca sin excepto ningún antes después más menos non mai senza prima dopo più meno não nunca sem depois mais niet geen"
+    " nooit zonder voor na meer minder"
+    # Russian, Polish
+    " не нет никогда без nie nigdy bez"
+)
+_TURNING: Final = frozenset(_TURNING_WORDS.split())
+_DENIALS: Final = ("不", "没", "沒", "無", "无", "ない", "ません", "안", "못", "없")
+
+_NUMBERED: Final = re.compile(r"[^\s,;:!?()]*\d[^\s,;:!?()]*")
+_WORD: Final = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|“[^”]*”|«[^»]*»|`[^`]*`")
+_CODE: Final = re.compile(r"\w+(?:[_./\\@#-]\w+)+|\b[a-z]+[A-Z]\w*|\b[A-Z]{2,}\b|[<>=+*/%^&|~$€£]+")
+
+
+def marks(text: str) -> tuple[str, ...]:
+    """All of ``text`` that must be the same in another for the two to share an answer."""
+    words = [word.replace("\u2019", "'").casefold() for word in _WORD.findall(text)]
+    turning = sorted(word for word in words if word.replace("'", "") in _TURNING or word.endswith("n't"))
+    return (
+        *(word.rstrip(".") for word in _NUMBERED.findall(text)), "/",
+        *turning, "/",
+        *_QUOTED.findall(text), "/",
+        *_CODE.findall(text), "/",
+        *(f"{sign}{text.count(sign)}" for sign in _DENIALS if sign in text),
+    )  # fmt: skip

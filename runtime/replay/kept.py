@@ -1,0 +1,64 @@
+"""An answer as it is kept: the client's bytes, whole, with what a reply needs beside them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Final
+
+import msgspec
+
+from runtime.call import Complete, Streaming
+
+__all__ = ["Kept", "gathering", "opened"]
+
+PIECE_BYTES: Final = 64 << 10
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """``streamed`` tells which kind of reply it was; ``made_s`` is when it was complete, in Unix seconds."""
+
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    streamed: bool = False
+    content_type: str = ""
+    keep_alive: bytes | None = None
+    made_s: float = 0.0
+
+    async def reply(self, more: tuple[tuple[str, str], ...] = ()) -> Complete | Streaming:
+        """The answer once more, of the kind it was."""
+        headers = (*self.headers, *more)
+        if not self.streamed:
+            return Complete(headers=headers, body=self.body)
+        chunks = await opened(self._pieces())
+        return Streaming(headers=headers, content_type=self.content_type, keep_alive=self.keep_alive, chunks=chunks)
+
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
+        yield b""
+        for start in range(0, len(self.body), PIECE_BYTES):
+            yield self.body[start : start + PIECE_BYTES]
+
+
+async def gathering(
+    chunks: AsyncGenerator[bytes, None], limit_bytes: int, end: Callable[[bytes | None], Awaitable[None]]
+) -> AsyncGenerator[bytes, None]:
+    """``chunks``, handed on as they come. At their end ``end`` gets them all, or None where they are more than the limit.
+
+    Where the stream is left before, or raises, ``end`` is not called. To be opened by `opened`.
+    """
+    seen: bytearray | None = bytearray()
+    async with aclosing(chunks):
+        yield b""
+        async for data in chunks:
+            if seen is not None:
+                seen += data
+                if len(seen) > limit_bytes:
+                    seen = None
+            yield data
+    await end(bytes(seen) if seen is not None else None)
+
+
+async def opened(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """``chunks`` past its first, empty piece: closing it then runs what its `finally` holds, even when it was not read."""
+    await anext(chunks)
+    return chunks

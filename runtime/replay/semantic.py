@@ -1,0 +1,124 @@
+"""Answers to requests whose last question means nearly the same, while all else in them is the same to the byte.
+
+What is compared is one text, the user's last. It must be near enough, and bear the same marks (`guard`): vectors do not
+tell a question from its denial, nor one year from another. Of the questions in one context the newest are compared, as
+many as can be in a few milliseconds, and in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from array import array
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from runtime.call import Call
+from runtime.replay.guard import marks
+from runtime.replay.kept import Kept
+from runtime.replay.question import Question
+from runtime.replay.shelf import Shelf
+from runtime.replay.vectors import Vectors, nearness
+from runtime.shared import SharedError, SharedState
+
+__all__ = ["Meant", "SemanticCache"]
+
+INDEX: Final = "cache.semantic.index"
+MAX_TEXT: Final = 4000
+MAX_COMPARED: Final = 256
+MAX_PRODUCTS: Final = 100_000
+END_OF_TIME_MS: Final = 1 << 48
+CONTEXT_CHARS: Final = 40
+
+
+class Meant(msgspec.Struct, frozen=True, kw_only=True):
+    """A question with its vector, and what was found for it: the answer and how near its question was."""
+
+    vector: array[float] | None = None
+    kept: Kept | None = None
+    near: float = 0.0
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """A question that was answered, as the index holds it."""
+
+    vector: bytes
+    marks: tuple[str, ...]
+
+
+class SemanticCache:
+    """``now`` gives Unix seconds."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        shared: SharedState,
+        vectors: Vectors,
+        threshold: float,
+        ttl_s: float,
+        now: Callable[[], float],
+        on_fault: Callable[[Exception, str], None],
+    ) -> None:
+        self.shelf = shelf
+        self._shared = shared
+        self._vectors = vectors
+        self._threshold = threshold
+        self._ttl_s = ttl_s
+        self._now = now
+        self._on_fault = on_fault
+
+    async def find(self, prefix: str, question: Question, call: Call) -> Meant:
+        """The nearest question's answer, where one is near enough."""
+        if question.text is None or not question.text.strip() or len(question.text) > MAX_TEXT:
+            return Meant()
+        vector = await self._vectors.of(question.text, call)
+        if vector is None:
+            return Meant()
+        meant = Meant(vector=vector)
+        for near, key in await self._near(prefix + question.context[:CONTEXT_CHARS], vector, marks(question.text)):
+            kept = await self.shelf.get(key)
+            if kept is not None:
+                meant = Meant(vector=vector, kept=kept, near=near)
+                break
+        self.shelf.count(call.envelope.model, hit=meant.kept is not None)
+        return meant
+
+    async def keep(self, prefix: str, question: Question, vector: array[float], kept: Kept) -> None:
+        assert question.text is not None, "only a question with a text has a vector"
+        # The newest come first in the order of keys.
+        key = f"{prefix}{question.context[:CONTEXT_CHARS]}.{END_OF_TIME_MS - int(self._now() * 1000):012x}"
+        entry = msgspec.msgpack.encode(Entry(vector.tobytes(), marks(question.text)))
+        await self.shelf.put(key, kept)
+        try:
+            await self._shared.put(INDEX, key, entry, self._ttl_s)
+        except SharedError as error:
+            self._on_fault(error, "")
+
+    async def clear(self, prefix: str = "") -> int:
+        """Remove all whose keys begin with ``prefix``; how many there were. Raises SharedError."""
+        await self._shared.clear(INDEX, prefix)
+        return await self.shelf.clear(prefix)
+
+    async def _near(self, prefix: str, vector: array[float], own: tuple[str, ...]) -> list[tuple[float, str]]:
+        """Keys of questions near enough, the nearest first."""
+        limit = max(1, min(MAX_COMPARED, MAX_PRODUCTS // len(vector)))
+        try:
+            found = await self._shared.entries(INDEX, prefix, limit)
+        except SharedError as error:
+            self._on_fault(error, "")
+            return []
+        return await asyncio.to_thread(_nearest, found, vector, own, self._threshold)  # some milliseconds
+
+
+def _nearest(
+    found: list[tuple[str, bytes]], vector: array[float], own: tuple[str, ...], threshold: float
+) -> list[tuple[float, str]]:
+    near: list[tuple[float, str]] = []
+    for key, value in found:
+        entry = msgspec.msgpack.decode(value, type=Entry)
+        if entry.marks == own:
+            closeness = nearness(array("f", entry.vector), vector)
+            if closeness >= threshold:
+                near.append((closeness, key))
+    return sorted(near, reverse=True)

@@ -1,0 +1,106 @@
+"""Workers tell each other what they learn of providers: whose breaker opened or closed, which connection rests.
+
+Off the path of requests: changes are gathered, and told and heard four times a second. Clocks differ between machines, so
+a change says how long ago it was and how long it lasts; who hears it trusts the sender's clock no further than it was
+deaf itself. A cooldown is heeded by those who have the same credential only. Where the state is gone, each worker knows
+what it finds out itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from runtime.resilience.change import Change
+from runtime.resilience.health import Health
+from runtime.shared import SharedError, SharedState
+
+__all__ = ["Sharing"]
+
+TOPIC: Final = "health"
+EVERY_S: Final = 0.25
+_PENDING: Final = 1000
+"""Changes that wait while the state is gone. The oldest go: what they said is over."""
+
+
+class _Batch(msgspec.Struct, frozen=True, kw_only=True):
+    sender: str
+    sent_s: float
+    changes: tuple[Change, ...]
+
+
+class Sharing:
+    """``wall`` gives the time of day. ``credentials`` has a mark of each connection's: the same where the credential is."""
+
+    def __init__(
+        self,
+        health: Health,
+        shared: SharedState,
+        own_id: str,
+        wall: Callable[[], float],
+        credentials: Mapping[str, str],
+    ) -> None:
+        self._health = health
+        self._shared = shared
+        self._own_id = own_id
+        self._wall = wall
+        self._credentials = credentials
+        self._pending: deque[Change] = deque(maxlen=_PENDING)
+        self._cursor: int | None = None
+        self._heard_s = health.clock()
+        health.listen(self._pending.append)
+
+    async def run(self) -> None:
+        """Share until cancelled."""
+        while True:
+            with suppress(SharedError):  # said where the state is watched; what is pending waits
+                await self.exchange()
+            await asyncio.sleep(EVERY_S)
+
+    async def exchange(self) -> None:
+        """Tell what has changed here, and apply what changed elsewhere. Raises SharedError."""
+        if self._cursor is None:
+            self._cursor = (await self._shared.news(TOPIC, None)).cursor
+        if self._pending:
+            changes = tuple(self._pending)
+            await self._shared.tell(TOPIC, self._packed(changes))
+            for _ in changes:
+                self._pending.popleft()
+        news = await self._shared.news(TOPIC, self._cursor)
+        deaf_s = self._health.clock() - self._heard_s + EVERY_S
+        self._cursor, self._heard_s = news.cursor, self._health.clock()
+        for message in news.messages:
+            self._hear(message, deaf_s)
+
+    def _packed(self, changes: tuple[Change, ...]) -> bytes:
+        now_s = self._health.clock()
+        batch = _Batch(
+            sender=self._own_id,
+            sent_s=self._wall(),
+            changes=tuple(
+                msgspec.structs.replace(
+                    each, at_s=now_s - each.at_s, credential=self._credentials.get(each.connection, "")
+                )
+                for each in changes
+            ),
+        )
+        return msgspec.msgpack.encode(batch)
+
+    def _hear(self, message: bytes, deaf_s: float) -> None:
+        try:
+            batch = msgspec.msgpack.decode(message, type=_Batch)
+        except msgspec.DecodeError:
+            return  # of another release
+        if batch.sender == self._own_id:
+            return
+        on_way_s = min(max(self._wall() - batch.sent_s, 0.0), deaf_s)
+        now_s = self._health.clock()
+        for change in batch.changes:
+            if change.what == "rests" and change.credential != self._credentials.get(change.connection, ""):
+                continue
+            self._health.apply(msgspec.structs.replace(change, at_s=now_s - change.at_s - on_way_s))

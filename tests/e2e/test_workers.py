@@ -1,0 +1,132 @@
+"""Several workers are one gateway: what one learns of a provider, the other heeds within a second."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway import Running, gateway, run_cli
+from tests.support.redis_server import RedisServer, redis_server
+from tests.support.vendor import KEY, vendor
+
+CONFIG = """version: 1
+discovery: {{providers: none}}
+server: {{workers: 2}}
+providers:
+  failing:
+    base_url: {url}/v1
+    surfaces: {{openai_chat: {{}}}}
+    connections: [{{id: main, key: "${{VENDOR_KEY}}"}}]
+    models: {{fault-500: {{}}}}
+  sim: {{}}
+combos:
+  smart: {{targets: [failing/fault-500, sim/echo]}}
+retries: {{per_target: 0}}
+breakers: {{minimum_calls: 6, window: 5m, open_for: 5m, max_open_for: 5m}}
+{shared}
+"""
+
+NEWS_S = 3.0
+"""A second is what is promised; a machine that runs other tests beside this one takes its time."""
+
+
+@pytest.fixture(scope="module")
+def redis_at() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+def ask(running: Running, model: str) -> int:
+    """Over a connection of its own, so that either worker may get it."""
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    headers = {"authorization": f"Bearer {running.key}", "content-type": "application/json", "connection": "close"}
+    request = urllib.request.Request(f"{running.url}/v1/chat/completions", json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def checks(running: Running) -> dict[str, bool]:
+    request = urllib.request.Request(f"{running.url}/health")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return {check["name"]: check["ok"] for check in json.load(response)["checks"]}
+
+
+def logged_by_both(running: Running, mark: str) -> None:
+    deadline = time.monotonic() + 15
+    while len([line for line in running.log.splitlines() if mark in line]) < 2:
+        assert time.monotonic() < deadline, f"not twice {mark!r} in the log:\n{running.log}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("where", ["file", "redis"])
+def test_a_breaker_that_one_worker_opens_is_soon_open_in_the_other(
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shared, env = "", {"VENDOR_KEY": KEY}
+    if where == "redis":
+        shared = "shared: {url: '${REDIS_URL}'}"
+        env["REDIS_URL"] = request.getfixturevalue("redis_at").url
+    with (
+        vendor("openai_chat") as fake,
+        gateway(tmp_path, CONFIG.format(url=fake.url, shared=shared), env) as running,
+    ):
+        for _ in range(40):
+            before = len(fake.requests)
+            ask(running, "failing/fault-500")
+            if len(fake.requests) == before:
+                break  # refused by a breaker
+        assert len(fake.requests) == before, "no breaker opened"
+        time.sleep(NEWS_S)
+        asked = len(fake.requests)
+        statuses = {ask(running, "failing/fault-500") for _ in range(30)}
+        rerouted = {ask(running, "smart") for _ in range(30)}
+
+        assert len(fake.requests) == asked
+        assert {503} == statuses
+        assert {200} == rerouted
+
+
+def test_without_its_redis_the_gateway_serves_on_says_so_and_recovers(redis_at: RedisServer, tmp_path: Path) -> None:
+    env = {"VENDOR_KEY": KEY, "REDIS_URL": redis_at.url}
+    shared = "shared: {url: '${REDIS_URL}', timeout: 200ms}"
+    with (
+        vendor("openai_chat") as fake,
+        gateway(tmp_path, CONFIG.format(url=fake.url, shared=shared), env) as running,
+    ):
+        assert checks(running)["shared"]
+        redis_at.stop()
+        try:
+            logged_by_both(running, "sharing_lost")
+            assert not checks(running)["shared"]
+            began_s = time.monotonic()
+            assert [200] * 10 == [ask(running, "sim/echo") for _ in range(10)]
+            assert time.monotonic() - began_s < 5
+        finally:
+            redis_at.start()
+        logged_by_both(running, "sharing_resumed")
+        assert checks(running)["shared"]
+        assert 2 == running.log.count("sharing_lost")
+
+
+def test_a_gateway_starts_without_its_redis_and_refuses_a_url_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("version: 1\nproviders: {sim: {}}\nshared: {url: '${REDIS_URL}'}\n")
+    env = {"REDIS_URL": "http://:unguessable@127.0.0.1:1"}
+    assert 0 == run_cli("build", root=tmp_path, env=env).returncode
+    refused = run_cli("serve", "--port", "0", root=tmp_path, env=env)
+    assert 1 == refused.returncode
+    assert "`shared.url` (${REDIS_URL}) leads to no Redis: its scheme is 'http'" in refused.stderr
+    assert "unguessable" not in refused.stderr + refused.stdout
+
+    doctor = run_cli("doctor", root=tmp_path, env={"REDIS_URL": "redis://:unguessable@127.0.0.1:1"})
+    assert "shared" in doctor.stdout
+    assert "cannot be reached" in doctor.stdout
+    assert "unguessable" not in doctor.stdout

@@ -1,0 +1,85 @@
+"""In the whole application: questions by their meaning over a real embeddings server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services.desk import CONFIG, Desk
+from tests.support.raw_server import RawConnection, RawRequest, answer, each_request, raw_server
+
+JSON = "content-type: application/json"
+VECTORS = {"how do I reset it": [1.0, 0.0], "how can I reset it": [1.0, 0.1], "what is it": [0.0, 1.0]}
+
+
+class House:
+    """A server for chats and embeddings that counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.chats = 0
+        self.embeddings = 0
+        self.status = 200
+        self.patience_s = 0.0
+
+    async def respond(self, connection: RawConnection, request: RawRequest) -> None:
+        body = json.loads(request.body)
+        if request.target.endswith("/embeddings"):
+            self.embeddings += 1
+            await asyncio.sleep(self.patience_s)
+            vector = {"object": "embedding", "index": 0, "embedding": VECTORS[body["input"]]}
+            told: dict[str, Any] = {"object": "list", "data": [vector], "model": "v", "usage": {"prompt_tokens": 3}}
+            await connection.send(answer(json.dumps(told).encode(), JSON, status=self.status))
+            return
+        self.chats += 1
+        message = {"role": "assistant", "content": f"answer {self.chats}"}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        told = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+        await connection.send(answer(json.dumps(told).encode(), JSON))
+
+
+@asynccontextmanager
+async def housed(data: Path, wait: str = "20s") -> AsyncIterator[tuple[Desk, House]]:
+    house = House()
+    async with raw_server(each_request(house.respond)) as server:
+        config = (
+            CONFIG.replace("http://127.0.0.1:9/v1", f"{server.url}/v1")
+            .replace("sim/echo-copy: {}", "faq: {}, vec: {endpoint: embeddings}")
+            .replace(
+                "surfaces: {openai_chat: {}}\n    auth", "surfaces: {openai_chat: {}, openai_embeddings: {}}\n    auth"
+            )
+            + "cache: {semantic: {models: [wide/faq], embedding: wide/vec, wait: "
+            + wait
+            + "}}\n"
+            + "retries: {per_target: 0}\n"
+        )
+        desk = Desk(data, config)
+        async with desk.app.lifespan():
+            yield desk, house
+
+
+async def asked(desk: Desk, text: str, **more: Any) -> tuple[str, str | None]:
+    body = {"model": "wide/faq", "temperature": 0, "messages": [{"role": "user", "content": text}], **more}
+    found = await desk.call("POST", "/v1/chat/completions", body)
+    assert 200 == found.status, found.body
+    return json.loads(found.body)["choices"][0]["message"]["content"], dict(found.headers).get("x-omniroute-cache")
+
+
+async def test_a_question_in_other_words_gets_the_same_answer(tmp_path: Path) -> None:
+    async with housed(tmp_path) as (desk, house):
+        found = [await asked(desk, text) for text in ("how do I reset it", "how can I reset it", "what is it")]
+        assert [("answer 1", "MISS"), ("answer 1", "HIT"), ("answer 2", "MISS")] == found
+        assert (2, 3) == (house.chats, house.embeddings)
+
+
+@pytest.mark.parametrize("fault", ["status", "silence"])
+async def test_an_embedding_model_that_fails_fails_nobody(tmp_path: Path, fault: str) -> None:
+    async with housed(tmp_path, "200ms") as (desk, house):
+        house.status, house.patience_s = (500, 0.0) if fault == "status" else (200, 5.0)
+        for number in (1, 2):
+            assert (f"answer {number}", "MISS") == await asked(desk, "how do I reset it")
