@@ -19,6 +19,7 @@ from typing import Literal
 
 import httpx
 import msgspec
+from sqlalchemy.engine import URL
 
 from runtime.config.lock import PLAN, load_artefact
 from runtime.config.plan import Artefact, Plan
@@ -28,6 +29,10 @@ from runtime.shared import SharedError
 from runtime.shared.choose import open_state, place_of, url_complaint
 from runtime.shared.sqlite import SCHEMA, SHARED_FILE
 from runtime.shared.sqlite_file import check_file
+from runtime.stores.base import StoreError
+from runtime.stores.database import Database, database_url
+from runtime.stores.migrate import SCHEMA as SHAPE
+from runtime.stores.migrate import schema_version
 
 __all__ = ["Finding", "examine"]
 
@@ -58,6 +63,7 @@ def examine(root: Path, *, probe: bool) -> tuple[Finding, ...]:
     server = artefact.plan.server
     findings += [*plan(artefact), *port(server.host, server.port), *data_directory(root / server.data_dir)]
     findings += credentials(artefact.plan, secrets)
+    findings += store(artefact.plan, root / server.data_dir, secrets.urls.get("store.url"))
     findings += asyncio.run(shared(artefact.plan, root / server.data_dir, secrets.urls.get("shared.url")))
     if probe:
         findings += asyncio.run(reach(artefact.plan, secrets))
@@ -141,6 +147,38 @@ def credentials(plan: Plan, secrets: Secrets) -> Iterator[Finding]:
     yield _finding("providers", "ok", f"usable: {', '.join(lit) or 'none'}; {dark} more have no credential here")
     if not plan.keys and plan.server.authentication == "required":
         yield _finding("keys", "warning", "no client key is configured; `gatewright keys new` makes one")
+
+
+def store(plan: Plan, data_dir: Path, url: str | None) -> Sequence[Finding]:
+    """Whether the database can be reached, and which shape it has. Makes nothing."""
+    if url is None and plan.store.url is not None:
+        return ()  # said already
+    try:
+        address = database_url(url, data_dir)
+    except ConfigError as error:
+        return (_finding("store", "fault", error.message),)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").exists():
+        return (_finding("store", "ok", f"{address.database} will be made"),)
+    try:
+        version = asyncio.run(_shape(address))
+    except StoreError as error:
+        return (_finding("store", "fault", str(error)),)
+    where = address.render_as_string(hide_password=True)
+    if version is None or version < SHAPE:
+        return (_finding("store", "ok", f"{where} will be brought from {version or 'nothing'} to {SHAPE} by `serve`"),)
+    if version > SHAPE:
+        return (
+            _finding("store", "warning", f"{where} has the shape {version} of a newer release; this one knows {SHAPE}"),
+        )
+    return (_finding("store", "ok", f"{where} has the shape {version}"),)
+
+
+async def _shape(address: URL) -> str | None:
+    database = Database(address)
+    try:
+        return await schema_version(database)
+    finally:
+        await database.aclose()
 
 
 async def shared(plan: Plan, data_dir: Path, url: str | None) -> Sequence[Finding]:

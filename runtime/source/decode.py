@@ -240,14 +240,19 @@ def _complaint(value: Any, info: Any) -> str | None:
             return f"is longer than {info.max_length} characters"
         return None
     if info.ge is not None and value < info.ge:
-        return f"is less than {info.ge}"
+        return f"is less than {_number(info.ge)}"
     if info.gt is not None and value <= info.gt:
-        return f"must be more than {info.gt}"
+        return f"must be more than {_number(info.gt)}"
     if info.le is not None and value > info.le:
-        return f"is more than {info.le}"
+        return f"is more than {_number(info.le)}"
     if info.lt is not None and value >= info.lt:
-        return f"must be less than {info.lt}"
+        return f"must be less than {_number(info.lt)}"
     return None
+
+
+def _number(bound: float) -> str:
+    """A bound as it is written; equal types are one to Python, so that 1.0 may stand where 1 was said."""
+    return str(int(bound)) if bound == int(bound) else str(bound)
 
 
 def _quantity(info: inspect.Metadata) -> str | None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -61,7 +64,7 @@ class Database:
             self._prepare()
             async with self._engine.begin() as connection:
                 return await ask(connection)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
             raise self._failed(error) from error
 
     async def write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -84,16 +87,14 @@ class Database:
                     connection = await plain.execution_options(**{_WRITES: True})
                     async with connection.begin():
                         return await ask(connection)
-            except (SQLAlchemyError, OSError, TimeoutError) as error:
+            except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
                 if tries + 1 == TRIES or not _collided(error):
                     raise self._failed(error) from error
         raise AssertionError
 
     def _prepare(self) -> None:
-        """Make the file where it is missing, for its owner alone. SQLite gives its other files the same mode."""
         if self._path is not None and not self._path.exists():
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            _make_file(self._path)
 
     def _failed(self, error: Exception) -> StoreError:
         cause = getattr(error, "orig", None) or error
@@ -109,6 +110,28 @@ def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert |
 
 def _collided(error: Exception) -> bool:
     return getattr(getattr(error, "orig", None), "sqlstate", None) in _COLLISIONS
+
+
+def _make_file(path: Path) -> None:
+    """An empty database, for its owner alone, beside its place and then moved there, as nobody else did before.
+
+    SQLite does not wait for others while it turns on write-ahead logging, so this must not happen under their eyes. It
+    gives its other files the same mode.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # made with 0600
+    os.close(descriptor)
+    try:
+        made = sqlite3.connect(name, isolation_level=None)
+        try:
+            made.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes hold in a file without tables only
+            made.execute("PRAGMA journal_mode = WAL")
+        finally:
+            made.close()
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
 
 
 async def give_back(connection: AsyncConnection) -> None:
@@ -159,7 +182,6 @@ def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
-        cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes hold in a file without tables only
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA foreign_keys = ON")

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from runtime.config.compile import compile_plan
 from runtime.config.files import Source
 from runtime.config.plan import Plan
 from runtime.config.secrets import environment, resolve_secrets
+from runtime.stores.migrate import SCHEMA
 from tests.cli.conftest import SOUND, Run
+from tests.support.database import prepared
 
 
 @pytest.fixture
@@ -150,3 +154,34 @@ def test_a_shared_file_is_looked_at_and_never_made(run: Run, built: Path) -> Non
     ran = run("doctor", "--root", built)
     assert 1 == ran.code
     assert "shared.db cannot be used" in ran.out
+
+
+def test_the_store_is_looked_at_and_never_made(run: Run, built: Path) -> None:
+    assert "gatewright.db will be made" in run("doctor", "--root", built).out
+    assert not (built / "data" / "gatewright.db").exists()
+
+    prepared(built / "data")
+    assert f"gatewright.db has the shape {SCHEMA}" in run("doctor", "--root", built).out
+    with closing(sqlite3.connect(built / "data" / "gatewright.db")) as database, database:
+        database.execute("UPDATE schema_version SET version_num = '9999'")
+    newer = run("doctor", "--root", built)
+    assert "has the shape 9999 of a newer release" in newer.out
+    assert 0 == newer.code
+    (built / "data" / "gatewright.db").write_bytes(b"something else" * 100)
+    broken = run("doctor", "--root", built)
+    assert "file is not a database" in broken.out
+    assert 1 == broken.code
+
+
+def test_a_store_that_cannot_be_reached_is_a_fault_without_its_password(
+    run: Run, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (built / "gateway.yaml").open("a") as file:
+        file.write("store: {url: '${DATABASE_URL}'}\n")
+    assert 0 == run("build", "--root", built).code
+    monkeypatch.setenv("DATABASE_URL", "postgresql://anna:s3cret-pass@127.0.0.1:1/gateway")
+    ran = run("doctor", "--root", built)
+
+    assert "anna:***@127.0.0.1:1/gateway" in ran.out
+    assert "s3cret-pass" not in ran.out
+    assert 1 == ran.code

@@ -190,6 +190,14 @@ def test_a_bad_request_is_refused(protocol: str, place: tuple[str | int, ...], v
     assert objection(protocol, body) is not None
 
 
+@pytest.mark.parametrize("protocol", GOOD)
+def test_a_conversation_of_nothing_ends_in_no_result(protocol: str) -> None:
+    fields = ("messages", "contents", "input")
+
+    assert not answers_tools(protocol, {field: [] for field in fields})
+    assert not answers_tools(protocol, {})
+
+
 def test_google_reads_both_spellings() -> None:
     body = copy.deepcopy(GEMINI)
     declared = body["tools"][0]["functionDeclarations"]

@@ -143,7 +143,7 @@ async def commented(connection: RawConnection, protocol: str, data: bytes, _: Ra
 # -- before anything was said
 
 
-async def reset_at_once(connection: RawConnection, protocol: str, data: bytes, rng: Random) -> Told:  # noqa: ARG001
+async def reset_at_once(connection: RawConnection, protocol: str, data: bytes, rng: Random) -> Told:
     connection.reset()
     return Told("reset_at_once", sound=False, cut=True)
 
@@ -155,9 +155,11 @@ async def error_status(connection: RawConnection, protocol: str, _: bytes, rng: 
     return Told("error_status", sound=False, cut=True)
 
 
-async def no_stream(connection: RawConnection, protocol: str, data: bytes, rng: Random) -> Told:  # noqa: ARG001
+async def no_stream(connection: RawConnection, protocol: str, data: bytes, rng: Random) -> Told:
     """200, and something else."""
-    body, kind = rng.choice(((b"", "text/event-stream"), (b"<html>Welcome</html>", "text/html"), (b"\x00\xff" * 99, "x/y")))
+    body, kind = rng.choice(
+        ((b"", "text/event-stream"), (b"<html>Welcome</html>", "text/html"), (b"\x00\xff" * 99, "x/y"))
+    )
     await connection.send(answer(body, f"content-type: {kind}"))
     return Told("no_stream", sound=False, cut=True)
 

@@ -50,7 +50,7 @@ class Listener(asyncio.Protocol):
             assert self.transport is not None
             self.transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
             self.done.set_result(None)
 
@@ -82,7 +82,7 @@ async def main(url: str, key: str, model: str, count: int, leave_after_s: float 
         "silence_s": max(each.silence_s for each in listeners),
         "left_s": left_s,
     }
-    print(json.dumps(said), flush=True)
+    sys.stdout.write(json.dumps(said))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -92,7 +93,9 @@ def said_text(client: str, body: str) -> str:
     if client == "gemini_array":
         frames: list[Any] = json.loads(body)
     else:
-        lines = (line.removeprefix("data:").strip() for line in body.splitlines() if not line.startswith((":", "event:")))
+        lines = (
+            line.removeprefix("data:").strip() for line in body.splitlines() if not line.startswith((":", "event:"))
+        )
         frames = [json.loads(line) for line in lines if line.startswith("{") and line != GARBAGE]
     match client:
         case "openai_chat":
@@ -173,7 +176,8 @@ def config(url: str) -> str:
     )
     names = list(CODECS)
     combos = "\n".join(
-        f"  two-{one}: {{targets: [{one}/m, {other}/m]}}" for one, other in zip(names, names[1:] + names[:1], strict=True)
+        f"  two-{one}: {{targets: [{one}/m, {other}/m]}}"
+        for one, other in zip(names, names[1:] + names[:1], strict=True)
     )
     return CONFIG.format(providers=providers, combos=combos)
 
@@ -208,8 +212,10 @@ async def test_no_faulty_stream_looks_complete_or_hangs(tmp_path: Path, capsys: 
                 took_s = time.monotonic() - began_s
             sizes["late"] = size_of(worker)
             with capsys.disabled():
-                print(f"\n{STREAMS} streams in {took_s:.0f} s: {dict(verdicts.count)}; attempts {dict(verdicts.faults)}")
-                print(f"KiB and descriptors: {sizes}; wrong: {len(verdicts.wrong)}")
+                sys.stdout.write(
+                    f"\n{STREAMS} streams in {took_s:.0f} s: {dict(verdicts.count)}; attempts {dict(verdicts.faults)}\n"
+                    f"KiB and descriptors: {sizes}; wrong: {len(verdicts.wrong)}\n"
+                )
     assert not verdicts.wrong, "\n".join(verdicts.wrong[:20])
     assert sizes["late"][1] <= sizes["early"][1]
     assert sizes["late"][0] <= sizes["early"][0] * 1.1

@@ -43,7 +43,11 @@ def ticker() -> Generator[str, None, None]:
 def listen(url: str, key: str, model: str, streams: int, leave_after_s: float | None = None) -> dict[str, Any]:
     arguments = [url, key, model, str(streams), *([str(leave_after_s)] if leave_after_s is not None else [])]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.slow.listener", *arguments], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-m", "tests.slow.listener", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     said: dict[str, Any] = json.loads(done.stdout)
     return said
@@ -51,7 +55,7 @@ def listen(url: str, key: str, model: str, streams: int, leave_after_s: float | 
 
 def report(capsys: pytest.CaptureFixture[str], text: str) -> None:
     with capsys.disabled():
-        print(f"\n{text}")
+        sys.stdout.write(f"\n{text}\n")
 
 
 @pytest.fixture
@@ -105,7 +109,9 @@ def test_slow_readers_cost_bounded_memory(vendor: str, served: Running, capsys: 
     for one in sockets:
         one.close()
 
-    report(capsys, f"{(largest - before) / readers:.0f} KiB more per slow reader; {taken / 2**20:.1f} MiB fetched for each")
+    report(
+        capsys, f"{(largest - before) / readers:.0f} KiB more per slow reader; {taken / 2**20:.1f} MiB fetched for each"
+    )
     assert (largest - before) / readers <= 2048
     assert taken <= 32 * 2**20
 

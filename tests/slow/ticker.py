@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 import time
 from typing import cast
 
@@ -105,7 +106,7 @@ class Stream(asyncio.Protocol):
         self._paused = False
         self._pour()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         if self._streams.open.pop(self, None) is not None:
             self._streams.closed_s.append(time.monotonic())
 
@@ -121,7 +122,8 @@ async def main() -> None:
     streams = Streams()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Stream(streams), "127.0.0.1", 0, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
     due_s = loop.time()
     while True:
         due_s += EVERY_S

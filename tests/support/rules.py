@@ -475,21 +475,27 @@ RULES: Mapping[str, Rules] = {
 # -- whose turn it is
 
 
+def _last(body: dict[str, Any], field: str) -> dict[str, Any]:
+    """What was said last; nothing where nothing was, or where it is one plain text."""
+    said = body.get(field)
+    return said[-1] if isinstance(said, list) and said else {}
+
+
 def _block_is_result(body: dict[str, Any]) -> bool:
-    content = body["messages"][-1]["content"]
+    content = _last(body, "messages").get("content") or ""
     return not isinstance(content, str) and any(block["type"] == "tool_result" for block in content)
 
 
 def _part_is_result(body: dict[str, Any]) -> bool:
-    return any("functionResponse" in part or "function_response" in part for part in body["contents"][-1]["parts"])
+    return any("functionResponse" in part or "function_response" in part for part in _list(_last(body, "contents").get("parts")))
 
 
 def _item_is_result(body: dict[str, Any]) -> bool:
-    return not isinstance(body["input"], str) and str(body["input"][-1].get("type", "")).endswith("_output")
+    return str(_last(body, "input").get("type", "")).endswith("_output")
 
 
 def _message_is_result(body: dict[str, Any]) -> bool:
-    return bool(body["messages"][-1]["role"] == "tool")
+    return bool(_last(body, "messages").get("role") == "tool")
 
 
 LAST_IS_RESULT: Mapping[str, Callable[[dict[str, Any]], bool]] = {

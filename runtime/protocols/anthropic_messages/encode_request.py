@@ -31,6 +31,7 @@ from runtime.protocols.field_name import beyond
 from runtime.protocols.json_schema import constrained
 from runtime.protocols.splice import apply, rules_of
 from runtime.protocols.tool_name import way_back
+from runtime.protocols.unsaid import labels, unsaid
 from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["TIERS_OUT", "encode_count", "encode_request", "path_of"]
@@ -235,11 +236,13 @@ def _plain_losses(request: Request) -> list[str]:
         "sampling.min_p": sampling.min_p,
         "top_logprobs": request.top_logprobs,
         "verbosity": request.verbosity,
+        **labels(request.response_format),
         "store": request.store,
         "cache_key": request.cache_key,
         "metadata": request.metadata or None,
     }
     losses = [name for name, value in said.items() if value is not None]
+    losses += unsaid(request.messages, ("name", "image.detail"))
     losses += beyond(request.extensions, PROTOCOL)
     if isinstance(request.response_format, JsonObject):
         losses.append("response_format")

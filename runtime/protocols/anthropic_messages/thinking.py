@@ -24,7 +24,7 @@ from runtime.canonical import (
     ToolResult,
 )
 from runtime.catalog import Capability, Certainty, Model, ReasoningFacts
-from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, present, read, required, text_of
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_object, present, read, required, text_of
 
 __all__ = ["Plan", "decode_format", "decode_reasoning", "plan_thinking"]
 
@@ -89,7 +89,10 @@ def decode_format(fields: Fields) -> ResponseFormat | None:
     given = read(_FORMAT, raw, path)
     if given.type != "json_schema":
         raise fault(f"{path}.type", f"'{given.type}' is not a known format; known is json_schema")
-    return JsonSchema(schema=text_of(required(given.schema, f"{path}.schema")))
+    schema = required(given.schema, f"{path}.schema")
+    if not is_object(schema):
+        raise fault(f"{path}.schema", "Input should be an object")
+    return JsonSchema(schema=text_of(schema))
 
 
 def plan_thinking(request: Request, model: Model, max_tokens: int) -> Plan:

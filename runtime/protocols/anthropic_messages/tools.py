@@ -21,7 +21,7 @@ from runtime.protocols.anthropic_messages.cache import control
 from runtime.protocols.anthropic_messages.client_tools import ClientTool, client_tool
 from runtime.protocols.anthropic_messages.content import cache_mark
 from runtime.protocols.anthropic_messages.search import read_search
-from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, present, read, text_of
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_object, is_text, present, read, text_of
 from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.json_schema import constrained, object_schema
 from runtime.protocols.tool_name import WordRule, fit_all
@@ -150,6 +150,8 @@ def _decode(given: ReceivedTool, path: str) -> Tool:
     if not name:
         raise fault(f"{path}.name", "Field required")
     schema = present(given.input_schema)
+    if schema is not None and not is_object(schema):
+        raise fault(f"{path}.input_schema", "Input should be an object")
     return Tool(
         name=name,
         description=_description(given),

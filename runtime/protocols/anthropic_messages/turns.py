@@ -8,28 +8,20 @@ only under this protocol's own seal, byte for byte.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from generated.types.anthropic_messages import (
-    Base64Source,
-    CitationsConfig,
     DocumentBlock,
-    FileSource,
     ImageBlock,
     RedactedThinkingBlock,
     TextBlock,
-    TextSource,
     ThinkingBlock,
     ToolResultBlock,
     ToolUseBlock,
-    UrlSource,
 )
-from runtime import canonical
 from runtime.canonical import (
     Audio,
     Document,
@@ -45,6 +37,7 @@ from runtime.canonical import (
 )
 from runtime.errors import InvalidRequest
 from runtime.protocols.anthropic_messages.cache import control
+from runtime.protocols.anthropic_messages.media import document_block, image_block
 from runtime.protocols.anthropic_messages.pairing import pair
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object
 from runtime.protocols.free_text import wrapped
@@ -67,7 +60,6 @@ WireRole = Literal["user", "assistant", "system"]
 
 IDS: Final = WordRule(chars="a-zA-Z0-9_-", max_chars=128)
 
-_IMAGES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _OPENING: Final = "Begin."
 _GO_ON: Final = "Go on exactly where your last message ends."
 
@@ -160,6 +152,8 @@ class _Writer:
             match part:
                 case Text():
                     blocks += _text(part, cited=said_by_model)
+                    if len(part.citations) > (len(_own_citations(part)) if said_by_model else 0):
+                        self.losses.append(f"{place}.citations")
                 case Refusal(text=text):
                     blocks += _text(Text(text=text), cited=False)
                 case ToolCall():
@@ -169,9 +163,9 @@ class _Writer:
                 case Reasoning():
                     blocks += self._thinking(part, place)
                 case Image():
-                    blocks.append(_image(part))
+                    blocks.append(image_block(part))
                 case Document():
-                    blocks.append(_document(part))
+                    blocks.append(document_block(part))
                 case Native():
                     blocks += self._native(part, place)
                 case Audio():
@@ -218,75 +212,18 @@ def _text(part: Text, *, cited: bool) -> list[Block]:
     if not part.text.strip():
         return []
     block = TextBlock(text=part.text)
-    if cited and part.citations:
-        own = [found.extensions[PROTOCOL] for found in part.citations if PROTOCOL in found.extensions]
-        kept = [fields for fields in own if fields.get("encrypted_index") != msgspec.Raw(b'""')]
-        if kept:
-            block.citations = [msgspec.Raw(msgspec.json.encode(fields)) for fields in kept]
+    own = _own_citations(part) if cited else []
+    if own:
+        block.citations = [msgspec.Raw(msgspec.json.encode(fields)) for fields in own]
     if part.cache is not None:
         block.cache_control = control(part.cache)
     return [block]
 
 
-def _image(part: Image) -> ImageBlock:
-    match part.source:
-        case canonical.Base64Source(media_type=media_type, data=data):
-            if media_type not in _IMAGES:
-                raise InvalidRequest(
-                    f"An image of type '{media_type}' is not taken; known are {', '.join(_IMAGES)}.",
-                    param="messages",
-                    code="unsupported_value",
-                )
-            block = ImageBlock(source=Base64Source(media_type=media_type, data=data))
-        case canonical.UrlSource(url=url):
-            block = ImageBlock(source=UrlSource(url=url))
-        case canonical.FileSource(file_id=file_id):
-            block = ImageBlock(source=FileSource(file_id=file_id))
-        case canonical.TextSource():
-            raise InvalidRequest("A text is not an image.", param="messages")
-        case _:
-            assert_never(part.source)
-    if part.cache is not None:
-        block.cache_control = control(part.cache)
-    return block
-
-
-def _document(part: Document) -> DocumentBlock:
-    block = DocumentBlock(source=_document_source(part.source))
-    if part.title is not None:
-        block.title = part.title
-    if part.context is not None:
-        block.context = part.context
-    if part.citations is not None:
-        block.citations = CitationsConfig(enabled=part.citations)
-    if part.cache is not None:
-        block.cache_control = control(part.cache)
-    return block
-
-
-def _document_source(source: canonical.Source) -> Base64Source | UrlSource | FileSource | TextSource:
-    match source:
-        case canonical.TextSource(text=text):
-            return TextSource(data=text)
-        case canonical.UrlSource(url=url):
-            return UrlSource(url=url)
-        case canonical.FileSource(file_id=file_id):
-            return FileSource(file_id=file_id)
-        case canonical.Base64Source(media_type="application/pdf", data=data):
-            return Base64Source(media_type="application/pdf", data=data)
-        case canonical.Base64Source(media_type=media_type, data=data):
-            if media_type.startswith("text/") or media_type in {"application/json", "application/xml"}:
-                try:
-                    return TextSource(data=base64.b64decode(data).decode())
-                except (binascii.Error, UnicodeDecodeError):
-                    raise InvalidRequest(
-                        f"The file of type '{media_type}' is not UTF-8 text.", param="messages"
-                    ) from None
-            raise InvalidRequest(
-                f"A file of type '{media_type}' is not taken; known are application/pdf and text.",
-                param="messages",
-                code="unsupported_value",
-            )
+def _own_citations(part: Text) -> list[Mapping[str, msgspec.Raw]]:
+    """Those that the vendor made itself, which alone it takes back."""
+    own = [found.extensions[PROTOCOL] for found in part.citations if PROTOCOL in found.extensions]
+    return [fields for fields in own if fields.get("encrypted_index") != msgspec.Raw(b'""')]
 
 
 def _marked(block: TextBlock) -> TextBlock:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from runtime.errors import InvalidRequest
+from runtime.protocols.arguments import as_object
 
 __all__ = [
     "PROTOCOL",
@@ -20,6 +21,7 @@ __all__ = [
     "compact_object",
     "fault",
     "is_null",
+    "is_object",
     "is_text",
     "present",
     "read",
@@ -32,7 +34,6 @@ PROTOCOL: Final = "anthropic_messages"
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
 
-_OBJECT: Final = msgspec.json.Decoder(Fields)
 _FAULT: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?$", re.DOTALL)
 _MISSING: Final = re.compile(r"^Object missing required field `(.+)`$")
 _WORDS: Final = MappingProxyType({"`str`": "a string", "`int`": "an integer", "`float`": "a number", "`bool`": "a boolean", "`array`": "an array", "`object`": "an object"})  # fmt: skip
@@ -72,6 +73,10 @@ def is_null(raw: msgspec.Raw) -> bool:
     return bytes(memoryview(raw)[:1]) == b"n"
 
 
+def is_object(raw: msgspec.Raw) -> bool:
+    return bytes(memoryview(raw)[:1]) == b"{"
+
+
 def is_text(raw: msgspec.Raw) -> bool:
     return bytes(memoryview(raw)[:1]) == b'"'
 
@@ -82,22 +87,8 @@ def text_of(raw: msgspec.Raw) -> str:
 
 
 def compact_object(text: str) -> msgspec.Raw:
-    """A tool call's arguments as an object: the very text where it is one.
-
-    Nothing is `{}`; another JSON value is wrapped as ``value``. What is no JSON is wrapped as the vendor advises for
-    input of a model that went wrong.
-    """
-    stripped = text.strip()
-    if not stripped or stripped == "null":
-        return msgspec.Raw(b"{}")
-    data = text.encode("utf-8", "replace")
-    try:
-        _OBJECT.decode(data)
-    except msgspec.ValidationError:
-        return msgspec.Raw(b'{"value":' + data + b"}")
-    except (msgspec.DecodeError, RecursionError):
-        return msgspec.Raw(msgspec.json.encode({"INVALID_JSON": text}))
-    return msgspec.Raw(data)
+    """A call's arguments as an object, which this protocol wants."""
+    return msgspec.Raw(as_object(text))
 
 
 def _fault_of(error: msgspec.ValidationError, path: str) -> InvalidRequest:

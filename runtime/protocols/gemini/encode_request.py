@@ -26,6 +26,7 @@ from runtime.protocols.gemini.turns import write_prompt
 from runtime.protocols.gemini.wire import PROTOCOL, Fields, pure, raw_of
 from runtime.protocols.splice import apply, rules_of
 from runtime.protocols.tool_name import way_back
+from runtime.protocols.unsaid import labels, unsaid
 from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["HEADERS", "encode_count", "encode_request", "path_of"]
@@ -45,6 +46,7 @@ _SEEDS: Final = range(-(2**31), 2**31)
 _OBJECT: Final = msgspec.json.Decoder(Fields)
 _MERGED: Final = frozenset({"tools", "toolConfig", "generationConfig", "continuationToken"})
 """Fields of the client's own that are put together with what is said here, or go nowhere."""
+_UNSAID: Final = ("name", "cache", "text.citations", "document.title", "document.context", "document.citations")
 
 
 def encode_request(request: Request, target: Target) -> Outgoing:
@@ -180,13 +182,16 @@ def _plain_losses(request: Request) -> list[str]:
     said = {
         "sampling.logit_bias": sampling.logit_bias,
         "sampling.min_p": sampling.min_p,
+        **labels(request.response_format),
         "parallel_tool_calls": True if request.parallel_tool_calls is False and request.tools else None,
         "verbosity": request.verbosity,
+        "cache": request.cache,
         "cache_key": request.cache_key,
         "user": request.user,
         "metadata": (request.metadata or None) if "labels" not in own else None,
         "service_tier": request.service_tier if request.service_tier not in {*_TIERS, "auto"} else None,
     }
     losses = [name for name, value in said.items() if value is not None]
+    losses += unsaid(request.messages, _UNSAID)
     losses += beyond(request.extensions, PROTOCOL)
     return losses

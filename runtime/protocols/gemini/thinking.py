@@ -39,7 +39,7 @@ def plan_thinking(wanted: ReasoningConfig | None, model: Model, losses: list[str
         return None
     facts = model.reasoning or _family(model.id)
     if facts is None:
-        config = _as_said(wanted)
+        config = _as_said(wanted, losses)
     elif facts.style == "budget":
         config = _budget(wanted, facts, losses)
     else:
@@ -60,12 +60,13 @@ def _family(model: str) -> ReasoningFacts | None:
     return _FAMILIES["pro budgets" if "pro" in model else "budgets"]
 
 
-def _as_said(wanted: ReasoningConfig) -> ThinkingConfig:
+def _as_said(wanted: ReasoningConfig, losses: list[str]) -> ThinkingConfig:
     if wanted.mode == "off" or wanted.effort == "none":
         return ThinkingConfig(thinkingBudget=0)
     if wanted.budget_tokens is not None:
         return ThinkingConfig(thinkingBudget=wanted.budget_tokens)
     if wanted.effort is not None:
+        losses += [] if wanted.effort in _LEVELS else ["reasoning.effort"]
         return ThinkingConfig(thinkingLevel=_word(wanted.effort))
     return ThinkingConfig(thinkingBudget=-1) if wanted.mode == "adaptive" else ThinkingConfig()
 
@@ -79,9 +80,10 @@ def _budget(wanted: ReasoningConfig, facts: ReasoningFacts, losses: list[str]) -
     if wanted.budget_tokens is None and wanted.effort in {None, "max"}:
         return ThinkingConfig(thinkingBudget=-1)
     budget = wanted.budget_tokens or FACTS.budgets[wanted.effort or "high"]
-    if facts.max_budget is not None:
-        budget = min(budget, facts.max_budget)
-    return ThinkingConfig(thinkingBudget=max(budget, facts.min_budget))
+    allowed = max(budget if facts.max_budget is None else min(budget, facts.max_budget), facts.min_budget)
+    if wanted.budget_tokens is not None and allowed != budget:
+        losses.append("reasoning.budget_tokens")
+    return ThinkingConfig(thinkingBudget=allowed)
 
 
 def _level(wanted: ReasoningConfig, facts: ReasoningFacts, losses: list[str]) -> ThinkingConfig:
@@ -94,6 +96,10 @@ def _level(wanted: ReasoningConfig, facts: ReasoningFacts, losses: list[str]) ->
         return ThinkingConfig()
     place = _EFFORTS.index(effort)
     nearest = min(known, key=lambda word: (abs(_EFFORTS.index(word) - place), _EFFORTS.index(word)))
+    if wanted.effort is None:
+        losses.append("reasoning.budget_tokens")
+    elif nearest != effort:
+        losses.append("reasoning.effort")
     return ThinkingConfig(thinkingLevel=nearest.upper())
 
 

@@ -117,6 +117,7 @@ def encode_tools(request: Request, names: Mapping[str, str], model: str, losses:
         elif not isinstance(choice, ToolSubset) or choice.required or own_mode or tool.name in choice.names:
             if limited(tool):
                 losses.append(f"tools[{index}].format")
+            losses += [f"tools[{index}].{name}" for name in ("strict", "cache") if getattr(tool, name)]
             declared = raw_of(_declare(tool, names, f"tools[{index}]"))
             more = extras.get(tool.name)
             declarations.append(raw_of({**_OBJECT.decode(declared), **more}) if more else declared)

@@ -31,12 +31,20 @@ Convert = Callable[[object], object]
 
 def json_schema_of(raw: msgspec.Raw, path: str) -> str:
     """A schema in the vendor's form as JSON Schema. Raises InvalidRequest that names ``path``."""
+    _object(raw, path)
     return _written(raw, path, _converted)
 
 
 def lower_types(raw: msgspec.Raw, path: str) -> str:
-    """A JSON Schema with its types as JSON Schema spells them."""
+    """A JSON Schema with its types as JSON Schema spells them. Raises InvalidRequest that names ``path``."""
+    _object(raw, path)
     return _written(raw, path, _lowered) if _CAPITALS.search(memoryview(raw)) else text_of(raw)
+
+
+def _object(raw: msgspec.Raw, path: str) -> None:
+    """Schemas that are true or false hold inside others only: no vendor takes one of them for a whole."""
+    if bytes(memoryview(raw)[:1]) != b"{":
+        raise InvalidRequest(f"The field '{path}' must be an object.", param=path, code="invalid_type")
 
 
 def _written(raw: msgspec.Raw, path: str, convert: Convert) -> str:

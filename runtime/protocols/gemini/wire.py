@@ -7,6 +7,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from runtime.protocols.arguments import as_object
+
 __all__ = [
     "PROTOCOL",
     "Fields",
@@ -25,7 +27,6 @@ PROTOCOL: Final = "gemini"
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
 
-_OBJECT: Final = msgspec.json.Decoder(Fields)
 _GENERATION: Final = re.compile(r"(?:^|[/.])gemini-(?P<major>\d+)(?!\d)")
 _LATEST: Final = re.compile(r"(?:^|/)gemini-(?:pro|flash|flash-lite)-latest$")
 _NEWEST: Final = 3
@@ -54,21 +55,8 @@ def raw_of(value: object) -> msgspec.Raw:
 
 
 def compact_object(text: str) -> msgspec.Raw:
-    """A call's arguments as an object: the very text where it is one.
-
-    Nothing is `{}`; another JSON value is wrapped as ``value``, and what is no JSON as ``INVALID_JSON``.
-    """
-    stripped = text.strip()
-    if not stripped or stripped == "null":
-        return msgspec.Raw(b"{}")
-    data = text.encode("utf-8", "replace")
-    try:
-        _OBJECT.decode(data)
-    except msgspec.ValidationError:
-        return msgspec.Raw(b'{"value":' + data + b"}")
-    except (msgspec.DecodeError, RecursionError):
-        return raw_of({"INVALID_JSON": text})
-    return msgspec.Raw(data)
+    """A call's arguments as an object, which this protocol wants."""
+    return msgspec.Raw(as_object(text))
 
 
 def pure(model: str) -> str:

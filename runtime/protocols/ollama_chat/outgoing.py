@@ -19,6 +19,7 @@ from runtime.protocols.ollama_chat.thinking import write_think
 from runtime.protocols.ollama_chat.turns import write_messages
 from runtime.protocols.ollama_chat.wire import PROTOCOL
 from runtime.protocols.splice import apply, raw, rewrite, rules_of
+from runtime.protocols.unsaid import labels, unsaid
 
 __all__ = ["pass_request", "write_request"]
 
@@ -160,6 +161,7 @@ def _logprobs(request: Request, losses: list[str]) -> dict[str, Any]:
 def _unsaid(request: Request) -> list[str]:
     """What the client said and this protocol has no word for."""
     said = {
+        **labels(request.response_format),
         "verbosity": request.verbosity,
         "cache": request.cache,
         "cache_key": request.cache_key,
@@ -168,4 +170,8 @@ def _unsaid(request: Request) -> list[str]:
         "metadata": request.metadata,
         "store": request.store,
     }
-    return [*(name for name, value in said.items() if value), *beyond(request.extensions, PROTOCOL)]
+    return [
+        *(name for name, value in said.items() if value),
+        *unsaid(request.messages, ("name", "cache", "text.citations", "document.citations")),
+        *beyond(request.extensions, PROTOCOL),
+    ]

@@ -30,6 +30,8 @@ def write_think(wanted: ReasoningConfig | None, model: Model, losses: list[str])
     effort = _effort(wanted)
     if wanted.budget_tokens is not None:
         losses.append("reasoning.budget_tokens")
+    if wanted.display == "omitted" and wanted.mode != "off":
+        losses.append("reasoning.display")
     if effort is None:
         return True
     if effort == "none" and (facts is None or facts.can_disable):

@@ -20,7 +20,8 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.errors import InvalidRequest
 from runtime.protocols.ollama_chat.wire import arguments_object
-from runtime.protocols.openai_chat.pairing import OPENING, is_absent, pair
+from runtime.protocols.openai_chat.pairing import OPENING, is_absent, only_instructs, pair
+from runtime.protocols.openai_chat.parts import text_document
 from runtime.protocols.openai_chat.turns import folded
 
 __all__ = ["write_messages"]
@@ -29,7 +30,11 @@ _SHOWN_BELOW = "The result is shown in the next message."
 
 
 def write_messages(messages: tuple[Message, ...], losses: list[str], *, system_anywhere: bool) -> list[dict[str, Any]]:
-    """Calls and results paired, turns that say nothing left out. Raises InvalidRequest for what cannot be shown here."""
+    """Calls and results paired, turns that say nothing left out. Raises InvalidRequest for what cannot be shown here.
+
+    Ollama itself takes an empty turn and has its model answer nothing. Where the only words are the system's for that
+    reason, the user is made to begin.
+    """
     messages = pair(messages)
     if not system_anywhere:
         messages = folded(messages)
@@ -37,8 +42,6 @@ def write_messages(messages: tuple[Message, ...], losses: list[str], *, system_a
     written: list[dict[str, Any]] = []
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
-        if message.name is not None:
-            losses.append(f"{path}.name")
         match message.role:
             case "tool":
                 written += _results(message, path, names, losses)
@@ -48,9 +51,11 @@ def write_messages(messages: tuple[Message, ...], losses: list[str], *, system_a
                     written.append(turn)
             case role:
                 turn = _content(message.content, f"{path}.content", losses)
-                if len(turn) > 1 or turn["content"] or role == "user":
+                if len(turn) > 1 or turn["content"]:
                     written.append({"role": "user" if role == "user" else "system", **turn})
-    return written or [{"role": "user", **_content(OPENING.content, "messages", losses)}]
+    if only_instructs(written) and (not written or any(message.role == "user" for message in messages)):
+        written.append({"role": "user", **_content(OPENING.content, "messages", losses)})
+    return written
 
 
 def _content(parts: tuple[Part, ...], path: str, losses: list[str]) -> dict[str, Any]:
@@ -59,15 +64,13 @@ def _content(parts: tuple[Part, ...], path: str, losses: list[str]) -> dict[str,
     images: list[str] = []
     for index, part in enumerate(parts):
         place = f"{path}[{index}]"
-        if getattr(part, "cache", None) is not None:
-            losses.append(f"{place}.cache")
         match part:
             case Text(text=text) | Refusal(text=text):
                 texts.append(text)
             case Image():
                 images.append(_picture(part, place, losses))
-            case Document(source=TextSource(text=text), title=title):
-                texts.append(f"{title}\n\n{text}" if title else text)
+            case Document(source=TextSource(text=text)):
+                texts.append(text_document(part, text))
             case Document():
                 raise InvalidRequest("This model takes texts and images, not documents.", param=place)
             case part if part.__struct_config__.tag == "audio":
@@ -96,7 +99,11 @@ def _assistant(message: Message, path: str, losses: list[str]) -> dict[str, Any]
     thinking = [part for part in message.content if isinstance(part, Reasoning)]
     words = tuple(part for part in message.content if not isinstance(part, ToolCall | Reasoning))
     turn = _content(words, f"{path}.content", losses)
-    losses.extend(f"{path}.content.seal" for part in thinking if part.seal is not None)
+    losses.extend(
+        f"{path}.content[{index}].seal"
+        for index, part in enumerate(message.content)
+        if isinstance(part, Reasoning) and part.seal is not None
+    )
     thought = "".join(part.text for part in thinking)
     if thought:
         turn["thinking"] = thought
@@ -119,8 +126,6 @@ def _results(message: Message, path: str, names: dict[str, str], losses: list[st
         place = f"{path}.content[{index}]"
         if result.is_error and not is_absent(result):
             losses.append(f"{place}.is_error")
-        if result.cache is not None:
-            losses.append(f"{place}.cache")
         texts = tuple(part for part in result.content if not isinstance(part, Image))
         pictures = [part for part in result.content if isinstance(part, Image)]
         name = result.name or names.get(result.call_id)

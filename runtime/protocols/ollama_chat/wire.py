@@ -15,6 +15,7 @@ import msgspec
 
 from runtime.canonical import Base64Source, ToolCall
 from runtime.errors import InvalidRequest
+from runtime.protocols.arguments import as_object
 from runtime.protocols.free_text import wrapped
 from runtime.protocols.openai_chat.parts import data_source, sniff, standard
 
@@ -23,7 +24,6 @@ __all__ = ["PROTOCOL", "arguments_object", "arguments_text", "compact", "is_null
 PROTOCOL: Final = "ollama_chat"
 """The one property of a free-text tool that had to become a function."""
 
-_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXT: Final = msgspec.json.Decoder(str)
 _FALLBACK: Final = "image/png"
 _LAST_SECOND: Final = 253_402_300_799
@@ -31,24 +31,10 @@ _LAST_SECOND: Final = 253_402_300_799
 
 
 def arguments_object(call: ToolCall) -> msgspec.Raw:
-    """The arguments as an object on one line: the very text where it is one.
-
-    Nothing is `{}`, another JSON value and a free text are wrapped, and what is no JSON is handed on as a text: it is what
-    the model wrote.
-    """
+    """The arguments as an object on one line: the very text where it is one, and a free text wrapped."""
     if call.custom:
         return msgspec.Raw(wrapped(call.arguments).encode())
-    text = call.arguments.strip()
-    if text in {"", "null"}:
-        return msgspec.Raw(b"{}")
-    data = text.encode("utf-8", "replace")
-    try:
-        _OBJECT.decode(data)
-    except msgspec.ValidationError:
-        data = b'{"value":%b}' % data
-    except (msgspec.DecodeError, RecursionError):
-        return msgspec.Raw(msgspec.json.encode({"invalid_json": call.arguments}))
-    return msgspec.Raw(compact(data))
+    return msgspec.Raw(compact(as_object(call.arguments)))
 
 
 def compact(json: bytes) -> bytes:

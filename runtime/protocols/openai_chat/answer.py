@@ -35,12 +35,13 @@ from runtime.errors import InvalidRequest, UpstreamProtocolError
 from runtime.protocols.base import Outgoing
 from runtime.protocols.framing import readable
 from runtime.protocols.free_text import unwrapped
-from runtime.protocols.openai_chat.errors import error_within, not_json
+from runtime.protocols.openai_chat.errors import error_within
 from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
 from runtime.protocols.openai_chat.parts import read_shown
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, read_details
 from runtime.protocols.openai_chat.signature import provider_signature
 from runtime.protocols.openai_chat.usage import read_usage
+from runtime.protocols.openai_error import not_json
 
 __all__ = [
     "arguments_text", "check_answer", "logprobs_text", "made_id", "pieces_text", "read_citations", "read_images",

@@ -34,6 +34,10 @@ def write_effort(wanted: ReasoningConfig | None, model: Model, losses: list[str]
             losses.append("reasoning")
         return None
     effort = _effort(wanted)
+    if wanted.effort is None and wanted.budget_tokens is not None:
+        losses.append("reasoning.budget_tokens")
+    if wanted.display == "omitted" and wanted.mode != "off":
+        losses.append("reasoning.display")
     if effort is None or model.reasoning is None:
         return effort
     if effort == "none" and model.reasoning.can_disable:

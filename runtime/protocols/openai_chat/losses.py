@@ -18,6 +18,8 @@ LOSSES: Mapping[str, str] = MappingProxyType(
         "messages.content.image.by_model": "Only users show images and documents: those that a model made follow its turn.",
         "messages.content.cache": "Marks are dropped unless the provider's `cache_marks` says how it spells them.",
         "messages.content.order": "Chat keeps an assistant turn's words before its calls, whatever stood between.",
+        "messages.content.tool_call.arguments": "Arguments are an object: what is none is wrapped into one.",
+        "messages.content.tool_call.cache": "A call takes no mark.",
         "messages.content.tool_result.is_error": "Chat's tool results have no error flag; their text stays.",
         "messages.content.tool_result.name": "Chat's tool results name their call only; readers look the name up.",
         "messages.content.tool_result.image": "Chat's tool results are text: images and documents follow as the user's.",

@@ -7,44 +7,29 @@ from typing import Any, Final
 import msgspec
 
 from generated.protocols.openai_chat import FACTS
-from runtime.canonical import (
-    Extensions,
-    JsonObject,
-    JsonSchema,
-    Message,
-    NamedTool,
-    Request,
-    Text,
-    Tool,
-    ToolCall,
-    ToolMode,
-    ToolSubset,
-)  # fmt: skip
+from runtime.canonical import Extensions, JsonObject, JsonSchema, Message, Request, Text
 from runtime.catalog import Capability, Certainty
-from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
 from runtime.protocols.field_name import beyond
-from runtime.protocols.free_text import PARAMETERS, described, limited
-from runtime.protocols.json_schema import EMPTY_OBJECT
 from runtime.protocols.openai_chat.effort import write_effort
 from runtime.protocols.openai_chat.parts import write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL
 from runtime.protocols.openai_chat.request import LEGACY_FIELDS
 from runtime.protocols.openai_chat.search import SAYS, options_of, write_search
+from runtime.protocols.openai_chat.tools import NAMES, strictly, tool_names, write_tools
 from runtime.protocols.openai_chat.turns import Wording, write_messages
-from runtime.protocols.openai_schema import NotStrictError, strict_schema
 from runtime.protocols.splice import apply, raw, rules_of
-from runtime.protocols.tool_name import WordRule, fit, fit_all, way_back
+from runtime.protocols.tool_name import fit, fit_all, way_back
+from runtime.protocols.unsaid import unsaid
 from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["head", "write_request"]
 
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _TIER_WORDS: Final = {"standard_only": "default", "standard": "default"}
-_NAME_RULE: Final = WordRule()
-"""Letters, digits, underscore and dash, at most 64."""
 _MOST_STOPS: Final = 4
 """More are refused."""
+_UNSAID: Final = ("text.citations", "document.context", "document.citations", "tool_call.cache")
 
 _SCHEMA_PROMPT: Final = "Answer with one JSON object, without any other text, that satisfies this JSON Schema:\n"
 _JSON_PROMPT: Final = "Answer with one JSON object, without any other text."
@@ -56,14 +41,14 @@ def write_request(request: Request, target: Target) -> Outgoing:
     searching = with_own_search(request, target, PROTOCOL, write_search)
     losses = lost(request, searching, SAYS)
     request = searching
-    names = fit_all(_tool_names(request), _NAME_RULE)
+    names = fit_all(tool_names(request), NAMES)
     wording = Wording(quirks=target.provider.quirks, names=names, losses=losses)
     messages, response_format = _format(request, target, losses)
     said: dict[str, Any] = {
         "model": target.model.id,
         "messages": write_messages(messages, wording),
         **_streaming(request, target, kept),
-        **_tools(request, wording),
+        **write_tools(request, wording),
         "web_search_options": options_of(request.tools),
         **_limits(request, target, kept, losses),
         "response_format": response_format,
@@ -78,6 +63,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     fields = {name: raw(value) for name, value in said.items() if value is not None}
     fields.update((name, value) for name, value in kept.items() if name not in fields and name not in LEGACY_FIELDS)
     body = msgspec.json.encode(apply(rules_of(target), fields))
+    losses += unsaid(request.messages, _UNSAID if _marks(wording) else {*_UNSAID, "cache"})
     losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
         *head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses),
@@ -92,20 +78,6 @@ def head(target: Target, *, stream: bool) -> tuple[str, tuple[tuple[str, str], .
     return path, (("content-type", "application/json"), ("accept", accept))
 
 
-def _tool_names(request: Request) -> list[str]:
-    """All names that the request speaks of, the tools' own first."""
-    names = [tool.name for tool in request.tools if tool.native is None]
-    match request.tool_choice:
-        case NamedTool(name=name):
-            names.append(name)
-        case ToolSubset(names=chosen):
-            names += chosen
-        case _:
-            pass
-    names += [part.name for message in request.messages for part in message.content if isinstance(part, ToolCall)]
-    return names
-
-
 def _streaming(request: Request, target: Target, kept: Extensions) -> dict[str, Any]:
     """Usage is always asked for, whether the client wants to see it or not: the bill depends on it."""
     if not request.stream:
@@ -116,92 +88,6 @@ def _streaming(request: Request, target: Target, kept: Extensions) -> dict[str, 
     if "stream_options" in kept:
         options = {**msgspec.json.decode(kept["stream_options"], type=dict[str, Any]), **options}
     return {"stream": True, "stream_options": options}
-
-
-def _tools(request: Request, wording: Wording) -> dict[str, Any]:
-    """Nothing at all without tools: an empty list, or a choice of nothing, is refused by many."""
-    known = [(index, tool) for index, tool in enumerate(request.tools) if tool.native is None]
-    wording.losses.extend(
-        f"tools[{index}]"
-        for index, tool in enumerate(request.tools)
-        if tool.native is not None and (tool.search is None or tool.native_protocol != PROTOCOL)
-    )
-    if not known:
-        return {}
-    return {
-        "tools": [_tool(tool, f"tools[{index}]", wording) for index, tool in known],
-        "tool_choice": _choice(request, wording),
-        "parallel_tool_calls": request.parallel_tool_calls,
-    }
-
-
-def _tool(tool: Tool, path: str, wording: Wording) -> dict[str, Any]:
-    told: dict[str, Any] = {"name": wording.names[tool.name]}
-    custom = tool.custom and wording.quirks.custom_tools
-    description = tool.description if custom else described(tool)
-    if description is not None:
-        told["description"] = description
-    if custom:
-        if tool.format is not None:
-            told["format"] = msgspec.Raw(tool.format.encode())
-        if tool.cache is not None:
-            wording.losses.append(f"{path}.cache")
-        return {"type": "custom", "custom": told}
-    if limited(tool):
-        wording.losses.append(f"{path}.format")
-    parameters, strict = (PARAMETERS, None) if tool.custom else (tool.parameters, tool.strict)
-    if strict:
-        parameters, strict = _strict(parameters or EMPTY_OBJECT, f"{path}", "parameters", wording.losses)
-    if parameters is not None:
-        told["parameters"] = msgspec.Raw(parameters.encode())
-    if strict is not None:
-        told["strict"] = strict
-    written: dict[str, Any] = {"type": "function", "function": told}
-    if wording.quirks.cache_marks == "cache_control":  # the vendor's own mark has no place on a tool
-        write_mark(written, tool.cache, "cache_control")
-    elif tool.cache is not None:
-        wording.losses.append(f"{path}.cache")
-    return written
-
-
-def _strict(schema: str, path: str, field: str, losses: list[str]) -> tuple[str, bool]:
-    """``schema`` as strict mode takes it, and whether that could be: strictness goes before the schema's meaning does."""
-    try:
-        return strict_schema(schema), True
-    except NotStrictError as error:
-        losses.append(f"{path}.{field}.{error.path}" if error.path else f"{path}.strict")
-        return schema, False
-    except ValueError as error:
-        place = f"{path}.{field}"
-        raise InvalidRequest(f"'{place}' is no JSON Schema: {error}.", param=place, code="invalid_value") from None
-
-
-def _choice(request: Request, wording: Wording) -> Any:
-    custom = {tool.name for tool in request.tools if tool.custom} if wording.quirks.custom_tools else set[str]()
-
-    def named(name: str) -> dict[str, Any]:
-        kind = "custom" if name in custom else "function"
-        return {"type": kind, kind: {"name": wording.names[name]}}
-
-    hosted = {
-        tool.name for tool in request.tools if tool.native is not None
-    }  # left out, so nobody can be told to call it
-    match request.tool_choice:
-        case ToolMode(mode=mode):
-            return mode
-        case NamedTool(name=name):
-            if name in hosted:
-                wording.losses.append("tool_choice")
-                return None
-            return named(name)
-        case ToolSubset(names=names, required=required):
-            kept = [named(name) for name in names if name not in hosted]
-            if len(kept) < len(names):
-                wording.losses.append("tool_choice")
-            tools = {"mode": "required" if required else "auto", "tools": kept}
-            return {"type": "allowed_tools", "allowed_tools": tools} if kept else "none"
-        case None:
-            return None
 
 
 def _limits(request: Request, target: Target, kept: Extensions, losses: list[str]) -> dict[str, Any]:
@@ -255,6 +141,11 @@ def _account(request: Request, losses: list[str]) -> dict[str, Any]:
     }
 
 
+def _marks(wording: Wording) -> bool:
+    """Whether parts can carry a mark: they are parts, and the provider has a spelling for it."""
+    return wording.quirks.cache_marks is not None and not wording.quirks.text_only_content
+
+
 def _cache_all(said: dict[str, Any], request: Request, target: Target, losses: list[str]) -> None:
     if target.provider.quirks.cache_marks == "cache_control":
         write_mark(said, request.cache, "cache_control")
@@ -290,8 +181,8 @@ def _named_schema(wanted: JsonSchema, losses: list[str]) -> dict[str, Any]:
     """The vendor insists on a name. A schema that strict mode cannot say goes without `strict`."""
     schema, strict = wanted.schema, wanted.strict
     if strict:
-        schema, strict = _strict(schema, "response_format", "schema", losses)
-    named: dict[str, Any] = {"name": fit(wanted.name or "response", _NAME_RULE), "schema": msgspec.Raw(schema.encode())}
+        schema, strict = strictly(schema, "response_format", "schema", losses)
+    named: dict[str, Any] = {"name": fit(wanted.name or "response", NAMES), "schema": msgspec.Raw(schema.encode())}
     if wanted.description is not None:
         named["description"] = wanted.description
     if strict is not None and strict == wanted.strict:

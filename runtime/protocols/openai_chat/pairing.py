@@ -6,9 +6,12 @@ result without a call becomes the user's words. The last turn may be waiting for
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from runtime.canonical import Message, Text, ToolCall, ToolResult
 
-__all__ = ["NO_RESULT", "OPENING", "is_absent", "pair"]
+__all__ = ["NO_RESULT", "OPENING", "is_absent", "only_instructs", "pair"]
 
 NO_RESULT = "No result of this call was recorded."
 _NOTHING = (Text(text=NO_RESULT),)
@@ -73,6 +76,11 @@ def _absent(call: ToolCall) -> ToolResult:
 def is_absent(result: ToolResult) -> bool:
     """Whether it was put in by `pair`: nothing of it is the client's, so that nothing of it can be lost."""
     return result == ToolResult(call_id=result.call_id, name=result.name, content=_NOTHING, is_error=True)
+
+
+def only_instructs(written: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether nobody but the system speaks in these turns: without a word of the user's there is nothing to answer."""
+    return all(turn["role"] in {"system", "developer"} for turn in written)
 
 
 def _as_words(result: ToolResult) -> tuple[Text, ...]:

@@ -33,8 +33,8 @@ from runtime.errors import InvalidRequest
 from runtime.protocols.complaint import read_field
 
 __all__ = [
-    "data_source", "read_content", "read_mark", "read_part", "read_shown", "sniff", "standard", "write_audio", "write_document",
-    "write_image", "write_mark",
+    "data_source", "read_content", "read_mark", "read_part", "read_shown", "sniff", "standard", "text_document", "write_audio",
+    "write_document", "write_image", "write_mark",
 ]  # fmt: skip
 
 _IMAGES: Final = msgspec.json.Decoder(list[ImagePart])
@@ -94,7 +94,8 @@ def read_shown(images: msgspec.Raw | msgspec.UnsetType, path: str) -> list[Image
     """Images that a model made, as compatible servers show them beside its text."""
     if not isinstance(images, msgspec.Raw) or images == _NULL:
         return []
-    shown = [read_part(part, f"{path}[{index}]") for index, part in enumerate(read_field(_IMAGES, images, path))]
+    given = read_field(_IMAGES, images, path)
+    shown = [read_part(part, f"{path}[{index}]") for index, part in enumerate(given)]
     return [image for image in shown if isinstance(image, Image)]
 
 
@@ -144,9 +145,14 @@ def write_document(document: Document, path: str) -> dict[str, Any]:
             named = {} if document.title is None else {"filename": document.title}
             return {"type": "file", "file": {"file_id": file_id, **named}}
         case TextSource(text=text):
-            return {"type": "text", "text": f"{document.title}\n\n{text}" if document.title else text}
+            return {"type": "text", "text": text_document(document, text)}
         case UrlSource():
             raise InvalidRequest("This model takes documents as bytes, not as URLs.", param=path)
+
+
+def text_document(document: Document, text: str) -> str:
+    """A document that is a text, as words: its title and what is said of it stand before it."""
+    return "\n\n".join(piece for piece in (document.title, document.context, text) if piece)
 
 
 def _image_source(url: str, path: str) -> Source:

@@ -33,11 +33,12 @@ from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader
 from runtime.protocols.openai_chat.answer import logprobs_text, pieces_text, read_citations, read_images
 from runtime.protocols.openai_chat.calls import Calls
-from runtime.protocols.openai_chat.errors import error_within, excerpt
+from runtime.protocols.openai_chat.errors import error_within
 from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
 from runtime.protocols.openai_chat.halves import Joiner, mark_halves
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, Details, read_pieces
 from runtime.protocols.openai_chat.usage import read_usage
+from runtime.protocols.openai_error import excerpt
 
 __all__ = ["ChatDecoder"]
 

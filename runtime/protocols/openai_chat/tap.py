@@ -13,10 +13,8 @@ import msgspec
 from typing_extensions import override
 
 from generated.types.openai_chat import ChatCompletionChunk, ChunkDelta
-from runtime.canonical import Usage
-from runtime.errors import GatewayError, UpstreamProtocolError
-from runtime.protocols.base import StreamTap
-from runtime.protocols.framing import MAX_FRAME_BYTES
+from runtime.errors import UpstreamProtocolError
+from runtime.protocols.event_tap import EventTap
 from runtime.protocols.openai_chat.errors import error_within
 from runtime.protocols.openai_chat.finish import refuse_failure
 from runtime.protocols.openai_chat.halves import marked, unmarked
@@ -28,7 +26,6 @@ __all__ = ["ChatTap"]
 _CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NULL: Final = msgspec.Raw(b"null")
-_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _DATA: Final = re.compile(rb"^(?:\xef\xbb\xbf)?data: ?([^\r\n]+)", re.MULTILINE)
 _CR_DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
 _CHOICE: Final = b'"choices":[{"index":0,'
@@ -36,70 +33,22 @@ _UNFINISHED: Final = b'"finish_reason":null'
 _MODEL: Final = re.compile(rb'"model"[ \t]*:[ \t]*"(?:[^"\\]|\\.)*"')
 
 
-class ChatTap(StreamTap):
+class ChatTap(EventTap):
     """One stream. Whole events are forwarded as they come; the part of one that is under way is held."""
 
-    usage: Usage | None
-    complete: bool
-    started: bool
-
     def __init__(self, model: str) -> None:
-        self.usage = None
-        self.complete = False
-        self.started = False
+        super().__init__()
         self._model = raw(model)
-        self._pieces: list[bytes] = []
-        self._held_bytes = 0
-        self._forwarded = False
         self._old = b""  # `"model":"…"` as the upstream writes it, once an event has shown it
         self._new = b""
         self._head = self._new_head = self._tail = b""  # around what is new in an event without news
         self._choices: dict[int, bool] = {}  # index to whether it has ended
         self._done = False
         self._readable = False
-        self._failure: GatewayError | None = None
 
     @override
-    def feed(self, data: bytes) -> bytes:
-        if self._failure is not None:
-            raise self._failure
-        if b"\n" not in data and b"\r" not in data:
-            self._hold(data)
-            return b""
-        if self._pieces:
-            self._pieces.append(data)
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-            self._held_bytes = 0
-        end = _last_end(data)
-        self._hold(data[end:])
-        return self._forward(data[:end]) if end else b""
-
-    @override
-    def close(self) -> bytes:
-        if self._failure is not None:
-            raise self._failure
-        rest = b"".join(self._pieces)
-        self._pieces.clear()
-        out = self._forward(rest) if rest else b""
-        if self._failure is not None:
-            raise self._failure
-        if not self.complete:
-            raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
-        return out
-
-    def _hold(self, rest: bytes) -> None:
-        if not rest:
-            return
-        self._held_bytes += len(rest)
-        if self._held_bytes > MAX_FRAME_BYTES:
-            raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
-        self._pieces.append(rest)
-
-    def _forward(self, block: bytes) -> bytes:
-        out = block.replace(self._head, self._new_head) if self._is_plain(block) else self._slowly(block)
-        self._forwarded = self._forwarded or bool(out)
-        return out
+    def _plain(self, block: bytes) -> bytes | None:
+        return block.replace(self._head, self._new_head) if self._is_plain(block) else None
 
     def _is_plain(self, block: bytes) -> bool:
         """Nothing in it needs a look: every event begins and ends as the last one that was looked at and had no news.
@@ -116,24 +65,8 @@ class ChatTap(StreamTap):
                 return False
         return True
 
-    def _slowly(self, block: bytes) -> bytes:
-        out: list[bytes] = []
-        position = 0
-        while position < len(block):
-            found = _BLANK_LINE.search(block, position)
-            end = found.end() if found else len(block)
-            try:
-                out.append(self._event(block[position:end]))
-            except GatewayError as error:
-                if not self._forwarded and not any(out):
-                    raise
-                self._failure = error
-                break
-            position = end
-        return b"".join(out)
-
+    @override
     def _event(self, event: bytes) -> bytes:
-        """One event as it is forwarded. Raises the error it holds."""
         if event.startswith(b"data: {") and event.find(b"\n") == len(event) - 2:
             return b"data: %b\n\n" % self._looked_at(event[6:-2])
         pattern = _CR_DATA if b"\r" in event else _DATA
@@ -229,13 +162,3 @@ def _says(delta: ChunkDelta | None) -> bool:
         delta.reasoning,
     )
     return any(said)
-
-
-def _last_end(data: bytes) -> int:
-    """Behind the last blank line; 0 when there is none."""
-    if b"\r" not in data:
-        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
-    end = 0
-    for found in _BLANK_LINE.finditer(data):
-        end = found.end()
-    return end

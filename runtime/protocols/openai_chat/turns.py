@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -22,8 +22,9 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.catalog import Quirks
 from runtime.errors import InvalidRequest
+from runtime.protocols.arguments import as_object
 from runtime.protocols.free_text import wrapped
-from runtime.protocols.openai_chat.pairing import OPENING, is_absent, pair
+from runtime.protocols.openai_chat.pairing import OPENING, is_absent, only_instructs, pair
 from runtime.protocols.openai_chat.parts import write_audio, write_document, write_image, write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, write_details
 from runtime.protocols.openai_chat.signature import before_calls, extra_for_provider
@@ -68,9 +69,11 @@ def write_messages(messages: tuple[Message, ...], wording: Wording) -> list[dict
             case role:
                 known = "system" if role == "developer" and not wording.quirks.developer_role else role
                 content = _content(message.content, path, wording)
-                if content or role == "user":
+                if content:
                     written.append(_turn(known, message, content))
-    return written or [_turn("user", OPENING, _content(OPENING.content, "messages", wording))]
+    if only_instructs(written) and (not written or any(message.role == "user" for message in messages)):
+        written.append(_turn("user", OPENING, _content(OPENING.content, "messages", wording)))
+    return written
 
 
 def folded(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -104,7 +107,6 @@ def _content(parts: tuple[Part, ...], path: str, wording: Wording) -> str | list
             or wording.quirks.cache_marks is None
             or wording.quirks.text_only_content
         ):
-            wording.losses.extend(f"{path}.content.cache" for part in texts if part.cache is not None)
             return "\n".join(part.text for part in texts)
     return [
         written
@@ -123,8 +125,6 @@ def _part(part: Part, path: str, wording: Wording) -> dict[str, Any] | None:
             written = write_audio(part, path)
         case Document():
             written = write_document(part, path)
-            if part.context is not None or part.citations:
-                wording.losses.append(path)
         case Refusal(text=text):
             return {"type": "refusal", "refusal": text}
         case _:  # another protocol's own blocks have no meaning here
@@ -132,8 +132,6 @@ def _part(part: Part, path: str, wording: Wording) -> dict[str, Any] | None:
             return None
     if wording.quirks.text_only_content and written["type"] != "text":
         raise InvalidRequest("This model takes text only.", param=path)
-    if part.cache is not None and wording.quirks.cache_marks is None:
-        wording.losses.append(f"{path}.cache")
     write_mark(written, part.cache, wording.quirks.cache_marks)
     return written
 
@@ -155,6 +153,7 @@ def _assistant(message: Message, path: str, wording: Wording) -> dict[str, Any] 
     if calls:
         turn["tool_calls"] = [_call(call, before, wording) for call, before in before_calls(message.content)]
     replayed = _replay(turn, thinking, quirks)
+    wording.losses.extend(_lost_thinking(message.content, path, replay=quirks.replay_reasoning))
     if not content:
         if not (calls or audio or replayed):
             return None
@@ -182,6 +181,18 @@ def _replay(turn: dict[str, Any], thinking: list[Reasoning], quirks: Quirks) -> 
     return bool(text or details)
 
 
+def _lost_thinking(parts: tuple[Part, ...], path: str, *, replay: bool) -> Iterator[str]:
+    """All of it where none is given back, but for the signature on a call; else only seals of other protocols."""
+    for index, part in enumerate(parts):
+        if not isinstance(part, Reasoning):
+            continue
+        if replay:
+            if part.seal is not None and part.sealed_by != PROTOCOL:
+                yield f"{path}.content[{index}].seal"
+        elif extra_for_provider(part) is None or not any(isinstance(after, ToolCall) for after in parts[index + 1 : index + 2]):
+            yield f"{path}.content[{index}]"
+
+
 def _is_audio(part: Native) -> bool:
     return part.protocol == PROTOCOL and part.block == "audio"
 
@@ -191,7 +202,7 @@ def _call(call: ToolCall, before: Reasoning | None, wording: Wording) -> dict[st
     if call.custom and wording.quirks.custom_tools:
         called: dict[str, Any] = {"type": "custom", "custom": {"name": name, "input": call.arguments}}
     else:
-        arguments = wrapped(call.arguments) if call.custom else call.arguments or "{}"
+        arguments = wrapped(call.arguments) if call.custom else as_object(call.arguments).decode()
         called = {"type": "function", "function": {"name": name, "arguments": arguments}}
     extra = extra_for_provider(before) if before else None
     more = {"extra_content": msgspec.Raw(extra)} if extra else {}

@@ -10,9 +10,10 @@ from generated.types.openai_responses import InputTokenCount, ResponseObject
 from runtime.canonical import Response, Started, Usage, collect
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.base import Outgoing
+from runtime.protocols.openai_error import not_json
 from runtime.protocols.openai_responses.ending import complete, refuse_failure
-from runtime.protocols.openai_responses.errors import error_within, not_an_answer
-from runtime.protocols.openai_responses.lanes import Sink
+from runtime.protocols.openai_responses.errors import error_within
+from runtime.protocols.openai_responses.lane import Sink
 from runtime.protocols.openai_responses.usage import read_usage
 from runtime.protocols.splice import raw, replace
 
@@ -35,7 +36,7 @@ def read_response(body: bytes, outgoing: Outgoing) -> Response:
     try:
         complete(wire, (), sink)
     except _UNREADABLE as error:
-        raise not_an_answer(body, error) from None
+        raise not_json(body, error) from None
     response = collect(sink.events)
     tier = wire.service_tier or None
     return response if response.service_tier == tier else msgspec.structs.replace(response, service_tier=tier)
@@ -58,7 +59,7 @@ def _check(body: bytes, *, whole: bool = True) -> ResponseObject:
     try:
         wire = _ANSWER.decode(body)
     except _UNREADABLE as error:
-        raise error_within(body) or not_an_answer(body, error) from None
+        raise error_within(body) or not_json(body, error) from None
     if wire.output is msgspec.UNSET and wire.status is msgspec.UNSET and not wire.output_text:
         raise error_within(body) or UpstreamProtocolError("The provider's answer holds no output.")
     if whole or wire.status not in {"queued", "in_progress"}:

@@ -6,7 +6,6 @@ later place only adds what is missing. Not for finding out which event is about 
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final
 
 import msgspec
@@ -16,104 +15,25 @@ from generated.types.openai_responses import OutputItem, OutputPart
 from runtime.canonical import (
     Base64Source,
     Delta,
-    Event,
     Image,
     Native,
     PartEnded,
-    PartStarted,
     Reasoning,
     Refusal,
     Text,
-    ToolCall,
 )  # fmt: skip
-from runtime.errors import UpstreamProtocolError
-from runtime.protocols.base import Outgoing
-from runtime.protocols.openai_chat.halves import Joiner
+from runtime.protocols.openai_responses.call_lane import CallLane
 from runtime.protocols.openai_responses.conversation import phase_mark
-from runtime.protocols.openai_responses.naming import joined, key_of
+from runtime.protocols.openai_responses.lane import Lane, Sink, Voice
 from runtime.protocols.openai_responses.parts import read_citation
 from runtime.protocols.openai_responses.seal import head_of, item_of, seal_of, shown_in
 from runtime.protocols.openai_responses.stops import Stopper
 from runtime.protocols.openai_responses.wire import PROTOCOL, is_text, present, text_of
 
-__all__ = [
-    "CallLane", "Lane", "MessageLane", "OtherLane", "ReasoningLane", "Sink", "arguments_text", "lane_for", "logprobs_text",
-]  # fmt: skip
+__all__ = ["MessageLane", "OtherLane", "ReasoningLane", "lane_for", "logprobs_text"]
 
 _TEXT: Final = msgspec.json.Decoder(str)
 _BREAK: Final = "\n\n"
-
-
-class Sink:
-    """Where parts go: numbers them, and drops what comes behind a stop string."""
-
-    def __init__(self, outgoing: Outgoing) -> None:
-        self.events: list[Event] = []
-        self.outgoing = outgoing
-        self.response_id = ""
-        self.stopped: str | None = None
-        self.calls = 0
-        self.refused = False
-        self.chars = 0  # of the answer's text so far
-        self._next = 0
-
-    def start(self, part: Text | Reasoning | Refusal | ToolCall | Image | Native) -> int:
-        """The part's index; -1 when nothing more may be said."""
-        if self.stopped is not None:
-            return -1
-        index, self._next = self._next, self._next + 1
-        self.events.append(PartStarted(index=index, part=part))
-        return index
-
-    def send(self, event: Delta | PartEnded) -> None:
-        if event.index >= 0:
-            self.events.append(event)
-
-
-class _Voice:
-    """One text under way: half characters joined, and what was said kept, so that nothing is said twice."""
-
-    __slots__ = ("_joiner", "_pieces")
-
-    def __init__(self) -> None:
-        self._joiner = Joiner()
-        self._pieces: list[str] = []
-
-    def add(self, text: str, *, marked: bool) -> str:
-        text = self._joiner.add(text, marked=marked)
-        self._pieces.append(text)
-        return text
-
-    def said(self) -> str:
-        return "".join(self._pieces)
-
-    def missing(self, whole: str) -> str:
-        """What of ``whole`` was not said; nothing where it is another text."""
-        said = self.said()
-        more = whole[len(said) :] if len(whole) > len(said) and whole.startswith(said) else ""
-        if more:
-            self._pieces.append(more)
-            self._joiner.rest()
-        return more
-
-    def rest(self) -> str:
-        return self._joiner.rest()
-
-
-class Lane:
-    """One item. ``fill`` takes what the finished item tells, ``close`` ends its parts; both may come more than once."""
-
-    kind = ""
-
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
-        self.closed = False
-
-    def fill(self, item: OutputItem, raw: msgspec.Raw) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
 
 
 class _Said:
@@ -125,7 +45,7 @@ class _Said:
         self.index = index
         self.start = start
         self.stopper = Stopper(stops)
-        self.voice = _Voice()
+        self.voice = Voice()
         self.cited = 0
         self.open = True
 
@@ -234,7 +154,7 @@ class ReasoningLane(Lane):
         self._index: int | None = None
         self._shown = "summary"
         self._head = ""
-        self._voices: dict[int, _Voice] = {}
+        self._voices: dict[int, Voice] = {}
         self._item: OutputItem | None = None
 
     def say(self, shown: str, place: int, text: str, *, marked: bool = False) -> None:
@@ -293,83 +213,12 @@ class ReasoningLane(Lane):
             self._index = self.sink.start(part)
         return self._index
 
-    def _voice(self, place: int, index: int) -> _Voice:
+    def _voice(self, place: int, index: int) -> Voice:
         if place not in self._voices:
             if self._voices:
                 self.sink.send(Delta(index=index, text=_BREAK))
-            self._voices[place] = _Voice()
+            self._voices[place] = Voice()
         return self._voices[place]
-
-
-class CallLane(Lane):
-    """A call of a function or of a free-text tool. It starts once its name is known; until then its words are held."""
-
-    def __init__(self, sink: Sink, *, custom: bool) -> None:
-        super().__init__(sink)
-        self.kind = "custom_tool_call" if custom else "function_call"
-        self._custom = custom
-        self._number = sink.calls
-        sink.calls += 1
-        self._index: int | None = None
-        self._name = ""
-        self._namespace = ""
-        self._call_id = ""
-        self._held: list[str] = []
-        self._voice = _Voice()
-
-    def name(self, item: OutputItem) -> None:
-        self._call_id = self._call_id or present(item.call_id) or ""
-        self._name = self._name or present(item.name) or ""
-        self._namespace = self._namespace or present(item.namespace) or ""
-
-    def say(self, text: str, *, marked: bool = False) -> None:
-        if not self.closed:
-            self._emit(self._voice.add(text, marked=marked))
-
-    def finish(self, whole: str, name: str | None = None) -> None:
-        self._name = self._name or name or ""
-        if not self.closed:
-            self._emit(self._voice.missing(whole))
-
-    @override
-    def fill(self, item: OutputItem, raw: msgspec.Raw) -> None:
-        self.name(item)
-        self.finish((present(item.input) or "") if self._custom else arguments_text(item.arguments))
-        self.start()
-
-    def start(self) -> None:
-        if self._index is not None or not self._name:
-            return
-        sink = self.sink
-        id_ = self._call_id or _made_id(sink.response_id, self._number)
-        spare = joined(self._namespace, self._name) if self._namespace else self._name
-        name = sink.outgoing.tool_names.get(key_of(self._namespace, self._name), spare)
-        self._index = sink.start(ToolCall(id=id_, name=name, custom=self._custom))
-        for text in self._held:
-            sink.send(Delta(index=self._index, text=text))
-        self._held.clear()
-
-    @override
-    def close(self) -> None:
-        if self.closed:
-            return
-        if not self._name:
-            raise UpstreamProtocolError("The provider's answer holds a tool call without a name.")
-        self.start()
-        self.closed = True
-        rest = self._voice.rest()
-        if self._index is not None:
-            if rest:
-                self.sink.send(Delta(index=self._index, text=rest))
-            self.sink.send(PartEnded(index=self._index))
-
-    def _emit(self, text: str) -> None:
-        if not text:
-            return
-        if self._index is None:
-            self._held.append(text)
-        else:
-            self.sink.send(Delta(index=self._index, text=text))
 
 
 class OtherLane(Lane):
@@ -410,14 +259,6 @@ def lane_for(kind: str, sink: Sink) -> Lane:
             return OtherLane(sink, kind)
 
 
-def arguments_text(arguments: msgspec.Raw | msgspec.UnsetType) -> str:
-    """The JSON text of a call's arguments; some servers send the object itself."""
-    raw = present(arguments)
-    if raw is None:
-        return ""
-    return _TEXT.decode(raw) if is_text(raw) else text_of(raw)
-
-
 def logprobs_text(logprobs: msgspec.Raw | msgspec.UnsetType) -> str | None:
     """The inside of the list of tokens; None when there is none or it is empty."""
     raw = present(logprobs)
@@ -425,8 +266,3 @@ def logprobs_text(logprobs: msgspec.Raw | msgspec.UnsetType) -> str | None:
         return None
     text = text_of(raw).strip()
     return text[1:-1] if text.startswith("[") and text[1:-1].strip() else None
-
-
-def _made_id(response_id: str, number: int) -> str:
-    """An id for a call that came without one: the same in every reading of the same answer."""
-    return "call_" + hashlib.sha256(f"{response_id} {number}".encode()).hexdigest()[:24]

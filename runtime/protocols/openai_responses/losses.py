@@ -17,7 +17,7 @@ LOSSES: Mapping[str, str] = MappingProxyType(
         "messages.content.native": "Blocks of another protocol's server tools mean nothing here.",
         "messages.content.cache": "Marks are dropped unless the provider's `cache_marks` are set.",
         "messages.content.image.assistant": "A model's own image of an earlier turn has no item that another may send.",
-        "messages.content.tool_call.arguments.empty": "A call without arguments has an empty object.",
+        "messages.content.tool_call.arguments": "Arguments are an object: what is none is wrapped into one.",
         "messages.content.tool_call.cache": "A call takes no mark.",
         "messages.content.tool_result.is_error": "Results have no error flag; their text stays.",
         "messages.content.tool_result.name": "Results name their call only; readers look the name up.",

@@ -33,6 +33,7 @@ from runtime.protocols.openai_responses.turns import ItemWriter
 from runtime.protocols.openai_responses.wire import PROTOCOL
 from runtime.protocols.splice import apply, raw, rules_of
 from runtime.protocols.tool_name import WordRule, fit
+from runtime.protocols.unsaid import unsaid
 from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["head", "write_count", "write_request"]
@@ -43,6 +44,9 @@ _VERBOSITIES: Final = frozenset({"low", "medium", "high"})
 _CHAINED: Final = frozenset({"previous_response_id", "conversation"})
 _OURS: Final = frozenset({NAMESPACES, MEMBERS, ADDED, CHOICE, "include", "reasoning"})
 """Extensions that are written in their place; all others go out as they came."""
+
+_UNSAID: Final = ("name", "document.context", "document.citations", "tool_call.cache", "tool_result.cache")
+"""What no item has a place for; nor for other cache marks, where the provider has no spelling for them."""
 
 _COUNTED: Final = (
     "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "reasoning", "text",
@@ -65,6 +69,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     toolbox = Toolbox(request, losses)
     fields = _fields(request, target, toolbox, losses)
     body = msgspec.json.encode(apply(rules_of(target), fields))
+    losses += unsaid(request.messages, {*_UNSAID, "cache"} if target.provider.quirks.cache_marks is None else _UNSAID)
     losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
         *head(target, stream=request.stream),

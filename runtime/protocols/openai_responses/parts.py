@@ -24,6 +24,7 @@ from runtime.canonical import (
     UrlSource,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
+from runtime.protocols.openai_chat.parts import text_document
 from runtime.protocols.openai_responses.wire import (
     PROTOCOL,
     compact,
@@ -140,7 +141,7 @@ def write_document(document: Document) -> dict[str, Any]:
             named = {} if document.title is None else {"filename": document.title}
             return {"type": "input_file", "file_url": url, **named}
         case TextSource(text=text):
-            return write_text(f"{document.title}\n\n{text}" if document.title else text)
+            return write_text(text_document(document, text))
 
 
 def data_url(source: Base64Source) -> str:

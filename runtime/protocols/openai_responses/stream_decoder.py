@@ -18,18 +18,11 @@ from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader
 from runtime.protocols.openai_chat.halves import mark_halves
+from runtime.protocols.openai_responses.call_lane import CallLane, arguments_text
 from runtime.protocols.openai_responses.ending import complete, refuse_failure, stop_early
 from runtime.protocols.openai_responses.errors import broken, error_within
-from runtime.protocols.openai_responses.lanes import (
-    CallLane,
-    Lane,
-    MessageLane,
-    ReasoningLane,
-    Sink,
-    arguments_text,
-    lane_for,
-    logprobs_text,
-)
+from runtime.protocols.openai_responses.lane import Lane, Sink
+from runtime.protocols.openai_responses.lanes import MessageLane, ReasoningLane, lane_for, logprobs_text
 from runtime.protocols.openai_responses.wire import is_text, present
 
 __all__ = ["ResponsesDecoder"]

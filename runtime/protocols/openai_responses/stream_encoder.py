@@ -46,10 +46,10 @@ from runtime.protocols.openai_responses.growing import (
     NativeItem,
     Part,
     ThinkingItem,
-    logprobs_for,
 )
+from runtime.protocols.openai_responses.ladder import Ladder
 from runtime.protocols.openai_responses.naming import members_of
-from runtime.protocols.openai_responses.wire import PROTOCOL, encode
+from runtime.protocols.openai_responses.wire import PROTOCOL
 
 __all__ = ["ResponsesEncoder", "write_response"]
 
@@ -59,8 +59,6 @@ class _Phase(msgspec.Struct):
 
 
 _PHASE: Final = msgspec.json.Decoder(_Phase)
-_SUMMARY: Final = b'"summary_index":0'
-_CONTENT: Final = b'"content_index":0'
 
 
 class ResponsesEncoder(StreamEncoder):
@@ -73,7 +71,7 @@ class ResponsesEncoder(StreamEncoder):
         self._answer = answer
         self._envelope = Envelope(answer)
         self._members = members_of(answer.request)
-        self._number = 0
+        self._ladder = Ladder()
         self._created = 0
         self._started = False
         self._items = 0
@@ -81,7 +79,6 @@ class ResponsesEncoder(StreamEncoder):
         self._pending: Item | None = None
         self._done: dict[int, bytes] = {}
         self._phase: str | None = None
-        self._chars = 0
         self._refused = False
         self._finish = Finish(reason="stop")
         self._usage = Usage()
@@ -119,7 +116,7 @@ class ResponsesEncoder(StreamEncoder):
         if not self._started:
             self._start(0, out)
         failed = self._envelope.write("failed", self._created, output=self._output(), error=failure_json(error))
-        self._say(out, b"response.failed", b'"response":%b' % failed)
+        self._ladder.say(out, b"response.failed", b'"response":%b' % failed)
         return b"".join(out)
 
     # -- the answer as a whole
@@ -128,8 +125,8 @@ class ResponsesEncoder(StreamEncoder):
         self._started = True
         self._created = created
         begun = b'"response":%b' % self._envelope.write("in_progress", created)
-        self._say(out, b"response.created", begun)
-        self._say(out, b"response.in_progress", begun)
+        self._ladder.say(out, b"response.created", begun)
+        self._ladder.say(out, b"response.in_progress", begun)
 
     def _end(self, out: list[bytes]) -> None:
         reason = write_finish(self._finish, refused=self._refused)
@@ -140,23 +137,19 @@ class ResponsesEncoder(StreamEncoder):
         self.whole = self._envelope.write(
             status, self._created, output=self._output(), usage=self._usage, tier=self._tier, reason=reason
         )
-        self._say(out, b"response.%b" % status.encode(), b'"response":%b' % self.whole)
+        self._ladder.say(out, b"response.%b" % status.encode(), b'"response":%b' % self.whole)
 
     def _output(self) -> bytes:
         return b",".join(item for _, item in sorted(self._done.items()))
-
-    def _say(self, out: list[bytes], name: bytes, rest: bytes) -> None:
-        out.append(
-            b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n' % (name, name, self._number, rest)
-        )  # fmt: skip
-        self._number += 1
 
     # -- items
 
     def _add(self, item: Item, out: list[bytes]) -> None:
         self._settle(out)
         self._items += 1
-        self._say(out, b"response.output_item.added", b'"output_index":%d,"item":%b' % (item.index, item.added()))
+        self._ladder.say(
+            out, b"response.output_item.added", b'"output_index":%d,"item":%b' % (item.index, item.added())
+        )
 
     def _settle(self, out: list[bytes], status: str = "completed") -> None:
         """The item that has all its parts is done."""
@@ -164,7 +157,7 @@ class ResponsesEncoder(StreamEncoder):
         if item is None:
             return
         done = self._done[item.index] = item.done(status)
-        self._say(out, b"response.output_item.done", b'"output_index":%d,"item":%b' % (item.index, done))
+        self._ladder.say(out, b"response.output_item.done", b'"output_index":%d,"item":%b' % (item.index, done))
 
     def _start_part(self, index: int, part: object, out: list[bytes]) -> None:
         match part:
@@ -173,16 +166,16 @@ class ResponsesEncoder(StreamEncoder):
             case Reasoning(text=text):
                 item: Item = ThinkingItem(self._items, self._answer.id, part)
                 self._open_item(index, item, out)
-                self._think(item, text, out)
+                self._ladder.think(item, text, out)
             case ToolCall(name=name, arguments=arguments):
                 item = CallItem(self._items, self._answer.id, part, self._members.get(name))
                 self._open_item(index, item, out)
-                self._call(item, arguments, out)
+                self._ladder.call(item, arguments, out)
             case Image(source=Base64Source() as source):
                 item = ImageItem(self._items, self._answer.id, source)
                 self._open_item(index, item, out)
                 for step in (b"in_progress", b"generating", b"completed"):
-                    self._say(out, b"response.image_generation_call.%b" % step, item.head)
+                    self._ladder.say(out, b"response.image_generation_call.%b" % step, item.head)
             case Native(protocol=protocol, block=block) if protocol == PROTOCOL:
                 if block == PHASE:
                     self._settle(out)
@@ -208,16 +201,16 @@ class ResponsesEncoder(StreamEncoder):
             self._add(message, out)
         refusal = isinstance(words, Refusal)
         self._refused = self._refused or refusal
-        part = Part(len(message.parts), self._chars, refusal=refusal)
+        part = Part(len(message.parts), self._ladder.chars, refusal=refusal)
         message.parts.append(part)
         message.open += 1
         self._open[index] = (message, part)
         place = b'%b,"content_index":%d,"part":%b' % (message.head, part.place, part.written())
-        self._say(out, b"response.content_part.added", place)
-        self._speak(message, part, text, None, out)
+        self._ladder.say(out, b"response.content_part.added", place)
+        self._ladder.speak(message, part, text, None, out)
         if isinstance(words, Text):
             for citation in words.citations:
-                self._cite(message, part, Delta(index=index, citation=citation), out)
+                self._ladder.cite(message, part, Delta(index=index, citation=citation), out)
 
     # -- deltas
 
@@ -227,58 +220,13 @@ class ResponsesEncoder(StreamEncoder):
             return
         item, part = found
         if part is not None:
-            self._speak(item, part, delta.text, delta.logprobs, out)
-            self._cite(item, part, delta, out)
+            self._ladder.speak(item, part, delta.text, delta.logprobs, out)
+            self._ladder.cite(item, part, delta, out)
         elif isinstance(item, ThinkingItem):
             item.seal += delta.seal or ""
-            self._think(item, delta.text, out)
+            self._ladder.think(item, delta.text, out)
         else:
-            self._call(item, delta.text, out)
-
-    def _speak(self, item: Item, part: Part, text: str, logprobs: str | None, out: list[bytes]) -> None:
-        if not text and logprobs is None:
-            return
-        part.pieces.append(text)
-        place = b'%b,"content_index":%d,"delta":%b' % (item.head, part.place, encode(text))
-        if part.refusal:
-            self._say(out, b"response.refusal.delta", place)
-            return
-        self._chars += len(text)
-        tokens = logprobs_for(logprobs) if logprobs is not None else []
-        part.logprobs += tokens
-        self._say(out, b"response.output_text.delta", b'%b,"logprobs":[%b]' % (place, b",".join(tokens)))
-
-    def _cite(self, item: Item, part: Part, delta: Delta, out: list[bytes]) -> None:
-        if delta.citation is None or part.refusal:
-            return
-        note = part.cite(delta.citation)
-        if note is not None:
-            at = (item.head, part.place, len(part.annotations) - 1, note)
-            rest = b'%b,"content_index":%d,"annotation_index":%d,"annotation":%b' % at
-            self._say(out, b"response.output_text.annotation.added", rest)
-
-    def _think(self, item: Item, text: str, out: list[bytes]) -> None:
-        if not text or not isinstance(item, ThinkingItem):
-            return
-        place = _CONTENT if item.outright else _SUMMARY
-        if not item.pieces:
-            self._say(out, *self._thought(item, b"added", b""))
-        item.pieces.append(text)
-        name = b"response.reasoning_text.delta" if item.outright else b"response.reasoning_summary_text.delta"
-        self._say(out, name, b'%b,%b,"delta":%b' % (item.head, place, encode(text)))
-
-    def _thought(self, item: ThinkingItem, step: bytes, text: bytes) -> tuple[bytes, bytes]:
-        """The event that begins or ends a piece of thinking; ``text`` is JSON's, "" for none."""
-        kind = b"reasoning_text" if item.outright else b"summary_text"
-        name = b"response.content_part." if item.outright else b"response.reasoning_summary_part."
-        place = _CONTENT if item.outright else _SUMMARY
-        return name + step, b'%b,%b,"part":{"type":"%b","text":%b}' % (item.head, place, kind, text or b'""')
-
-    def _call(self, item: Item, text: str, out: list[bytes]) -> None:
-        if not text or not isinstance(item, CallItem):
-            return
-        item.pieces.append(text)
-        self._say(out, _arguments(item, b"delta"), b'%b,"delta":%b' % (item.head, encode(text)))
+            self._ladder.call(item, delta.text, out)
 
     # -- ends
 
@@ -288,45 +236,16 @@ class ResponsesEncoder(StreamEncoder):
             return
         item, part = found
         if part is not None:
-            self._end_words(item, part, out)
+            self._ladder.end_words(item, part, out)
         elif isinstance(item, ThinkingItem):
-            self._end_thinking(item, out)
+            self._ladder.end_thinking(item, out)
         elif isinstance(item, CallItem):
-            self._end_call(item, out)
+            self._ladder.end_call(item, out)
         item.open -= 1
         if item.open == 0:
             if self._pending is not item:
                 self._settle(out)
             self._pending = item
-
-    def _end_words(self, item: Item, part: Part, out: list[bytes]) -> None:
-        place = b'%b,"content_index":%d' % (item.head, part.place)
-        text = encode("".join(part.pieces))
-        if part.refusal:
-            self._say(out, b"response.refusal.done", b'%b,"refusal":%b' % (place, text))
-        else:
-            rest = b'%b,"text":%b,"logprobs":[%b]' % (place, text, b",".join(part.logprobs))
-            self._say(out, b"response.output_text.done", rest)
-        self._say(out, b"response.content_part.done", b'%b,"part":%b' % (place, part.written()))
-
-    def _end_thinking(self, item: ThinkingItem, out: list[bytes]) -> None:
-        if not item.pieces:
-            return
-        text = encode("".join(item.pieces))
-        place = _CONTENT if item.outright else _SUMMARY
-        name = b"response.reasoning_text.done" if item.outright else b"response.reasoning_summary_text.done"
-        self._say(out, name, b'%b,%b,"text":%b' % (item.head, place, text))
-        self._say(out, *self._thought(item, b"done", text))
-
-    def _end_call(self, item: CallItem, out: list[bytes]) -> None:
-        """No arguments are an empty object: clients read them as JSON."""
-        words = "".join(item.pieces)
-        if not words and item.kind == "function_call":
-            words = "{}"
-            item.pieces.append(words)
-            self._say(out, _arguments(item, b"delta"), b'%b,"delta":%b' % (item.head, encode(words)))
-        field = b"arguments" if item.kind == "function_call" else b"input"
-        self._say(out, _arguments(item, b"done"), b'%b,"%b":%b' % (item.head, field, encode(words)))
 
 
 def write_response(response: Response, answer: Answer) -> bytes:
@@ -349,8 +268,3 @@ def write_response(response: Response, answer: Answer) -> bytes:
     ]
     encoder.feed(events)
     return encoder.whole
-
-
-def _arguments(item: CallItem, step: bytes) -> bytes:
-    name = b"function_call_arguments" if item.kind == "function_call" else b"custom_tool_call_input"
-    return b"response.%b.%b" % (name, step)

@@ -13,10 +13,9 @@ import msgspec
 from typing_extensions import override
 
 from generated.types.openai_responses import ResponseObject, ResponseStreamEvent
-from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Answer, FailingTap
-from runtime.protocols.framing import MAX_FRAME_BYTES
+from runtime.protocols.event_tap import EventTap
 from runtime.protocols.openai_chat.halves import mark_halves
 from runtime.protocols.openai_responses.ending import refuse_failure
 from runtime.protocols.openai_responses.errors import error_within, failure_json
@@ -31,7 +30,6 @@ _EVENT: Final = msgspec.json.Decoder(ResponseStreamEvent)
 _RESPONSE: Final = msgspec.json.Decoder(ResponseObject)
 _FIELDS: Final = msgspec.json.Decoder(Fields)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
 _NAME: Final = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]+)")
 _NUMBER: Final = re.compile(rb'"sequence_number"[ \t]*:[ \t]*([0-9]+)')
@@ -48,56 +46,17 @@ _FAILED: Final = frozenset({"response.failed", "response.cancelled"})
 _COMPLETE: Final = frozenset({"response.completed", "response.incomplete"})
 
 
-class ResponsesTap(FailingTap):
+class ResponsesTap(EventTap, FailingTap):
     """One stream. Whole events are forwarded as they come; the part of one that is under way is held."""
 
-    usage: Usage | None
-    complete: bool
-    started: bool
-
     def __init__(self, answer: Answer) -> None:
-        self.usage = None
-        self.complete = False
-        self.started = False
+        super().__init__()
         self._answer = answer
         self._model = raw(answer.model)
-        self._pieces: list[bytes] = []
-        self._held_bytes = 0
-        self._forwarded = False
         self._response: Fields | None = None  # the answer as it was first told
         self._last = b""
         self._number = -1
         self._readable = False
-        self._failure: GatewayError | None = None
-
-    @override
-    def feed(self, data: bytes) -> bytes:
-        if self._failure is not None:
-            raise self._failure
-        if b"\n" not in data and b"\r" not in data:
-            self._hold(data)
-            return b""
-        if self._pieces:
-            self._pieces.append(data)
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-            self._held_bytes = 0
-        end = _last_end(data)
-        self._hold(data[end:])
-        return self._forward(data[:end]) if end else b""
-
-    @override
-    def close(self) -> bytes:
-        if self._failure is not None:
-            raise self._failure
-        rest = b"".join(self._pieces)
-        self._pieces.clear()
-        out = self._forward(rest) if rest else b""
-        if self._failure is not None:
-            raise self._failure
-        if not self.complete:
-            raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
-        return out
 
     @override
     def fail(self, error: GatewayError) -> bytes:
@@ -112,42 +71,16 @@ class ResponsesTap(FailingTap):
             % (number, failed)
         )  # fmt: skip
 
-    def _hold(self, rest: bytes) -> None:
-        if not rest:
-            return
-        self._held_bytes += len(rest)
-        if self._held_bytes > MAX_FRAME_BYTES:
-            raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
-        self._pieces.append(rest)
+    @override
+    def _plain(self, block: bytes) -> bytes | None:
+        if not self._readable or any(word in block for word in _NEWS):
+            return None
+        self._last = block
+        self.started = self.started or _SAYS.search(block) is not None
+        return block
 
-    def _forward(self, block: bytes) -> bytes:
-        if self._readable and not any(word in block for word in _NEWS):
-            self._last = block
-            self.started = self.started or _SAYS.search(block) is not None
-            out = block
-        else:
-            out = self._slowly(block)
-        self._forwarded = self._forwarded or bool(out)
-        return out
-
-    def _slowly(self, block: bytes) -> bytes:
-        out: list[bytes] = []
-        position = 0
-        while position < len(block):
-            found = _BLANK_LINE.search(block, position)
-            end = found.end() if found else len(block)
-            try:
-                out.append(self._event(block[position:end]))
-            except GatewayError as error:
-                if not self._forwarded and not any(out):
-                    raise
-                self._failure = error
-                break
-            position = end
-        return b"".join(out)
-
+    @override
     def _event(self, event: bytes) -> bytes:
-        """One event as it is forwarded. Raises the error it holds."""
         lines: list[bytes] = _DATA.findall(event)
         if not lines or lines[0].startswith(b"[DONE]"):
             return event
@@ -222,13 +155,3 @@ def _torn(data: bytes, mended: bytes, renamed: bytes) -> bytes:
         position += 6
     left = iter(halves)
     return _MARK.sub(lambda mark: next(left, mark[0]), renamed)
-
-
-def _last_end(data: bytes) -> int:
-    """Behind the last blank line; 0 when there is none."""
-    if b"\r" not in data:
-        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
-    end = 0
-    for found in _BLANK_LINE.finditer(data):
-        end = found.end()
-    return end

@@ -21,6 +21,7 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.catalog import Quirks
 from runtime.errors import InvalidRequest
+from runtime.protocols.arguments import as_object
 from runtime.protocols.openai_chat.pairing import is_absent
 from runtime.protocols.openai_responses.conversation import PHASE
 from runtime.protocols.openai_responses.parts import (
@@ -69,8 +70,6 @@ class ItemWriter:
                 content = self._content(message.content, path)
                 if content:
                     self.items.append({"type": "message", "role": known, "content": content})
-        if message.name is not None:
-            self._losses.append(f"{path}.name")
 
     # -- what the client and its tools say
 
@@ -78,7 +77,6 @@ class ItemWriter:
         """Plain text as a string, all else as parts."""
         match parts:
             case (Text(text=text, cache=cache),) if cache is None or self._quirks.cache_marks is None:
-                self._lose_mark(parts[0], path)
                 return text
             case _:
                 written = [self._part(part, f"{path}.content[{index}]") for index, part in enumerate(parts)]
@@ -92,8 +90,6 @@ class ItemWriter:
                 written = write_image(part)
             case Document():
                 written = write_document(part)
-                if part.context is not None or part.citations:
-                    self._losses.append(path)
             case Audio():
                 raise InvalidRequest("This model takes no sound.", param=path)
             case Refusal(text=text):
@@ -101,12 +97,7 @@ class ItemWriter:
             case _:  # another protocol's own blocks have no meaning here
                 self._losses.append(path)
                 return None
-        self._lose_mark(part, path)
         return written if self._quirks.cache_marks is None else write_mark(written, part.cache)
-
-    def _lose_mark(self, part: Part, path: str) -> None:
-        if isinstance(part, Text | Image | Document) and part.cache is not None and self._quirks.cache_marks is None:
-            self._losses.append(f"{path}.cache")
 
     def _results(self, message: Message, path: str) -> None:
         for index, result in enumerate(message.content):
@@ -120,8 +111,6 @@ class ItemWriter:
             )
             if result.is_error and not is_absent(result):
                 self._losses.append(f"{place}.is_error")
-            if result.cache is not None:
-                self._losses.append(f"{place}.cache")
 
     # -- what the model said
 
@@ -159,7 +148,7 @@ class ItemWriter:
             case Reasoning():
                 self._reasoning(part, path)
             case ToolCall():
-                self._call(part, path)
+                self._call(part)
             case Native(protocol=protocol, block=block, json=json) if protocol == PROTOCOL and block != PHASE:
                 self.items.append(msgspec.Raw(json.encode()))
             case _:
@@ -177,16 +166,14 @@ class ItemWriter:
         else:
             self._losses.append(path)
 
-    def _call(self, call: ToolCall, path: str) -> None:
+    def _call(self, call: ToolCall) -> None:
         named = {"call_id": self._call_id(call.id), **self._toolbox.named(call.name)}
         if call.custom:
             self._custom_calls.add(call.id)
             self.items.append({"type": "custom_tool_call", **named, "input": call.arguments})
         else:
             self._custom_calls.discard(call.id)
-            self.items.append({"type": "function_call", **named, "arguments": call.arguments or "{}"})
-        if call.cache is not None:
-            self._losses.append(f"{path}.cache")
+            self.items.append({"type": "function_call", **named, "arguments": as_object(call.arguments).decode()})
 
     def _call_id(self, id_: str) -> str:
         """The id as the provider takes it: the same for a call, its results, and every later turn."""

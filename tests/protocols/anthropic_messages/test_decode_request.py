@@ -349,12 +349,15 @@ def test_fields_only_this_protocol_has_are_kept_and_unknown_ones_named() -> None
         ({"messages": HI, "temperature": "hot"}, "temperature"),
         ({"messages": HI, "tools": [{"description": "x"}]}, "tools.0.name"),
         ({"messages": HI, "tools": [{"name": 5}]}, "tools.0.name"),
+        ({"messages": HI, "tools": [{"name": "f", "input_schema": []}]}, "tools.0.input_schema"),
+        ({"messages": HI, "tools": [{"name": "f", "input_schema": True}]}, "tools.0.input_schema"),
         ({"messages": HI, "tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"messages": HI, "tool_choice": {"type": "some"}}, "tool_choice.type"),
         ({"messages": HI, "thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
         ({"messages": HI, "stop_sequences": [1]}, "stop_sequences.0"),
         ({"messages": HI, "metadata": {"user_id": 4}}, "metadata.user_id"),
         ({"messages": HI, "output_config": {"format": {"type": "xml"}}}, "output_config.format.type"),
+        ({"messages": HI, "output_config": {"format": {"type": "json_schema", "schema": True}}}, "output_config.format.schema"),
     ],
 )  # fmt: skip
 def test_a_fault_names_the_field_as_the_vendor_does(body: dict[str, object], path: str) -> None:

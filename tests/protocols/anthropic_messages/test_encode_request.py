@@ -668,7 +668,9 @@ def test_pitfall_105_no_sampling_and_no_forced_tool_beside_thinking() -> None:
 
     assert {"temperature", "top_p", "top_k"}.isdisjoint(body)
     assert {"type": "auto"} == body["tool_choice"]
-    assert {"sampling.temperature", "sampling.top_p", "sampling.top_k", "tool_choice"} <= set(losses(request, target(reasoning=ADAPTIVE)))
+    assert {"sampling.temperature", "sampling.top_p", "sampling.top_k", "tool_choice"} <= set(
+        losses(request, target(reasoning=ADAPTIVE))
+    )
 
 
 def test_pitfall_077_edits_about_thinking_go_only_with_thinking() -> None:

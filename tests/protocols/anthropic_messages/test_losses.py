@@ -121,7 +121,7 @@ SHOWN: dict[str, Request | Response] = {
     "verbosity": asking(verbosity="low"),
     "include_usage": asking(stream=True),
     "cache_key": asking(cache_key="k"),
-    "cache": asked(Text(text="a", cache=CacheMark(ttl_s=1800))),
+    "cache": asked(*(Text(text=text, cache=CacheMark()) for text in "abcde")),
     "service_tier": asking(service_tier="flex"),
     "user": asking(user="u" * 257),
     "metadata": asking(metadata={"a": "b"}),

@@ -272,3 +272,20 @@ def test_both_spellings_of_both_kinds_of_parameters_are_read() -> None:
     assert '{"type":"object","properties":{"x_y":{"any_of":1}}}' == tools[1].parameters
     assert tools[2].parameters is None
     assert '{"googleSearch":{}}' == tools[3].native
+
+
+@pytest.mark.parametrize("schema", [True, [], "string", 1])
+@pytest.mark.parametrize("field", ["parameters", "parametersJsonSchema"])
+def test_parameters_that_are_no_object_are_refused_by_the_fields_name(field: str, schema: Any) -> None:
+    with pytest.raises(InvalidRequest, match="must be an object") as caught:
+        decoded(tools=[{"functionDeclarations": [{"name": "f", field: schema}]}])
+
+    assert f"tools[0].functionDeclarations[0].{field}" == caught.value.param
+
+
+@pytest.mark.parametrize("field", ["responseSchema", "responseJsonSchema"])
+def test_a_schema_of_answers_that_is_no_object_is_refused_by_the_fields_name(field: str) -> None:
+    with pytest.raises(InvalidRequest, match="must be an object") as caught:
+        decoded(generationConfig={"responseMimeType": "application/json", field: True})
+
+    assert f"generationConfig.{field}" == caught.value.param

@@ -108,7 +108,7 @@ def test_a_turn_with_thinking_words_and_calls() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("", {}), (" ", {}), ("null", {}), ("[1]", {"value": [1]}), ("5", {"value": 5}), ('{"a":', {"invalid_json": '{"a":'}),
+        ("", {}), (" ", {}), ("null", {}), ("[1]", {"value": [1]}), ("5", {"value": 5}), ('{"a":', {"INVALID_JSON": '{"a":'}),
         ('{\n "a": 1\n}', {"a": 1}),
     ],
 )  # fmt: skip
@@ -150,6 +150,22 @@ def test_turns_that_say_nothing_are_left_out() -> None:
 
     assert [user_turn("x"), user_turn("y")] == msgspec.json.decode(outgoing.body)["messages"]
     assert "messages[2].content[0]" in outgoing.losses
+
+
+def test_a_user_who_says_nothing_is_left_out_and_made_to_begin_where_nobody_else_speaks() -> None:
+    nothing = Message(role="user", content=(Text(text=""),))
+    system = Message(role="system", content=(Text(text="A"),))
+
+    assert [user_turn("x"), {"role": "assistant", "content": "a"}] == messages(user("x"), says(Text(text="a")), nothing)
+    assert [user_turn("Begin.")] == messages(nothing)
+    assert [{"role": "system", "content": "A"}, user_turn("Begin.")] == messages(system, nothing)
+    assert [{"role": "system", "content": "A"}] == messages(system)
+
+
+def test_what_is_said_of_a_text_document_stands_before_it() -> None:
+    document = Document(source=TextSource(text="c"), title="a", context="b")
+
+    assert [user_turn("a\n\nb\n\nc")] == messages(Message(role="user", content=(document,)))
 
 
 def user_turn(text: str) -> dict[str, str]:
@@ -294,7 +310,7 @@ def test_what_has_no_word_here_is_named() -> None:
     )  # fmt: skip
 
     assert {
-        "messages[0].content[0].cache", "messages[1].content.seal", "messages[2].name", "sampling.logit_bias", "verbosity",
+        "messages[0].content[0].cache", "messages[1].content[0].seal", "messages[2].name", "sampling.logit_bias", "verbosity",
         "cache", "cache_key", "service_tier", "user", "metadata", "store", "audio",
     } == set(encode(request).losses)  # fmt: skip
 

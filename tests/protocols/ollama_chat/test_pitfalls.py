@@ -211,7 +211,7 @@ def test_pitfall_096_two_objects_in_one_call_do_not_break_the_line() -> None:
         stream(Started(id="r", model="m"), PartStarted(index=0, part=call), PartEnded(index=0), Finished(finish=Finish(reason="tool_calls")), Ended())
     )  # fmt: skip
 
-    assert {"invalid_json": '{"a":1}{"b":2}'} == lines[0]["message"]["tool_calls"][0]["function"]["arguments"]
+    assert {"INVALID_JSON": '{"a":1}{"b":2}'} == lines[0]["message"]["tool_calls"][0]["function"]["arguments"]
 
 
 def test_pitfall_113_one_count_for_streams_and_whole_answers() -> None:

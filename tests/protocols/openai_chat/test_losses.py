@@ -68,6 +68,8 @@ SHOWN: dict[str, Request | Response] = {
     "messages.content.image.by_model": said(Text(text="a"), Image(source=UrlSource(url="https://e.com/a"))),
     "messages.content.cache": asked(Text(text="a", cache=CacheMark())),
     "messages.content.order": said(CALL, Text(text="a")),
+    "messages.content.tool_call.arguments": said(msgspec.structs.replace(CALL, arguments="[1]")),
+    "messages.content.tool_call.cache": said(msgspec.structs.replace(CALL, cache=CacheMark())),
     "messages.content.tool_result.is_error": result(name="f", is_error=False),
     "messages.content.tool_result.name": result(name="another"),
     "messages.content.tool_result.image": result(name="f", content=(Image(source=UrlSource(url="https://e.com/a")),)),

@@ -423,7 +423,7 @@ def test_quirk_cache_marks(spelling: Any, ttl_s: int | None, expected: dict[str,
 
     assert expected == turns(marked, user("x"), to=target(cache_marks=spelling))[0]["content"][0][spelling]
     assert "a" == turns(marked, user("x"))[0]["content"]
-    assert ("messages[0].content.cache",) == encode(ask(marked, user("x"))).losses
+    assert ("messages[0].content[0].cache",) == encode(ask(marked, user("x"))).losses
 
 
 def test_marks_on_tools_and_on_the_whole_need_cache_control() -> None:
@@ -511,6 +511,45 @@ def test_turns_that_say_nothing_are_left_out() -> None:
     empty = Message(role="assistant", content=())
 
     assert ["user"] == [turn["role"] for turn in turns(Message(role="system", content=()), user("x"), empty)]
+
+
+def test_a_user_who_says_nothing_is_left_out_and_made_to_begin_where_nobody_else_speaks() -> None:
+    nothing = Message(role="user", content=(Text(text=""),))
+    system = Message(role="system", content=(Text(text="A"),))
+
+    assert [{"role": "user", "content": "x"}] == turns(user("x"), nothing)
+    assert [{"role": "user", "content": "Begin."}] == turns(nothing)
+    assert ["A", "Begin."] == [turn["content"] for turn in turns(system, nothing)]
+    assert ["A"] == [turn["content"] for turn in turns(system)]
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("", "{}"), (" ", "{}"), ("null", "{}"), ("[1]", '{"value":[1]}'), ("{bad", '{"INVALID_JSON":"{bad"}'),
+        ('{"a": 1.0}', '{"a": 1.0}'),
+    ],
+)  # fmt: skip
+def test_arguments_in_history_are_an_object_whatever_the_model_wrote(written: str, sent: str) -> None:
+    (_, turn, *_) = turns(user("x"), Message(role="assistant", content=(ToolCall(id="a", name="f", arguments=written),)))
+
+    assert sent == turn["tool_calls"][0]["function"]["arguments"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "replay", "lost"),
+    [
+        ((Reasoning(text="hm"), Text(text="a")), False, ("messages[1].content[0]",)),
+        ((Reasoning(text="hm"), Text(text="a")), True, ()),
+        ((Reasoning(text="hm", seal="s", sealed_by="gemini"), Text(text="a")), True, ("messages[1].content[0].seal",)),
+        ((Reasoning(seal="signature.s", sealed_by="openai_chat"), ToolCall(id="a", name="f", arguments="{}")), False, ()),
+        ((Reasoning(seal="signature.s", sealed_by="openai_chat"), Text(text="a")), False, ("messages[1].content[0]",)),
+    ],
+)  # fmt: skip
+def test_thinking_that_is_not_given_back_is_named(parts: tuple[Any, ...], replay: bool, lost: tuple[str, ...]) -> None:
+    said = ask(user("x"), Message(role="assistant", content=parts))
+
+    assert lost == encode(said, target(replay_reasoning=replay)).losses
 
 
 # -- pairing

@@ -72,7 +72,7 @@ SHOWN: dict[str, Request | Response] = {
     "messages.content.native": said(Text(text="a"), BLOCK),
     "messages.content.cache": asked(Text(text="a", cache=CacheMark())),
     "messages.content.image.assistant": said(Text(text="a"), PICTURE),
-    "messages.content.tool_call.arguments.empty": called(ToolCall(id="a", name="f", arguments="")),
+    "messages.content.tool_call.arguments": called(ToolCall(id="a", name="f", arguments="[1]")),
     "messages.content.tool_call.cache": called(ToolCall(id="a", name="f", arguments="{}", cache=CacheMark())),
     "messages.content.tool_result.is_error": called(is_error=True),
     "messages.content.tool_result.name": called(name="another"),

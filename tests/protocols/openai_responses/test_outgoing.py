@@ -239,6 +239,19 @@ def test_a_call_without_a_result_gets_one() -> None:
     assert "function_call_output" in [item["type"] for item in given]
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", "{}"), (" ", "{}"), ("null", "{}"), ("[1]", '{"value":[1]}'), ("{bad", '{"INVALID_JSON":"{bad"}'),
+        ('{"a": 1.0}', '{"a": 1.0}'),
+    ],
+)  # fmt: skip
+def test_arguments_in_history_are_an_object_whatever_the_model_wrote(written: str, expected: str) -> None:
+    call = next(item for item in items(said(ToolCall(id="a", name="f", arguments=written))) if "arguments" in item)
+
+    assert expected == call["arguments"]
+
+
 def test_ids_of_calls_fit_the_vendors_limits_and_stay_together() -> None:
     id_ = "toolu:" + "x" * 90
     turn = Message(role="assistant", content=(ToolCall(id=id_, name="f", arguments="{}"),))

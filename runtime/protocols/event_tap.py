@@ -1,0 +1,113 @@
+"""A tap of an SSE stream: holds what is under way, forwards whole events, and keeps an error back until they are out."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from typing import Final
+
+from typing_extensions import override
+
+from runtime.canonical import Usage
+from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.base import StreamTap
+from runtime.protocols.framing import MAX_FRAME_BYTES
+
+__all__ = ["EventTap"]
+
+_BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+
+
+class EventTap(StreamTap):
+    """One stream. A protocol says what becomes of one event, and which runs of them need no look."""
+
+    usage: Usage | None
+    complete: bool
+    started: bool
+
+    def __init__(self) -> None:
+        self.usage = None
+        self.complete = False
+        self.started = False
+        self._pieces: list[bytes] = []
+        self._held_bytes = 0
+        self._forwarded = False
+        self._failure: GatewayError | None = None
+
+    @override
+    def feed(self, data: bytes) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        if b"\n" not in data and b"\r" not in data:
+            self._hold(data)
+            return b""
+        if self._pieces:
+            self._pieces.append(data)
+            data = b"".join(self._pieces)
+            self._pieces.clear()
+            self._held_bytes = 0
+        end = _last_end(data)
+        self._hold(data[end:])
+        return self._forward(data[:end]) if end else b""
+
+    @override
+    def close(self) -> bytes:
+        if self._failure is not None:
+            raise self._failure
+        rest = b"".join(self._pieces)
+        self._pieces.clear()
+        out = self._forward(rest) if rest else b""
+        if self._failure is not None:
+            raise self._failure
+        if not self.complete:
+            raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
+        return out
+
+    @abstractmethod
+    def _plain(self, block: bytes) -> bytes | None:
+        """What is forwarded for whole events none of which needs a look; None where one may."""
+
+    @abstractmethod
+    def _event(self, event: bytes) -> bytes:
+        """One event as it is forwarded. Raises the error it holds."""
+
+    def _hold(self, rest: bytes) -> None:
+        if not rest:
+            return
+        self._held_bytes += len(rest)
+        if self._held_bytes > MAX_FRAME_BYTES:
+            raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
+        self._pieces.append(rest)
+
+    def _forward(self, block: bytes) -> bytes:
+        out = self._plain(block)
+        if out is None:
+            out = self._slowly(block)
+        self._forwarded = self._forwarded or bool(out)
+        return out
+
+    def _slowly(self, block: bytes) -> bytes:
+        out: list[bytes] = []
+        position = 0
+        while position < len(block):
+            found = _BLANK_LINE.search(block, position)
+            end = found.end() if found else len(block)
+            try:
+                out.append(self._event(block[position:end]))
+            except GatewayError as error:
+                if not self._forwarded and not any(out):
+                    raise
+                self._failure = error
+                break
+            position = end
+        return b"".join(out)
+
+
+def _last_end(data: bytes) -> int:
+    """Behind the last blank line; 0 when there is none."""
+    if b"\r" not in data:
+        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    end = 0
+    for found in _BLANK_LINE.finditer(data):
+        end = found.end()
+    return end

@@ -1,0 +1,59 @@
+"""What of a client's messages a dialect has no place for, by the paths that `Outgoing.losses` names.
+
+The paths are those of the messages as the client sent them, before calls and results are paired and turns are moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from runtime.canonical import Document, JsonSchema, Message, ResponseFormat, TextSource, ToolResult
+from runtime.canonical import Part as Said
+
+__all__ = ["labels", "unsaid"]
+
+
+def unsaid(messages: Sequence[Message], fields: Iterable[str]) -> list[str]:
+    """The places in ``messages`` where one of ``fields`` is set.
+
+    A field is named as in a codec's table of losses, below `messages.content`: ``cache`` on any part, ``document.title``
+    on one kind; ``name`` is the turn's own. What is said anyway is no loss: an image's detail that is `auto`, and title
+    and context of a document that is a text, which stand before the text.
+    """
+    wanted = frozenset(fields)
+    found: list[str] = []
+    for index, message in enumerate(messages):
+        path = f"messages[{index}]"
+        if message.name is not None and "name" in wanted:
+            found.append(f"{path}.name")
+        for place, part in _places(message.content, path):
+            found += [f"{place}.{field}" for field in _set(part) if not wanted.isdisjoint((field, _kind(part, field)))]
+    return found
+
+
+def labels(wanted: ResponseFormat | None) -> Mapping[str, str | None]:
+    """What a schema of answers is called and said to be for, which most dialects cannot be told; None for what is not said."""
+    if not isinstance(wanted, JsonSchema):
+        return {}
+    return {"response_format.name": wanted.name, "response_format.description": wanted.description}
+
+
+def _places(parts: Iterable[Said], path: str) -> Iterator[tuple[str, Said]]:
+    """Each part, and those inside results."""
+    for index, part in enumerate(parts):
+        place = f"{path}.content[{index}]"
+        yield place, part
+        if isinstance(part, ToolResult):
+            yield from _places(part.content, place)
+
+
+def _set(part: Said) -> Iterator[str]:
+    told = {"title", "context"} if isinstance(part, Document) and isinstance(part.source, TextSource) else set[str]()
+    for field in ("cache", "citations", "detail", "title", "context"):
+        value = getattr(part, field, None)
+        if value and value != "auto" and field not in told:
+            yield field
+
+
+def _kind(part: Said, field: str) -> str:
+    return f"{part.__struct_config__.tag}.{field}"
