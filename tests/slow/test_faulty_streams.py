@@ -31,6 +31,9 @@ AT_ONCE: Final = 48
 LIMIT_S: Final = 40.0
 """All limits of the gateway together are shorter."""
 
+RESCUES: Final = {"two": "none", "splice": "splice", "buffer": "buffer"}
+"""Kinds of combos, each of a protocol and one other."""
+
 CONFIG: Final = """\
 version: 1
 discovery: {{providers: none}}
@@ -167,7 +170,7 @@ def worker_of(running: Running) -> int:
 
 
 def config(url: str) -> str:
-    """A provider per protocol, alone and with one other behind it."""
+    """A provider per protocol, alone and with one other behind it, to which broken answers go on or not."""
     roots = {"openai_chat": "/v1", "openai_responses": "/v1", "anthropic_messages": "", "gemini": "", "ollama_chat": ""}
     providers = "\n".join(
         f"  {protocol}: {{base_url: '{url}{roots[protocol]}', local: true, surfaces: {{{protocol}: {{}}}},"
@@ -176,8 +179,9 @@ def config(url: str) -> str:
     )
     names = list(CODECS)
     combos = "\n".join(
-        f"  two-{one}: {{targets: [{one}/m, {other}/m]}}"
+        f"  {kind}-{one}: {{targets: [{one}/m, {other}/m], rescue: {rescue}}}"
         for one, other in zip(names, names[1:] + names[:1], strict=True)
+        for kind, rescue in RESCUES.items()
     )
     return CONFIG.format(providers=providers, combos=combos)
 
@@ -196,7 +200,7 @@ async def test_no_faulty_stream_looks_complete_or_hangs(tmp_path: Path, capsys: 
                 async def go_on() -> None:
                     for name in names:
                         upstream = rng.choice(list(CODECS))
-                        model = rng.choice((f"{upstream}/m", f"two-{upstream}"))
+                        model = rng.choice((f"{upstream}/m", *(f"{kind}-{upstream}" for kind in RESCUES)))
                         client = rng.choice(list(dialects("m", 0)))
                         try:
                             status, body = await ask(http, key, client, model, name)

@@ -487,7 +487,10 @@ def _block_is_result(body: dict[str, Any]) -> bool:
 
 
 def _part_is_result(body: dict[str, Any]) -> bool:
-    return any("functionResponse" in part or "function_response" in part for part in _list(_last(body, "contents").get("parts")))
+    return any(
+        "functionResponse" in part or "function_response" in part
+        for part in _list(_last(body, "contents").get("parts"))
+    )
 
 
 def _item_is_result(body: dict[str, Any]) -> bool:

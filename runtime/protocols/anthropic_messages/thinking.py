@@ -24,7 +24,16 @@ from runtime.canonical import (
     ToolResult,
 )
 from runtime.catalog import Capability, Certainty, Model, ReasoningFacts
-from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_object, present, read, required, text_of
+from runtime.protocols.anthropic_messages.wire import (
+    PROTOCOL,
+    Fields,
+    fault,
+    is_object,
+    present,
+    read,
+    required,
+    text_of,
+)
 
 __all__ = ["Plan", "decode_format", "decode_reasoning", "plan_thinking"]
 

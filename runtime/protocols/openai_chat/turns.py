@@ -183,14 +183,14 @@ def _replay(turn: dict[str, Any], thinking: list[Reasoning], quirks: Quirks) -> 
 
 def _lost_thinking(parts: tuple[Part, ...], path: str, *, replay: bool) -> Iterator[str]:
     """All of it where none is given back, but for the signature on a call; else only seals of other protocols."""
+    signatures = [before for _, before in before_calls(parts) if before is not None and extra_for_provider(before)]
     for index, part in enumerate(parts):
         if not isinstance(part, Reasoning):
             continue
-        if replay:
-            if part.seal is not None and part.sealed_by != PROTOCOL:
-                yield f"{path}.content[{index}].seal"
-        elif extra_for_provider(part) is None or not any(isinstance(after, ToolCall) for after in parts[index + 1 : index + 2]):
+        if not replay and part not in signatures:
             yield f"{path}.content[{index}]"
+        elif part.seal is not None and part.sealed_by != PROTOCOL:
+            yield f"{path}.content[{index}].seal"
 
 
 def _is_audio(part: Native) -> bool:

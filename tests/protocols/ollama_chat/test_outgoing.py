@@ -360,7 +360,10 @@ def kept(request: Request) -> Request:
             if isinstance(part, ToolResult)
         ]
         said = (Text(text="\n".join(texts)),) if texts else ()
-        turns.append(msgspec.structs.replace(message, content=(*said, *images, *calls, *results)))
+        if message.role != "user" or images or any(texts):
+            turns.append(msgspec.structs.replace(message, content=(*said, *images, *calls, *results)))
+    if len(turns) < len(request.messages) and all(turn.role == "system" for turn in turns):
+        turns.append(user("Begin."))
     choice = request.tool_choice
     tools = () if choice == ToolMode(mode="none") else request.tools
     if isinstance(choice, NamedTool | ToolSubset):

@@ -531,7 +531,9 @@ def test_a_user_who_says_nothing_is_left_out_and_made_to_begin_where_nobody_else
     ],
 )  # fmt: skip
 def test_arguments_in_history_are_an_object_whatever_the_model_wrote(written: str, sent: str) -> None:
-    (_, turn, *_) = turns(user("x"), Message(role="assistant", content=(ToolCall(id="a", name="f", arguments=written),)))
+    (_, turn, *_) = turns(
+        user("x"), Message(role="assistant", content=(ToolCall(id="a", name="f", arguments=written),))
+    )
 
     assert sent == turn["tool_calls"][0]["function"]["arguments"]
 
