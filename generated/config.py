@@ -144,7 +144,8 @@ class SemanticCacheSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defa
 
     embedding: str
     """The public name of the model for embeddings that turns questions into vectors. Its calls are made with the key of
-    whoever asks, whatever models that key may use.
+    whoever asks, whatever models that key may use. `local` is all-MiniLM-L6-v2 in each worker's own process: it needs
+    the extra `local-embeddings` and about 450 MiB per worker, and asks nobody.
     """
 
     threshold: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] = 0.97
@@ -1072,7 +1073,12 @@ class TimeoutSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """For a free place on a connection whose `max_in_flight` is reached, where no other target is left."""
 
     body_read_ms: Milliseconds = msgspec.field(name="body_read", default=30_000)
-    """Until the whole request body has arrived from the client."""
+    """Until the whole request body has arrived from the client. The head before it has as long, as the gateway was
+    started.
+    """
+
+    client_write_ms: Milliseconds = msgspec.field(name="client_write", default=60_000)
+    """How long a client may take nothing of its answer until it is given up, and the provider with it."""
 
     keep_alive_ms: Milliseconds = msgspec.field(name="keep_alive", default=15_000)
     """The silence of a streamed answer after which the client is sent what its dialect allows to keep the line open."""
@@ -1310,7 +1316,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="cache.semantic.embedding",
         type="text",
         default=None,
-        help="The public name of the model for embeddings that turns questions into vectors. Its calls are made with the key of whoever asks, whatever models that key may use.",
+        help="The public name of the model for embeddings that turns questions into vectors. Its calls are made with the key of whoever asks, whatever models that key may use. `local` is all-MiniLM-L6-v2 in each worker's own process: it needs the extra `local-embeddings` and about 450 MiB per worker, and asks nobody.",
         secret=False,
         reload="dynamic",
     ),
@@ -2926,7 +2932,15 @@ SETTINGS: tuple[Setting, ...] = (
         path="timeouts.body_read",
         type="duration",
         default="30s",
-        help="Until the whole request body has arrived from the client.",
+        help="Until the whole request body has arrived from the client. The head before it has as long, as the gateway was started.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="timeouts.client_write",
+        type="duration",
+        default="60s",
+        help="How long a client may take nothing of its answer until it is given up, and the provider with it.",
         secret=False,
         reload="dynamic",
     ),

@@ -31,6 +31,7 @@ from generated.api import (
     embeddings,
     explain,
     health,
+    keys,
     messages,
     models,
     monitoring,
@@ -49,7 +50,8 @@ from runtime.gateway import Gateway
 from runtime.guide import Guide
 from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
 from runtime.protocols.base import ClientCodec
-from runtime.replay.parts import Clocks, build_replay
+from runtime.replay.local import living
+from runtime.replay.parts import Clocks, build_replay, local_vectors
 from runtime.resilience import Door, Health
 from runtime.resilience.quota_news import QUOTA, tell_quotas, told_quota
 from runtime.resilience.sharing import Sharing
@@ -66,6 +68,8 @@ from runtime.services.explaining import EXPLAIN, Explaining, Reasoner
 from runtime.services.gemini import Gemini
 from runtime.services.health import HealthReport
 from runtime.services.inference import Inference
+from runtime.services.keyring import KEYS, GoodKeys
+from runtime.services.keys import Keys
 from runtime.services.messages import Messages
 from runtime.services.models import Models
 from runtime.services.monitoring import LATENCIES, Monitoring, told_latencies
@@ -83,7 +87,9 @@ from runtime.shared import SharedState
 from runtime.shared.choose import open_state, place_of
 from runtime.shared.colleagues import Colleagues
 from runtime.shared.watched import WatchedState
+from runtime.stores.base import StoreError
 from runtime.stores.database import Database
+from runtime.stores.keys import SqlKeys
 from runtime.stores.responses import SqlResponses
 from runtime.telemetry import Decisions, Latencies, Metrics, Recorder
 from runtime.telemetry.log import logger
@@ -97,7 +103,7 @@ __all__ = ["Ready", "build"]
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked artefact with all it needs from its surroundings. ``dev_key`` is set when the plan has no keys itself."""
+    """A checked artefact and its surroundings. ``dev_key``: where the plan has no keys; ``began_s``: time of day of the start."""
 
     artefact: Artefact
     host: str
@@ -107,6 +113,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     pepper: bytes
     dev_key: str | None
+    began_s: float = float("inf")
 
     @override
     def __repr__(self) -> str:
@@ -136,13 +143,18 @@ def build(ready: Ready) -> Litestar:
     guide = Guide(sessions, plan.sessions.keep)
     attempts = _attempts(plan)
     gateway = Gateway(plan, codecs, embedders, routes, attempts, upstream, recorder, estimator, door, time.time, guide)
-    access = Access(KeyRing(ready.pepper, _entries(ready)), required=plan.server.authentication == "required")
+    configured = KeyRing(ready.pepper, _entries(ready))
+    access = Access(configured, time.time, required=plan.server.authentication == "required")
 
     def on_fault(error: Exception, request_id: str) -> None:
         log.error("call_failed_inside", request_id=request_id, exc_info=error)
 
+    stored = SqlKeys(database)
+    good_keys = GoodKeys(configured, stored, access, door, on_fault)
+
     clocks = Clocks(now=time.time, monotonic=time.monotonic)
-    replay = build_replay(artefact, gateway, embedders, recorder, shared, door, clocks, _new_id, on_fault)
+    local = local_vectors(plan, on_fault)
+    replay = build_replay(artefact, gateway, embedders, local, recorder, shared, door, clocks, _new_id, on_fault)
     inference = Inference(plan, clients, embedders, gateway, access, recorder, door, replay)
     completing = Completions(inference, Prompts(gateway, door, plan.requests, time.time))
     catalogue = Catalogue(routes, access)
@@ -162,6 +174,7 @@ def build(ready: Ready) -> Litestar:
         LATENCIES: told_latencies(latencies),
         CACHES: told_caches(replay),
         QUOTA: told_quota(attempts.health, worker),
+        KEYS: good_keys.told,
     }
     colleagues = Colleagues(shared, worker, _new_id, told)
     control = ResilienceControl(plan, routes, attempts.health, dials, colleagues, time.time)
@@ -183,6 +196,7 @@ def build(ready: Ready) -> Litestar:
             explain.build_router(Explaining(reasoner, colleagues, plan.explain.keep), front),
             resilience.build_router(control, front),
             cache.build_router(Caching(replay, colleagues, plan.idempotency.window_ms), front),
+            keys.build_router(Keys(stored, good_keys, colleagues, ready.pepper, time.time, os.urandom), front),
             monitoring.build_router(Monitoring(sessions, colleagues, time.time), front),
             root.build_router(Root(COMPILER, artefact.build), front),
         ],
@@ -190,7 +204,11 @@ def build(ready: Ready) -> Litestar:
         lifespan=[  # the first ends last
             _shared_life(shared),
             _database_life(database),
-            _sharing(None if alone else Sharing(attempts.health, shared, worker, time.time, _marks(ready))),
+            _keys_life(good_keys),
+            lambda _: living(local),
+            _sharing(
+                None if alone else Sharing(attempts.health, shared, worker, time.time, _marks(ready), ready.began_s)
+            ),
             _listening(colleagues, alone=alone),
             _telling(plan, attempts.health, worker, colleagues, alone=alone),
             _life(door, upstream, plan.server.shutdown_grace_ms / 1000),
@@ -214,6 +232,7 @@ def _front(artefact: Artefact, codecs: Mapping[str, ClientCodec], access: Access
         scopes={"getMetrics": metrics_scope},
         cors=Cors(origins=server.cors_origins),
         spoken=SPOKEN,
+        write_limit_s=artefact.plan.timeouts.client_write_ms / 1000,
     )
 
 
@@ -297,6 +316,24 @@ def _database_life(database: Database) -> Callable[[Litestar], AbstractAsyncCont
             yield
         finally:
             await database.aclose()
+
+    return life
+
+
+def _keys_life(good: GoodKeys) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    """Knows the stored keys before the worker is ready, and follows their changes while it lives."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        await good.refresh()
+        following = asyncio.create_task(good.run())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            with suppress(StoreError):
+                await good.note_used()
 
     return life
 

@@ -25,6 +25,7 @@ GatewayError
 │   ├── UpstreamFailed          500  it said 500
 │   └── UpstreamProtocolError   502  it answered what its protocol does not allow
 ├── RouteUnavailable        503  no target of the model can be called now
+├── OutOfFiles              503  the process may open no more sockets
 ├── ShuttingDown            503
 └── InternalError           500
 
@@ -38,7 +39,7 @@ from typing import ClassVar
 __all__ = [
     "AuthenticationFailed", "BillingRequired", "ClientClosed", "ConfigError", "Conflict", "ContentRefused",
     "ContextTooLong", "GatewayError", "InternalError", "InvalidRequest", "MethodNotAllowed", "ModelNotFound", "NotFound",
-    "PermissionDenied", "RateLimited", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
+    "OutOfFiles", "PermissionDenied", "RateLimited", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
     "UpstreamAuthFailed", "UpstreamError", "UpstreamFailed", "UpstreamOverloaded", "UpstreamProtocolError",
     "UpstreamQuotaExceeded", "UpstreamTimeout", "UpstreamUnavailable",
 ]  # fmt: skip
@@ -197,6 +198,14 @@ class UpstreamProtocolError(UpstreamError):
 
 
 class RouteUnavailable(GatewayError):
+    kind = "unavailable"
+    http_status = 503
+    retryable = True
+
+
+class OutOfFiles(GatewayError):
+    """Our own lack, which says nothing about the provider that was to be asked."""
+
     kind = "unavailable"
     http_status = 503
     retryable = True

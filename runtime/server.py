@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import resource
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,9 +27,10 @@ from runtime.app import Ready, build
 from runtime.catalog import Endpoint
 from runtime.config.keyfile import kept_secret, pepper
 from runtime.config.lock import load_artefact
-from runtime.config.plan import Plan
+from runtime.config.plan import LOCAL_EMBEDDING, Plan
 from runtime.config.secrets import demand, environment, resolve_secrets
 from runtime.errors import ConfigError
+from runtime.replay.local import demand_minilm
 from runtime.shared.choose import place_of, url_complaint
 from runtime.shared.sqlite import SCHEMA, SHARED_FILE
 from runtime.shared.sqlite_file import check_file
@@ -39,6 +42,10 @@ from runtime.web.key import mint
 __all__ = ["prepare", "serve"]
 
 FAREWELL_S = 5
+MAX_FILES = 65_536
+OWN_FILES = 64
+FILES_PER_CLIENT = 3
+"""A client's connection, its provider's, and one for the kept ones and for targets that are asked at the same time."""
 
 
 def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str], None]) -> int:
@@ -59,7 +66,11 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
         workers=server.workers,
         loop=Loops.uvloop,
         websockets=False,
-        http1_settings=HTTP1Settings(max_buffer_size=max(server.header_limit_bytes, 8192)),
+        backpressure=clients_at_once(_open_files()),
+        http1_settings=HTTP1Settings(
+            header_read_timeout=ready.artefact.plan.timeouts.body_read_ms,
+            max_buffer_size=max(server.header_limit_bytes, 8192),
+        ),
         log_enabled=False,
         workers_kill_timeout=grace_s + FAREWELL_S,
         respawn_failed_workers=True,
@@ -78,6 +89,8 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     look_up = environment(root)
     found = resolve_secrets(plan, look_up)
     demand(found)
+    if plan.cache.semantic is not None and plan.cache.semantic.embedding == LOCAL_EMBEDDING:
+        demand_minilm()  # before workers die of it, one after the other
     data = root / plan.server.data_dir
     salt = pepper(data, look_up)
     database = database_url(found.urls.get("store.url"), data)
@@ -92,7 +105,27 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
         secrets=found,
         pepper=salt,
         dev_key=_dev_key(plan, address, data, salt),
+        began_s=time.time(),
     )
+
+
+def clients_at_once(files: int) -> int:
+    """How many connections a worker accepts that may open ``files``; others wait in the system's queue.
+
+    Granian knows no pause after an `accept` that failed for want of files, and would spin; and a worker whose clients took
+    them all could call no provider.
+    """
+    return max(1, (files - OWN_FILES) // FILES_PER_CLIENT)
+
+
+def _open_files() -> int:
+    """Raise what this process may open to what the system lets it have; how much that is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= most:
+        return min(soft, MAX_FILES) if soft != resource.RLIM_INFINITY else MAX_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 def _hold_orders_while_workers_start() -> None:

@@ -23,7 +23,8 @@ ANY_MODULES: dict[str, str] = {
     "runtime/source/decode.py": "builds values of types that only run time knows",
 }
 
-ENVIRONMENT_READERS = ("runtime/config/", "runtime/cli/")
+# The local model's libraries take orders from nowhere else: it writes there, and reads nothing.
+ENVIRONMENT_READERS = ("runtime/config/", "runtime/cli/", "runtime/replay/local.py")
 
 VAGUE_NAMES = {"manager", "helper", "helpers", "utils", "util", "common", "core", "misc"}
 

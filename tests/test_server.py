@@ -12,7 +12,7 @@ from runtime.config.compile import compile_plan
 from runtime.config.files import read_sources
 from runtime.config.lock import artefact_files
 from runtime.errors import ConfigError
-from runtime.server import banner, prepare
+from runtime.server import banner, clients_at_once, prepare
 
 SIM = "version: 1\ndiscovery: {providers: none}\nproviders: {sim: {}}\n"
 KEYED = SIM + "keys: {ci: {key: '${GW_TEST_CLIENT_KEY}', scopes: [chat]}}\n"
@@ -102,3 +102,8 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
 
         with pytest.raises(ConfigError, match=f"cannot listen on 127.0.0.1:{port}"):
             prepare(built(tmp_path, SIM), host=None, port=port)
+
+
+@pytest.mark.parametrize(("files", "clients"), [(0, 1), (64, 1), (128, 21), (1024, 320), (65_536, 21_824)])
+def test_fault_43_clients_leave_files_for_their_providers(files: int, clients: int) -> None:
+    assert clients == clients_at_once(files)

@@ -5,7 +5,7 @@ Secrets are not in it, only their names. Positions are beside it, not in it: mov
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from typing_extensions import override
@@ -33,11 +33,14 @@ from generated.config import (
 from runtime.catalog import Capability, Endpoint, Model, Provider
 
 __all__ = [
-    "Artefact", "Combo", "Connection", "Key", "Member", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Route",
+    "LOCAL_EMBEDDING", "Artefact", "Combo", "Connection", "Key", "Member", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Route",
     "SecretRef", "SessionMode",
 ]  # fmt: skip
 
 SessionMode: TypeAlias = Literal["named", "derived", "off"]
+
+LOCAL_EMBEDDING: Final = "local"
+"""Where a model for embeddings is named: the one in the gateway's own process."""
 
 
 class SecretRef(msgspec.Struct, frozen=True, omit_defaults=True):

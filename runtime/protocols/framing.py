@@ -11,12 +11,13 @@ import msgspec
 
 from runtime.errors import UpstreamProtocolError
 
-__all__ = ["MAX_FRAME_BYTES", "Frame", "LineReader", "SseReader", "readable"]
+__all__ = ["BOM", "MAX_FRAME_BYTES", "Frame", "LineReader", "SseReader", "readable"]
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 """No sound frame is longer; one that is would be memory in an upstream's hands."""
 
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
+"""A byte order mark."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -107,7 +108,7 @@ class SseReader:
     def _frame(self, block: bytes) -> Frame | None:
         if self._at_start and block:
             self._at_start = False
-            block = block.removeprefix(_BOM)
+            block = block.removeprefix(BOM)
         if len(block) > self._max_frame_bytes and len(block.strip(b"\n")) > self._max_frame_bytes:
             raise _too_long(self._max_frame_bytes)
         if block.startswith(b"data: ") and b"\n" not in block:  # what nearly every frame of nearly every vendor is
@@ -116,10 +117,14 @@ class SseReader:
 
 
 class LineReader:
-    """JSON lines: each line is a frame; only LF ends it, a CR before that is not part of it; blank lines are skipped."""
+    """JSON lines: each line is a frame; only LF ends it, a CR before that is not part of it; blank lines are skipped.
+
+    A byte order mark at the very start is ignored, as RFC 8259 lets readers do.
+    """
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._max_frame_bytes = max_frame_bytes
+        self._at_start = True
         self._pieces: list[bytes] = []
         self._pending_bytes = 0
         self._failure: UpstreamProtocolError | None = None
@@ -158,6 +163,9 @@ class LineReader:
 
     def _line(self, line: bytes) -> bytes:
         line = line.removesuffix(b"\r")
+        if self._at_start and line:
+            self._at_start = False
+            line = line.removeprefix(BOM)
         if len(line) > self._max_frame_bytes:
             raise _too_long(self._max_frame_bytes)
         return line if not line.isspace() else b""

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from generated.config import ExactCacheSettings, SemanticCacheSettings
-from runtime.config.plan import Artefact
+from runtime.config.plan import LOCAL_EMBEDDING, Artefact, Plan
 from runtime.gateway import Gateway
 from runtime.protocols.embedding import Embedder
 from runtime.replay.cache import Cache
 from runtime.replay.exact import ExactCache
 from runtime.replay.idempotency import Once
+from runtime.replay.local import LocalVectors, minilm
 from runtime.replay.replay import Replay
 from runtime.replay.semantic import SemanticCache
 from runtime.replay.shelf import Shelf
@@ -21,7 +22,7 @@ from runtime.resilience import Door
 from runtime.shared import SharedState
 from runtime.telemetry import Recorder
 
-__all__ = ["Clocks", "build_replay"]
+__all__ = ["Clocks", "build_replay", "local_vectors"]
 
 
 class Clocks(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,10 +32,19 @@ class Clocks(msgspec.Struct, frozen=True, kw_only=True):
     monotonic: Callable[[], float]
 
 
+def local_vectors(plan: Plan, on_fault: Callable[[Exception, str], None]) -> LocalVectors | None:
+    """The model in this process, where the plan asks for it; it has yet to be started."""
+    near = plan.cache.semantic
+    if near is None or near.embedding != LOCAL_EMBEDDING:
+        return None
+    return LocalVectors(minilm, near.wait_ms / 1000, on_fault)
+
+
 def build_replay(
     artefact: Artefact,
     gateway: Gateway,
     embedders: Mapping[str, Embedder],
+    local: LocalVectors | None,
     recorder: Recorder,
     shared: SharedState,
     door: Door,
@@ -55,7 +65,7 @@ def build_replay(
     semantic: SemanticCache | None = None
     if (near := plan.cache.semantic) is not None:
         speak, wait_s = embedders["openai_embeddings"], near.wait_ms / 1000
-        vectors = Vectors(gateway, speak, recorder, near.embedding, wait_s, new_id, on_fault)
+        vectors = local or Vectors(gateway, speak, recorder, near.embedding, wait_s, new_id, on_fault)
         semantic = SemanticCache(
             shelf("cache.semantic", near), shared, vectors, near.threshold, near.ttl_ms / 1000, clocks.now, on_fault
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -19,10 +19,10 @@ from runtime.replay.guard import marks
 from runtime.replay.kept import Kept
 from runtime.replay.question import Question
 from runtime.replay.shelf import Shelf
-from runtime.replay.vectors import Vectors, nearness
+from runtime.replay.vectors import nearness
 from runtime.shared import SharedError, SharedState
 
-__all__ = ["Meant", "SemanticCache"]
+__all__ = ["Meant", "SemanticCache", "VectorsOfTexts"]
 
 INDEX: Final = "cache.semantic.index"
 MAX_TEXT: Final = 4000
@@ -30,6 +30,14 @@ MAX_COMPARED: Final = 256
 MAX_PRODUCTS: Final = 100_000
 END_OF_TIME_MS: Final = 1 << 48
 CONTEXT_CHARS: Final = 40
+
+
+class VectorsOfTexts(Protocol):
+    """Who makes vectors: a model of the plan, or one in this process."""
+
+    async def of(self, text: str, call: Call) -> array[float] | None:
+        """The unit vector of ``text``, which ``call`` asks; None where there is none in time."""
+        ...
 
 
 class Meant(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +62,7 @@ class SemanticCache:
         self,
         shelf: Shelf,
         shared: SharedState,
-        vectors: Vectors,
+        vectors: VectorsOfTexts,
         threshold: float,
         ttl_s: float,
         now: Callable[[], float],

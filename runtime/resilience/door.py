@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from runtime.errors import ShuttingDown
+from runtime.errors import GatewayError, ShuttingDown
 
 __all__ = ["Door"]
+
+
+class _Visit:
+    """One call inside: whose it is, and why it was told to end, if it was."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.dismissed: GatewayError | None = None
 
 
 class Door:
@@ -19,7 +28,8 @@ class Door:
     """
 
     def __init__(self) -> None:
-        self._inside: set[asyncio.Task[Any]] = set()
+        self._inside: dict[asyncio.Task[Any], _Visit] = {}
+        self._visit: ContextVar[_Visit | None] = ContextVar("visit", default=None)  # tasks of a call are of its visit
         self._empty = asyncio.Event()
         self.closed = False
         self.expired = False
@@ -30,16 +40,39 @@ class Door:
             raise ShuttingDown("the gateway is shutting down; try again", retry_after_s=1)
         task = asyncio.current_task()
         assert task is not None, "a call is served by a task"
-        self._inside.add(task)
+        before = self._visit.get()
+        visit = _Visit("" if before is None else before.owner)
+        self._inside[task] = visit
+        self._visit.set(visit)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._inside.discard(task)
+        self._inside.pop(task, None)
+        self._visit.set(None)
         if self.closed and not self._inside:
             self._empty.set()
+
+    def owned(self, owner: str) -> None:
+        """Say whose call the current one is."""
+        visit = self._visit.get()
+        if visit is not None:
+            visit.owner = owner
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Whose calls are being served."""
+        return frozenset(visit.owner for visit in self._inside.values() if visit.owner)
+
+    def dismiss(self, owners: frozenset[str], error: GatewayError) -> int:
+        """End the calls of ``owners`` that are being served: each tells its client ``error``. How many there were."""
+        ended = [task for task, visit in self._inside.items() if visit.owner in owners and visit.dismissed is None]
+        for task in ended:
+            self._inside[task].dismissed = error
+            task.cancel()
+        return len(ended)
 
     async def close(self, grace_s: float, farewell_s: float = 2.0) -> int:
         """Refuse new calls and wait for the running ones; then end them. Returns how many had to be ended.
@@ -56,15 +89,16 @@ class Door:
         await self._emptied(farewell_s)
         return len(left)
 
-    def farewell(self) -> ShuttingDown | None:
-        """For a call that was cancelled: what to tell its client if it was the shutdown that cancelled it, else None.
+    def farewell(self) -> GatewayError | None:
+        """For a call that was cancelled: what to tell its client if it was dismissed or the gateway shuts down, else None.
 
         Takes the cancellation back, so that the call can still speak.
         """
-        task = asyncio.current_task()
-        if not self.expired or task is None or task.uncancel() > 0:
+        task, visit = asyncio.current_task(), self._visit.get()
+        dismissed = None if visit is None else visit.dismissed
+        if task is None or not (self.expired or dismissed) or task.uncancel() > 0:
             return None
-        return ShuttingDown("the gateway shut down before the answer was complete")
+        return dismissed or ShuttingDown("the gateway shut down before the answer was complete")
 
     async def _emptied(self, limit_s: float) -> bool:
         if not self._inside:

@@ -2,7 +2,8 @@
 
 Off the path of requests: changes are gathered, and told and heard four times a second. Clocks differ between machines, so
 a change says how long ago it was and how long it lasts; who hears it trusts the sender's clock no further than it was
-deaf itself. A cooldown is heeded by those who have the same credential only. Where the state is gone, each worker knows
+deaf itself. A worker that comes late, or in the place of one that died, hears what still holds of that which was told since
+its gateway was started; a gateway that is started anew begins with nothing held against anybody. A cooldown is heeded by those who have the same credential only. Where the state is gone, each worker knows
 what it finds out itself.
 """
 
@@ -12,6 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from math import inf
 from typing import Final
 
 import msgspec
@@ -35,7 +37,7 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sharing:
-    """``wall`` gives the time of day. ``credentials`` has a mark of each connection's: the same where the credential is."""
+    """``since_s`` is when the gateway was started, by ``wall``, which gives the time of day. ``credentials`` has a mark of each connection's: the same where the credential is."""
 
     def __init__(
         self,
@@ -44,12 +46,14 @@ class Sharing:
         own_id: str,
         wall: Callable[[], float],
         credentials: Mapping[str, str],
+        since_s: float = inf,
     ) -> None:
         self._health = health
         self._shared = shared
         self._own_id = own_id
         self._wall = wall
         self._credentials = credentials
+        self._since_s = since_s
         self._pending: deque[Change] = deque(maxlen=_PENDING)
         self._cursor: int | None = None
         self._heard_s = health.clock()
@@ -65,7 +69,7 @@ class Sharing:
     async def exchange(self) -> None:
         """Tell what has changed here, and apply what changed elsewhere. Raises SharedError."""
         if self._cursor is None:
-            self._cursor = (await self._shared.news(TOPIC, None)).cursor
+            await self._catch_up()
         if self._pending:
             changes = tuple(self._pending)
             await self._shared.tell(TOPIC, self._packed(changes))
@@ -76,6 +80,14 @@ class Sharing:
         self._cursor, self._heard_s = news.cursor, self._health.clock()
         for message in news.messages:
             self._hear(message, deaf_s)
+
+    async def _catch_up(self) -> None:
+        """Hear what was told before we were there. How long ago is the sender's word alone."""
+        news = await self._shared.news(TOPIC, 0)
+        for message in news.messages:
+            self._hear(message, inf, first=True)
+        last = news if news.messages else await self._shared.news(TOPIC, None)
+        self._cursor, self._heard_s = last.cursor, self._health.clock()
 
     def _packed(self, changes: tuple[Change, ...]) -> bytes:
         now_s = self._health.clock()
@@ -91,16 +103,19 @@ class Sharing:
         )
         return msgspec.msgpack.encode(batch)
 
-    def _hear(self, message: bytes, deaf_s: float) -> None:
+    def _hear(self, message: bytes, deaf_s: float, *, first: bool = False) -> None:
         try:
             batch = msgspec.msgpack.decode(message, type=_Batch)
         except msgspec.DecodeError:
             return  # of another release
-        if batch.sender == self._own_id:
+        if batch.sender == self._own_id or (first and batch.sent_s < self._since_s):
             return
         on_way_s = min(max(self._wall() - batch.sent_s, 0.0), deaf_s)
         now_s = self._health.clock()
         for change in batch.changes:
             if change.what == "rests" and change.credential != self._credentials.get(change.connection, ""):
                 continue
-            self._health.apply(msgspec.structs.replace(change, at_s=now_s - change.at_s - on_way_s))
+            at_s = now_s - change.at_s - on_way_s
+            if first and change.what in {"opened", "rests"} and at_s + change.for_s <= now_s:
+                continue
+            self._health.apply(msgspec.structs.replace(change, at_s=at_s))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from runtime.errors import AuthenticationFailed
 from runtime.web.credential import find_key
@@ -12,11 +12,22 @@ __all__ = ["Access"]
 
 
 class Access:
-    """``required`` false lets everybody in, as an operator may choose on loopback."""
+    """``required`` false lets everybody in, as an operator may choose on loopback. ``now`` gives Unix seconds."""
 
-    def __init__(self, keys: KeyRing, *, required: bool) -> None:
+    def __init__(self, keys: KeyRing, now: Callable[[], float], *, required: bool) -> None:
         self._keys = keys
+        self._now = now
         self._required = required
+        self._used: dict[str, float] = {}
+
+    def use(self, keys: KeyRing) -> None:
+        """From now on these are the keys that are good."""
+        self._keys = keys
+
+    def take_used(self) -> dict[str, float]:
+        """When which keys were used last, by their ids, since this was asked before."""
+        used, self._used = self._used, {}
+        return used
 
     def check(self, headers: Mapping[str, str], query: Mapping[str, str], scope: str) -> KeyRecord:
         """The record of the key that is presented; nobody's, for a public operation without one.
@@ -29,7 +40,9 @@ class Access:
         if presented is None:
             raise AuthenticationFailed("no API key was given; send it as `Authorization: Bearer …` or `x-api-key: …`")
         record = self._keys.lookup(presented)
-        if record is None:
+        now_s = self._now()
+        if record is None or (record.expires_s is not None and now_s >= record.expires_s):
             raise AuthenticationFailed("the API key is not valid", code="invalid_api_key")
         record.require(scope)
+        self._used[record.id] = now_s
         return record

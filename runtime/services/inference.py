@@ -220,6 +220,7 @@ class Inference:
         """Whose call it is, and its body."""
         key = self._access.check(exchange.headers, exchange.query, exchange.required_scope)
         record.key = key.id
+        self._door.owned(key.id)
         if decision := self._recorder.admitted(record):
             exchange.stamp("x-gatewright-decision", decision)
         settings = self._plan.server

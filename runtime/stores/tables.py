@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["METADATA", "items", "links", "responses"]
+__all__ = ["METADATA", "items", "keys", "links", "responses", "revisions", "revoked_keys"]
 
 METADATA: Final = MetaData()
 
@@ -71,3 +71,40 @@ links: Final = Table(
     Index("links_by_item", "item"),
 )
 """Which items a response was asked (``output`` false) and answered, in order."""
+
+keys: Final = Table(
+    "keys",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("scopes", LargeBinary, nullable=False),
+    Column("models", LargeBinary, nullable=False),
+    Column("pins", LargeBinary, nullable=False),
+    Column("created_s", Double, nullable=False),
+    Column("expires_s", Double),
+    Column("active", Boolean, nullable=False),
+    Column("revoked_s", Double),
+    Column("last_used_s", Double),
+    UniqueConstraint("hash", name="keys_by_hash"),
+)
+"""Client keys; ``prefix`` is what may be shown of one, lists are JSON."""
+
+revoked_keys: Final = Table(
+    "revoked_keys",
+    METADATA,
+    Column("hash", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("revoked_s", Double, nullable=False),
+)
+"""Configured keys that are good no more, whatever the configuration says."""
+
+revisions: Final = Table(
+    "revisions",
+    METADATA,
+    Column("topic", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),
+)
+"""How often a topic was changed."""

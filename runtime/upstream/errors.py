@@ -6,6 +6,7 @@ Raise the result ``from None``, because the library's own exceptions print the U
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 
@@ -27,20 +28,25 @@ from aiohttp.http_exceptions import (
     TransferEncodingError,
 )
 
-from runtime.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
+from runtime.errors import GatewayError, OutOfFiles, UpstreamError, UpstreamProtocolError, UpstreamUnavailable
 
 __all__ = ["error_of", "failure_of_body"]
+
+NO_FILES = (errno.EMFILE, errno.ENFILE)
+RETRY_S = 1.0
 
 CUT = (ContentLengthError, TransferEncodingError)
 """What the parser calls a body that ends too early, when it is told of the connection's end."""
 
 
-def error_of(failure: BaseException) -> UpstreamError:
+def error_of(failure: BaseException) -> GatewayError:
     """What ``failure`` means when it came before the status line was complete."""
     cause = failure.__cause__
     match failure:
         case UpstreamError():
             return failure
+        case OSError() if _out_of_files(failure):
+            return OutOfFiles("the gateway has no free sockets at the moment", retry_after_s=RETRY_S)
         case ClientConnectorCertificateError() | ClientConnectorSSLError():
             return UpstreamUnavailable(f"the provider could not be reached: {_tls_reason(cause)}")
         case ClientConnectorDNSError():
@@ -72,15 +78,28 @@ def failure_of_body(failure: BaseException) -> UpstreamError:
     return UpstreamUnavailable("the connection to the provider broke in the middle of its answer")
 
 
+def _out_of_files(failure: OSError) -> bool:
+    """Whether it was our own limit on open files. A resolver that meets it says no more than that it found no address."""
+    if failure.errno in NO_FILES:
+        return True
+    if not isinstance(failure, ClientConnectorDNSError):
+        return False
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in NO_FILES
+    return False
+
+
 def _tls_reason(cause: BaseException | None) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its TLS certificate was refused ({cause.verify_message.split(',')[0]})"
     return "the TLS handshake failed"
 
 
-def _os_reason(errno: int | None) -> str:
-    """The system's word for ``errno``. The exception's own text names the address."""
-    return os.strerror(errno).lower() if errno else "no address of it accepts connections"
+def _os_reason(number: int | None) -> str:
+    """The system's word for ``number``. The exception's own text names the address."""
+    return os.strerror(number).lower() if number else "no address of it accepts connections"
 
 
 def _detail(failure: BaseException) -> str:

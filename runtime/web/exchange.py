@@ -62,8 +62,12 @@ class Exchange:
         path_params: Mapping[str, str] | None = None,
         required_scope: str = "public",
         base_headers: RawHeaders = (),
+        write_limit_s: float | None = None,
     ) -> None:
-        """``base_headers`` go out with every answer unless it brings its own of that name."""
+        """``base_headers`` go out with every answer unless it brings its own of that name.
+
+        A client that takes nothing for ``write_limit_s`` counts as one that has left; None: however long.
+        """
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -73,6 +77,7 @@ class Exchange:
         self.path_params: Mapping[str, str] = path_params or {}
         self.required_scope = required_scope
         self._base_headers = base_headers
+        self._write_limit_s = write_limit_s
         self.started = False
         self.finished = False
         self._body_read = self.method in {"GET", "HEAD"}
@@ -259,8 +264,11 @@ class Exchange:
         if self._gone:
             raise ClientClosed
         try:
-            await self._send(message)
-        except OSError as error:  # other servers than Granian say it so (ASGI 2.4, "Disconnected client")
+            async with asyncio.timeout(self._write_limit_s):
+                await self._send(message)
+        except (
+            OSError
+        ) as error:  # a TimeoutError is one; other servers than Granian say "Disconnected client" so (ASGI 2.4)
             self._gone = True
             raise ClientClosed from error
         if self._gone:

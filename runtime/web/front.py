@@ -90,6 +90,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         authorize: checks the key of a call to a typed operation; raw ones leave that to their service.
         scopes: an operation's id to the scope that the operator's settings ask for instead of the schema's.
         spoken: path prefixes, the longest first, and the protocol that is spoken below each.
+        write_limit_s: how long a client may take nothing of its answer; None: however long.
     """
 
     new_id: Callable[[], str]
@@ -99,6 +100,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     scopes: Mapping[str, str] = {}
     cors: Cors = Cors()
     spoken: tuple[tuple[str, str], ...] = ()
+    write_limit_s: float | None = None
 
     def scope(self, operation_id: str, declared: str) -> str:
         """The key scope that an operation needs."""

@@ -11,6 +11,7 @@ import base64
 import hmac
 import re
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -19,7 +20,7 @@ from typing_extensions import override
 from runtime.errors import ConfigError, PermissionDenied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 __all__ = ["ADMIN", "PUBLIC", "KeyEntry", "KeyRecord", "KeyRing", "hash_key", "mint"]
 
@@ -37,13 +38,15 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a key. ``models`` are public names, `*` standing for any text; empty means all.
 
-    ``pins`` are the connections that its requests may demand, written alike; empty means none.
+    ``pins`` are the connections that its requests may demand, written alike; empty means none. From ``expires_s`` on, in
+    Unix seconds, it is not good any more.
     """
 
     id: str
     scopes: frozenset[str]
     models: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
+    expires_s: float | None = None
 
     @classmethod
     def anonymous(cls) -> KeyRecord:
@@ -99,6 +102,18 @@ class KeyRing:
 
     def __len__(self) -> int:
         return len(self._records)
+
+    @property
+    def hashes(self) -> Mapping[str, KeyRecord]:
+        """Its keys by their hashes, in hex."""
+        return MappingProxyType(self._records)
+
+    def changed(self, added: Mapping[str, KeyRecord], removed: Collection[str]) -> KeyRing:
+        """A new one with the keys of ``added``, without those of ``removed``; both by hash. What is here stands."""
+        ring = KeyRing(self._pepper, ())
+        together = {**added, **self._records}
+        ring._records = {digest: record for digest, record in together.items() if digest not in removed}
+        return ring
 
     def lookup(self, presented: str) -> KeyRecord | None:
         """Whose key this is, or None."""

@@ -116,6 +116,7 @@ class _Dispatcher:
             path_params=_path_params(scope.get("path_params")),
             required_scope=self._scopes[operation.operation_id] if operation else PUBLIC,
             base_headers=base,
+            write_limit_s=front.write_limit_s,
         )
 
     async def _preflight(self, exchange: Exchange) -> None:

@@ -47,7 +47,7 @@ def fields(struct: type[msgspec.Struct]) -> set[str]:
         (config.ReasoningSettings, ReasoningFacts, set()),
         (config.RangeSettings, Range, set()),
         (config.ParameterSettings, ParameterRules, set()),
-        (config.ProviderTimeouts, config.TimeoutSettings, {"body_read", "early_head", "keep_alive"}),
+        (config.ProviderTimeouts, config.TimeoutSettings, {"body_read", "client_write", "early_head", "keep_alive"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -90,7 +90,9 @@ def test_endpoints_are_those_of_the_catalogue() -> None:
 
 def test_every_setting_says_what_it_does_and_secrets_are_marked() -> None:
     assert [] == [setting.path for setting in config.SETTINGS if not setting.help]
-    assert {"keys.*.key", "providers.*.connections.*.key", "store.url", "shared.url"} == {item.path for item in config.SETTINGS if item.secret}
+    assert {"keys.*.key", "providers.*.connections.*.key", "store.url", "shared.url"} == {
+        item.path for item in config.SETTINGS if item.secret
+    }
 
 
 def test_every_protocol_that_is_spoken_has_facts() -> None:

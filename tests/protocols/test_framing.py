@@ -116,6 +116,14 @@ def test_lines_any_split_gives_the_same_frames() -> None:
         assert LINES == read(LineReader(), reads)
 
 
+def test_lines_a_mark_of_the_byte_order_is_ignored_at_the_start_only() -> None:
+    mark = b"\xef\xbb\xbf"
+    for reads in chop(mark + NDJSON):
+        assert LINES == read(LineReader(), reads)
+
+    assert [Frame(b"1"), Frame(mark + b"2")] == read(LineReader(), [b"1\n" + mark + b"2\n"])
+
+
 @pytest.mark.parametrize("size", [1, 7, 100])
 def test_lines_beyond_the_limit_are_refused_after_those_before(size: int) -> None:
     reader = LineReader(max_frame_bytes=10)

@@ -62,7 +62,7 @@ def cache(
 
     meant = None
     if words is not None and near is not None:
-        meant = SemanticCache(shelf("cache.semantic"), shared, words, near.threshold, 60, time.time, quiet)  # type: ignore[arg-type]
+        meant = SemanticCache(shelf("cache.semantic"), shared, words, near.threshold, 60, time.time, quiet)
     return Cache(plan, build, ExactCache(shelf("cache.exact")) if one else None, meant, time.time)
 
 

@@ -15,6 +15,7 @@ from runtime.errors import (
     GatewayError,
     InvalidRequest,
     ModelNotFound,
+    OutOfFiles,
     RateLimited,
     TooLarge,
     UpstreamAuthFailed,
@@ -41,7 +42,7 @@ def call(made: Health, model: str, connection: str, error: GatewayError | None =
 
 
 STEPS = [
-    (InvalidRequest("bad"), Step.STOP), (TooLarge("big"), Step.STOP), (ContextTooLong("long"), Step.LARGER),
+    (OutOfFiles("none"), Step.STOP), (InvalidRequest("bad"), Step.STOP), (TooLarge("big"), Step.STOP), (ContextTooLong("long"), Step.LARGER),
     (ContentRefused("no"), Step.REFUSED), (RateLimited("slow"), Step.LATER), (ModelNotFound("who"), Step.ELSEWHERE),
     (UpstreamAuthFailed("who"), Step.ELSEWHERE), (UpstreamQuotaExceeded("empty"), Step.ELSEWHERE),
     (UpstreamUnavailable("reset"), Step.AGAIN), (UpstreamFailed("500"), Step.AGAIN),
@@ -53,6 +54,15 @@ STEPS = [
 @pytest.mark.parametrize(("error", "step"), STEPS, ids=lambda item: getattr(item, "kind", None))
 def test_every_error_says_how_a_request_goes_on(error: GatewayError, step: Step) -> None:
     assert step is judge(error).step
+
+
+def test_fault_43_our_own_lack_of_files_opens_no_breaker() -> None:
+    made = health(Time(), minimum_calls=3)
+    for _ in range(20):
+        call(made, "a/m", "a/c", OutOfFiles("none left"))
+
+    assert made.hindrance("a/m", "a/c") is None
+    assert 1.0 == made.lane("a/m", "a/c").success
 
 
 def test_a_model_that_fails_is_left_alone_over_every_connection_and_its_neighbour_is_not() -> None:

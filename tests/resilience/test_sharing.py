@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,17 @@ class Worker:
     """``skew_s`` is how wrong its time of day is; its other clock has an origin of its own in any case."""
 
     def __init__(
-        self, name: str, state: SharedState, clock: Clock, skew_s: float = 0.0, credential: str = "same"
+        self,
+        name: str,
+        state: SharedState,
+        clock: Clock,
+        skew_s: float = 0.0,
+        credential: str = "same",
+        since_s: float = inf,
     ) -> None:
         origin_s = 1000.0 * len(name)
         self.health = Health(BREAKERS, CooldownSettings(), {}, lambda: clock() - origin_s)
-        self.sharing = Sharing(self.health, state, name, lambda: clock() + skew_s, {CONNECTION: credential})
+        self.sharing = Sharing(self.health, state, name, lambda: clock() + skew_s, {CONNECTION: credential}, since_s)
 
     def call(self, error: GatewayError | None = None) -> None:
         ticket = self.health.enter(MODEL, CONNECTION)
@@ -72,6 +79,22 @@ async def met(place: Backend, **second: object) -> tuple[Worker, Worker]:
 async def exchange(*workers: Worker) -> None:
     for worker in (*workers, workers[0]):
         await worker.sharing.exchange()
+
+
+async def test_who_comes_late_hears_what_still_holds(place: Backend) -> None:
+    """A worker that starts after the others, or in the place of one that died."""
+    one, _ = await met(place)
+    one.fail()
+    await exchange(one)
+    await place.later(2)
+    late = Worker("late", place.handle(), place.clock, since_s=0)
+    await exchange(late)
+    assert ("circuit_open", 3.5) == late.hindrance()  # with half a second of standing back
+
+    await place.later(10)
+    later = Worker("later", place.handle(), place.clock, since_s=0)
+    await exchange(later)
+    assert later.hindrance() is None
 
 
 async def test_a_breaker_that_one_opens_is_open_for_the_other(place: Backend) -> None:
@@ -173,12 +196,13 @@ async def test_a_refused_credential_rests_for_those_who_have_it(place: Backend) 
     assert three.hindrance() is not None
 
 
-async def test_what_was_told_before_a_worker_came_is_not_its_business(place: Backend) -> None:
+async def test_what_was_told_before_its_gateway_was_started_is_not_a_workers_business(place: Backend) -> None:
     one = Worker("one", place.handle(), place.clock)
     await exchange(one)
     one.fail()
     await exchange(one)
-    two = Worker("other", place.handle(), place.clock)
+    await place.later(1)
+    two = Worker("other", place.handle(), place.clock, since_s=place.clock())
     await exchange(two)
 
     assert two.hindrance() is None

@@ -333,7 +333,8 @@ async def test_fault_15_an_absurd_wait_is_passed_on_and_not_waited_for(client: s
         assert 1 == len(one.requests)
 
 
-async def test_fault_16_a_storm_is_bounded_and_recovered_from_within_30_seconds() -> None:
+@pytest.mark.parametrize("client", CLIENTS)
+async def test_fault_16_a_storm_is_bounded_and_recovered_from_within_30_seconds(client: str) -> None:
     """200 callers against targets that are all overloaded: few attempts each, then none, then all is well."""
     busy = True
 
@@ -341,9 +342,9 @@ async def test_fault_16_a_storm_is_bounded_and_recovered_from_within_30_seconds(
         await (said_error(529, "Overloaded", "server_is_overloaded") if busy else healthy)(connection, request)
 
     async with two(then=storm, spare=storm, settings=LIMITS.replace("300ms", "20s")) as (made, one, other):
-        said = await asyncio.gather(*(made.call() for _ in range(200)))
+        said = await asyncio.gather(*(made.call(client=client) for _ in range(200)))
         asked = len(one.requests) + len(other.requests)
-        late = await made.call()
+        late = await made.call(client=client)
 
         assert all(each.error is not None and each.error.http_status == 503 for each in said)
         assert max(len(each.attempts) for each in said) <= 6
@@ -352,20 +353,25 @@ async def test_fault_16_a_storm_is_bounded_and_recovered_from_within_30_seconds(
         assert late.error is not None
         assert 0 < (late.error.retry_after_s or 0) <= 30
         assert "failed too often" in late.error.message
+        assert json.loads(late.body)["error"]["message"] == late.error.message
+        assert 0 < int(late.headers["retry-after"]) <= 30
 
         busy = False
         made.time.now_s += 30
-        await next_call_works(made, "openai_chat", False)
-        assert all(each.error is None for each in await asyncio.gather(*(made.call() for _ in range(50))))
+        await next_call_works(made, client, False)
+        assert all(each.error is None for each in await asyncio.gather(*(made.call(client=client) for _ in range(50))))
 
 
-async def test_fault_17_a_flapping_primary_is_returned_to() -> None:
+@pytest.mark.parametrize(("client", "stream"), FORMS)
+async def test_fault_17_a_flapping_primary_is_returned_to(client: str, stream: bool) -> None:
     down = said_error(500, "The server had an error")
     async with two(*[down] * 12) as (made, one, _):
-        during = [await made.call() for _ in range(6)]
+        during = [await made.call(client=client, stream=stream) for _ in range(6)]
         made.time.now_s += 30
-        later = await made.call()
+        later = await made.call(client=client, stream=stream)
 
+        for each in (*during, later):
+            answered(each, client, stream=stream)
         assert all(each.attempts[-1] == ("b/m", "ok") for each in during)
         assert [("a/m", "circuit_open")] == during[-1].skipped
         assert 10 <= len(one.requests) - 1 <= 12
@@ -373,7 +379,7 @@ async def test_fault_17_a_flapping_primary_is_returned_to() -> None:
         made.time.now_s += 60
         await made.call()
         made.time.now_s += 60
-        assert [("a/m", "ok")] == (await made.call()).attempts
+        assert [("a/m", "ok")] == (await made.call(client=client, stream=stream)).attempts
 
 
 # -- 18, 19: the client's own
@@ -471,8 +477,9 @@ async def test_fault_20_a_client_that_leaves_before_the_first_byte_ends_the_atte
         await next_call_works(made, "openai_chat", True)
 
 
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("read", [0, 1])
-async def test_fault_20_a_client_that_leaves_a_stream_lets_the_upstream_go(read: int) -> None:
+async def test_fault_20_a_client_that_leaves_a_stream_lets_the_upstream_go(client: str, read: int) -> None:
     """Also one that has not read anything of it."""
     let_go = asyncio.Event()
 
@@ -481,7 +488,7 @@ async def test_fault_20_a_client_that_leaves_a_stream_lets_the_upstream_go(read:
         let_go.set()
 
     async with two(watch, settings=LIMITS.replace("300ms", "20s")) as (made, _, _):
-        reply, record = await made.open()
+        reply, record = await made.open(client=client)
         for _ in range(read):
             await anext(reply.chunks)
         await reply.chunks.aclose()
@@ -489,6 +496,7 @@ async def test_fault_20_a_client_that_leaves_a_stream_lets_the_upstream_go(read:
         await asyncio.wait_for(let_go.wait(), 1)
         assert ["cancelled"] == [each.outcome for each in record.attempts]
         assert 0 == made.health.lane("a/m", "a/default").in_flight
+        await next_call_works(made, client, True)
 
 
 async def test_fault_27_a_provider_that_nobody_answers_for_is_passed_over() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -13,14 +14,16 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from runtime.protocols import codec
 from runtime.protocols.base import Answer, Outgoing
 from runtime.protocols.relay import Translating
 from runtime.rescue import Telling
-from tests.routing.test_faults import answered, healthy, next_call_works, two
+from tests.routing.test_faults import FORMS, answered, healthy, next_call_works, two
 from tests.support.dialect import DIALECT
 from tests.support.pipeline import Pipeline, acts, pipeline, provider
 from tests.support.raw_server import RawConnection, RawRequest, raw_server
@@ -149,3 +152,74 @@ async def test_fault_24_a_kept_connection_that_had_died_is_replaced_unnoticed(st
             answered(said, "openai_chat", stream=stream)
             assert [("a/m", "ok")] == said.attempts
         assert (3, 0) == (len(one.requests), len(other.requests))
+
+
+# -- 27: names
+
+
+class Names(AbstractResolver):
+    """Knows one name by address after address, no other, and `slow.test` never."""
+
+    def __init__(self, *addresses: str) -> None:
+        self.addresses = list(addresses)
+        self.asked = 0
+
+    @override
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked += 1
+        if host == "slow.test":
+            await asyncio.Event().wait()
+        if host != "moving.test":
+            raise OSError(None, "no such name")
+        address = self.addresses.pop(0)
+        return [ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)]
+
+    @override
+    async def close(self) -> None:
+        return None
+
+
+@asynccontextmanager
+async def named(host: str, resolver: AbstractResolver) -> AsyncGenerator[Pipeline, None]:
+    """``host`` behind `a/m`, where our provider is if it resolves to this machine; a healthy one behind `b/m`."""
+    limits = LIMITS.replace("{", "{connect: 200ms, ")
+    async with raw_server(acts(then=healthy)) as one, raw_server(acts(then=healthy)) as other:
+        line = provider("a", one).replace("127.0.0.1", host)
+        combos = "combos: {smart: {targets: [a/m, b/m]}}\n"
+        async with pipeline(f"providers:\n{line}{provider('b', other)}{combos}{limits}", resolver=resolver) as made:
+            yield made
+
+
+@pytest.mark.parametrize(("client", "stream"), FORMS)
+@pytest.mark.parametrize(
+    ("host", "outcomes", "words"),
+    [
+        ("slow.test", ["timeout"], b"within the connect limit"),
+        ("nothing.invalid", ["unavailable"] * 3, b"its host name does not resolve"),
+    ],
+)
+async def test_fault_27_a_name_without_an_address_ends_in_time(
+    client: str, stream: bool, host: str, outcomes: list[str], words: bytes
+) -> None:
+    async with named(host, Names()) as made:
+        async with asyncio.timeout(5):
+            said = await made.call(client=client, stream=stream)
+            alone = await made.call("a/m", client=client, stream=stream)
+
+        answered(said, client, stream=stream)
+        assert [*(("a/m", outcome) for outcome in outcomes), ("b/m", "ok")] == said.attempts
+        assert alone.error is not None
+        assert alone.error.http_status in {503, 504}
+        assert words in alone.body
+        assert host.encode() not in alone.body
+        await next_call_works(made, client, stream)
+
+
+async def test_fault_27_a_name_that_is_bound_anew_moves_no_line_that_is_kept() -> None:
+    names = Names("127.0.0.1", "127.0.0.99")
+    async with named("moving.test", names) as made:
+        for _ in range(3):
+            assert [("a/m", "ok")] == (await made.call()).attempts
+        assert 1 == names.asked

@@ -68,8 +68,10 @@ def run_cli(*arguments: str, root: Path, env: Mapping[str, str] | None = None) -
 
 
 @contextlib.contextmanager
-def gateway(root: Path, config: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Write ``config`` as gateway.yaml below ``root``, build it, and serve it until the block ends."""
+def gateway(
+    root: Path, config: str, env: Mapping[str, str] | None = None, files: int | None = None
+) -> Iterator[Running]:
+    """Write ``config`` as gateway.yaml below ``root``, build it, and serve it until the block ends; ``files``: that it may open."""
     (root / "gateway.yaml").write_text(config)
     built = run_cli("build", root=root, env=env)
     assert built.returncode == 0, built.stdout + built.stderr
@@ -77,10 +79,11 @@ def gateway(root: Path, config: str, env: Mapping[str, str] | None = None) -> It
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = root / "server.log"
+    command = [*CLI, "serve", "--root", str(root), "--port", str(port)]
+    if files is not None:
+        command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
     with log.open("wb") as sink:
-        process = subprocess.Popen(
-            [*CLI, "serve", "--root", str(root), "--port", str(port)], stdout=sink, stderr=sink, env=_environment(env)
-        )
+        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=_environment(env))
     running = Running(root, port, process, log)
     try:
         _wait_until_ready(running)

@@ -15,6 +15,8 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from aiohttp.abc import AbstractResolver
+
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import MAIN, Source
@@ -65,9 +67,16 @@ class Said:
 class Pipeline:
     """``shared`` may be another pipeline's, as of two workers."""
 
-    def __init__(self, plan: Plan, time: Time, seed: int = 1, shared: SharedState | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        time: Time,
+        seed: int = 1,
+        shared: SharedState | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
         self.time = time
-        self.upstream = HttpUpstream()
+        self.upstream = HttpUpstream(resolver=resolver)
         self.log = io.StringIO()
         ticks = itertools.count(1)
         self.metrics = Metrics("b", "v")
@@ -139,9 +148,11 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def pipeline(config: str, *, seed: int = 1) -> AsyncGenerator[Pipeline, None]:
+async def pipeline(
+    config: str, *, seed: int = 1, resolver: AbstractResolver | None = None
+) -> AsyncGenerator[Pipeline, None]:
     """Serve ``config``, which knows no provider but its own."""
-    made = Pipeline(compiled(config), Time(), seed)
+    made = Pipeline(compiled(config), Time(), seed, resolver=resolver)
     try:
         yield made
     finally:

@@ -1,15 +1,19 @@
 """Connecting, sending, and the way to the status line, over real sockets."""
 
 import asyncio
+import os
+import resource
 import socket
 import ssl
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from runtime.errors import GatewayError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
+from runtime.errors import GatewayError, OutOfFiles, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from runtime.upstream.client import HttpUpstream, default_tls
 from runtime.upstream.types import UpstreamRequest
 from tests.support.raw_server import RawConnection, RawRequest, answer, chunked, each_request, head, raw_server
@@ -286,6 +290,29 @@ async def test_slow_name_resolution_counts_as_connecting() -> None:
     await upstream.aclose()
 
     assert caught.value.limit == "connect"
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """Every file that is open stays so, and no other can be opened."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:1", "http://nothing.invalid"])
+async def test_fault_43_without_a_free_file_it_is_our_own_lack(upstream: HttpUpstream, host: str) -> None:
+    with no_more_files(), pytest.raises(OutOfFiles) as caught:
+        await upstream.send(post(host))
+
+    assert caught.value.retry_after_s == 1
+    with pytest.raises(UpstreamUnavailable):
+        await upstream.send(post(host))
 
 
 @pytest.mark.parametrize("address", ["ftp://127.0.0.1", "http://", "nonsense"])

@@ -50,6 +50,19 @@ class TestAnswer:
         )  # fmt: skip
         assert (True, True) == (exchange.started, exchange.finished)
 
+    async def test_fault_23_a_client_that_takes_nothing_has_left(self) -> None:
+        script = Script()
+        exchange = Exchange(scope(), script.receive, script.send, request_id="r", write_limit_s=0.03)
+        await exchange.start(200, [])
+        script.gate = asyncio.Event()
+
+        with pytest.raises(ClientClosed):
+            await exchange.send(b"x")
+        script.gate.set()
+        with pytest.raises(ClientClosed):
+            await exchange.send(b"y")
+        assert not script.answer.complete
+
     async def test_head_gets_the_length_and_no_body(self) -> None:
         script = Script()
 

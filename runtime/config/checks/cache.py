@@ -1,4 +1,4 @@
-"""Caches: each is for names that exist, and vectors come from a model that makes them."""
+"""Caches: each is for names that exist, and vectors come from a model that makes them, or from this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from runtime.catalog import Endpoint
 from runtime.config.checks.reference import matches_any
 from runtime.config.checks.unknown import why_unknown
 from runtime.config.draft import Draft
+from runtime.config.plan import LOCAL_EMBEDDING
 from runtime.config.protocol import protocols_for
 from runtime.config.scope import Scope
 
@@ -41,6 +42,11 @@ def _check_name(scope: Scope, draft: Draft, model: str, path: tuple[str | int, .
 
 def _check_embedding(scope: Scope, draft: Draft, model: str) -> None:
     span = scope.at.value("cache", "semantic", "embedding")
+    if model == LOCAL_EMBEDDING:
+        if model in draft.names.models or model in draft.names.uses:
+            message = f"{model!r} is the model in the gateway's own process here, and a public name, too"
+            scope.diagnostics.error("contradiction", span, message, "give the alias or combo another name")
+        return
     if draft.names.lead(model) is None:
         reason = why_unknown(scope, draft, model)
         if reason is not None:

@@ -21,7 +21,7 @@ def check_timeouts(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — ever
 
 
 def _check(scope: Scope, timeouts: TimeoutSettings, path: tuple[str, ...]) -> None:
-    for name in (*_PARTS, "total", "body_read"):
+    for name in (*_PARTS, "total", "body_read", "client_write"):
         written = scope.at.node(*path, name) is not None
         if written and getattr(timeouts, f"{name}_ms") == 0:
             hint = "every wait has a limit; write a duration such as 10s"

@@ -128,7 +128,10 @@ class Tap(StreamTap):
         self._in_head = False
         self._count(present(message.usage) if message else None)
         renamed = replace(data, ("message", "model"), self._model)
-        return event.replace(data, renamed) if data in event else b"event: message_start\ndata: " + renamed + b"\n\n"
+        if data in event and b"\n" not in data:
+            return event.replace(data, renamed)
+        lines = b"".join(b"data: " + line + b"\n" for line in renamed.split(b"\n"))
+        return b"event: message_start\n" + lines + b"\n"
 
     def _count(self, usage: ReceivedUsage | None) -> None:
         if usage is not None:

@@ -32,6 +32,8 @@ __all__ = ["Tap"]
 
 _PIECE: Final = msgspec.json.Decoder(GenerateContentResponse, strict=False)
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_SHORT: Final = 64
+"""Bytes: an empty text is no longer, with any sane layout."""
 
 
 class Tap(StreamTap):
@@ -239,5 +241,5 @@ def _only_end(window: bytes) -> bytes | None:
 
 
 def _says(part: msgspec.Raw) -> bool:
-    """Whether a part says something: an empty text does not."""
-    return bytes(part) != b'{"text":""}'
+    """Whether a part says something: an empty text does not, however it is laid out."""
+    return memoryview(part).nbytes > _SHORT or b"".join(bytes(part).split()) != b'{"text":""}'

@@ -13,7 +13,7 @@ from typing_extensions import override
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import StreamTap
-from runtime.protocols.framing import MAX_FRAME_BYTES
+from runtime.protocols.framing import BOM, MAX_FRAME_BYTES
 from runtime.protocols.ollama_chat.answer import check_answer, read_usage, renamed
 from runtime.protocols.openai_chat.halves import marked, unmarked
 from runtime.protocols.splice import raw
@@ -39,6 +39,7 @@ class OllamaTap(StreamTap):
         self._head = self._new_head = b""  # `{"model":"…",` as the upstream writes it, once a line has shown it
         self._pieces: list[bytes] = []
         self._held_bytes = 0
+        self._at_start = True
         self._forwarded = False
         self._failure: GatewayError | None = None
 
@@ -98,6 +99,9 @@ class OllamaTap(StreamTap):
 
     def _line(self, line: bytes) -> bytes:
         """One line as it is forwarded. Raises the error it holds."""
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(BOM)
         if self.complete or not line.strip():
             return line
         if len(line) > MAX_FRAME_BYTES + 2:

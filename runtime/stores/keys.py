@@ -1,0 +1,194 @@
+"""Client keys in the SQL database: those that were made here, and which configured ones were revoked. No key in the clear.
+
+Every change counts a revision up, in the same transaction: who knows the revision knows whether to read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+import msgspec
+from sqlalchemy import Row, delete, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import override
+
+from runtime.stores.database import Database, insert_new
+from runtime.stores.tables import keys, revisions, revoked_keys
+
+__all__ = ["KeyChange", "KeySet", "SqlKeys", "StoredKey"]
+
+TOPIC: Final = "keys"
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as it is kept: ``hash`` is its HMAC in hex, ``prefix`` what may be shown of it. Times are Unix seconds."""
+
+    id: str
+    name: str
+    prefix: str
+    hash: str
+    scopes: tuple[str, ...]
+    created_s: float
+    tenant: str = "default"
+    models: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+    expires_s: float | None = None
+    active: bool = True
+    revoked_s: float | None = None
+    last_used_s: float | None = None
+
+    @override
+    def __repr__(self) -> str:
+        return f"StoredKey(id={self.id!r}, name={self.name!r}, hash=…)"
+
+    def good(self, now_s: float) -> bool:
+        """Whether calls may be made with it now."""
+        return self.active and self.revoked_s is None and (self.expires_s is None or now_s < self.expires_s)
+
+
+class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What becomes of a key; UNSET is left as it is."""
+
+    name: str | msgspec.UnsetType = msgspec.UNSET
+    scopes: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    models: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    pins: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    expires_s: float | msgspec.UnsetType | None = msgspec.UNSET
+    active: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class KeySet(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is kept, at one moment. ``revoked`` are hashes of configured keys, and when they were revoked."""
+
+    revision: int
+    keys: tuple[StoredKey, ...]
+    revoked: dict[str, float]
+
+
+class SqlKeys:
+    """Every method may raise StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def revision(self) -> int:
+        return await self._database.read(_revision)
+
+    async def all(self) -> KeySet:
+        return await self._database.read(_all)
+
+    async def get(self, id_: str) -> StoredKey | None:
+        return await self._database.read(partial(_get, id_=id_))
+
+    async def add(self, key: StoredKey) -> None:
+        await self._database.write(partial(_add, key=key))
+
+    async def change(self, id_: str, change: KeyChange) -> StoredKey | None:
+        """The key after the change; None where there is no such key."""
+        return await self._database.write(partial(_change, id_=id_, change=change))
+
+    async def revoke(self, id_: str, now_s: float) -> StoredKey | None:
+        """For good: a key stays revoked since the first time. None where there is no such key."""
+        return await self._database.write(partial(_revoke, id_=id_, now_s=now_s))
+
+    async def revoke_configured(self, id_: str, hash_: str, now_s: float) -> float:
+        """Since when it is revoked."""
+        return await self._database.write(partial(_revoke_configured, id_=id_, hash_=hash_, now_s=now_s))
+
+    async def delete(self, id_: str) -> bool:
+        """Whether there was one."""
+        return await self._database.write(partial(_delete, id_=id_))
+
+    async def used(self, when_s: Mapping[str, float]) -> None:
+        """Note when keys were used last, by their ids; a later use that is known stands."""
+        await self._database.write(partial(_used, when_s=when_s))
+
+
+async def _revision(db: AsyncConnection) -> int:
+    found: int | None = await db.scalar(select(revisions.c.revision).where(revisions.c.topic == TOPIC))
+    return found or 0
+
+
+async def _changed(db: AsyncConnection) -> None:
+    await db.execute(insert_new(db, revisions).values(topic=TOPIC, revision=0))
+    counted = update(revisions).where(revisions.c.topic == TOPIC)
+    await db.execute(counted.values(revision=revisions.c.revision + 1))
+
+
+async def _all(db: AsyncConnection) -> KeySet:
+    revision = await _revision(db)  # first: a change that comes between is then read once more
+    rows = await db.execute(select(keys).order_by(keys.c.created_s, keys.c.id))
+    revoked = await db.execute(select(revoked_keys.c.hash, revoked_keys.c.revoked_s))
+    return KeySet(revision=revision, keys=tuple(_key(row) for row in rows), revoked={row[0]: row[1] for row in revoked})
+
+
+async def _get(db: AsyncConnection, id_: str) -> StoredKey | None:
+    row = (await db.execute(select(keys).where(keys.c.id == id_))).one_or_none()
+    return None if row is None else _key(row)
+
+
+async def _add(db: AsyncConnection, key: StoredKey) -> None:
+    await db.execute(insert(keys).values(_columns(msgspec.structs.asdict(key))))
+    await _changed(db)
+
+
+async def _change(db: AsyncConnection, id_: str, change: KeyChange) -> StoredKey | None:
+    given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
+    if given:
+        await db.execute(update(keys).where(keys.c.id == id_).values(_columns(given)))
+        await _changed(db)
+    return await _get(db, id_)
+
+
+async def _revoke(db: AsyncConnection, id_: str, now_s: float) -> StoredKey | None:
+    await db.execute(update(keys).where(keys.c.id == id_, keys.c.revoked_s.is_(None)).values(revoked_s=now_s))
+    await _changed(db)
+    return await _get(db, id_)
+
+
+async def _revoke_configured(db: AsyncConnection, id_: str, hash_: str, now_s: float) -> float:
+    await db.execute(insert_new(db, revoked_keys).values(hash=hash_, id=id_, revoked_s=now_s))
+    await _changed(db)
+    since: float = (await db.execute(select(revoked_keys.c.revoked_s).where(revoked_keys.c.hash == hash_))).scalar_one()
+    return since
+
+
+async def _delete(db: AsyncConnection, id_: str) -> bool:
+    there = bool((await db.execute(delete(keys).where(keys.c.id == id_))).rowcount)
+    if there:
+        await _changed(db)
+    return there
+
+
+async def _used(db: AsyncConnection, when_s: Mapping[str, float]) -> None:
+    for id_, at_s in sorted(when_s.items()):
+        earlier = or_(keys.c.last_used_s.is_(None), keys.c.last_used_s < at_s)
+        await db.execute(update(keys).where(keys.c.id == id_, earlier).values(last_used_s=at_s))
+
+
+def _columns(values: dict[str, object]) -> dict[str, object]:
+    """Lists as JSON."""
+    return {name: msgspec.json.encode(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _key(row: Row[tuple[object, ...]]) -> StoredKey:
+    listed = {
+        name: msgspec.json.decode(getattr(row, name), type=tuple[str, ...]) for name in ("scopes", "models", "pins")
+    }
+    return StoredKey(
+        id=row.id,
+        tenant=row.tenant,
+        name=row.name,
+        prefix=row.prefix,
+        hash=row.hash,
+        scopes=listed["scopes"],
+        models=listed["models"],
+        pins=listed["pins"],
+        created_s=row.created_s,
+        expires_s=row.expires_s,
+        active=row.active,
+        revoked_s=row.revoked_s,
+        last_used_s=row.last_used_s,
+    )

@@ -1,0 +1,173 @@
+"""Keys that are made, changed and revoked while two workers serve."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.gateway import Running, gateway
+
+ADMIN = "gw-an-admin-of-the-tests-0123456789"
+SPARE = "gw-a-spare-of-the-tests-0123456789"
+CONFIG = """version: 1
+discovery: {providers: none}
+server: {workers: 2}
+providers: {sim: {}}
+keys:
+  root: {key: "${ADMIN_KEY}", scopes: [admin]}
+  spare: {key: "${SPARE_KEY}"}
+"""
+
+DIALECTS = {
+    "/v1/chat/completions": {
+        "model": "sim/slow",
+        "stream": True,
+        "messages": [{"role": "user", "content": "w " * 300}],
+    },
+    "/v1/messages": {
+        "model": "sim/slow",
+        "stream": True,
+        "max_tokens": 5000,
+        "messages": [{"role": "user", "content": "w " * 300}],
+    },
+    "/v1/responses": {"model": "sim/slow", "stream": True, "input": "w " * 300},
+}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with gateway(tmp_path_factory.mktemp("keys"), CONFIG, {"ADMIN_KEY": ADMIN, "SPARE_KEY": SPARE}) as running:
+        yield running
+
+
+def ask(served: Running, method: str, path: str, body: object = None, key: str | None = ADMIN) -> tuple[int, Any]:
+    headers = {"content-type": "application/json", "connection": "close"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.loads(response.read() or b"null")
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read() or b"null")
+
+
+def chat(served: Running, key: str) -> int:
+    body = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
+    return ask(served, "POST", "/v1/chat/completions", body, key)[0]
+
+
+def made(served: Running, **fields: object) -> tuple[str, str]:
+    status, key = ask(served, "POST", "/api/keys", {"name": "test", **fields})
+    assert status == 201
+    return key["id"], key["key"]
+
+
+def settled(served: Running, key: str, status: int) -> None:
+    """Every worker answers ``status`` within a second."""
+    time.sleep(1.0)
+    assert {status} == {chat(served, key) for _ in range(12)}
+
+
+def test_a_key_is_good_in_every_worker_within_a_second_and_is_shown_once(served: Running) -> None:
+    id_, key = made(served)
+    settled(served, key, 200)
+
+    listed = ask(served, "GET", "/api/keys")[1]
+    assert key.startswith("gw-")
+    assert key not in json.dumps(listed) + served.log
+    assert {"root": "config", "spare": "config", id_: "store"}.items() <= {
+        each["id"]: each["source"] for each in listed["keys"]
+    }.items()
+    assert ask(served, "PATCH", f"/api/keys/{id_}", {"isActive": False})[1]["isActive"] is False
+    settled(served, key, 401)
+    assert ask(served, "PATCH", f"/api/keys/{id_}", {"isActive": True, "allowedModels": ["other"]})[0] == 200
+    settled(served, key, 403)
+    assert ask(served, "DELETE", f"/api/keys/{id_}")[0] == 200
+    settled(served, key, 401)
+    assert ask(served, "GET", f"/api/keys/{id_}")[0] == 404
+
+
+def test_an_expired_key_is_refused_at_the_moment(served: Running) -> None:
+    _, key = made(served, expiresAt="2020-01-01T00:00:00Z")
+
+    assert {401} == {chat(served, key) for _ in range(6)}
+
+
+@pytest.mark.parametrize("path", list(DIALECTS))
+def test_fault_35_a_key_revoked_while_it_streams(served: Running, path: str) -> None:
+    id_, key = made(served)
+    time.sleep(1.0)
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    request = urllib.request.Request(f"{served.url}{path}", json.dumps(DIALECTS[path]).encode(), headers)
+    streams = [urllib.request.urlopen(request, timeout=30) for _ in range(4)]
+    assert all(stream.readline() for stream in streams)
+
+    began_s = time.monotonic()
+    assert ask(served, "POST", f"/api/keys/{id_}/revoke")[0] == 200
+    rests = [stream.read().decode() for stream in streams]
+    took_s = time.monotonic() - began_s
+    assert took_s < 5.0
+    for rest in rests:
+        assert "the API key was revoked" in rest
+        assert "[DONE]" not in rest.partition("was revoked")[0]
+        assert "message_stop" not in rest
+        assert "response.completed" not in rest
+    settled(served, key, 401)
+    assert key not in served.log
+
+
+def test_fault_35_a_configured_key_can_be_revoked_and_not_changed(served: Running) -> None:
+    assert chat(served, SPARE) == 200
+    status, problem = ask(served, "PATCH", "/api/keys/spare", {"name": "other"})
+    assert status == 409
+    assert "gateway.yaml" in problem["detail"]
+    assert ask(served, "DELETE", "/api/keys/spare")[0] == 409
+    assert ask(served, "POST", "/api/keys/spare/revoke")[1]["isActive"] is False
+    settled(served, SPARE, 401)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/keys"),
+        ("POST", "/api/keys"),
+        ("GET", "/api/keys/x"),
+        ("PATCH", "/api/keys/x"),
+        ("DELETE", "/api/keys/x"),
+        ("POST", "/api/keys/x/revoke"),
+    ],
+)
+def test_only_an_admin_may(served: Running, method: str, path: str) -> None:
+    _, key = made(served)
+    time.sleep(1.0)
+    body = {"name": "x"} if method in {"POST", "PATCH"} else None
+
+    assert ask(served, method, path, body, key=None)[0] == 401
+    assert ask(served, method, path, body, key=key)[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"name": "x", "nmae": "y"}, "nmae"),
+        ({"name": ""}, "name"),
+        ({}, "name"),
+        ({"name": "x", "scopes": ["root"]}, "scopes[0]"),
+        ({"name": "x", "expiresAt": "tomorrow"}, "expiresAt"),
+        ({"name": "x", "isActive": "yes"}, "isActive"),
+    ],
+)
+def test_a_bad_body_changes_nothing(served: Running, body: object, param: str) -> None:
+    before = ask(served, "GET", "/api/keys")[1]["total"]
+    status, problem = ask(served, "POST", "/api/keys", body)
+
+    assert (400, param) == (status, problem.get("param"))
+    assert ask(served, "GET", "/api/keys")[1]["total"] == before

@@ -1,0 +1,73 @@
+"""The register of faults is whole: each is injected by a test, or says why it has nothing to bite on."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runtime.source import Diagnostics, decode, parse
+from tests.protocols.test_pitfalls_register import known_tests
+
+REGISTER = Path(__file__).with_name("faults.yaml")
+NUMBERS = [f"{number:02}" for number in (*range(1, 29), 32, 33, 35, 39, 43)]
+NAME = re.compile(r"test_fault_(\d{2})_")
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    fault: str
+    by: tuple[str, ...] = ()
+    waits: str | None = None
+
+
+@cache
+def register() -> dict[str, Entry]:
+    """Each number to its entry. Raises where the file says a number twice or is unsound otherwise."""
+    diagnostics = Diagnostics()
+    node = parse(REGISTER.read_bytes(), REGISTER.name, diagnostics)
+    entries = decode(node, dict[str, Entry], diagnostics, "register") if node else None
+    if entries is None or list(diagnostics):
+        raise ValueError("\n".join(str(fault) for fault in diagnostics))
+    return entries
+
+
+@cache
+def claims() -> dict[str, list[str]]:
+    """A number to the tests that are called after it."""
+    found: dict[str, list[str]] = {}
+    for file, names in known_tests().items():
+        for name in names:
+            if claimed := NAME.match(name):
+                found.setdefault(claimed[1], []).append(f"{file}::{name}")
+    return found
+
+
+def test_every_number_is_there_once_and_in_order() -> None:
+    assert NUMBERS == list(register())
+
+
+def test_no_test_claims_a_number_that_is_unknown() -> None:
+    assert {} == {number: names for number, names in claims().items() if number not in NUMBERS}
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_fault_is_injected_or_says_why_not(number: str) -> None:
+    entry = register()[number]
+    held = [*claims().get(number, []), *entry.by]
+
+    assert entry.fault.endswith(".")
+    if entry.waits is None:
+        assert held, f"no test injects {number}: {entry.fault}"
+    else:
+        assert [] == held, f"{number} has a test now: take its `waits` out of the register"
+        assert entry.waits.endswith(".")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_tests_that_an_entry_names_exist(number: str) -> None:
+    named = [test.partition("::") for test in register()[number].by]
+
+    assert [] == [(file, name) for file, _, name in named if name not in known_tests().get(file, set())]

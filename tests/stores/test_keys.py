@@ -1,0 +1,108 @@
+"""What the store of client keys does, over each database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from runtime.stores.base import StoreError
+from runtime.stores.database import Database, database_url
+from runtime.stores.keys import KeyChange, SqlKeys, StoredKey
+from runtime.stores.migrate import migrate
+
+KEY = StoredKey(
+    id="key_1", name="ci", prefix="gw-abcd", hash="0" * 64, scopes=("chat",), models=("fast", "a/*"), created_s=5.0
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlKeys]:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    database = Database(database_url(url, tmp_path))
+    await migrate(database)
+    yield SqlKeys(database)
+    await database.aclose()
+
+
+async def test_what_was_added_is_there(store: SqlKeys) -> None:
+    await store.add(KEY)
+
+    assert KEY == await store.get("key_1")
+    assert (KEY,) == (await store.all()).keys
+
+
+async def test_an_unknown_key_is_none_everywhere(store: SqlKeys) -> None:
+    assert await store.get("none") is None
+    assert await store.change("none", KeyChange(name="x")) is None
+    assert await store.revoke("none", 1.0) is None
+    assert not await store.delete("none")
+
+
+async def test_only_what_is_given_is_changed(store: SqlKeys) -> None:
+    await store.add(KEY)
+
+    changed = await store.change("key_1", KeyChange(name="other", expires_s=9.0, active=False, models=()))
+    assert changed == msgspec.structs.replace(KEY, name="other", expires_s=9.0, active=False, models=())
+    again = await store.change("key_1", KeyChange(expires_s=None))
+    assert again == msgspec.structs.replace(KEY, name="other", active=False, models=())
+
+
+async def test_a_key_stays_revoked_since_the_first_time(store: SqlKeys) -> None:
+    await store.add(KEY)
+    await store.revoke("key_1", 7.0)
+
+    revoked = await store.revoke("key_1", 8.0)
+    assert revoked is not None
+    assert revoked.revoked_s == 7.0
+    assert not revoked.good(7.0)
+    assert await store.revoke_configured("ci", "f" * 64, 3.0) == 3.0
+    assert await store.revoke_configured("ci", "f" * 64, 4.0) == 3.0
+    assert (await store.all()).revoked == {"f" * 64: 3.0}
+
+
+async def test_every_change_counts_and_no_use_does(store: SqlKeys) -> None:
+    seen = [await store.revision()]
+    await store.add(KEY)
+    seen.append(await store.revision())
+    await store.change("key_1", KeyChange(name="b"))
+    seen.append(await store.revision())
+    await store.revoke("key_1", 1.0)
+    seen.append(await store.revision())
+    await store.revoke_configured("ci", "f" * 64, 1.0)
+    seen.append(await store.revision())
+    await store.delete("key_1")
+    seen.append(await store.revision())
+    await store.used({"key_1": 1.0})
+
+    assert seen == [0, 1, 2, 3, 4, 5]
+    assert await store.revision() == 5
+    assert (await store.all()).revision == 5
+
+
+async def test_the_latest_use_stands(store: SqlKeys) -> None:
+    await store.add(KEY)
+    await store.used({"key_1": 9.0, "gone": 1.0})
+    await store.used({"key_1": 8.0})
+
+    kept = await store.get("key_1")
+    assert kept is not None
+    assert kept.last_used_s == 9.0
+
+
+async def test_two_keys_have_two_hashes(store: SqlKeys) -> None:
+    await store.add(KEY)
+
+    with pytest.raises(StoreError):
+        await store.add(msgspec.structs.replace(KEY, id="key_2"))
+    assert await store.revision() == 1
+
+
+def test_a_key_is_good_until_it_expires() -> None:
+    assert KEY.good(1e12)
+    assert msgspec.structs.replace(KEY, expires_s=10.0).good(9.9)
+    assert not msgspec.structs.replace(KEY, expires_s=10.0).good(10.0)
+    assert not msgspec.structs.replace(KEY, active=False).good(1.0)
+    assert KEY.hash not in repr(KEY)
