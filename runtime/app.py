@@ -12,7 +12,8 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -48,6 +49,7 @@ from runtime.config.secrets import Secrets
 from runtime.estimate import Estimator
 from runtime.gateway import Gateway
 from runtime.guide import Guide
+from runtime.lifespan import Life, beside, closing
 from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
 from runtime.protocols.base import ClientCodec
 from runtime.replay.local import living
@@ -202,17 +204,13 @@ def build(ready: Ready) -> Litestar:
         ],
         exception_handlers={Exception: failed, HTTPException: failed},
         lifespan=[  # the first ends last
-            _shared_life(shared),
-            _database_life(database),
+            closing(shared),
+            closing(database),
             _keys_life(good_keys),
             lambda _: living(local),
-            _sharing(
-                None if alone else Sharing(attempts.health, shared, worker, time.time, _marks(ready), ready.began_s)
-            ),
-            _listening(colleagues, alone=alone),
-            _telling(plan, attempts.health, worker, colleagues, alone=alone),
+            *([] if alone else [_among_workers(ready, attempts.health, shared, worker, colleagues)]),
             _life(door, upstream, plan.server.shutdown_grace_ms / 1000),
-            _kept_life(kept, plan, on_fault),
+            *_kept_lives(kept, plan, on_fault),
         ],
         openapi_config=None,
         request_max_body_size=None,
@@ -236,9 +234,7 @@ def _front(artefact: Artefact, codecs: Mapping[str, ClientCodec], access: Access
     )
 
 
-def _life(
-    door: Door, upstream: UpstreamTable, grace_s: float
-) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _life(door: Door, upstream: UpstreamTable, grace_s: float) -> Life:
     """What the application does when its worker starts and stops.
 
     Granian waits for running calls at SIGTERM without telling them. The signal is therefore taken here first: new calls
@@ -286,56 +282,36 @@ def _kept(
     return Kept(store=store, background=background, runs=runs)
 
 
-def _kept_life(
-    kept: Kept | None, plan: Plan, on_fault: Callable[[Exception, str], None]
-) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Sweeps while the worker lives; at its end no response is made any more, and the store is closed."""
-
-    @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
-        if kept is None:
-            yield
-            return
-        sweeping = asyncio.create_task(keep_swept(kept.store, plan.responses, time.time, on_fault))
-        try:
-            yield
-        finally:
-            sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
-            await kept.runs.aclose()
-
-    return life
-
-
-def _database_life(database: Database) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Closes the database when the worker stops, after everybody who uses it."""
-
-    @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await database.aclose()
-
-    return life
-
-
-def _keys_life(good: GoodKeys) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _keys_life(good: GoodKeys) -> Life:
     """Knows the stored keys before the worker is ready, and follows their changes while it lives."""
 
     @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+    async def life(app: Litestar) -> AsyncGenerator[None, None]:
         await good.refresh()
-        following = asyncio.create_task(good.run())
         try:
-            yield
+            async with beside(good.run)(app):
+                yield
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
             with suppress(StoreError):
                 await good.note_used()
 
     return life
+
+
+def _kept_lives(kept: Kept | None, plan: Plan, on_fault: Callable[[Exception, str], None]) -> tuple[Life, ...]:
+    """Sweeps while the worker lives; at its end no response is made any more."""
+    if kept is None:
+        return ()
+    return closing(kept.runs), beside(partial(keep_swept, kept.store, plan.responses, time.time, on_fault))
+
+
+def _among_workers(ready: Ready, health: Health, shared: SharedState, worker: str, colleagues: Colleagues) -> Life:
+    """Tells other workers what is learned of providers and used of declared limits, and hears what they tell and ask."""
+    sharing = Sharing(health, shared, worker, time.time, _marks(ready), ready.began_s)
+    jobs = [sharing.run, colleagues.listen]
+    if any(connection.limits for connection in ready.artefact.plan.connections.values()):
+        jobs.append(partial(tell_quotas, health, worker, colleagues, asyncio.sleep))
+    return beside(*jobs)
 
 
 def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> WatchedState:
@@ -361,74 +337,6 @@ def _marks(ready: Ready) -> dict[str, str]:
         for id_, secret in ready.secrets.connections.items()
         if secret is not None
     }
-
-
-def _sharing(sharing: Sharing | None) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Tells other workers what is learned of providers, and hears them, where there are any."""
-
-    @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
-        running = [] if sharing is None else [asyncio.create_task(sharing.run())]
-        try:
-            yield
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-
-    return life
-
-
-def _shared_life(shared: SharedState) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Closes the shared state when the worker stops, after everybody who uses it."""
-
-    @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            await shared.aclose()
-
-    return life
-
-
-def _listening(colleagues: Colleagues, *, alone: bool) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Hears what other workers ask and tell, where there are any."""
-
-    @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
-        listening = [] if alone else [asyncio.create_task(colleagues.listen())]
-        try:
-            yield
-        finally:
-            for task in listening:
-                task.cancel()
-            await asyncio.gather(*listening, return_exceptions=True)
-
-    return life
-
-
-def _telling(
-    plan: Plan, health: Health, worker: str, colleagues: Colleagues, *, alone: bool
-) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
-    """Tells other workers, where there are any, what was used of declared limits, where there are any."""
-    limited = any(connection.limits for connection in plan.connections.values())
-
-    @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
-        telling = (
-            asyncio.create_task(tell_quotas(health, worker, colleagues, asyncio.sleep))
-            if limited and not alone
-            else None
-        )
-        try:
-            yield
-        finally:
-            if telling is not None:
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
-
-    return life
 
 
 def _new_id() -> str:

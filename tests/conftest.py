@@ -5,13 +5,16 @@ long. Tests set no numbers of their own unless an example is expensive.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.clients.grid import pytest_terminal_summary  # noqa: F401 — a hook; those of inner conftests do not reach xdist's controller
 from tests.support.authority import one_authority
+from tests.support.redis_server import RedisServer, redis_server
+from tests.support.shared import BACKENDS, Backend, backend
 
 settings.register_profile("dev", max_examples=30, deadline=None)
 settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, database=None)
@@ -36,3 +39,18 @@ def few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(one_authority(tmp_path_factory.mktemp("authority"))))
         yield
+
+
+@pytest.fixture(scope="session")
+def redis_at() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(params=BACKENDS)
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
+    """Where shared state lies, each backend in turn."""
+    url = request.getfixturevalue("redis_at").url if request.param == "redis" else ""
+    made = backend(request.param, tmp_path, url)
+    yield made
+    await made.aclose()

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-__all__ = ["WordRule", "fit", "fit_all", "way_back"]
+from runtime.canonical import NamedTool, Request, ToolCall, ToolSubset
+
+__all__ = ["WordRule", "fit", "fit_all", "tool_names", "way_back"]
 
 _HASH_CHARS = 8
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -81,3 +83,17 @@ def _hash(word: str, rule: WordRule, count: int) -> str:
         number, digit = divmod(number, len(letters))
         digits.append(letters[digit])
     return "".join(digits)
+
+
+def tool_names(request: Request) -> list[str]:
+    """All names that the request speaks of, the tools' own first."""
+    names = [tool.name for tool in request.tools if tool.native is None]
+    match request.tool_choice:
+        case NamedTool(name=name):
+            names.append(name)
+        case ToolSubset(names=chosen):
+            names += chosen
+        case _:
+            pass
+    names += [part.name for message in request.messages for part in message.content if isinstance(part, ToolCall)]
+    return names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import defaultdict
 from functools import cache
@@ -12,9 +11,8 @@ import msgspec
 import pytest
 
 from runtime.protocols import CODECS
-from runtime.source import Diagnostics, decode, parse
+from tests.support.register import known_tests, read_register
 
-ROOT = Path(__file__).parents[2]
 REGISTER = Path(__file__).with_name("pitfalls.yaml")
 NUMBERS = sorted([*(f"{number:03}" for number in range(1, 153)), "034a", "119a"])
 NAME = re.compile(r"test_pitfall_\d{3}a?(?:_(?:and|to|pitfall)_\d{3}a?)*(?=_)")
@@ -40,19 +38,6 @@ def numbers_in(name: str) -> list[str]:
 
 
 @cache
-def known_tests() -> dict[str, set[str]]:
-    """The names of all tests, by file."""
-    return {
-        path.relative_to(ROOT).as_posix(): {
-            node.name
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
-        }
-        for path in sorted((ROOT / "tests").rglob("test_*.py"))
-    }
-
-
-@cache
 def claims() -> dict[str, list[str]]:
     """A number to the tests that claim to hold its rule."""
     found: defaultdict[str, list[str]] = defaultdict(list)
@@ -65,13 +50,8 @@ def claims() -> dict[str, list[str]]:
 
 @cache
 def register() -> dict[str, Entry]:
-    """Each number to its entry. Raises where the file says a number twice or is unsound otherwise."""
-    diagnostics = Diagnostics()
-    node = parse(REGISTER.read_bytes(), REGISTER.name, diagnostics)
-    entries = decode(node, dict[str, Entry], diagnostics, "register") if node else None
-    if entries is None or list(diagnostics):
-        raise ValueError("\n".join(str(fault) for fault in diagnostics))
-    return entries
+    """Each number to its entry."""
+    return read_register(REGISTER, Entry)
 
 
 def test_every_number_is_there_once_and_in_order() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from math import inf
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,8 +14,7 @@ from runtime.resilience import Health
 from runtime.resilience.sharing import TOPIC, Sharing
 from runtime.shared import SharedError, SharedState
 from runtime.shared.memory import MemoryState
-from tests.support.redis_server import RedisServer, redis_server
-from tests.support.shared import BACKENDS, Backend, Clock, backend
+from tests.support.shared import Backend, Clock
 
 MODEL, CONNECTION = "acme/large", "acme/main"
 BREAKERS = BreakerSettings(minimum_calls=3, open_for_ms=5_000, max_open_for_ms=60_000)
@@ -52,20 +49,6 @@ class Worker:
         """The reason, and for how many seconds."""
         found = self.health.hindrance(MODEL, CONNECTION)
         return None if found is None else (found.reason, round(found.due_s - self.health.clock(), 3))
-
-
-@pytest.fixture(scope="module")
-def redis_at() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture(params=BACKENDS)
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
-    url = request.getfixturevalue("redis_at").url if request.param == "redis" else ""
-    made = backend(request.param, tmp_path, url)
-    yield made
-    await made.aclose()
 
 
 async def met(place: Backend, **second: object) -> tuple[Worker, Worker]:

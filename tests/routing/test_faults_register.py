@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runtime.source import Diagnostics, decode, parse
-from tests.protocols.test_pitfalls_register import known_tests
+from tests.support.register import known_tests, read_register
 
 REGISTER = Path(__file__).with_name("faults.yaml")
 NUMBERS = [f"{number:02}" for number in (*range(1, 29), 32, 33, 35, 39, 43)]
@@ -25,13 +24,8 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def register() -> dict[str, Entry]:
-    """Each number to its entry. Raises where the file says a number twice or is unsound otherwise."""
-    diagnostics = Diagnostics()
-    node = parse(REGISTER.read_bytes(), REGISTER.name, diagnostics)
-    entries = decode(node, dict[str, Entry], diagnostics, "register") if node else None
-    if entries is None or list(diagnostics):
-        raise ValueError("\n".join(str(fault) for fault in diagnostics))
-    return entries
+    """Each number to its entry."""
+    return read_register(REGISTER, Entry)
 
 
 @cache

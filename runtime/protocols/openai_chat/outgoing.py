@@ -16,10 +16,10 @@ from runtime.protocols.openai_chat.parts import write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL
 from runtime.protocols.openai_chat.request import LEGACY_FIELDS
 from runtime.protocols.openai_chat.search import SAYS, options_of, write_search
-from runtime.protocols.openai_chat.tools import NAMES, strictly, tool_names, write_tools
+from runtime.protocols.openai_chat.tools import NAMES, strictly, write_tools
 from runtime.protocols.openai_chat.turns import Wording, write_messages
 from runtime.protocols.splice import apply, raw, rules_of
-from runtime.protocols.tool_name import fit, fit_all, way_back
+from runtime.protocols.tool_name import fit, fit_all, tool_names, way_back
 from runtime.protocols.unsaid import unsaid
 from runtime.protocols.web_search import lost, with_own_search
 

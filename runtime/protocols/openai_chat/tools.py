@@ -10,7 +10,6 @@ from runtime.canonical import (
     NamedTool,
     Request,
     Tool,
-    ToolCall,
     ToolMode,
     ToolSubset,
 )  # fmt: skip
@@ -23,24 +22,10 @@ from runtime.protocols.openai_chat.turns import Wording
 from runtime.protocols.openai_schema import NotStrictError, strict_schema
 from runtime.protocols.tool_name import WordRule
 
-__all__ = ["NAMES", "strictly", "tool_names", "write_tools"]
+__all__ = ["NAMES", "strictly", "write_tools"]
 
 NAMES: Final = WordRule()
 """Letters, digits, underscore and dash, at most 64."""
-
-
-def tool_names(request: Request) -> list[str]:
-    """All names that the request speaks of, the tools' own first."""
-    names = [tool.name for tool in request.tools if tool.native is None]
-    match request.tool_choice:
-        case NamedTool(name=name):
-            names.append(name)
-        case ToolSubset(names=chosen):
-            names += chosen
-        case _:
-            pass
-    names += [part.name for message in request.messages for part in message.content if isinstance(part, ToolCall)]
-    return names
 
 
 def write_tools(request: Request, wording: Wording) -> dict[str, Any]:

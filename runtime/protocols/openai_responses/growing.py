@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 import msgspec
@@ -58,7 +59,7 @@ class Part:
         )  # fmt: skip
 
 
-class Item:
+class Item(ABC):
     """One item. ``head`` names it in its events."""
 
     kind = ""
@@ -69,11 +70,11 @@ class Item:
         self.open = 0
         self.head = b'"item_id":%b,"output_index":%d' % (encode(id_), index)
 
-    def added(self) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def added(self) -> bytes: ...
 
-    def done(self, status: str) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def done(self, status: str) -> bytes: ...
 
 
 class MessageItem(Item):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import msgspec
 
 from generated.types.openai_responses import OutputItem
@@ -79,7 +81,7 @@ class Voice:
         return self._joiner.rest()
 
 
-class Lane:
+class Lane(ABC):
     """One item. ``fill`` takes what the finished item tells, ``close`` ends its parts; both may come more than once."""
 
     kind = ""
@@ -88,8 +90,8 @@ class Lane:
         self.sink = sink
         self.closed = False
 
-    def fill(self, item: OutputItem, raw: msgspec.Raw) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def fill(self, item: OutputItem, raw: msgspec.Raw) -> None: ...
 
-    def close(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> None: ...

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from runtime.canonical import Extensions, NamedTool, Request, Tool, ToolCall, ToolMode, ToolSubset
+from runtime.canonical import Extensions, NamedTool, Request, Tool, ToolMode, ToolSubset
 from runtime.protocols.openai_responses.naming import Member, joined, key_of, members_of
 from runtime.protocols.openai_responses.strictness import fits_strict
 from runtime.protocols.openai_responses.tools import ADDED, CHOICE, MEMBERS
 from runtime.protocols.openai_responses.wire import PROTOCOL, Fields
-from runtime.protocols.tool_name import WordRule, fit_all, way_back
+from runtime.protocols.tool_name import WordRule, fit_all, tool_names, way_back
 
 __all__ = ["Toolbox"]
 
@@ -47,7 +47,7 @@ class Toolbox:
         self._members = members_of(request)
         self._extras = _EXTRAS.decode(kept[MEMBERS]) if MEMBERS in kept else {}
         self._added = set(_ADDED.decode(kept[ADDED])) if ADDED in kept else set[str]()
-        self._names = fit_all((name for name in _spoken(request) if name not in self._members), _NAME_RULE)
+        self._names = fit_all((name for name in tool_names(request) if name not in self._members), _NAME_RULE)
         self.custom = frozenset(tool.name for tool in request.tools if tool.custom)
 
     def named(self, name: str) -> dict[str, Any]:
@@ -120,19 +120,6 @@ class Toolbox:
         if tool.cache is not None:
             self._losses.append(f"tools[{index}].cache")
         return {**written, **self._extras.get(tool.name, {})}
-
-
-def _spoken(request: Request) -> list[str]:
-    """All names that the request speaks of, the tools' own first."""
-    names = [tool.name for tool in request.tools if tool.native is None]
-    match request.tool_choice:
-        case NamedTool(name=name):
-            names.append(name)
-        case ToolSubset(names=chosen):
-            names += chosen
-        case _:
-            pass
-    return names + [part.name for turn in request.messages for part in turn.content if isinstance(part, ToolCall)]
 
 
 def _group(member: Member, tools: list[Any]) -> Mapping[str, Any]:

@@ -1,0 +1,47 @@
+"""What begins and ends with a worker, as entries of the application's `lifespan`: the first of them ends last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol, TypeAlias
+
+from litestar import Litestar
+
+__all__ = ["Life", "beside", "closing"]
+
+Life: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
+
+
+class Closable(Protocol):
+    async def aclose(self) -> None: ...
+
+
+def closing(each: Closable) -> Life:
+    """Close ``each`` when the worker stops."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await each.aclose()
+
+    return life
+
+
+def beside(*jobs: Callable[[], Coroutine[object, object, None]]) -> Life:
+    """Do ``jobs`` while the worker lives. At its end they are cancelled, and waited for."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        running = [asyncio.ensure_future(job()) for job in jobs]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    return life
