@@ -292,7 +292,7 @@ def _keys_life(good: GoodKeys) -> Life:
             async with beside(good.run)(app):
                 yield
         finally:
-            with suppress(StoreError):
+            with suppress(StoreError):  # when a key was last used is no loss; that the store fails was said
                 await good.note_used()
 
     return life
