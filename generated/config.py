@@ -30,9 +30,13 @@ __all__ = [
     "HedgeSettings",
     "IdempotencySettings",
     "KeySettings",
+    "LedgerSettings",
+    "LimitSettings",
     "LoggingSettings",
+    "LoginSettings",
     "ModelSettings",
     "ParameterSettings",
+    "PolicySettings",
     "PriceSettings",
     "ProviderSettings",
     "ProviderTimeouts",
@@ -50,8 +54,12 @@ __all__ = [
     "SharedSettings",
     "StoreSettings",
     "SurfaceSettings",
+    "SystemPrompt",
     "TargetConditions",
+    "TenantSettings",
+    "ThinkingBudget",
     "TimeoutSettings",
+    "UsageLimit",
 ]
 
 
@@ -352,6 +360,9 @@ class ComboSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     hedge: HedgeSettings | None = None
     """When to ask the next target while the one before has not begun to answer. Without it, never."""
 
+    limits: tuple[UsageLimit, ...] = ()
+    """How much all calls for this name together may use. All of it holds, beside the limits of their keys."""
+
 
 class CooldownSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """How long a connection is left alone after its provider refused it. What the provider says itself (`Retry-After`)
@@ -371,7 +382,10 @@ class CooldownSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     model.
     """
 
-    max_ms: Milliseconds = msgspec.field(name="max", default=3_600_000)
+    max_ms: Annotated[int, msgspec.Meta(ge=1, extra={"quantity": "duration"})] = msgspec.field(
+        name="max",
+        default=3_600_000,
+    )
     """The longest cooldown, whatever a provider says."""
 
 
@@ -441,12 +455,60 @@ class KeySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     the gateway.
     """
 
+    tenant: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "default"
+    """Whose key it is: a name of the section `tenants`, or `default`, which is whoever runs the gateway. Keys see what
+    belongs to their own tenant; those of `default` with the scope `admin` see everything.
+    """
+
     models: tuple[str, ...] = ()
     """Public names the key may use, `*` wildcards allowed; empty allows all."""
 
     pins: tuple[str, ...] = ()
     """Connections that requests with this key may demand in the header `X-OmniRoute-Connection`, as `provider/id`, `*`
     wildcards allowed; empty allows none. A key with the scope `admin` may demand any.
+    """
+
+    limits: tuple[UsageLimit, ...] = ()
+    """How much the key may use. All of it holds, beside the limits of its tenant, its combos and policies."""
+
+
+class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What every request used and cost. Each worker writes it into a journal before an answer is complete, and from
+    there into the store.
+    """
+
+    when_full: Literal["refuse", "continue"] = "refuse"
+    """What becomes of requests while the journal cannot be written to, as on a full disk, or holds as much as it may.
+    `refuse` answers 503 before anything is sent to a provider; `continue` answers them, and what they cost may be lost.
+    """
+
+    journal_limit_bytes: Annotated[int, msgspec.Meta(ge=1_048_576, extra={"quantity": "size"})] = msgspec.field(
+        name="journal_limit",
+        default=1_073_741_824,
+    )
+    """How much each worker's journal may hold that the store did not take yet; about 700 bytes for a request."""
+
+    retention_ms: Annotated[int, msgspec.Meta(ge=60_000, extra={"quantity": "duration"})] = msgspec.field(
+        name="retention",
+        default=7_776_000_000,
+    )
+    """How long a request and its attempts are kept one by one. Totals by day are kept for good."""
+
+    keep: Annotated[int, msgspec.Meta(ge=1000)] = 10_000_000
+    """How many requests are kept one by one; beyond it the oldest go before their time."""
+
+
+class LimitSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How the limits of keys, tenants, combos and policies are kept."""
+
+    when_unreachable: Literal["refuse", "local"] = "refuse"
+    """What becomes of calls with a limit while what the workers count together, or the database it began from, cannot
+    be reached. `refuse` answers them 503, so that no limit is exceeded; `local` lets each worker count by itself.
+    """
+
+    unpriced: Literal["refuse", "free"] = "refuse"
+    """What becomes of calls with a limit in dollars for models whose price is not known. `refuse` answers them 403;
+    `free` takes them to cost nothing.
     """
 
 
@@ -458,6 +520,82 @@ class LoggingSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
     format: Literal["text", "json"] = "json"
     """`json` writes one object per line, `text` is for people."""
+
+
+class LoginSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """People who manage the gateway with a browser. Nobody can log in until the operator sets a password with
+    `gatewright people add`; there is none to begin with.
+    """
+
+    required: bool = True
+    """Whether managing needs a key or a login. `false` lets every program and every user of this machine manage the
+    gateway without either; it is refused on an address that other machines reach. Calling models needs a key as ever.
+    """
+
+    session_ms: Annotated[int, msgspec.Meta(ge=300_000, le=7_776_000_000, extra={"quantity": "duration"})] = (
+        msgspec.field(name="session", default=604_800_000)
+    )
+    """How long a login lasts. One that is used in its second half is prolonged when its page asks who it is."""
+
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 5
+    """How many attempts to log in may fail, for one account and from one address, before further ones are refused."""
+
+    attempts_within_ms: Annotated[int, msgspec.Meta(ge=60_000, le=86_400_000, extra={"quantity": "duration"})] = (
+        msgspec.field(name="attempts_within", default=900_000)
+    )
+    """For how long an attempt that failed counts."""
+
+
+class UsageLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How much may be used in a time. What a call may take at most is put aside before anything is sent, and what it
+    really took is counted when it ends; a call for which there is not enough left is answered 429.
+    """
+
+    requests: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
+    """Calls, counted as they are let in."""
+
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
+    """Tokens sent and answered."""
+
+    usd_nano_usd: Annotated[int, msgspec.Meta(ge=1000, le=1_000_000_000_000_000, extra={"quantity": "usd"})] | None = (
+        msgspec.field(name="usd", default=None)
+    )
+    """Money."""
+
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    """Calls at the same time. It needs no `per`."""
+
+    per: str | None = None
+    """The time. `1m`, `6h`, `7d` and the like hold in every stretch of that length; `minute` and `hour` are `1m` and
+    `1h`. `day`, `week` and `month` are those of the calendar in UTC, and begin anew at midnight, on Monday, on the
+    first.
+    """
+
+
+class PolicySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Limits for many at once: for the keys, tenants and models that fit. A call keeps to every policy that it fits,
+    and to the limits of its key, its tenant and its combo.
+    """
+
+    keys: tuple[str, ...] = ()
+    """The ids of client keys, `*` wildcards allowed; empty fits all."""
+
+    tenants: tuple[str, ...] = ()
+    """Tenants, `*` wildcards allowed; empty fits all."""
+
+    models: tuple[str, ...] = ()
+    """Public names that are asked for, `*` wildcards allowed; empty fits all."""
+
+    allowed_models: tuple[str, ...] = ()
+    """Public names that a call which fits may use, `*` wildcards allowed, whatever its key allows beside; empty allows
+    all.
+    """
+
+    count: Literal["key", "tenant", "together"] = "key"
+    """For whom the limits hold. `key` gives each key as much, `tenant` each tenant, `together` all of them at once."""
+
+    limits: tuple[UsageLimit, ...] = ()
+    """How much may be used. All of it holds."""
 
 
 class RangeSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -857,6 +995,39 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """Its own limits; what is not given here is taken from the section `timeouts`."""
 
 
+class SystemPrompt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A text that is joined to the client's system prompt, in the client's own dialect."""
+
+    text: Annotated[str, msgspec.Meta(pattern="\\S")]
+    """The text."""
+
+    place: Literal["first", "last", "off"] = "first"
+    """Whether it stands before the client's own or after it; `"off"` keeps it without using it."""
+
+
+class ThinkingBudget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How much models think."""
+
+    mode: Literal["passthrough", "auto", "custom", "adaptive"] = "passthrough"
+    """`passthrough` lets clients say; `auto` takes out what they say, so that the provider decides; `custom` says
+    `tokens`; `adaptive` says more for longer and more involved requests, starting from `effort`.
+    """
+
+    tokens: Annotated[int, msgspec.Meta(ge=0, le=131_072)] = 10_240
+    """What `custom` says, in tokens. 0 tells models not to think."""
+
+    effort: Literal["none", "low", "medium", "high"] = "medium"
+    """Where `adaptive` starts: 0, 1024, 10240 or 131072 tokens. Half as much is added beyond ten messages, half beyond
+    three tools, and three tenths for a last message of more than 2000 characters; a model's own maximum holds.
+    """
+
+    base_tokens: Annotated[int, msgspec.Meta(ge=0, le=131_072)] | None = None
+    """Where `adaptive` starts, in place of `effort`."""
+
+    complexity_multiplier: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 1.0
+    """How many times `adaptive` adds what it adds."""
+
+
 class RequestSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What is asked of client requests before they go anywhere."""
 
@@ -881,6 +1052,14 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     tokenizer: Literal["approximate", "o200k"] = "approximate"
     """How input tokens are counted where the provider cannot: `approximate` by the shape of the text, `o200k` by the
     vocabulary of that name, which needs the extra `tokenizer` and about 70 MB. Both are marked as estimates.
+    """
+
+    system_prompt: SystemPrompt | None = None
+    """A text of the operator's that stands in the system prompt of every chat request."""
+
+    thinking_budget: ThinkingBudget | None = None
+    """How much models think, whatever clients ask for. It counts for models that are known to think, and for others
+    where the client asked for it.
     """
 
 
@@ -972,6 +1151,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call the gateway; `*` allows all."""
 
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and CIDR blocks of the proxies in front, whose `X-Forwarded-For` is believed. Without any, whoever is
+    connected counts as whoever called.
+    """
+
     metrics: Literal["key", "public", "none"] = "key"
     """Who may read `/metrics`. `key` asks for a key with the scope `view`, `public` for nothing, `none` closes it."""
 
@@ -1043,6 +1227,20 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     url: str | None = None
     """Where the URL of the database is: `postgresql://user:password@host/database`, or `sqlite:///file` for a file in
     the data directory. Without it that file is `gatewright.db`.
+    """
+
+
+class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Whom keys belong to, beside `default`, which is whoever runs the gateway and needs no entry. What one tenant
+    asks, stores and spends, no other sees.
+    """
+
+    name: str | None = None
+    """What people call it. Without it, its name here."""
+
+    limits: tuple[UsageLimit, ...] = ()
+    """How much all keys of the tenant together may use. All of it holds, beside the limits of its combos and
+    policies.
     """
 
 
@@ -1136,8 +1334,26 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     keys: dict[str, KeySettings] = {}
     """Keys that clients show. `gatewright keys new` makes one and prints its hash."""
 
+    ledger: LedgerSettings = LedgerSettings()
+    """What every request used and cost. Each worker writes it into a journal before an answer is complete, and from
+    there into the store.
+    """
+
+    limits: LimitSettings = LimitSettings()
+    """How the limits of keys, tenants, combos and policies are kept."""
+
     logging: LoggingSettings = LoggingSettings()
     """What is written to standard error."""
+
+    login: LoginSettings = LoginSettings()
+    """People who manage the gateway with a browser. Nobody can log in until the operator sets a password with
+    `gatewright people add`; there is none to begin with.
+    """
+
+    policies: dict[str, PolicySettings] = {}
+    """Limits for many at once: for the keys, tenants and models that fit. A call keeps to every policy that it fits,
+    and to the limits of its key, its tenant and its combo.
+    """
 
     providers: dict[str, ProviderSettings] = {}
     """Servers to call: a provider of the catalogue by its id, whose facts are then overridden setting by setting, or
@@ -1170,6 +1386,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     store: StoreSettings = StoreSettings()
     """Where the gateway keeps what it must not lose."""
+
+    tenants: dict[str, TenantSettings] = {}
+    """Whom keys belong to, beside `default`, which is whoever runs the gateway and needs no entry. What one tenant
+    asks, stores and spends, no other sees.
+    """
 
     timeouts: TimeoutSettings = TimeoutSettings()
     """Every wait has a limit. These hold for all providers; a provider's own `timeouts` win over them."""
@@ -1609,6 +1830,47 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="combos.*.limits",
+        type="list",
+        default="[]",
+        help="How much all calls for this name together may use. All of it holds, beside the limits of their keys.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.limits.*.requests",
+        type="integer",
+        default=None,
+        help="Calls, counted as they are let in.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.limits.*.tokens",
+        type="integer",
+        default=None,
+        help="Tokens sent and answered.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(path="combos.*.limits.*.usd", type="usd", default=None, help="Money.", secret=False, reload="dynamic"),
+    Setting(
+        path="combos.*.limits.*.concurrency",
+        type="integer",
+        default=None,
+        help="Calls at the same time. It needs no `per`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="combos.*.limits.*.per",
+        type="text",
+        default=None,
+        help="The time. `1m`, `6h`, `7d` and the like hold in every stretch of that length; `minute` and `hour` are `1m` and `1h`. `day`, `week` and `month` are those of the calendar in UTC, and begin anew at midnight, on Monday, on the first.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="cooldowns.rate_limit",
         type="duration",
         default="1s",
@@ -1721,6 +1983,14 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="keys.*.tenant",
+        type="text",
+        default="default",
+        help="Whose key it is: a name of the section `tenants`, or `default`, which is whoever runs the gateway. Keys see what belongs to their own tenant; those of `default` with the scope `admin` see everything.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="keys.*.models",
         type="list",
         default="[]",
@@ -1733,6 +2003,95 @@ SETTINGS: tuple[Setting, ...] = (
         type="list",
         default="[]",
         help="Connections that requests with this key may demand in the header `X-OmniRoute-Connection`, as `provider/id`, `*` wildcards allowed; empty allows none. A key with the scope `admin` may demand any.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="keys.*.limits",
+        type="list",
+        default="[]",
+        help="How much the key may use. All of it holds, beside the limits of its tenant, its combos and policies.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="keys.*.limits.*.requests",
+        type="integer",
+        default=None,
+        help="Calls, counted as they are let in.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="keys.*.limits.*.tokens",
+        type="integer",
+        default=None,
+        help="Tokens sent and answered.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(path="keys.*.limits.*.usd", type="usd", default=None, help="Money.", secret=False, reload="dynamic"),
+    Setting(
+        path="keys.*.limits.*.concurrency",
+        type="integer",
+        default=None,
+        help="Calls at the same time. It needs no `per`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="keys.*.limits.*.per",
+        type="text",
+        default=None,
+        help="The time. `1m`, `6h`, `7d` and the like hold in every stretch of that length; `minute` and `hour` are `1m` and `1h`. `day`, `week` and `month` are those of the calendar in UTC, and begin anew at midnight, on Monday, on the first.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="ledger.when_full",
+        type="choice",
+        default="refuse",
+        help="What becomes of requests while the journal cannot be written to, as on a full disk, or holds as much as it may. `refuse` answers 503 before anything is sent to a provider; `continue` answers them, and what they cost may be lost.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="ledger.journal_limit",
+        type="size",
+        default="1GiB",
+        help="How much each worker's journal may hold that the store did not take yet; about 700 bytes for a request.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="ledger.retention",
+        type="duration",
+        default="90d",
+        help="How long a request and its attempts are kept one by one. Totals by day are kept for good.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="ledger.keep",
+        type="integer",
+        default="10000000",
+        help="How many requests are kept one by one; beyond it the oldest go before their time.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="limits.when_unreachable",
+        type="choice",
+        default="refuse",
+        help="What becomes of calls with a limit while what the workers count together, or the database it began from, cannot be reached. `refuse` answers them 503, so that no limit is exceeded; `local` lets each worker count by itself.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="limits.unpriced",
+        type="choice",
+        default="refuse",
+        help="What becomes of calls with a limit in dollars for models whose price is not known. `refuse` answers them 403; `free` takes them to cost nothing.",
         secret=False,
         reload="dynamic",
     ),
@@ -1751,6 +2110,119 @@ SETTINGS: tuple[Setting, ...] = (
         help="`json` writes one object per line, `text` is for people.",
         secret=False,
         reload="static",
+    ),
+    Setting(
+        path="login.required",
+        type="boolean",
+        default="true",
+        help="Whether managing needs a key or a login. `false` lets every program and every user of this machine manage the gateway without either; it is refused on an address that other machines reach. Calling models needs a key as ever.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="login.session",
+        type="duration",
+        default="7d",
+        help="How long a login lasts. One that is used in its second half is prolonged when its page asks who it is.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="login.attempts",
+        type="integer",
+        default="5",
+        help="How many attempts to log in may fail, for one account and from one address, before further ones are refused.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="login.attempts_within",
+        type="duration",
+        default="15m",
+        help="For how long an attempt that failed counts.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="policies.*.keys",
+        type="list",
+        default="[]",
+        help="The ids of client keys, `*` wildcards allowed; empty fits all.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="policies.*.tenants",
+        type="list",
+        default="[]",
+        help="Tenants, `*` wildcards allowed; empty fits all.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="policies.*.models",
+        type="list",
+        default="[]",
+        help="Public names that are asked for, `*` wildcards allowed; empty fits all.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="policies.*.allowed_models",
+        type="list",
+        default="[]",
+        help="Public names that a call which fits may use, `*` wildcards allowed, whatever its key allows beside; empty allows all.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="policies.*.count",
+        type="choice",
+        default="key",
+        help="For whom the limits hold. `key` gives each key as much, `tenant` each tenant, `together` all of them at once.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="policies.*.limits",
+        type="list",
+        default="[]",
+        help="How much may be used. All of it holds.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="policies.*.limits.*.requests",
+        type="integer",
+        default=None,
+        help="Calls, counted as they are let in.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="policies.*.limits.*.tokens",
+        type="integer",
+        default=None,
+        help="Tokens sent and answered.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(path="policies.*.limits.*.usd", type="usd", default=None, help="Money.", secret=False, reload="dynamic"),
+    Setting(
+        path="policies.*.limits.*.concurrency",
+        type="integer",
+        default=None,
+        help="Calls at the same time. It needs no `per`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="policies.*.limits.*.per",
+        type="text",
+        default=None,
+        help="The time. `1m`, `6h`, `7d` and the like hold in every stretch of that length; `minute` and `hour` are `1m` and `1h`. `day`, `week` and `month` are those of the calendar in UTC, and begin anew at midnight, on Monday, on the first.",
+        secret=False,
+        reload="dynamic",
     ),
     Setting(
         path="providers.*.name",
@@ -2641,6 +3113,78 @@ SETTINGS: tuple[Setting, ...] = (
         reload="static",
     ),
     Setting(
+        path="requests.system_prompt",
+        type="record",
+        default=None,
+        help="A text of the operator's that stands in the system prompt of every chat request.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.system_prompt.text",
+        type="text",
+        default=None,
+        help="The text.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.system_prompt.place",
+        type="choice",
+        default="first",
+        help='Whether it stands before the client\'s own or after it; `"off"` keeps it without using it.',
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.thinking_budget",
+        type="record",
+        default=None,
+        help="How much models think, whatever clients ask for. It counts for models that are known to think, and for others where the client asked for it.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.thinking_budget.mode",
+        type="choice",
+        default="passthrough",
+        help="`passthrough` lets clients say; `auto` takes out what they say, so that the provider decides; `custom` says `tokens`; `adaptive` says more for longer and more involved requests, starting from `effort`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.thinking_budget.tokens",
+        type="integer",
+        default="10240",
+        help="What `custom` says, in tokens. 0 tells models not to think.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.thinking_budget.effort",
+        type="choice",
+        default="medium",
+        help="Where `adaptive` starts: 0, 1024, 10240 or 131072 tokens. Half as much is added beyond ten messages, half beyond three tools, and three tenths for a last message of more than 2000 characters; a model's own maximum holds.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.thinking_budget.base_tokens",
+        type="integer",
+        default=None,
+        help="Where `adaptive` starts, in place of `effort`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.thinking_budget.complexity_multiplier",
+        type="number",
+        default="1",
+        help="How many times `adaptive` adds what it adds.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="responses.storage",
         type="choice",
         default="store",
@@ -2750,7 +3294,7 @@ SETTINGS: tuple[Setting, ...] = (
         default="required",
         help="Whether clients must show a key. `none` is refused on an address that other machines reach.",
         secret=False,
-        reload="dynamic",
+        reload="static",
     ),
     Setting(
         path="server.body_limit",
@@ -2781,6 +3325,14 @@ SETTINGS: tuple[Setting, ...] = (
         type="list",
         default="[]",
         help="Web origins whose pages may call the gateway; `*` allows all.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="server.trusted_proxies",
+        type="list",
+        default="[]",
+        help="Addresses and CIDR blocks of the proxies in front, whose `X-Forwarded-For` is believed. Without any, whoever is connected counts as whoever called.",
         secret=False,
         reload="static",
     ),
@@ -2871,6 +3423,55 @@ SETTINGS: tuple[Setting, ...] = (
         help="Where the URL of the database is: `postgresql://user:password@host/database`, or `sqlite:///file` for a file in the data directory. Without it that file is `gatewright.db`.",
         secret=True,
         reload="static",
+    ),
+    Setting(
+        path="tenants.*.name",
+        type="text",
+        default=None,
+        help="What people call it. Without it, its name here.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="tenants.*.limits",
+        type="list",
+        default="[]",
+        help="How much all keys of the tenant together may use. All of it holds, beside the limits of its combos and policies.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="tenants.*.limits.*.requests",
+        type="integer",
+        default=None,
+        help="Calls, counted as they are let in.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="tenants.*.limits.*.tokens",
+        type="integer",
+        default=None,
+        help="Tokens sent and answered.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(path="tenants.*.limits.*.usd", type="usd", default=None, help="Money.", secret=False, reload="dynamic"),
+    Setting(
+        path="tenants.*.limits.*.concurrency",
+        type="integer",
+        default=None,
+        help="Calls at the same time. It needs no `per`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="tenants.*.limits.*.per",
+        type="text",
+        default=None,
+        help="The time. `1m`, `6h`, `7d` and the like hold in every stretch of that length; `minute` and `hour` are `1m` and `1h`. `day`, `week` and `month` are those of the calendar in UTC, and begin anew at midnight, on Monday, on the first.",
+        secret=False,
+        reload="dynamic",
     ),
     Setting(
         path="timeouts.connect",

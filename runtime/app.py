@@ -33,6 +33,7 @@ from generated.api import (
     explain,
     health,
     keys,
+    login,
     messages,
     models,
     monitoring,
@@ -46,6 +47,7 @@ from generated.api import (
 from runtime.config.build import COMPILER
 from runtime.config.plan import Artefact, Plan
 from runtime.config.secrets import Secrets
+from runtime.errors import Conflict
 from runtime.estimate import Estimator
 from runtime.gateway import Gateway
 from runtime.guide import Guide
@@ -64,18 +66,21 @@ from runtime.services.caching import CACHES, Caching, told_caches
 from runtime.services.catalogue import Catalogue
 from runtime.services.chat import Chat
 from runtime.services.completions import Completions
-from runtime.services.dials import DIALS, Dials, settings_of
+from runtime.services.dials import DIALS, DIALS_ASKED, Dials, settings_of
 from runtime.services.embeddings import Embeddings
+from runtime.services.entrance import Entrance
 from runtime.services.explaining import EXPLAIN, Explaining, Reasoner
 from runtime.services.gemini import Gemini
 from runtime.services.health import HealthReport
 from runtime.services.inference import Inference
 from runtime.services.keyring import KEYS, GoodKeys
 from runtime.services.keys import Keys
+from runtime.services.logging_in import LoggingIn
 from runtime.services.messages import Messages
 from runtime.services.models import Models
 from runtime.services.monitoring import LATENCIES, Monitoring, told_latencies
 from runtime.services.ollama import Ollama
+from runtime.services.passwords import Passwords
 from runtime.services.prompts import Prompts
 from runtime.services.providers import Providers
 from runtime.services.resilience import HEALTH, RESET, ResilienceControl, told_health, told_reset
@@ -89,17 +94,22 @@ from runtime.shared import SharedState
 from runtime.shared.choose import open_state, place_of
 from runtime.shared.colleagues import Colleagues
 from runtime.shared.watched import WatchedState
+from runtime.stores.attempts import SqlAttempts
+from runtime.stores.audit import SqlAudit
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database
 from runtime.stores.keys import SqlKeys
+from runtime.stores.people import SqlPeople
 from runtime.stores.responses import SqlResponses
 from runtime.telemetry import Decisions, Latencies, Metrics, Recorder
 from runtime.telemetry.log import logger
 from runtime.upstream import Upstream, UpstreamTable
+from runtime.web.address import is_loopback, network
 from runtime.web.front import Cors, Front
 from runtime.web.header import RawHeaders
 from runtime.web.key import ADMIN, PUBLIC, KeyEntry, KeyRecord, KeyRing
-from runtime.web.problem import exception_handler
+from runtime.web.negotiate import PROBLEM
+from runtime.web.problem import exception_handler, render_problem
 
 __all__ = ["Ready", "build"]
 
@@ -152,7 +162,8 @@ def build(ready: Ready) -> Litestar:
         log.error("call_failed_inside", request_id=request_id, exc_info=error)
 
     stored = SqlKeys(database)
-    good_keys = GoodKeys(configured, stored, access, door, on_fault)
+    good_keys = GoodKeys(configured, stored, access, door, on_fault, routes.public)
+    access.before_refusing(good_keys.look_again)
 
     clocks = Clocks(now=time.time, monotonic=time.monotonic)
     local = local_vectors(plan, on_fault)
@@ -161,18 +172,22 @@ def build(ready: Ready) -> Litestar:
     completing = Completions(inference, Prompts(gateway, door, plan.requests, time.time))
     catalogue = Catalogue(routes, access)
     gemini = Gemini(inference, catalogue)
-    front = _front(artefact, clients, access)
+    people = SqlPeople(database)
+    entrance = Entrance(access, people, ready.pepper, time.time, required=_login_required(ready))
+    passwords = Passwords()
+    front = _front(artefact, clients, entrance)
     failed = exception_handler(front, on_fault)
     kept = _kept(plan, database, gateway, recorder, door, on_fault)
     reader = Reader(kept.store if kept is not None else None, _new_id, plan.server.body_limit_bytes)
     keeping = Responses(inference, gateway, access, reader, kept, time.time, _new_id, on_fault)
     reasoner = Reasoner(artefact, ready.secrets.connections.keys(), decisions, time.monotonic, time.time)
-    dials = Dials(settings_of(plan), attempts)
+    dials = Dials(settings_of(plan), attempts, time.time)
     told = {
         EXPLAIN: reasoner.answer,
         HEALTH: told_health(attempts.health),
         RESET: told_reset(attempts.health),
         DIALS: dials.set,
+        DIALS_ASKED: dials.last,
         LATENCIES: told_latencies(latencies),
         CACHES: told_caches(replay),
         QUOTA: told_quota(attempts.health, worker),
@@ -199,6 +214,7 @@ def build(ready: Ready) -> Litestar:
             resilience.build_router(control, front),
             cache.build_router(Caching(replay, colleagues, plan.idempotency.window_ms), front),
             keys.build_router(Keys(stored, good_keys, colleagues, ready.pepper, time.time, os.urandom), front),
+            login.build_router(_logging_in(ready, entrance, people, passwords, database, front), front),
             monitoring.build_router(Monitoring(sessions, colleagues, time.time), front),
             root.build_router(Root(COMPILER, artefact.build), front),
         ],
@@ -206,9 +222,11 @@ def build(ready: Ready) -> Litestar:
         lifespan=[  # the first ends last
             closing(shared),
             closing(database),
+            closing(passwords),
             _keys_life(good_keys),
             lambda _: living(local),
             *([] if alone else [_among_workers(ready, attempts.health, shared, worker, colleagues)]),
+            *([] if alone else [_joining(dials, colleagues)]),
             _life(door, upstream, plan.server.shutdown_grace_ms / 1000),
             *_kept_lives(kept, plan, on_fault),
         ],
@@ -217,20 +235,51 @@ def build(ready: Ready) -> Litestar:
     )
 
 
-def _front(artefact: Artefact, codecs: Mapping[str, ClientCodec], access: Access) -> Front:
+def _front(artefact: Artefact, codecs: Mapping[str, ClientCodec], entrance: Entrance) -> Front:
     """What all routes share."""
     server = artefact.plan.server
     base_headers: RawHeaders = ((b"x-gatewright-build", artefact.build.encode()),)
     metrics_scope = {"key": "view", "public": PUBLIC, "none": ADMIN}[server.metrics]
     return Front(
         new_id=_new_id,
-        renders={name: each.encode_error for name, each in codecs.items()},
-        authorize=access.check,
+        renders={PROBLEM: render_problem, **{name: each.encode_error for name, each in codecs.items()}},
+        authorize=entrance.admit,
         base_headers=lambda: base_headers,
         scopes={"getMetrics": metrics_scope},
         cors=Cors(origins=server.cors_origins),
         spoken=SPOKEN,
         write_limit_s=artefact.plan.timeouts.client_write_ms / 1000,
+        header_limit_bytes=server.header_limit_bytes,
+        trusted_proxies=tuple(network(written) for written in server.trusted_proxies),
+    )
+
+
+def _login_required(ready: Ready) -> bool:
+    """Whether managing needs a key or a login; where other machines reach us, always."""
+    return ready.artefact.plan.login.required or not is_loopback(ready.host)
+
+
+def _logging_in(
+    ready: Ready, entrance: Entrance, people: SqlPeople, passwords: Passwords, database: Database, front: Front
+) -> LoggingIn:
+    settings = msgspec.structs.replace(ready.artefact.plan.login, required=_login_required(ready))
+    attempts = SqlAttempts(database, settings.attempts, settings.attempts_within_ms / 1000)
+
+    async def require(_: bool, __: KeyRecord) -> None:
+        raise Conflict("`login.required` is set in gateway.yaml; change it there and build")
+
+    return LoggingIn(
+        settings,
+        entrance,
+        people,
+        attempts,
+        passwords,
+        SqlAudit(database),
+        ready.pepper,
+        time.time,
+        os.urandom,
+        front.trusted_proxies,
+        require,
     )
 
 
@@ -314,6 +363,18 @@ def _among_workers(ready: Ready, health: Health, shared: SharedState, worker: st
     return beside(*jobs)
 
 
+def _joining(dials: Dials, colleagues: Colleagues) -> Life:
+    """Knows what was set while others ran before the worker is ready: one that died has a successor like itself."""
+
+    @asynccontextmanager
+    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+        await colleagues.listening()
+        await dials.join(colleagues)
+        yield
+
+    return life
+
+
 def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> WatchedState:
     """What workers share; said once when it is gone, and once when it is back."""
     plan = ready.artefact.plan
@@ -348,7 +409,7 @@ def _attempts(plan: Plan) -> Attempts:
     places = {id_: each.max_in_flight for id_, each in plan.connections.items() if each.max_in_flight is not None}
     limits = {id_: each.limits for id_, each in plan.connections.items() if each.limits}
     health = Health(plan.breakers, plan.cooldowns, places, time.monotonic, limits)
-    pace = Pace(retries=plan.retries, total_ms=plan.timeouts.total_ms, queue_ms=plan.timeouts.queue_ms)
+    pace = Pace.of(plan)
     return Attempts(health, pace, asyncio.sleep, Random())  # noqa: S311 — chooses targets, guards nothing
 
 
@@ -379,7 +440,9 @@ def _entries(ready: Ready) -> list[KeyEntry]:
     """Every key that is good: the plan's, or the data directory's own."""
     entries = [
         KeyEntry(
-            record=KeyRecord(id=key.id, scopes=frozenset(key.scopes), models=key.models, pins=key.pins),
+            record=KeyRecord(
+                id=key.id, scopes=frozenset(key.scopes), models=key.models, pins=key.pins, tenant=key.tenant
+            ),
             form="hash" if key.hash is not None else "plain",
             value=key.hash if key.hash is not None else ready.secrets.keys[key.id],
         )

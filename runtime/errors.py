@@ -15,6 +15,7 @@ GatewayError
 │   ├── Conflict                409
 │   ├── TooLarge                413
 │   ├── UnsupportedMedia        415
+│   ├── Refused                 422  a change of the configuration that does not compile
 │   └── RateLimited             429
 ├── UpstreamError           the provider's fault, or the road's to it
 │   ├── UpstreamAuthFailed      502  our credential was refused
@@ -26,23 +27,52 @@ GatewayError
 │   └── UpstreamProtocolError   502  it answered what its protocol does not allow
 ├── RouteUnavailable        503  no target of the model can be called now
 ├── OutOfFiles              503  the process may open no more sockets
+├── LedgerUnavailable       503  what the call would use cannot be noted
 ├── ShuttingDown            503
 └── InternalError           500
 
 Messages say what was found, what was expected and what to do; never a secret, never a prompt, never an upstream's URL.
+Of what a client said they repeat a beginning: every message passes through `brief_message`, whoever wrote it.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+import re
+from typing import ClassVar, Final, NamedTuple
 
 __all__ = [
     "AuthenticationFailed", "BillingRequired", "ClientClosed", "ConfigError", "Conflict", "ContentRefused",
-    "ContextTooLong", "GatewayError", "InternalError", "InvalidRequest", "MethodNotAllowed", "ModelNotFound", "NotFound",
-    "OutOfFiles", "PermissionDenied", "RateLimited", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
+    "ContextTooLong", "Fault", "GatewayError", "InternalError", "InvalidRequest", "LedgerUnavailable", "MethodNotAllowed", "ModelNotFound", "NotFound",
+    "OutOfFiles", "PermissionDenied", "RateLimited", "Refused", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
     "UpstreamAuthFailed", "UpstreamError", "UpstreamFailed", "UpstreamOverloaded", "UpstreamProtocolError",
     "UpstreamQuotaExceeded", "UpstreamTimeout", "UpstreamUnavailable",
+    "brief", "brief_message",
 ]  # fmt: skip
+
+MAX_QUOTED_CHARS: Final = 200
+MAX_MESSAGE_CHARS: Final = 2000
+SHORT_CHARS: Final = 500
+"""Messages up to this length are left as they are."""
+
+_QUOTED: Final = re.compile(
+    "|".join(rf"(?<!\w){mark}[^{mark}]{{{MAX_QUOTED_CHARS + 1},}}{mark}(?!\w)" for mark in "'\"`"), re.DOTALL
+)
+
+
+def brief(text: str) -> str:
+    """``text`` if it is short, else how it begins."""
+    return text if len(text) <= MAX_QUOTED_CHARS else f"{text[: MAX_QUOTED_CHARS - 1]}…"
+
+
+def brief_message(message: str) -> str:
+    """``message`` with the beginnings of what it quotes, and without its middle where it is too long nevertheless."""
+    if len(message) <= SHORT_CHARS:
+        return message
+    message = _QUOTED.sub(lambda found: f"{found[0][0]}{brief(found[0][1:-1])}{found[0][-1]}", message)
+    if len(message) <= MAX_MESSAGE_CHARS:
+        return message
+    end = MAX_MESSAGE_CHARS // 4
+    return f"{message[: MAX_MESSAGE_CHARS - end - 1]}…{message[-end:]}"
 
 
 class GatewayError(Exception):
@@ -69,9 +99,10 @@ class GatewayError(Exception):
         code: str | None = None,
         upstream_status: int | None = None,
     ) -> None:
+        message = brief_message(message)
         super().__init__(message)
         self.message = message
-        self.param = param
+        self.param = param if param is None else brief(param)
         self.retry_after_s = retry_after_s
         self.code = code
         self.upstream_status = upstream_status
@@ -147,6 +178,31 @@ class UnsupportedMedia(RequestError):
     http_status = 415
 
 
+class Fault(NamedTuple):
+    """A diagnostic as clients are told it. ``path`` leads into what they sent (`combos.smart.targets[1]`), where it is about that."""
+
+    severity: str
+    code: str
+    message: str
+    position: str
+    path: str | None
+    hint: str | None
+
+
+class Refused(RequestError):
+    """``faults`` are all that is to be said, errors and doubts; the message is the first error's."""
+
+    http_status = 422
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        first = next((fault for fault in faults if fault.severity == "error"), None)
+        where = first.path or first.position if first is not None else ""
+        super().__init__(
+            f"{where}: {first.message}" if first is not None else "refused", param=first.path if first else None
+        )
+        self.faults = faults
+
+
 class RateLimited(RequestError):
     kind = "rate_limit"
     http_status = 429
@@ -205,6 +261,14 @@ class RouteUnavailable(GatewayError):
 
 class OutOfFiles(GatewayError):
     """Our own lack, which says nothing about the provider that was to be asked."""
+
+    kind = "unavailable"
+    http_status = 503
+    retryable = True
+
+
+class LedgerUnavailable(GatewayError):
+    """Our own lack, too: what the call would use could not be noted, so nothing was sent."""
 
     kind = "unavailable"
     http_status = 503

@@ -15,19 +15,28 @@ from functools import partial
 
 import msgspec
 
-from generated.config import TimeoutSettings
+from runtime.accounting.received import Received
+from runtime.answering import answer_headers, gathered, relay_of, translated
 from runtime.call import Call, Complete, Count, EmbedCall, Streaming
-from runtime.canonical import Request, Usage, collect
+from runtime.canonical import Request, Usage
 from runtime.catalog import Capability, Certainty, Endpoint
 from runtime.config.plan import Plan
-from runtime.errors import GatewayError, InvalidRequest, NotFound, PermissionDenied, RateLimited, UpstreamError
+from runtime.errors import (
+    GatewayError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    RouteUnavailable,
+    UpstreamError,
+)
 from runtime.estimate import Estimator
-from runtime.guide import Guide, demand
+from runtime.guide import Guide, demand, session_of
 from runtime.protocols.base import Answer, Codec, Envelope, Outgoing, StreamEncoder
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.field_name import field_name
 from runtime.protocols.framing import readable
-from runtime.protocols.relay import Passing, Relay, Translating
+from runtime.protocols.relay import Relay, Translating
 from runtime.rescue import Telling, extended, prefill_of
 from runtime.resilience import Door, Step, judge
 from runtime.routing import (
@@ -42,18 +51,18 @@ from runtime.routing import (
     UnsayableError,
     read_needs,
 )  # fmt: skip
+from runtime.sending import MAX_ERROR_BYTES, Sender, quarter
 from runtime.sessions import named_session
+from runtime.shaping import Shaping
 from runtime.streamed import Speaker, StreamedAnswer
 from runtime.telemetry import CallRecord, Recorder
-from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
+from runtime.upstream.types import Upstream, UpstreamResponse
 from runtime.web.key import KeyRecord
 
 __all__ = ["Call", "Complete", "Count", "EmbedCall", "Gateway", "Streaming"]
 
-MAX_ERROR_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 256 << 20
 STREAMED = ("text/event-stream", "application/x-ndjson")
-FORWARDED_HEADERS = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-gatewright-simulated")
 
 
 class _Served(msgspec.Struct, frozen=True):
@@ -85,12 +94,13 @@ class Gateway:
         self._embedders = embedders
         self._routes = routes
         self._attempts = attempts
-        self._upstream = upstream
+        self._sender = Sender(plan, upstream, recorder)
         self._recorder = recorder
         self._estimator = estimator
         self._door = door
         self._now = now
         self._guide = guide
+        self._shaping = Shaping(plan.requests)
 
     async def infer(self, call: Call) -> Complete | Streaming:
         """Answer a chat call. Raises a GatewayError, always before anything was handed out."""
@@ -113,10 +123,15 @@ class Gateway:
             raise
         return reply
 
+    def spelt(self, envelope: Envelope, key: KeyRecord) -> Envelope:
+        """``envelope`` with its model's public name, if it says a bare one. Raises InvalidRequest for an ambiguous one."""
+        name = self._routes.spelt(envelope.model, key.may_use)
+        return envelope if name == envelope.model else msgspec.structs.replace(envelope, model=name)
+
     async def count(self, call: Call) -> Count:
         """Count a request's input tokens: a provider's own count where one has it, else an estimate."""
         prepared = self._chat(call)
-        request = call.codec.decode_request(call.envelope, call.headers)
+        request = self._shaping.request(call.codec.decode_request(call.envelope, call.headers))
         first = prepared.candidates[0]
         if self._codecs[first.protocol].encode_count(request, first.target, call.headers) is not None:
             ask = partial(self._count, call, request)
@@ -127,7 +142,7 @@ class Gateway:
 
     def estimate(self, call: Call) -> Count:
         """A request's input tokens without asking anybody."""
-        request = call.codec.decode_request(call.envelope, call.headers)
+        request = self._shaping.request(call.codec.decode_request(call.envelope, call.headers))
         return Count(tokens=self._estimator.count(request), estimated=True)
 
     async def embed(self, call: EmbedCall) -> Complete:
@@ -144,6 +159,16 @@ class Gateway:
         await self._guide.served(prepared, guided, record, served)
         return reply
 
+    def session(self, call: Call) -> str:
+        """The id of the session that a chat call is of, whoever answers it; empty for none. Raises InvalidRequest."""
+        protocol, name, named = call.codec.protocol, call.envelope.model, named_session(call.headers) or ""
+        try:
+            prepared = self._routes.prepared(name, protocol, Endpoint.CHAT)
+        except (NotFound, RouteUnavailable):
+            return named
+        decode = partial(call.codec.decode_request, call.envelope, call.headers)
+        return session_of(prepared, call.key.id, name, named, decode)
+
     def encoder(self, call: Call) -> StreamEncoder:
         """What the client of a stream is spoken to with before anybody answered."""
         return call.codec.stream_encoder(self._answer(call, None))
@@ -155,7 +180,7 @@ class Gateway:
         refused: list[InvalidRequest] = []
         for candidate in self._chat(call).candidates:
             self._aim(call.record, candidate, call.codec.protocol)
-            request = self._decode(call)
+            request = self._decode(call, candidate)
             try:
                 self._encode(call, candidate, request)
             except InvalidRequest as error:
@@ -193,12 +218,16 @@ class Gateway:
             record.note("resolve", f"{envelope.model[:100]!r} leads to nothing that can be asked for {endpoint.value}")
             raise
         record.model, record.surface, record.endpoint = envelope.model, protocol, endpoint.value
+        record.combo = prepared.combo
         record.stream = envelope.stream
         record.session = named_session(headers) or ""
         demanded = demand(prepared, headers, key)
         if demanded.pin is not None:
             record.note("pin", "the request demands the connection", connection=demanded.pin)
         return demanded
+
+    def _input_tokens(self, call: Call) -> int:
+        return self.estimate(call).tokens
 
     def _needs(self, call: Call) -> Needs:
         """What conditions of targets ask for; read only where there are any."""
@@ -213,22 +242,26 @@ class Gateway:
         """Ask one target. Everything is made anew from the client's envelope: no attempt sees what another one made."""
         candidate, record = attempt.candidate, call.record
         self._aim(record, candidate, call.codec.protocol)
-        request = self._decode(call)
+        request = self._decode(call, candidate)
         try:
             outgoing = self._encode(call, candidate, request)
         except InvalidRequest as error:
             raise UnsayableError(error) from error
-        response = await self._send(attempt, outgoing, record, self._codecs[candidate.protocol].decode_error)
+        attempt.record.measure = partial(self._input_tokens, call)
+        response = await self._sender.send(attempt, outgoing, record, self._codecs[candidate.protocol].decode_error)
         try:
-            headers = self._headers(record, candidate, outgoing, response)
+            headers = answer_headers(record, candidate, outgoing, response)
             if call.envelope.stream:
                 reply = await self._stream(call, prepared, pursuit, attempt, outgoing, request, response, headers)
                 return _Served(attempt=attempt, losses=outgoing.losses), reply
             body = readable(await response.read(MAX_ANSWER_BYTES))
             attempt.answered()
+            attempt.record.received = Received(candidate.protocol, body)
             streamed = response.headers.get("content-type", "").startswith(STREAMED)
             answer = self._answer(call, request)
-            whole, usage = (self._gather if streamed else self._translate)(call, candidate, outgoing, body, answer)
+            whole, usage = (gathered if streamed else translated)(
+                call.codec, self._codecs[candidate.protocol], outgoing, body, answer
+            )
         except BaseException:
             await response.aclose()
             raise
@@ -257,8 +290,8 @@ class Gateway:
             relay: Relay = Translating(self._codecs[candidate.protocol].stream_decoder(outgoing), telling)
             rescue = partial(self._rescue, call, pursuit, telling, whole)
         else:
-            relay = self._relay(call, candidate, outgoing, self._answer(call, request))
-        speaker = Speaker(attempt, response, relay, self._timeouts(candidate).first_token_ms)
+            relay = relay_of(call.codec, self._codecs[candidate.protocol], outgoing, self._answer(call, request))
+        speaker = Speaker(attempt, response, relay, self._sender.timeouts(candidate).first_token_ms)
         stream = StreamedAnswer(speaker, call.record, self._recorder, self._door, hold_bytes, rescue)
         chunks = await stream.open()
         return Streaming(headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks)
@@ -271,7 +304,9 @@ class Gateway:
         """Who goes on where an answer broke off with ``error``, which is raised where nobody does."""
         if not telling.may_go_on or judge(error).step in {Step.STOP, Step.REFUSED}:
             raise error
-        call.record.note("rescue", f"the answer broke off ({error.kind}); another target is to go on")
+        record = call.record
+        text = f"the answer broke off ({error.kind}); another target is to go on"
+        record.note("rescue", text, record.served, record.connection)
         telling.spent(took)
         try:
             speaker = await pursuit.instead(error, partial(self._go_on, call, telling, request))
@@ -286,16 +321,17 @@ class Gateway:
         self._aim(record, candidate, call.codec.protocol)
         takes_prefill = candidate.target.model.certainty(Capability.PREFILL) is Certainty.STATED
         prefill = prefill_of(telling.told, request) if takes_prefill else None
-        asked = self._decode(call) if prefill is None else extended(request, prefill)
+        asked = self._decode(call, candidate) if prefill is None else extended(request, prefill)
         try:
             outgoing = self._encode(call, candidate, asked)
         except InvalidRequest as invalid:
             raise UnsayableError(invalid) from invalid
-        response = await self._send(attempt, outgoing, record, self._codecs[candidate.protocol].decode_error)
+        attempt.record.measure = partial(self._input_tokens, call)
+        response = await self._sender.send(attempt, outgoing, record, self._codecs[candidate.protocol].decode_error)
         telling.again(prefill)
         attempt.held = True
         relay = Translating(self._codecs[candidate.protocol].stream_decoder(outgoing), telling)
-        return Speaker(attempt, response, relay, self._timeouts(candidate).first_token_ms)
+        return Speaker(attempt, response, relay, self._sender.timeouts(candidate).first_token_ms)
 
     # -- the other calls
 
@@ -307,8 +343,8 @@ class Gateway:
         outgoing = speak.encode_count(request, candidate.target, call.headers)
         if outgoing is None:
             raise UnsayableError(NotFound("this provider cannot count"))
-        attempt.counted = False
-        response = await self._send(attempt, outgoing, call.record, speak.decode_error)
+        attempt.counted, attempt.record.free = False, True
+        response = await self._sender.send(attempt, outgoing, call.record, speak.decode_error)
         try:
             return speak.decode_count(readable(await response.read(MAX_ERROR_BYTES)))
         finally:
@@ -329,13 +365,14 @@ class Gateway:
             except InvalidRequest as error:
                 raise UnsayableError(error) from error
             record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
-        response = await self._send(attempt, outgoing, record, speak.decode_error)
+        attempt.record.measure = partial(quarter, call.envelope.body)
+        response = await self._sender.send(attempt, outgoing, record, speak.decode_error)
         try:
             body = readable(await response.read(MAX_ANSWER_BYTES))
         finally:
             await response.aclose()
         attempt.answered()
-        headers = self._headers(record, candidate, msgspec.structs.replace(outgoing, losses=record.losses), response)
+        headers = answer_headers(record, candidate, msgspec.structs.replace(outgoing, losses=record.losses), response)
         asked = call.envelope if call.shown is None else msgspec.structs.replace(call.envelope, model=call.shown)
         if request is None:
             passed, record.usage = speak.splice_response(body, asked)
@@ -363,96 +400,36 @@ class Gateway:
         call.record.upstream_status, call.record.losses = attempt.record.status, served.losses
         call.record.usage = attempt.record.usage
 
-    def _decode(self, call: Call) -> Request | None:
+    def _decode(self, call: Call, candidate: Candidate) -> Request | None:
         """The request to translate; None where nothing changes the body, so that it is passed on."""
+        record, model = call.record, candidate.target.model
         strict = self._plan.requests.unknown_fields == "refuse"
-        if call.record.passed_through and not strict:
+        if record.passed_through and not strict and not self._shaping.may_rethink(model):
             return None
         request = call.codec.decode_request(call.envelope, call.headers)
         if strict and request.unknown:
             raise InvalidRequest(f"unknown field {request.unknown[0]!r}", param=request.unknown[0])
-        return None if call.record.passed_through else request
+        shaped = self._shaping.thinking(request, model)
+        if record.passed_through and shaped is request:
+            return None
+        record.passed_through = False
+        return shaped
 
     def _encode(self, call: Call, candidate: Candidate, request: Request | None) -> Outgoing:
         """What a translation loses is recorded."""
         codec = self._codecs[candidate.protocol]
         if request is None:
-            return codec.splice(call.envelope, candidate.target, call.headers)
+            envelope = self._shaping.envelope(candidate.protocol, call.envelope)
+            return codec.splice(envelope, candidate.target, call.headers)
         try:
-            outgoing = codec.encode_request(request, candidate.target, call.headers)
+            outgoing = codec.encode_request(self._shaping.request(request), candidate.target, call.headers)
         except InvalidRequest as error:
             error.param = field_name(call.codec.protocol, error.param)
             raise
         call.record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
         return msgspec.structs.replace(outgoing, losses=call.record.losses)
 
-    async def _send(
-        self,
-        attempt: Attempt,
-        outgoing: Outgoing,
-        record: CallRecord,
-        decode_error: Callable[[int, Mapping[str, str], bytes], GatewayError],
-    ) -> UpstreamResponse:
-        """Send and wait for the status line. A status that is no success becomes the error it stands for."""
-        candidate = attempt.candidate
-        timeouts = self._timeouts(candidate)
-        first_byte_ms = timeouts.first_byte_ms if outgoing.stream else timeouts.first_byte_unstreamed_ms
-        headers = dict(outgoing.headers) | dict(candidate.headers)
-        patience_ms = attempt.patience_ms()
-        attempt.sent()
-        response = await self._upstream.send(
-            UpstreamRequest(
-                method="POST",
-                url=candidate.base_url + outgoing.path,
-                headers=tuple(headers.items()),
-                body=outgoing.body,
-                limits=Limits(
-                    connect_ms=min(timeouts.connect_ms, patience_ms),
-                    first_byte_ms=min(first_byte_ms, patience_ms),
-                    idle_ms=timeouts.idle_ms,
-                    total_ms=min(timeouts.total_ms, attempt.left_ms()),
-                ),
-                pool=candidate.connection,
-            )
-        )
-        record.upstream_status = attempt.record.status = response.status
-        attempt.heard(response.headers)
-        if response.status == 200:
-            return response
-        try:
-            body = (await response.read(MAX_ERROR_BYTES)).decode("utf-8", "replace").encode()
-        finally:
-            await response.aclose()
-        raise decode_error(response.status, response.headers, body)
-
-    def _timeouts(self, candidate: Candidate) -> TimeoutSettings:
-        """The provider's own limits, else everybody's."""
-        return self._plan.provider_timeouts.get(candidate.target.provider.id, self._plan.timeouts)
-
     # -- and back
-
-    def _translate(
-        self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer
-    ) -> tuple[bytes, Usage | None]:
-        codec = self._codecs[candidate.protocol]
-        if candidate.protocol == call.codec.protocol:
-            return codec.splice_response(body, answer.model)
-        response = codec.decode_response(body, outgoing)
-        return call.codec.encode_response(response, answer), response.usage
-
-    def _gather(
-        self, call: Call, candidate: Candidate, outgoing: Outgoing, body: bytes, answer: Answer
-    ) -> tuple[bytes, Usage | None]:
-        """The answer of a provider that streams whether asked to or not."""
-        decoder = self._codecs[candidate.protocol].stream_decoder(outgoing)
-        response = collect([*decoder.feed(body), *decoder.close()])
-        return call.codec.encode_response(response, answer), response.usage
-
-    def _relay(self, call: Call, candidate: Candidate, outgoing: Outgoing, answer: Answer) -> Relay:
-        encoder, codec = call.codec.stream_encoder(answer), self._codecs[candidate.protocol]
-        if candidate.protocol == call.codec.protocol:
-            return Passing(codec.stream_tap(answer), encoder)
-        return Translating(codec.stream_decoder(outgoing), encoder)
 
     def _answer(self, call: Call, request: Request | None) -> Answer:
         return Answer(
@@ -463,20 +440,6 @@ class Gateway:
             request=request,
             variant=call.envelope.variant,
         )
-
-    def _headers(
-        self, record: CallRecord, candidate: Candidate, outgoing: Outgoing, response: UpstreamResponse
-    ) -> tuple[tuple[str, str], ...]:
-        """Who served, after how many attempts, what was lost, and the limits the provider reported."""
-        headers = [("x-gatewright-served", candidate.id)]
-        if record.session:
-            headers.append(("x-omniroute-session-id", record.session))
-        if len(record.attempts) > 1:
-            headers.append(("x-gatewright-attempts", str(len(record.attempts))))
-        if outgoing.losses:
-            headers.append(("x-gatewright-dropped", ", ".join(outgoing.losses)))
-        headers += [(name, value) for name, value in response.headers.items() if name.startswith(FORWARDED_HEADERS)]
-        return tuple(headers)
 
 
 def _whole(call: Call, request: Request | None) -> Request | None:

@@ -15,7 +15,7 @@ from runtime.sessions import Bound, Session, Sessions, said_session
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
 
-__all__ = ["PIN_HEADERS", "Guide", "Guided", "demand"]
+__all__ = ["PIN_HEADERS", "Guide", "Guided", "demand", "session_of"]
 
 PIN_HEADERS: Final = ("x-omniroute-connection", "x-gatewright-connection")
 
@@ -80,14 +80,7 @@ class Guide:
         ``decode`` reads its conversation, where it has one and that is needed. Raises InvalidRequest where the body says
         what cannot be a session's id.
         """
-        id_ = record.session if prepared.sessions != "off" else ""
-        derives = not id_ and prepared.sessions == "derived"
-        beginning = b""
-        if decode is not None and (derives or prepared.affine):
-            request = decode()
-            beginning = conversation(key, record.model, request)
-            if derives:
-                id_ = said_session(request) or beginning.hex()
+        id_, beginning = _identity(prepared, key, record.model, record.session, decode)
         record.session = id_
         if not id_:
             return Guided(steering=Steering(beginning=beginning)) if beginning else Guided()
@@ -100,6 +93,7 @@ class Guide:
             beginning=beginning,
         )
         if steering.connections or steering.target:
+            record.remembered = steering
             record.note("session", "what answered its session before is asked first", steering.target or "")
         return Guided(steering=steering, id=id_, key=key, session=session)
 
@@ -119,6 +113,26 @@ class Guide:
             if before is None or (before != candidate.id and _gave_way(record, target=before, unseen=prepared.relays)):
                 target = Bound(record.model, before, candidate.id)
         await self._sessions.served(guided.key, guided.id, connection, target)
+
+
+def session_of(prepared: Prepared, key: str, model: str, named: str, decode: Callable[[], Request] | None) -> str:
+    """What `Guide.begin` would take for the session of a request that nobody needs to answer; empty for none."""
+    return _identity(prepared, key, model, named, decode if prepared.sessions == "derived" else None)[0]
+
+
+def _identity(
+    prepared: Prepared, key: str, model: str, named: str, decode: Callable[[], Request] | None
+) -> tuple[str, bytes]:
+    """The session's id, ``named`` being that of the headers, and what stands for how the conversation begins."""
+    id_ = named if prepared.sessions != "off" else ""
+    derives = not id_ and prepared.sessions == "derived"
+    beginning = b""
+    if decode is not None and (derives or prepared.affine):
+        request = decode()
+        beginning = conversation(key, model, request)
+        if derives:
+            id_ = said_session(request) or beginning.hex()
+    return id_, beginning
 
 
 def _gave_way(record: CallRecord, *, connection: str = "", target: str = "", unseen: bool = False) -> bool:

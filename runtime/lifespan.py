@@ -1,4 +1,4 @@
-"""What begins and ends with a worker, as entries of the application's `lifespan`: the first of them ends last."""
+"""What begins and ends with a worker: the first of a list of lives begins first, and ends last."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeAlias
 
-from litestar import Litestar
-
 __all__ = ["Life", "beside", "closing"]
 
-Life: TypeAlias = Callable[[Litestar], AbstractAsyncContextManager[None]]
+Life: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 
 
 class Closable(Protocol):
@@ -22,7 +20,7 @@ def closing(each: Closable) -> Life:
     """Close ``each`` when the worker stops."""
 
     @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+    async def life() -> AsyncGenerator[None, None]:
         try:
             yield
         finally:
@@ -35,7 +33,7 @@ def beside(*jobs: Callable[[], Coroutine[object, object, None]]) -> Life:
     """Do ``jobs`` while the worker lives. At its end they are cancelled, and waited for."""
 
     @asynccontextmanager
-    async def life(_: Litestar) -> AsyncGenerator[None, None]:
+    async def life() -> AsyncGenerator[None, None]:
         running = [asyncio.ensure_future(job()) for job in jobs]
         try:
             yield

@@ -20,16 +20,16 @@ from pathlib import Path
 
 from granian import Granian
 from granian.constants import Interfaces, Loops
-from granian.http import HTTP1Settings
+from granian.http import HTTP1Settings, HTTP2Settings
 from sqlalchemy.engine import URL
 
 from runtime.app import Ready, build
 from runtime.catalog import Endpoint
 from runtime.config.keyfile import kept_secret, pepper
 from runtime.config.lock import load_artefact
-from runtime.config.plan import LOCAL_EMBEDDING, Plan
+from runtime.config.plan import LOCAL_EMBEDDING, Plan, SecretRef
 from runtime.config.secrets import demand, environment, resolve_secrets
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, InvalidRequest
 from runtime.replay.local import demand_minilm
 from runtime.shared.choose import place_of, url_complaint
 from runtime.shared.sqlite import SCHEMA, SHARED_FILE
@@ -37,9 +37,15 @@ from runtime.shared.sqlite_file import check_file
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
 from runtime.stores.migrate import migrate
-from runtime.web.key import mint
+from runtime.stores.people import Person, SqlPeople
+from runtime.web.head import readable_bytes
+from runtime.web.key import ADMIN, mint
+from runtime.web.password import demand_good_password, hash_password
 
 __all__ = ["prepare", "serve"]
+
+INITIAL_PASSWORD = SecretRef(env="INITIAL_PASSWORD")
+"""Where the operator may give the very first password, for machines that nobody opens a terminal on."""
 
 FAREWELL_S = 5
 MAX_FILES = 65_536
@@ -69,8 +75,9 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
         backpressure=clients_at_once(_open_files()),
         http1_settings=HTTP1Settings(
             header_read_timeout=ready.artefact.plan.timeouts.body_read_ms,
-            max_buffer_size=max(server.header_limit_bytes, 8192),
+            max_buffer_size=readable_bytes(server.header_limit_bytes),
         ),
+        http2_settings=HTTP2Settings(max_headers_size=readable_bytes(server.header_limit_bytes)),
         log_enabled=False,
         workers_kill_timeout=grace_s + FAREWELL_S,
         respawn_failed_workers=True,
@@ -95,6 +102,8 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     salt = pepper(data, look_up)
     database = database_url(found.urls.get("store.url"), data)
     asyncio.run(_migrate(database))
+    if (first := look_up(INITIAL_PASSWORD)) is not None:
+        asyncio.run(_add_first(database, first))
     _check_shared(plan, data, found.urls.get("shared.url"))
     return Ready(
         artefact=artefact,
@@ -155,6 +164,26 @@ async def _migrate(url: URL) -> None:
     database = Database(url)
     try:
         await migrate(database)
+    except StoreError as error:
+        raise ConfigError(f"the store cannot be used: {error}") from error
+    finally:
+        await database.aclose()
+
+
+async def _add_first(url: URL, password: str) -> None:
+    """Let the operator log in, who gave the very first password; later it changes nothing. Raises ConfigError."""
+    database = Database(url)
+    try:
+        people = SqlPeople(database)
+        if await people.any():
+            return
+        demand_good_password(password)
+        hashed, now_s = await asyncio.to_thread(hash_password, password), time.time()
+        await people.add_first(Person(name=ADMIN, password=hashed, created_s=now_s, changed_s=now_s))
+    except InvalidRequest:
+        raise ConfigError(
+            f"{INITIAL_PASSWORD} is no good password: 12 characters at least, and none of those that are tried first"
+        ) from None
     except StoreError as error:
         raise ConfigError(f"the store cannot be used: {error}") from error
     finally:

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from runtime.accounting.received import Received
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamTimeout
 from runtime.protocols.relay import Relay
@@ -75,12 +76,20 @@ class StreamedAnswer:
         await anext(rest)  # inside its `try`, so that closing it lets the upstream go even when nothing was read
         return rest
 
+    def _settle(self) -> None:
+        """The provider said that its answer is whole: that is written down before the client can know it."""
+        self._record.outcome = "ok"
+        self._attempt.end(usage=self._relay.usage)
+        self._recorder.settle(self._record)
+
     async def _rest(self, head: bytes) -> AsyncGenerator[bytes, None]:
         """The client's bytes. Whatever ends it, the upstream is let go and the usage that was reported is kept."""
         record = self._record
         try:
             yield b""
             self._note()
+            if self._relay.finished:
+                self._settle()
             yield head
             while not self._ended:
                 try:
@@ -92,18 +101,22 @@ class StreamedAnswer:
                     continue
                 self._note()
                 if data:
+                    if self._relay.finished:
+                        self._settle()
                     yield data
-            record.outcome = "ok"
-            self._attempt.end(usage=self._relay.usage)
+            self._settle()
         except GatewayError as error:
             record.outcome, record.error = "error", error.kind
             self._attempt.end(error, self._relay.usage)
+            self._recorder.settle(record)
             yield self._relay.fail(error)
         except asyncio.CancelledError:
             farewell = self._door.farewell()
             if farewell is None:
                 raise
             record.outcome, record.error = "error", farewell.kind
+            self._attempt.abandon(usage=self._relay.usage)
+            self._recorder.settle(record)
             yield self._relay.fail(farewell)
         finally:
             record.usage = _sum(self._before, self._relay.usage)
@@ -115,6 +128,8 @@ class StreamedAnswer:
         self._relay = speaker.relay
         self._response = speaker.response
         self._chunks = speaker.response.chunks()
+        self._received = Received(speaker.attempt.candidate.protocol)
+        speaker.attempt.record.received = self._received
         patience_ms = min(speaker.first_token_ms, speaker.attempt.patience_ms())
         self._deadline = asyncio.get_running_loop().time() + patience_ms / 1000
         self._ended = False
@@ -145,6 +160,7 @@ class StreamedAnswer:
         chunk = await self._next()
         try:
             if chunk is not None:
+                self._received.note(chunk)
                 return self._relay.feed(chunk)
             self._ended = True
             return self._relay.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -39,7 +39,9 @@ def emit_settings(project: Project, env: Environment) -> Iterator[Output]:
     }
     sections = [{"line": _section_line(section), "help": section.help} for section in project.sections]
     records.append(_record("GatewayConfig", "The whole of gateway.yaml.", [version, *sections]))
-    settings = [_setting(path, setting) for section in project.sections for path, setting in setting_paths(section)]
+    opened = {record.name: record.settings for section in project.sections for record in section.records}
+    paths = [found for section in project.sections for found in setting_paths(section, opened)]
+    settings = [_setting(path, setting) for path, setting in paths]
     annotation = Subscript("tuple", (Atom("Setting"), Atom("...")))
     table = assignment("SETTINGS", annotation, Sequence_(tuple(settings)))
     names = ["SETTINGS", "Setting", *(record["name"] for record in records)]
@@ -56,9 +58,8 @@ def emit_settings(project: Project, env: Environment) -> Iterator[Output]:
     )
 
 
-def setting_paths(section: Section) -> Iterator[tuple[str, Setting]]:
-    """Every setting of a section, records opened, with its path: `providers.*.connections.*.key`."""
-    records = {record.name: record.settings for record in section.records}
+def setting_paths(section: Section, records: Mapping[str, tuple[Setting, ...]]) -> Iterator[tuple[str, Setting]]:
+    """Every setting of a section, ``records`` opened, with its path: `providers.*.connections.*.key`."""
 
     def walk(item: Item, path: str, above: tuple[str, ...]) -> Iterator[tuple[str, Setting]]:
         match item:

@@ -60,7 +60,8 @@ class Operation(Node, frozen=True, kw_only=True):
     """One method of a path.
 
     ``name`` is the service's method; ``paths`` are all spellings of the path, the first of them the one to document.
-    ``protocol`` is the dialect of an operation that is served raw, `negotiated` if its client decides; None: it is typed.
+    ``protocol`` is the dialect of an operation that is served raw, `negotiated` if its client decides, `problem` where it
+    is no vendor's; None: it is typed.
     ``caller``: the method of a typed one is told whose key it was.
     """
 

@@ -11,10 +11,11 @@ from codegen.ir.operations import Api, Content, Operation, Resource
 from codegen.load import Inputs
 from runtime.source import Diagnostics, Node, Note, Span, closest, locate
 
-__all__ = ["NEGOTIATED", "PUBLIC", "Rules", "check_dialects", "check_distinct", "check_prefixes"]
+__all__ = ["NEGOTIATED", "PROBLEM", "PUBLIC", "Rules", "check_dialects", "check_distinct", "check_prefixes"]
 
 PUBLIC: Final = "public"
 NEGOTIATED: Final = "negotiated"
+PROBLEM: Final = "problem"
 
 _TAKEN: Final = frozenset({
     "body", "caller", "cookies", "data", "front", "headers", "query", "request", "scope", "self", "service", "socket", "state",
@@ -91,7 +92,7 @@ class Rules:
 
     def __init__(self, inputs: Inputs, api: Api, diagnostics: Diagnostics) -> None:
         self._tags = [name for name, _ in api.tags]
-        self._protocols = [*(source.stem for source in inputs.protocols), NEGOTIATED]
+        self._protocols = [*(source.stem for source in inputs.protocols), NEGOTIATED, PROBLEM]
         self._scopes = _known_scopes(inputs)
         self._diagnostics = diagnostics
 

@@ -47,16 +47,27 @@ _KEY: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def lower_sections(sources: Iterable[Source[SectionFile]], diagnostics: Diagnostics) -> tuple[Section, ...]:
-    """Lower every section, in their order; a class name may be used once in all of gateway.yaml."""
+    """Lower every section, in their order; a class name may be used once in all of gateway.yaml.
+
+    A section may use the records of another one.
+    """
     taken: dict[str, Span] = {}
     ordered = sorted(sources, key=lambda source: (source.spec.order, source.spec.section))
-    return tuple(_Lowerer(source, taken, diagnostics).section() for source in ordered)
+    records = {name: record for source in ordered for name, record in source.spec.records.items()}
+    return tuple(_Lowerer(source, records, taken, diagnostics).section() for source in ordered)
 
 
 class _Lowerer:
-    def __init__(self, source: Source[SectionFile], taken: dict[str, Span], diagnostics: Diagnostics) -> None:
+    def __init__(
+        self,
+        source: Source[SectionFile],
+        records: Mapping[str, RecordSpec],
+        taken: dict[str, Span],
+        diagnostics: Diagnostics,
+    ) -> None:
         self._source = source
         self._spec = source.spec
+        self._records = records
         self._taken = taken
         self._diagnostics = diagnostics
 
@@ -144,7 +155,7 @@ class _Lowerer:
     def _of_word(self, word: str, spec: SettingSpec, path: tuple[str, ...]) -> Item:
         if word in _PLAIN:
             return self._plain(word, spec, path)
-        record = self._spec.records.get(word)
+        record = self._records.get(word)
         if record is None:
             known = [*_PLAIN, *self._spec.records]
             near = closest(word, known)

@@ -14,6 +14,7 @@ __all__ = [
     "OrderingInputs",
     "Reason",
     "SeenFigure",
+    "SessionInputs",
 ]
 
 
@@ -34,6 +35,9 @@ class Decision(msgspec.Struct, kw_only=True):
 
     key: str
     """The id of the key it came with."""
+
+    session: str | msgspec.UnsetType = msgspec.UNSET
+    """The id of the session it was of, as `GET /api/sessions` shows it."""
 
     operation: str
     """What was asked for, such as `chat`."""
@@ -72,15 +76,17 @@ class Reason(msgspec.Struct, kw_only=True):
     """One step on the way."""
 
     kind: str
-    """`resolve`, `order`, `left_out`, `attempt`, `retry`, `served`, `refused`, or what else had a part in it, such as
-    `session`.
+    """`resolve`, `session`, `order`, `left_out`, `queue`, `attempt`, `retry`, `hedge`, `rescue`, `served`, `refused`,
+    or what else had a part in it, such as `pin`.
     """
 
     text: str
     """What happened, for people."""
 
     written: str | msgspec.UnsetType = msgspec.UNSET
-    """Which line says so: file, line and column."""
+    """Which line says so: file, line and column. The setting's that caused it, else the target's or the
+    connection's.
+    """
 
     target: str | msgspec.UnsetType = msgspec.UNSET
     """The target it is about."""
@@ -159,6 +165,7 @@ class DecisionInputs(msgspec.Struct, kw_only=True):
     """The connections that had their credential."""
 
     needs: DecisionNeeds | msgspec.UnsetType = msgspec.UNSET
+    session: SessionInputs | msgspec.UnsetType = msgspec.UNSET
 
     orderings: list[OrderingInputs]
     """The orders that were made, in turn."""
@@ -177,6 +184,22 @@ class DecisionNeeds(msgspec.Struct, kw_only=True):
     """The id of its key."""
 
 
+class SessionInputs(msgspec.Struct, kw_only=True):
+    """What was remembered of its session, where that had a part in the order."""
+
+    id: str
+    """Its id."""
+
+    connections: list[str]
+    """The connections that it was bound to, each of another provider."""
+
+    target: str | msgspec.UnsetType = msgspec.UNSET
+    """The target that it was at under the name that was asked for."""
+
+    keeps_target: bool
+    """Whether that target was to come first whatever the strategy said."""
+
+
 class OrderingInputs(msgspec.Struct, kw_only=True):
     """What one order depended on, and the order."""
 
@@ -184,7 +207,9 @@ class OrderingInputs(msgspec.Struct, kw_only=True):
     """What was ordered, such as `combos.smart` or `providers.openai`."""
 
     strategy: str
-    """The strategy."""
+    """The strategy. `session` where what answered the session before came first; then the order holds that one only,
+    and the others follow in an order of their own if they were needed.
+    """
 
     choices: list[NamedChoice]
     """Those that were put in order."""

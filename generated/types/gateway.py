@@ -3,9 +3,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-__all__ = ["Problem"]
+__all__ = ["Diagnostic", "Problem"]
+
+
+class Diagnostic(msgspec.Struct, kw_only=True):
+    """One fault or doubt of the compiler."""
+
+    severity: Literal["error", "warning"]
+    """An error keeps the change from being made."""
+
+    code: str
+    """The stable code, explained in `docs/reference/diagnostics.md`."""
+
+    message: str
+    """What was found, and what was expected."""
+
+    hint: str | None
+    """What to write instead."""
+
+    path: str | None
+    """Where it is in the configuration, such as `combos.smart.targets[1]`; null where it is in a file."""
+
+    position: str
+    """The file, line and column; `overrides/<section>/<name>` stands for a change's own text."""
 
 
 class Problem(msgspec.Struct, kw_only=True):
@@ -31,3 +55,6 @@ class Problem(msgspec.Struct, kw_only=True):
 
     param: str | msgspec.UnsetType = msgspec.UNSET
     """The field of the request that is at fault."""
+
+    diagnostics: list[Diagnostic] | msgspec.UnsetType = msgspec.UNSET
+    """What the compiler says of a change of the configuration that was refused."""

@@ -22,7 +22,7 @@ def read_decision(data: bytes) -> Decision:
     """What the gateway answered. Raises Stop for anything else."""
     try:
         return msgspec.json.decode(data, type=Decision)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Stop(
             FAULT, f"this is no decision: {error}; `gatewright explain --request ID --json` prints one"
         ) from None
@@ -43,7 +43,8 @@ def _lines(decision: Decision) -> Iterator[str]:
     at = datetime.fromtimestamp(decision.at, UTC).isoformat(timespec="milliseconds")
     model = decision.model or "no model"
     yield f"{decision.id}: {decision.operation} of {model} in {decision.protocol}, {at}, key {decision.key}"
-    yield f"  build {decision.build}, request {decision.request_id}, {decision.outcome}"
+    session = f", session {decision.session}" if decision.session else ""
+    yield f"  build {decision.build}, request {decision.request_id}{session}, {decision.outcome}"
     for number, reason in enumerate(decision.reasons, 1):
         yield f"  {number}. {_reason(reason)}"
         for choice in reason.choices or ():

@@ -93,12 +93,15 @@ def _inputs(root: Path, path: Path, as_json: bool) -> int:
     from runtime.cli.decision import read_decision, render_derived
     from runtime.cli.project import sound_artefact
     from runtime.cli.terminal import DIFFERS, note
-    from runtime.routing.deriving import derive
+    from runtime.routing.deriving import NoDecisionError, derive
 
     inputs, artefact = read_decision(path.read_bytes()).inputs, sound_artefact(root)
     if inputs.build != artefact.build:
         note(f"decided by build {inputs.build}; the sources here are build {artefact.build}")
-    derived = derive(artefact.plan, inputs)
+    try:
+        derived = derive(artefact.plan, inputs)
+    except NoDecisionError as error:
+        raise Stop(FAULT, f"this is no decision: {error}") from None
     if as_json:
         print_json(derived)
     else:

@@ -20,6 +20,7 @@ from runtime.cli.doctor import doctor
 from runtime.cli.explain import explain
 from runtime.cli.init import init
 from runtime.cli.keys import keys
+from runtime.cli.people import people
 from runtime.cli.serve import serve
 from runtime.cli.terminal import FAULT, SAME, Stop
 from runtime.errors import ConfigError
@@ -35,7 +36,7 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
         context.exit()
 
 
-COMMANDS = (init, check, build, diff, explain, serve, keys, doctor, completion)
+COMMANDS = (init, check, build, diff, explain, serve, keys, people, doctor, completion)
 
 
 class Program(click.RichGroup):

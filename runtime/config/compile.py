@@ -22,29 +22,37 @@ from runtime.config.draft import Draft
 from runtime.config.files import Source
 from runtime.config.hint import with_hint
 from runtime.config.load import VERSION, Loaded, load
+from runtime.config.lower.cache import lower_cache
 from runtime.config.lower.combo import lower_combos
 from runtime.config.lower.connection import lower_connections
 from runtime.config.lower.given import overridden
 from runtime.config.lower.key import lower_keys
 from runtime.config.lower.model import lower_models
 from runtime.config.lower.name import read_names
+from runtime.config.lower.policy import lower_policies
 from runtime.config.lower.provider import lower_providers
 from runtime.config.lower.reach import Reach, follow
 from runtime.config.lower.route import connection_ids, lower_routes
+from runtime.config.lower.tenant import lower_tenants
 from runtime.config.origin import read_origins
+from runtime.config.override import Override
 from runtime.config.plan import Artefact, Connection, Plan, PlannedModel
 from runtime.config.protocol import USUAL
 from runtime.config.scope import Scope
-from runtime.source import Diagnostic, Diagnostics
+from runtime.source import Diagnostic, Diagnostics, MappingNode
 
 __all__ = ["Compiled", "compile_plan"]
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome. ``artefact`` is None when a diagnostic is an error; ``diagnostics`` are in order of position."""
+    """The outcome. ``artefact`` is None when a diagnostic is an error; ``diagnostics`` are in order of position.
+
+    ``written`` is the configuration as it was written, overrides included.
+    """
 
     artefact: Artefact | None
     diagnostics: tuple[Diagnostic, ...]
+    written: MappingNode | None = None
 
     @property
     def plan(self) -> Plan | None:
@@ -55,17 +63,21 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         return self.artefact.build if self.artefact else None
 
 
-def compile_plan(sources: Sequence[Source], catalog: Catalog) -> Compiled:
-    """Compile ``sources``, the first of which is gateway.yaml. The same input gives the same bytes everywhere."""
+def compile_plan(sources: Sequence[Source], catalog: Catalog, overrides: Sequence[Override] = ()) -> Compiled:
+    """Compile ``sources``, the first of which is gateway.yaml, and ``overrides``, which win over what stands there.
+
+    The same input gives the same bytes everywhere.
+    """
     diagnostics = Diagnostics()
-    for source in sources:
+    read = (*sources, *(override.source for override in overrides))
+    for source in read:
         check_clear_text(source, diagnostics)
-    loaded = load(sources, diagnostics)
+    loaded = load(sources, diagnostics, overrides, catalog)
     artefact = _compile(loaded, catalog, diagnostics) if loaded is not None else None
     hidden = clear_values(loaded.at) if loaded is not None else ()
-    lines = {source.path: source.data.decode("utf-8", "replace").splitlines() for source in sources}
+    lines = {source.path: source.data.decode("utf-8", "replace").splitlines() for source in read}
     said = tuple(with_hint(item, lines) for item in scrubbed(diagnostics, hidden))
-    return Compiled(artefact=artefact, diagnostics=said)
+    return Compiled(artefact=artefact, diagnostics=said, written=loaded.root if loaded is not None else None)
 
 
 def _compile(loaded: Loaded, catalog: Catalog, diagnostics: Diagnostics) -> Artefact | None:
@@ -87,7 +99,7 @@ def _lower(scope: Scope) -> Draft:
     open_providers = [
         id_ for id_ in by_provider if providers[id_].open_models and USUAL.keys() & providers[id_].surfaces
     ]
-    names = read_names(scope.config, models, open_providers)
+    names = read_names(scope.config, models, open_providers, {*providers, *scope.catalog.ids})
     reach = follow(names)
     models |= _opened(reach, models, providers)
     return Draft(
@@ -99,7 +111,7 @@ def _lower(scope: Scope) -> Draft:
         reach=reach,
         routes=lower_routes(scope, names, reach, models, by_provider),
         combos=lower_combos(scope, names, reach),
-        keys=lower_keys(scope),
+        keys=lower_keys(scope, names),
     )
 
 
@@ -146,7 +158,12 @@ def _plan(scope: Scope, draft: Draft) -> Plan:
         store=config.store,
         shared=config.shared,
         idempotency=config.idempotency,
-        cache=config.cache,
+        cache=lower_cache(config.cache, draft.names),
+        ledger=config.ledger,
+        tenants=lower_tenants(scope),
+        policies=lower_policies(scope, draft.names),
+        limits=config.limits,
+        login=config.login,
     )
 
 

@@ -99,7 +99,16 @@ def _entities(plan: Plan) -> dict[str, Mapping[str, object]]:
     entities: dict[str, Mapping[str, object]] = {}
     for section in plan_sections():
         entities[section] = cast("Mapping[str, object]", shown[section])
-    for section in ("providers", "connections", "models", "routes", "combos", "provider_timeouts"):
+    for section in (
+        "providers",
+        "connections",
+        "models",
+        "routes",
+        "combos",
+        "provider_timeouts",
+        "tenants",
+        "policies",
+    ):
         named = cast("Mapping[str, Mapping[str, object]]", shown.get(section, {}))
         entities |= {f"{section}.{name}": value for name, value in named.items()}
     for section in ("connection_strategies", "provider_sessions"):

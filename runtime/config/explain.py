@@ -12,7 +12,7 @@ from runtime.config.diff import nominal_price
 from runtime.config.order import ExplainedOrder, explain_order, order_lines, said_once
 from runtime.config.plan import Artefact, Plan, PlannedTarget
 from runtime.config.protocol import protocols_for
-from runtime.config.resolve import find_model, match, resolve
+from runtime.config.resolve import absent, find_model, match, meant, resolve
 from runtime.source import closest
 
 __all__ = ["ExplainedConnection", "ExplainedTarget", "Explanation", "explain", "render_explanation", "written_at"]
@@ -63,12 +63,16 @@ def explain(
 ) -> Explanation:
     """Explain ``name``. ``usable`` are the connections that have their secret (`Secrets.connections`), None: unknown."""
     plan = artefact.plan
-    route = resolve(plan, name)
+    ids = meant(plan, name, absent(plan, usable) if usable is not None else ())
+    route = resolve(plan, ids[0] if len(ids) == 1 else name)
+    if len(ids) > 1:
+        ambiguous = f"the name {name!r} is ambiguous; write one of {', '.join(ids)}"
+        return Explanation(name=name, endpoint=endpoint, problem=ambiguous)
     if route is None:
         near = closest(name, plan.routes)
         unknown = f"no model, alias or combo {name!r}" + (f"; did you mean {near!r}?" if near else "")
         return Explanation(name=name, endpoint=endpoint, problem=unknown)
-    targets = tuple(_target(artefact, target, usable) for target in route.targets)
+    targets = tuple(_target(artefact, target, usable, (name,) * len(ids)) for target in route.targets)
     order = explain_order(plan, artefact.origins, route.combo) if route.combo is not None else None
     first = next((target.model for target in targets if target.usable), None)
     chosen = first if order is None or said_once(order) else None
@@ -120,8 +124,11 @@ def _lines(explanation: Explanation) -> Iterator[str]:
             yield f"     connection {connection.id}{where}: {connection.reason}"
 
 
-def _target(artefact: Artefact, target: PlannedTarget, usable: AbstractSet[str] | None) -> ExplainedTarget:
-    plan = artefact.plan
+def _target(
+    artefact: Artefact, target: PlannedTarget, usable: AbstractSet[str] | None, asked: tuple[str, ...]
+) -> ExplainedTarget:
+    """``asked`` is the bare name it was reached by, if it was."""
+    plan, path = artefact.plan, (*asked, *target.path)
     planned = find_model(plan, target.model)
     assert planned is not None, "a plan's targets have models"
     surfaces = tuple(protocols_for(planned.facts.endpoint, plan.providers[planned.provider].surfaces))
@@ -130,8 +137,8 @@ def _target(artefact: Artefact, target: PlannedTarget, usable: AbstractSet[str] 
         model=target.model,
         provider=planned.provider,
         protocols=surfaces if pinned is None else (pinned,),
-        path=target.path,
-        written=tuple(written_at(plan, artefact.origins, step) for step in target.path),
+        path=path,
+        written=tuple(written_at(plan, artefact.origins, step) for step in path),
         connections=tuple(_connection(artefact, id_, usable) for id_ in target.connections),
         usable=None if usable is None else any(id_ in usable for id_ in target.connections),
     )

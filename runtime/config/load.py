@@ -8,12 +8,15 @@ broken, and what refers to it is not blamed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from generated.config import GatewayConfig
+from runtime.config.catalog import Catalog
 from runtime.config.files import Source
+from runtime.config.override import Override, overlaid
 from runtime.config.position import Positions
 from runtime.config.vocabulary import RESERVED, check_vocabulary, section_hint
 from runtime.source import Diagnostics, Entry, MappingNode, Node, Note, ScalarNode, closest, decode, parse
@@ -23,21 +26,37 @@ __all__ = ["VERSION", "Loaded", "load"]
 VERSION: Final = 1
 """The version of gateway.yaml that this compiler reads."""
 
+_SINGULAR: Final = MappingProxyType({"aliases": "alias", "policies": "policy"})
+
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A configuration that could be read. ``broken`` are entries, as (section, name), that were left out as faulty."""
+    """A configuration that could be read. ``broken`` are entries, as (section, name), that were left out as faulty.
+
+    ``root`` is what was written, the parts of all sources joined.
+    """
 
     config: GatewayConfig
     at: Positions
     broken: frozenset[tuple[str, str]]
+    root: MappingNode
 
 
-def load(sources: Sequence[Source], diagnostics: Diagnostics) -> Loaded | None:
-    """Read ``sources``, the first of which is gateway.yaml. None when there is nothing to go on with."""
+_NONE: Final = Catalog.of(())
+
+
+def load(
+    sources: Sequence[Source], diagnostics: Diagnostics, overrides: Sequence[Override] = (), catalog: Catalog = _NONE
+) -> Loaded | None:
+    """Read ``sources``, the first of which is gateway.yaml, and ``overrides``. None when there is nothing to go on with.
+
+    ``catalog`` is for what overrides may refer to.
+    """
     roots = [root for source in sources if (root := _read(source, diagnostics)) is not None]
     if len(roots) < len(sources):
         return None
     root = _joined(roots, diagnostics)
+    if overrides:
+        root = overlaid(root, overrides, catalog, diagnostics)
     check_vocabulary(root, diagnostics)
     values: dict[str, object] = {}
     broken: set[tuple[str, str]] = set()
@@ -54,7 +73,8 @@ def load(sources: Sequence[Source], diagnostics: Diagnostics) -> Loaded | None:
             section = decode(node, types[entry.key], diagnostics, entry.key)
             if section is not None:
                 values[entry.key] = section
-    return Loaded(msgspec.structs.replace(GatewayConfig(version=VERSION), **values), Positions(root), frozenset(broken))
+    config = msgspec.structs.replace(GatewayConfig(version=VERSION), **values)
+    return Loaded(config, Positions(root), frozenset(broken), root)
 
 
 def _read(source: Source, diagnostics: Diagnostics) -> MappingNode | None:
@@ -114,7 +134,7 @@ def _twice(first: Entry, second: Entry, diagnostics: Diagnostics) -> None:
 def _read_map(
     section: str, root: MappingNode, type_: type[object], broken: set[tuple[str, str]], diagnostics: Diagnostics
 ) -> dict[str, object]:
-    kind = section.removesuffix("es" if section == "aliases" else "s")
+    kind = _SINGULAR.get(section) or section.removesuffix("s")
     values: dict[str, object] = {}
     for item in root.entries:
         local = Diagnostics()

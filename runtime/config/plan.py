@@ -19,7 +19,10 @@ from generated.config import (
     ExplainSettings,
     HedgeSettings,
     IdempotencySettings,
+    LedgerSettings,
+    LimitSettings,
     LoggingSettings,
+    LoginSettings,
     RequestSettings,
     ResponseSettings,
     RetrySettings,
@@ -31,26 +34,33 @@ from generated.config import (
     TimeoutSettings,
 )
 from runtime.catalog import Capability, Endpoint, Model, Provider
+from runtime.window import Limit
 
 __all__ = [
-    "LOCAL_EMBEDDING", "Artefact", "Combo", "Connection", "Key", "Member", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Route",
-    "SecretRef", "SessionMode",
+    "DEFAULT_TENANT", "LOCAL_EMBEDDING", "Artefact", "Combo", "Connection", "Key", "Member", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Policy", "Route",
+    "SecretRef", "SessionMode", "Tenant",
 ]  # fmt: skip
 
 SessionMode: TypeAlias = Literal["named", "derived", "off"]
+
+DEFAULT_TENANT: Final = "default"
+"""Whoever runs the gateway: whose keys are nobody else's."""
 
 LOCAL_EMBEDDING: Final = "local"
 """Where a model for embeddings is named: the one in the gateway's own process."""
 
 
 class SecretRef(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where a secret is: an environment variable or a file. Never the secret."""
+    """Where a secret is: an environment variable, a file, or the store under an id. Never the secret."""
 
     env: str | None = None
     file: str | None = None
+    stored: str | None = None
 
     @override
     def __str__(self) -> str:
+        if self.stored:
+            return f"stored:{self.stored}"
         return f"${{{self.env}}}" if self.env else f"file:{self.file}"
 
 
@@ -129,6 +139,7 @@ class Combo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rescue: Literal["none", "splice", "buffer"] = "none"
     buffer_limit_bytes: int = 8 << 20
     hedge: HedgeSettings | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 class Pattern(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +165,26 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     secret: SecretRef | None = None
     models: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
+    tenant: str = DEFAULT_TENANT
+    limits: tuple[Limit, ...] = ()
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom keys belong to. ``name`` is what people call it, ``limits`` what all of its keys may use together."""
+
+    name: str
+    limits: tuple[Limit, ...] = ()
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Limits of the calls whose key, tenant and model fit; empty fits all. ``count`` says for whom the limits hold."""
+
+    keys: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    allowed_models: tuple[str, ...] = ()
+    count: Literal["key", "tenant", "together"] = "key"
+    limits: tuple[Limit, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -191,6 +222,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shared: SharedSettings = SharedSettings()
     idempotency: IdempotencySettings = IdempotencySettings()
     cache: CacheSettings = CacheSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    tenants: dict[str, Tenant] = {}
+    policies: dict[str, Policy] = {}
+    limits: LimitSettings = LimitSettings()
+    login: LoginSettings = LoginSettings()
 
 
 class PlannedModel(msgspec.Struct, frozen=True, kw_only=True):

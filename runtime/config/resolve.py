@@ -3,14 +3,19 @@
 Exact names are one dictionary access. Otherwise the patterns are tried, most specific first, and what a pattern leads to
 is an exact name or a model of a provider that takes any name. A pattern never leads to another pattern, so that resolving
 takes two steps at most and cannot go round in a circle.
+
+A name that is none of these may be a model's without its provider: `meant` says whose. It is turned into the public id
+where it comes in, so that keys, caches and sessions know public names only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from runtime.catalog import Model
 from runtime.config.plan import Pattern, Plan, PlannedModel, PlannedTarget, Route
 
-__all__ = ["find_model", "match", "open_model", "resolve", "substitute"]
+__all__ = ["absent", "find_model", "match", "meant", "open_model", "resolve", "substitute"]
 
 
 def resolve(plan: Plan, name: str) -> Route | None:
@@ -26,6 +31,27 @@ def resolve(plan: Plan, name: str) -> Route | None:
         if rest is not None:
             return _through(plan, pattern, name, rest)
     return None
+
+
+def meant(plan: Plan, name: str, without: Collection[str] = ()) -> tuple[str, ...]:
+    """The public ids that ``name`` may stand for as a bare name: all models called so; none where it is a name itself.
+
+    A name that begins with the id of one of the plan's providers is that provider's and never bare. ``without`` are
+    providers that do not count (`absent`).
+    """
+    if name in plan.routes or name.partition("/")[0] in plan.providers or _fits_pattern(plan, name):
+        return ()
+    ids = (f"{provider}/{name}" for provider in plan.providers if provider not in without)
+    return tuple(id_ for id_ in ids if (route := plan.routes.get(id_)) is not None and route.kind == "model")
+
+
+def absent(plan: Plan, lit: Collection[str]) -> frozenset[str]:
+    """The providers whose connections nobody wrote, none of which is ``lit``: they are in the plan because they could be.
+
+    A bare name does not stand for their models.
+    """
+    there = {each.provider for each in plan.connections.values() if not each.discovered or each.id in lit}
+    return frozenset(plan.providers.keys() - there)
 
 
 def find_model(plan: Plan, model: str) -> PlannedModel | None:
@@ -53,6 +79,10 @@ def match(pattern: str, name: str) -> str | None:
 def substitute(target: str, rest: str) -> str:
     """``target`` with its `*`, if it has one, replaced by ``rest``."""
     return target.replace("*", rest, 1)
+
+
+def _fits_pattern(plan: Plan, name: str) -> bool:
+    return any(match(pattern.pattern, name) is not None for pattern in plan.patterns)
 
 
 def _through(plan: Plan, pattern: Pattern, name: str, rest: str) -> Route | None:

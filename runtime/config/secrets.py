@@ -23,7 +23,7 @@ from runtime.source import Diagnostic, Diagnostics, Severity
 
 __all__ = [
     "Lookup", "MissingSecret", "Secrets", "check_secrets", "demand", "environment", "mask", "read_reference",
-    "resolve_secrets",
+    "resolve_secrets", "with_stored",
 ]  # fmt: skip
 
 Lookup: TypeAlias = Callable[[SecretRef], str | None]
@@ -33,6 +33,7 @@ Kind: TypeAlias = Literal["connection", "key", "url"]
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FILE: Final = re.compile(r"file:(\S.*)")
+_STORED: Final = re.compile(r"stored:([0-9a-f]{32})")
 _UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e]")
 
 
@@ -65,12 +66,19 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_reference(text: str) -> SecretRef | None:
-    """`${NAME}` or `file:path` as a reference; None for anything else."""
+    """`${NAME}`, `file:path` or `stored:id` as a reference; None for anything else."""
     if found := _VARIABLE.fullmatch(text):
         return SecretRef(env=found[1])
     if found := _FILE.fullmatch(text):
         return SecretRef(file=found[1])
+    if found := _STORED.fullmatch(text):
+        return SecretRef(stored=found[1])
     return None
+
+
+def with_stored(look_up: Lookup, stored: Mapping[str, str]) -> Lookup:
+    """``look_up``, and what the store holds: ``stored`` maps ids to secrets."""
+    return lambda reference: look_up(reference) if reference.stored is None else stored.get(reference.stored)
 
 
 def environment(root: Path, variables: Mapping[str, str] | None = None) -> Lookup:
@@ -80,6 +88,8 @@ def environment(root: Path, variables: Mapping[str, str] | None = None) -> Looku
     def look_up(reference: SecretRef) -> str | None:
         if reference.env is not None:
             return values.get(reference.env, "").strip() or None
+        if reference.stored is not None:
+            return None
         try:
             return (root / str(reference.file)).read_text("utf-8").strip() or None
         except (OSError, UnicodeDecodeError):
@@ -112,7 +122,7 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
                 MissingSecret(
                     entity=entity,
                     reference=reference,
-                    reason=reason or ("is not set" if reference.env else "cannot be read"),
+                    reason=reason or _absence(reference),
                 )
             )
     ordered = {id_: connections[id_] for id_ in plan.connections if id_ in connections}
@@ -133,8 +143,7 @@ def check_secrets(
     diagnostics = Diagnostics()
     report = diagnostics.warn if severity is Severity.WARNING else diagnostics.error
     for item in resolve_secrets(plan, look_up).missing:
-        what = "the variable" if item.reference.env else "the file"
-        hint = f"set {item.reference.env}" if item.reference.env else f"write the secret to {item.reference.file}"
+        what, hint = _mending(item.reference)
         message = f"{what} behind {item.reference} {item.reason}; {item.entity} cannot be used without it"
         report("missing-secret", read_span(origins.get(item.entity, "gateway.yaml:1:1")), message, hint)
     return tuple(diagnostics)
@@ -156,6 +165,21 @@ def _references(plan: Plan) -> Iterator[tuple[Kind, str, str, SecretRef, bool]]:
     for setting, written in (("store.url", plan.store.url), ("shared.url", plan.shared.url)):
         if written is not None and (reference := read_reference(written)) is not None:
             yield "url", setting, setting.partition(".")[0], reference, False
+
+
+def _absence(reference: SecretRef) -> str:
+    if reference.stored is not None:
+        return "is not in the store"
+    return "is not set" if reference.env else "cannot be read"
+
+
+def _mending(reference: SecretRef) -> tuple[str, str]:
+    """What is absent, and what to do."""
+    if reference.stored is not None:
+        return "the secret", "give it again with the management API"
+    if reference.env:
+        return "the variable", f"set {reference.env}"
+    return "the file", f"write the secret to {reference.file}"
 
 
 def _complaint(secret: str | None) -> str | None:

@@ -29,15 +29,15 @@ DEPRECATED: Final[Mapping[str, Deprecation]] = MappingProxyType({})
 
 RESERVED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "policies": "rate limits and budgets come with a later release",
         "compression": "compression comes with a later release",
         "management": "the management API comes with a later release",
-        "tenants": "tenants come with a later release",
     }
 )
 
 _ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "budgets": "write `limits: [{usd: …, per: month}]` under a key, a tenant, a combo or a policy",
+        "rate_limits": "write `limits: [{requests: …, per: 1m}]` under a key, a tenant, a combo or a policy",
         "model_list": "models come with their provider; see `providers` and `aliases`",
         "models": "models belong to their provider: `providers: {name: {models: …}}`",
         "routes": "a public name is an alias or a combo",

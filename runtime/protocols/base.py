@@ -157,6 +157,11 @@ class StreamTap(Protocol):
     complete: bool
     started: bool
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is to be learned: the answer is complete, and its usage known or never told."""
+        return self.complete
+
     def feed(self, data: bytes) -> bytes:
         """The bytes to forward. Raises a GatewayError when the first event is an error and nothing was forwarded yet."""
         ...

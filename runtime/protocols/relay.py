@@ -20,7 +20,8 @@ class Relay(Protocol):
     """Bytes in, bytes out.
 
     ``started``: a first piece of the answer was seen. ``complete``: the upstream said that the answer is whole.
-    ``usage``: the last the upstream reported, or None.
+    ``usage``: the last the upstream reported, or None. ``finished``: nothing more is to be learned, and what comes out now may
+    be the end of the client's answer.
     """
 
     @property
@@ -33,6 +34,8 @@ class Relay(Protocol):
     def complete(self) -> bool: ...
     @property
     def usage(self) -> Usage | None: ...
+    @property
+    def finished(self) -> bool: ...
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client, perhaps none yet. Raises the upstream's error."""
@@ -78,6 +81,11 @@ class Passing(Relay):
     @override
     def usage(self) -> Usage | None:
         return self._tap.usage
+
+    @property
+    @override
+    def finished(self) -> bool:
+        return self._tap.finished
 
     @override
     def feed(self, data: bytes) -> bytes:
@@ -126,6 +134,11 @@ class Translating(Relay):
     @override
     def usage(self) -> Usage | None:
         return self._usage
+
+    @property
+    @override
+    def finished(self) -> bool:
+        return self._complete
 
     @override
     def feed(self, data: bytes) -> bytes:

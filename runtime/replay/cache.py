@@ -28,6 +28,9 @@ Ask = Callable[[Call], Awaitable[Complete | Streaming]]
 KEPT_HEADERS: Final = frozenset({"x-gatewright-served", "x-gatewright-dropped", "x-gatewright-simulated"})
 """Of an answer's headers, those that are true of it whenever it is given; limits and attempts are not."""
 
+YES: Final = frozenset({"true", "1", "yes", "on"})
+"""What `X-OmniRoute-No-Cache` must say; any other word asks for nothing."""
+
 MISS: Final = (("x-omniroute-cache", "MISS"),)
 MAX_NAMES: Final = 4096
 
@@ -42,7 +45,10 @@ class _Looked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cache:
-    """``build`` is that of the plan: another one shares nothing. ``now`` gives Unix seconds."""
+    """``build`` is that of the plan: another one shares nothing. ``now`` gives Unix seconds.
+
+    ``session`` tells a call's session, which an answer that was kept is of as well, though it is bound to nobody by it.
+    """
 
     def __init__(
         self,
@@ -51,12 +57,14 @@ class Cache:
         exact: ExactCache | None,
         semantic: SemanticCache | None,
         now: Callable[[], float],
+        session: Callable[[Call], str] = lambda _: "",
     ) -> None:
         self._plan = plan
         self._build = build
         self.exact = exact
         self.semantic = semantic
         self._now = now
+        self._session = session
         self._for: dict[str, tuple[bool, bool]] = {}
 
     async def infer(self, call: Call, ask: Ask) -> Complete | Streaming:
@@ -128,6 +136,8 @@ class Cache:
         record = call.record
         record.model, record.stream, record.replay = call.envelope.model, call.envelope.stream, kind
         age_s = max(0, int(self._now() - kept.made_s))
+        record.session = self._session(call)
+        more += (("x-omniroute-session-id", record.session),) if record.session else ()
         return await kept.reply((("x-omniroute-cache", "HIT"), ("age", str(age_s)), *more))
 
     async def _keeping(self, call: Call, reply: Complete | Streaming, looked: _Looked) -> Complete | Streaming:
@@ -174,7 +184,7 @@ def prefix_of(model: str) -> str:
 
 def _wanted(headers: Mapping[str, str]) -> tuple[bool, bool]:
     """Whether an answer may come from a cache, and whether it may go there."""
-    if headers.get("x-omniroute-no-cache", "false").lower() not in {"false", "0", ""}:
+    if headers.get("x-omniroute-no-cache", "").strip().lower() in YES:
         return False, False
     words = {word.strip().lower() for word in headers.get("cache-control", "").split(",")}
     return not words & {"no-store", "no-cache"}, "no-store" not in words

@@ -96,11 +96,15 @@ class Once:
     def _named(self, call: Call) -> str | None:
         if not self._settings.window_ms:
             return None
-        name = call.headers.get("idempotency-key")
+        header, name = "idempotency-key", call.headers.get("idempotency-key")
         if name is None and self._settings.request_ids == "deduplicate":
-            name = call.headers.get("x-request-id")
+            header, name = "x-request-id", call.headers.get("x-request-id")
         if name is not None and not 0 < len(name) <= MAX_KEY:
-            raise InvalidRequest(f"an idempotency key has 1 to {MAX_KEY} characters", code="invalid_idempotency_key")
+            raise InvalidRequest(
+                f"{header} has {len(name)} characters; an idempotency key has 1 to {MAX_KEY}",
+                param=header,
+                code="invalid_idempotency_key",
+            )
         return name
 
     def _start(self, call: Call, ask: Ask, key: str, fingerprint: bytes) -> Run:

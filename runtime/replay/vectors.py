@@ -56,9 +56,9 @@ class Vectors:
     async def of(self, text: str, call: Call) -> array[float] | None:
         """The vector of ``text``; None where there is none in time. Never raises what a provider does."""
         record = self._recorder.begin(self._new_id(), "embeddings", self._embedder.protocol)
-        record.key = call.key.id
+        record.key, record.tenant = call.key.id, call.key.tenant
         body = msgspec.json.encode({"model": self._model, "input": text, "encoding_format": "float"})
-        key = KeyRecord(id=call.key.id, scopes=call.key.scopes)
+        key = KeyRecord(id=call.key.id, scopes=call.key.scopes, tenant=call.key.tenant)
         asked = EmbedCall(embedder=self._embedder, envelope=self._embedder.peek(body), key=key, record=record)
         try:
             async with asyncio.timeout(self._wait_s):

@@ -31,6 +31,10 @@ class Window:
         self._buckets: deque[list[int]] = deque()  # [number of the bucket, amount]
         self._total = 0
 
+    def limit_to(self, limit: int) -> None:
+        """From now on by another limit; what was used stays used."""
+        self._limit = limit
+
     def add(self, amount: int, now_s: float) -> None:
         """So much is used now."""
         self._drop(now_s)
@@ -83,13 +87,34 @@ class Quotas:
         self._longest_s = longest_s
         self._requests: dict[str, list[Window]] = {}
         self._tokens: dict[str, list[Window]] = {}
-        for connection, declared in limits.items():
-            for limit in declared:
-                for windows, most in ((self._requests, limit.requests), (self._tokens, limit.tokens)):
-                    if most is not None:
-                        windows.setdefault(connection, []).append(Window(most, limit.per_ms / 1000))
+        self._known: dict[tuple[str, str, int], Window] = {}
+        self.configure(limits, longest_s)
         self._reported: dict[tuple[str, str], dict[str, _Empty]] = {}
         self._untold: dict[str, tuple[int, int]] = {}
+
+    def configure(self, limits: Mapping[str, Sequence[ConnectionLimit]], longest_s: float) -> None:
+        """From now on by other limits; what was used within a time counts against whatever is allowed in that time."""
+        self._longest_s = longest_s
+        self._requests, self._tokens = {}, {}
+        before, self._known = self._known, {}
+        for connection, declared in limits.items():
+            for limit in declared:
+                for of, windows, most in (
+                    ("requests", self._requests, limit.requests),
+                    ("tokens", self._tokens, limit.tokens),
+                ):
+                    if most is None:
+                        continue
+                    place = (connection, of, limit.per_ms)
+                    window = self._known.get(place) or before.get(place) or Window(most, limit.per_ms / 1000)
+                    window.limit_to(most)
+                    self._known[place] = window
+                    windows.setdefault(connection, []).append(window)
+
+    def forget(self, connection: str) -> None:
+        """What was reported of ``connection`` is not true of it any more."""
+        for place in [place for place in self._reported if place[0] == connection]:
+            del self._reported[place]
 
     def sent(self, connection: str, now_s: float) -> None:
         """A request was sent."""

@@ -19,15 +19,18 @@ class Slots:
         self._taken: dict[str, int] = {}
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
+    def configure(self, limits: Mapping[str, int]) -> None:
+        """From now on by other limits. Who has a place keeps it; who waits for one that is there now gets it."""
+        self._limits = limits
+        for connection, queue in self._waiting.items():
+            while queue and self._free(connection):
+                self._hand_over(connection, queue)
+
     def take(self, connection: str) -> bool:
         """Take a place if there is one."""
-        limit = self._limits.get(connection)
-        if limit is None:
-            return True
-        taken = self._taken.get(connection, 0)
-        if taken >= limit:
+        if not self._free(connection):
             return False
-        self._taken[connection] = taken + 1
+        self._taken[connection] = self._taken.get(connection, 0) + 1
         return True
 
     async def wait(self, connection: str, limit_s: float) -> bool:
@@ -53,21 +56,26 @@ class Slots:
 
     def release(self, connection: str) -> None:
         """Give a place back; who has waited longest gets it."""
-        if connection not in self._limits:
-            return
-        queue = self._waiting.get(connection)
-        while queue:
-            turn = queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
         self._taken[connection] -= 1
+        queue = self._waiting.get(connection)
+        while queue and self._free(connection):
+            self._hand_over(connection, queue)
 
     def states(self) -> Iterator[PlaceState]:
         """How full each connection is."""
         for connection, limit in self._limits.items():
             waiting, taken = len(self._waiting.get(connection, ())), self._taken.get(connection, 0)
             yield PlaceState(connection=connection, limit=limit, taken=taken, waiting=waiting)
+
+    def _free(self, connection: str) -> bool:
+        limit = self._limits.get(connection)
+        return limit is None or self._taken.get(connection, 0) < limit
+
+    def _hand_over(self, connection: str, queue: deque[asyncio.Future[None]]) -> None:
+        turn = queue.popleft()
+        if not turn.done():
+            self._taken[connection] = self._taken.get(connection, 0) + 1
+            turn.set_result(None)
 
     @staticmethod
     def _has(turn: asyncio.Future[None]) -> bool:

@@ -65,7 +65,7 @@ class Attempts:
         """A request sets out. ``casual`` is for what is not worth a wait (see `Pursuit`)."""
         view = self._view if steering.target is None else LiveView(self._health, steering)
         noting = Noting(view, self._chance, record.trail, steering.beginning)
-        places = prepared.places(_read_once(needs, record), kept_first(noting.order, steering))
+        places = prepared.places(_read_once(needs, record), kept_first(noting.order, steering, noting.kept))
         queue = Queue(self._health, places, record, prepared.size)
         return Pursuit(
             self._health,

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from runtime.routing.base import Choice, Strategy, View
 from runtime.routing.drawing import Draws
+from runtime.routing.kept import BY_SESSION
 from runtime.routing.tree import Branch
 from runtime.telemetry import Ordering
 from runtime.telemetry.trail import Figure, Step
@@ -65,6 +66,10 @@ class Noting:
             ordered = tuple(branch.strategy.order(choices, view, rng))
         self._trail.append(Ordering(branch.entity, branch.rule, choices, seed, memory, seen, ordered))
         return ordered
+
+    def kept(self, branch: Branch, choices: Sequence[Choice], first: Choice) -> None:
+        """The request's session put ``first`` before the others of ``choices``."""
+        self._trail.append(Ordering(branch.entity, BY_SESSION, choices, 0, (), [], (first,)))
 
 
 class SeenView(View):

@@ -21,7 +21,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
     ``pin`` is the connection that the request demands. ``sessions`` says what makes a session; ``relays`` and ``affine``
     whether a strategy below keeps sessions at their target, or goes by how conversations begin. ``rescue``, with
-    ``buffer_limit_bytes``, and ``hedge`` are the combo's.
+    ``buffer_limit_bytes``, and ``hedge`` are the combo's, whose name is ``combo``.
     """
 
     candidates: tuple[Candidate, ...]
@@ -35,6 +35,7 @@ class Prepared(msgspec.Struct, frozen=True):
     rescue: Literal["none", "splice", "buffer"] = "none"
     buffer_limit_bytes: int = 0
     hedge: HedgeSettings | None = None
+    combo: str = ""
 
     @classmethod
     def of(cls, candidates: tuple[Candidate, ...], branch: Branch, refusals: Literal["pass", "next"]) -> Prepared:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
@@ -10,9 +10,11 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 
 from generated.config import RetrySettings
+from runtime.config.plan import Plan
 from runtime.errors import GatewayError, UpstreamTimeout
 from runtime.resilience import Health, Step, Ticket, backoff_s, judge
 from runtime.routing.attempt import Attempt, UnsayableError
+from runtime.routing.candidate import Candidate
 from runtime.routing.queue import Queue
 from runtime.routing.tree import Place
 from runtime.routing.verdict import final_error
@@ -29,11 +31,23 @@ _ONWARD: Final = MappingProxyType({Step.AGAIN: Step.BEYOND, Step.LATER: Step.ELS
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How persistent requests are. ``total_ms`` is for all attempts together, ``queue_ms`` for a free place."""
+    """How persistent requests are. ``total_ms`` is for all attempts together, ``queue_ms`` for a free place.
+
+    ``queues_ms`` holds the latter of the providers that have their own.
+    """
 
     retries: RetrySettings
     total_ms: int
     queue_ms: int
+    queues_ms: Mapping[str, int] = MappingProxyType({})
+
+    @classmethod
+    def of(cls, plan: Plan) -> Pace:
+        """As the configuration says."""
+        timeouts = plan.timeouts
+        own = {id_: each.queue_ms for id_, each in plan.provider_timeouts.items()}
+        queues_ms = {id_: queue_ms for id_, queue_ms in own.items() if queue_ms != timeouts.queue_ms}
+        return cls(retries=plan.retries, total_ms=timeouts.total_ms, queue_ms=timeouts.queue_ms, queues_ms=queues_ms)
 
 
 class Pursuit:
@@ -107,6 +121,8 @@ class Pursuit:
             label=candidate.label,
             connection=candidate.connection,
             started_s=self._health.clock(),
+            provider=candidate.target.provider.id,
+            prices=candidate.target.model.prices,
         )
         self._record.attempted(row)
         return Attempt(candidate, ticket, row, self._ends_s, more=self._queue.more)
@@ -219,6 +235,22 @@ class Pursuit:
         lane, connection = place.candidate.lane, place.candidate.connection
         ticket = self._health.enter(lane, connection)
         if ticket is None:
-            limit_s = min(self._pace.queue_ms / 1000, max(0.0, self._ends_s - self._health.clock()))
-            ticket = await self._health.queue(lane, connection, limit_s)
+            provider = place.candidate.target.provider.id
+            queue_ms = self._pace.queues_ms.get(provider, self._pace.queue_ms)
+            limit_s = min(queue_ms / 1000, max(0.0, self._ends_s - self._health.clock()))
+            ticket = await self._wait(place.candidate, limit_s)
         return None if ticket is None else (place, ticket)
+
+    async def _wait(self, candidate: Candidate, limit_s: float) -> Ticket | None:
+        """Until its connection has a free place, and a note of how long that took."""
+        began_s, text = self._health.clock(), "no place became free"
+        try:
+            ticket = await self._health.queue(candidate.lane, candidate.connection, limit_s)
+            text = text if ticket is None else "its connection had no free place before"
+        except BaseException:
+            text = "given up before a place became free"
+            raise
+        finally:
+            waited_s = self._health.clock() - began_s
+            self._record.note("queue", f"waited {waited_s:.3f} s: {text}", candidate.id, candidate.connection)
+        return ticket

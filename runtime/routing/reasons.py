@@ -12,22 +12,16 @@ from collections.abc import Set as AbstractSet
 import msgspec
 from msgspec import UNSET
 
-from generated.types.explain import (
-    Decision,
-    DecisionInputs,
-    DecisionNeeds,
-    NamedChoice,
-    OrderedChoice,
-    OrderingInputs,
-    Reason,
-    SeenFigure,
-)
+from generated.types.explain import Decision, OrderedChoice, Reason
 from runtime.config.explain import written_at
 from runtime.config.order import condition_words
 from runtime.config.plan import Artefact, Route
 from runtime.config.resolve import resolve
 from runtime.routing.base import Choice
+from runtime.routing.inputs import decision_inputs
+from runtime.routing.kept import BY_SESSION
 from runtime.routing.needs import Needs, meets
+from runtime.routing.written import Lines
 from runtime.telemetry import AttemptRecord, CallRecord, Note, Ordering, Skipped
 
 __all__ = ["explain_call"]
@@ -44,6 +38,8 @@ _WHY = {
 
 _DRAWING = frozenset({"weighted", "random", "strict-random", "p2c", "prefix-affinity"})
 
+_BY = {"idempotent": ("idempotency",), "exact": ("cache.exact", "cache"), "semantic": ("cache.semantic", "cache")}
+
 _REPLAYED = {
     "idempotent": "answered with what an earlier request with the same idempotency key got",
     "exact": "answered from the cache: an equal request was answered before",
@@ -55,13 +51,14 @@ def explain_call(
     artefact: Artefact, lit: AbstractSet[str], record: CallRecord, wall_s: Callable[[float], float]
 ) -> Decision:
     """Everything about ``record``. ``lit`` are the connections that have a credential; ``wall_s`` turns its times to Unix ones."""
-    over = record.ended_s > 0
+    over, lines = record.ended_s > 0, Lines(artefact, record.model)
     return Decision(
         id=record.decision,
         request_id=record.id,
         build=artefact.build,
         at=round(wall_s(record.started_s), 3),
         key=record.key,
+        session=record.session or UNSET,
         operation=record.operation,
         protocol=record.protocol,
         model=record.model or UNSET,
@@ -71,15 +68,19 @@ def explain_call(
         status=record.status if over else UNSET,
         error=record.error or UNSET,
         duration_ms=round((record.ended_s - record.started_s) * 1000, 1) if over else UNSET,
-        reasons=[*_resolved(artefact, lit, record), *_steps(artefact, record, wall_s), *_end(record)],
-        inputs=_inputs(artefact, lit, record),
+        reasons=[
+            *_resolved(artefact, lit, lines, record),
+            *_steps(artefact, record, lines, wall_s),
+            *_end(record, lines),
+        ],
+        inputs=decision_inputs(artefact.build, lit, record),
     )
 
 
 # -- what the name stands for
 
 
-def _resolved(artefact: Artefact, lit: AbstractSet[str], record: CallRecord) -> Iterator[Reason]:
+def _resolved(artefact: Artefact, lit: AbstractSet[str], lines: Lines, record: CallRecord) -> Iterator[Reason]:
     route = resolve(artefact.plan, record.model) if record.model else None
     if route is None:
         return
@@ -95,10 +96,10 @@ def _resolved(artefact: Artefact, lit: AbstractSet[str], record: CallRecord) -> 
         yield Reason(kind="resolve", text=text, written=written_at(plan, artefact.origins, name) or UNSET)
         if name in plan.combos:  # from here on it depends on the request
             break
-    yield from _dark(artefact, lit, route)
+    yield from _dark(artefact, lit, lines, route)
 
 
-def _dark(artefact: Artefact, lit: AbstractSet[str], route: Route) -> Iterator[Reason]:
+def _dark(artefact: Artefact, lit: AbstractSet[str], lines: Lines, route: Route) -> Iterator[Reason]:
     """The connections without a credential, each once."""
     seen: set[tuple[str, str]] = set()
     for target in route.targets:
@@ -106,46 +107,61 @@ def _dark(artefact: Artefact, lit: AbstractSet[str], route: Route) -> Iterator[R
             if id_ in lit or (target.model, id_) in seen:
                 continue
             seen.add((target.model, id_))
-            connection = artefact.plan.connections[id_]
-            name = id_.removeprefix(f"{connection.provider}/")
-            where = artefact.origins.get(f"providers.{connection.provider}.connections.{name}")
-            text = f"the connection is dark: {connection.secret} is not set"
-            yield Reason(kind="left_out", text=text, target=target.model, connection=id_, written=where or UNSET)
+            text = f"the connection is dark: {artefact.plan.connections[id_].secret} is not set"
+            where = lines.connection(id_) or lines.target(target.model)
+            yield Reason(kind="left_out", text=text, target=target.model, connection=id_, written=where)
 
 
 # -- what happened
 
 
-def _steps(artefact: Artefact, record: CallRecord, wall_s: Callable[[float], float]) -> Iterator[Reason]:
+def _steps(artefact: Artefact, record: CallRecord, lines: Lines, wall_s: Callable[[float], float]) -> Iterator[Reason]:
+    told: set[str] = set()
     for step in record.trail:
         match step:
             case Ordering():
-                yield from _unmet(artefact, step, record)
-                if step.choices:
+                if step.entity not in told:  # once, though an order may be made in two pieces
+                    yield from _unmet(artefact, step, record)
+                told.add(step.entity)
+                if step.strategy == BY_SESSION:
+                    yield _kept(artefact, step, record, lines)
+                elif step.choices:
                     yield _ordered(artefact, step)
             case Skipped():
                 due_s = round(wall_s(step.due_s), 3) if step.due_s is not None else UNSET
                 why = _WHY.get(step.reason, step.reason)
                 yield Reason(
-                    kind="left_out", text=why, target=step.target, connection=step.connection, until=due_s
-                )  # fmt: skip
+                    kind="left_out",
+                    text=why,
+                    target=step.target,
+                    connection=step.connection,
+                    until=due_s,
+                    written=lines.skipped(step),
+                )
             case AttemptRecord():
-                yield _attempted(step)
+                yield _attempted(step, lines)
             case Note():
                 yield Reason(
                     kind=step.kind,
-                    text=step.text,
+                    text=f"the session {record.session}: {step.text}" if step.kind == "session" else step.text,
                     target=step.target or UNSET,
                     connection=step.connection or UNSET,
+                    written=lines.note(step),
                 )
 
 
-def _attempted(attempt: AttemptRecord) -> Reason:
+def _attempted(attempt: AttemptRecord, lines: Lines) -> Reason:
     status = f", status {attempt.status}" if attempt.status is not None else ""
     took = f" after {attempt.ended_s - attempt.started_s:.3f} s" if attempt.outcome else ""
     outcome = {"": "under way", "ok": "it answered"}.get(attempt.outcome, f"it ended with {attempt.outcome}")
     text = f"asked: {outcome}{status}{took}"
-    return Reason(kind="attempt", text=text, target=attempt.target, connection=attempt.connection)
+    return Reason(
+        kind="attempt",
+        text=text,
+        target=attempt.target,
+        connection=attempt.connection,
+        written=lines.target(attempt.target, attempt.connection),
+    )
 
 
 def _unmet(artefact: Artefact, ordering: Ordering, record: CallRecord) -> Iterator[Reason]:
@@ -186,6 +202,24 @@ def _ordered(artefact: Artefact, ordering: Ordering) -> Reason:
     return Reason(kind="order", text=f"{of} by {ordering.strategy}{basis}: {names}", written=where, choices=choices)
 
 
+def _kept(artefact: Artefact, ordering: Ordering, record: CallRecord, lines: Lines) -> Reason:
+    """Where the session was, of which a strategy was not asked."""
+    combo = ordering.entity.startswith("combos.")
+    choices = [
+        _choice(artefact, ordering, each, {}, combo=combo) for each in ordering.order if isinstance(each, Choice)
+    ]
+    first = ordering.order[0].name
+    what = "target" if combo else "connection"
+    return Reason(
+        kind="session",
+        text=f"the session {record.session} is at this {what}, which is asked before the others of {ordering.entity}",
+        target=first if combo else UNSET,
+        connection=UNSET if combo else first,
+        written=lines.sessions(first) or (choices[0].written if choices else UNSET),
+        choices=choices,
+    )
+
+
 def _choice(
     artefact: Artefact, ordering: Ordering, choice: Choice, seen: dict[str, float | None], *, combo: bool
 ) -> OrderedChoice:
@@ -200,48 +234,19 @@ def _choice(
     return msgspec.convert({"name": choice.name, "key": choice.key, **given}, OrderedChoice)
 
 
-def _end(record: CallRecord) -> Iterator[Reason]:
+def _end(record: CallRecord, lines: Lines) -> Iterator[Reason]:
     if not record.ended_s:
         return
     if record.outcome == "ok" and record.served:
         text = f"served by {record.served}, spoken to in {record.upstream_protocol}"
-        yield Reason(kind="served", text=text, target=record.served, connection=record.connection)
+        written = lines.target(record.served, record.connection)
+        yield Reason(
+            kind="served", text=text, target=record.served, connection=record.connection, written=written
+        )  # fmt: skip
     elif record.outcome == "ok":
-        yield Reason(kind="served", text=_REPLAYED.get(record.replay, "answered without asking a model"))
+        text = _REPLAYED.get(record.replay, "answered without asking a model")
+        yield Reason(kind="served", text=text, written=lines.entity(*_BY.get(record.replay, ())))
     elif record.outcome == "error":
         yield Reason(kind="refused", text=f"the client was told {record.error}, status {record.status}")
     else:
         yield Reason(kind="refused", text="given up: the client left or cancelled it")
-
-
-# -- what it depended on
-
-
-def _inputs(artefact: Artefact, lit: AbstractSet[str], record: CallRecord) -> DecisionInputs:
-    needs = record.needs
-    return DecisionInputs(
-        build=artefact.build,
-        name=record.model,
-        protocol=record.surface,
-        endpoint=record.endpoint,
-        connections=sorted(lit),
-        needs=UNSET
-        if needs is None
-        else DecisionNeeds(uses=sorted(needs.uses), input_tokens=needs.input_tokens, key=needs.key),
-        orderings=[
-            OrderingInputs(
-                entity=step.entity,
-                strategy=step.strategy,
-                choices=[NamedChoice(key=each.key, name=each.name) for each in step.choices],
-                seed=step.seed,
-                memory=list(step.memory),
-                seen=[
-                    SeenFigure(what=what, key=key, value=None if value is None else float(value))
-                    for what, key, value in step.seen
-                ],
-                order=[each.key for each in step.order],
-            )
-            for step in record.trail
-            if isinstance(step, Ordering)
-        ],
-    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from runtime.catalog import Endpoint, Model
 from runtime.config.plan import Plan, PlannedTarget, Route, SessionMode
-from runtime.config.resolve import find_model, resolve
-from runtime.errors import ModelNotFound, RouteUnavailable
+from runtime.config.resolve import absent, find_model, meant, resolve
+from runtime.errors import InvalidRequest, ModelNotFound, RouteUnavailable
 from runtime.routing.candidate import Candidate
 from runtime.routing.planting import Trees
 from runtime.routing.prepared import Prepared
@@ -17,6 +18,9 @@ from runtime.routing.tree import rules_below
 from runtime.source import closest
 
 __all__ = ["RouteTable"]
+
+MAX_OFFERS: Final = 8
+"""How many models an ambiguous name is said to stand for."""
 
 
 class RouteTable:
@@ -31,6 +35,7 @@ class RouteTable:
         self._secrets = secrets
         self._trees = Trees(plan, secrets)
         self._prepared: dict[tuple[str, str], Prepared] = {}
+        self._absent = absent(plan, secrets)
 
     def candidates(self, name: str, protocol: str, endpoint: Endpoint) -> tuple[Candidate, ...]:
         """The targets of ``name`` that can be called, as they are written; at least one. Raises as `prepared` does."""
@@ -62,7 +67,11 @@ class RouteTable:
         if route.combo is not None:
             combo = self._plan.combos[route.combo]
             found = msgspec.structs.replace(
-                found, rescue=combo.rescue, buffer_limit_bytes=combo.buffer_limit_bytes, hedge=combo.hedge
+                found,
+                rescue=combo.rescue,
+                buffer_limit_bytes=combo.buffer_limit_bytes,
+                hedge=combo.hedge,
+                combo=combo.name,
             )
         if name in self._plan.routes:  # names that patterns make up are without end, and are not kept
             self._prepared[name, protocol] = found
@@ -91,6 +100,21 @@ class RouteTable:
     def lists(self, name: str) -> bool:
         """Whether ``name`` is one of the plan's own, not one that a pattern makes up."""
         return name in self._plan.routes
+
+    def public(self, name: str) -> str:
+        """``name``, or the public id that it stands for as a bare name, which one provider only has."""
+        ids = meant(self._plan, name, self._absent)
+        return ids[0] if len(ids) == 1 else name
+
+    def spelt(self, name: str, allowed: Callable[[str], bool]) -> str:
+        """``name`` as `public` gives it. Raises InvalidRequest for one of several models that are ``allowed``."""
+        ids = meant(self._plan, name, self._absent)
+        if len(ids) < 2 or not any(map(allowed, ids)):
+            return ids[0] if len(ids) == 1 else name
+        offers = [id_ for id_ in ids if allowed(id_)]
+        more = f" and {len(offers) - MAX_OFFERS} more" if len(offers) > MAX_OFFERS else ""
+        message = f"the model name {name!r} is ambiguous; write one of {', '.join(offers[:MAX_OFFERS])}{more}"
+        raise InvalidRequest(message, param="model", code="ambiguous_model")
 
     def providers(self) -> Collection[str]:
         """The ids of the providers that names lead to."""

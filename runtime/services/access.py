@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from runtime.errors import AuthenticationFailed
 from runtime.web.credential import find_key
@@ -19,6 +19,16 @@ class Access:
         self._now = now
         self._required = required
         self._used: dict[str, float] = {}
+        self._look_again: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether anybody is asked for a key."""
+        return self._required
+
+    def before_refusing(self, look_again: Callable[[], Awaitable[None]]) -> None:
+        """Await ``look_again`` before a key is refused that is not known; it may `use` others."""
+        self._look_again = look_again
 
     def use(self, keys: KeyRing) -> None:
         """From now on these are the keys that are good."""
@@ -29,7 +39,7 @@ class Access:
         used, self._used = self._used, {}
         return used
 
-    def check(self, headers: Mapping[str, str], query: Mapping[str, str], scope: str) -> KeyRecord:
+    async def admit(self, headers: Mapping[str, str], query: Mapping[str, str], scope: str) -> KeyRecord:
         """The record of the key that is presented; nobody's, for a public operation without one.
 
         Raises AuthenticationFailed without a good key, PermissionDenied when it lacks ``scope``.
@@ -40,6 +50,9 @@ class Access:
         if presented is None:
             raise AuthenticationFailed("no API key was given; send it as `Authorization: Bearer …` or `x-api-key: …`")
         record = self._keys.lookup(presented)
+        if record is None and self._look_again is not None:
+            await self._look_again()
+            record = self._keys.lookup(presented)
         now_s = self._now()
         if record is None or (record.expires_s is not None and now_s >= record.expires_s):
             raise AuthenticationFailed("the API key is not valid", code="invalid_api_key")

@@ -77,7 +77,7 @@ class Background:
         )
         await self._store.put(stored, asking.context, ())
         record = self._recorder.begin(call.record.id, "chat", call.codec.protocol)
-        record.key = call.key.id
+        record.key, record.tenant = call.key.id, call.key.tenant
         record.decision = call.record.decision  # the one that the client was told
         self._recorder.admitted(record)
         call.record.operation = "queue"
@@ -113,6 +113,7 @@ class Background:
     async def _infer(self, run: _Run) -> None:
         reply = await self._gateway.infer(run.call)
         assert isinstance(reply, Complete), "a background request asks for no stream"
+        self._recorder.settle(run.call.record)
         head = read_head(reply.body)
         if head is None:
             raise UpstreamProtocolError("the provider's answer is no response object")

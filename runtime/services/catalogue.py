@@ -23,9 +23,9 @@ class Catalogue:
         self._routes = routes
         self._access = access
 
-    def admit(self, exchange: Exchange) -> KeyRecord:
+    async def admit(self, exchange: Exchange) -> KeyRecord:
         """Whose call it is. Raises AuthenticationFailed or PermissionDenied."""
-        return self._access.check(exchange.headers, exchange.query, exchange.required_scope)
+        return await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
 
     def listed(self, key: KeyRecord) -> list[Listed]:
         """In the order of names."""
@@ -34,6 +34,7 @@ class Catalogue:
 
     def one(self, key: KeyRecord, name: str) -> Listed:
         """The model of this very name, also one that no list has because its provider takes any. Raises ModelNotFound."""
+        name = self._routes.spelt(name, key.may_use)
         route = self._routes.find(name) if key.may_use(name) else None
         if route is None:
             raise self._routes.unknown(name)

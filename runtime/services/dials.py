@@ -6,23 +6,30 @@ is refused here, in the same words, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 import msgspec
 
 from generated.config import BreakerSettings, CooldownSettings, RetrySettings
 from generated.types.resilience import ResilienceSettings
+from runtime.config.dial import inverted
 from runtime.config.plan import Plan
 from runtime.errors import InvalidRequest
 from runtime.routing import Attempts
+from runtime.shared.colleagues import Colleagues
 from runtime.source import Diagnostic, Diagnostics, MappingNode, closest, decode, parse
 from runtime.source.unit import Milliseconds
 
-__all__ = ["DIALS", "Dials", "Settings", "apply_settings", "changed_from", "settings_of", "shown", "with_changes"]
+__all__ = ["DIALS", "DIALS_ASKED", "Dials", "Settings", "apply_settings", "changed_from", "settings_of", "shown", "with_changes"]
 
 DIALS: Final = "dials"
 """The kind of news that `Dials.set` hears."""
+
+DIALS_ASKED: Final = "dials.asked"
+"""The kind of question that `Dials.last` answers."""
+
+_APART_S: Final = 0.000_001
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -58,12 +65,17 @@ def with_changes(settings: Settings, change: ResilienceSettings) -> Settings:
             near = closest(name, known)
             hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(known)}"
             raise InvalidRequest(f"{name}: no section that can be changed here; {hint}", param=name)
-    return Settings(
+    changed = Settings(
         breakers=_section("breakers", settings.breakers, change.get("breakers")),
         cooldowns=_section("cooldowns", settings.cooldowns, change.get("cooldowns")),
         retries=_section("retries", settings.retries, change.get("retries")),
         timeouts=_section("timeouts", settings.timeouts, change.get("timeouts")),
     )
+    for paths, message, hint in inverted(changed.retries, changed.breakers):
+        given = next((path for path in paths if path[1] in (change.get(path[0]) or {})), paths[0])
+        path = ".".join(given)
+        raise InvalidRequest(f"{path}: {message}; {hint}", param=path)
+    return changed
 
 
 def changed_from(configured: Settings, now: Settings) -> list[str]:
@@ -91,18 +103,50 @@ def apply_settings(settings: Settings, attempts: Attempts) -> None:
     attempts.configure(settings.retries, settings.timeouts.queue_ms)
 
 
-class Dials:
-    """This worker's settings. ``configured`` are those of the plan."""
+class _Set(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """``settings`` as they were set at ``at_s``, in Unix seconds."""
 
-    def __init__(self, configured: Settings, attempts: Attempts) -> None:
+    at_s: float
+    settings: Settings
+
+
+class Dials:
+    """This worker's settings. ``configured`` are those of the plan; ``clock`` gives Unix seconds.
+
+    Of two settings the later ones hold, in whatever order a worker hears of them, so that all agree in the end.
+    """
+
+    def __init__(self, configured: Settings, attempts: Attempts, clock: Callable[[], float]) -> None:
         self.configured = configured
         self.now = configured
         self._attempts = attempts
+        self._clock = clock
+        self._last: _Set | None = None
+
+    def message(self, settings: Settings) -> bytes:
+        """That ``settings`` hold from now on, for `set`, here and everywhere."""
+        after_s = self._last.at_s + _APART_S if self._last is not None else 0.0
+        return msgspec.msgpack.encode(_Set(at_s=max(self._clock(), after_s), settings=settings))
 
     def set(self, message: bytes) -> None:
-        """Take over what a worker was told, this one or another."""
-        self.now = msgspec.msgpack.decode(message, type=Settings)
+        """Take over what a worker was told, this one or another, unless something later is known."""
+        try:
+            told = msgspec.msgpack.decode(message, type=_Set)
+        except msgspec.MsgspecError:  # of another release
+            return
+        if self._last is not None and told.at_s <= self._last.at_s:
+            return
+        self._last, self.now = told, told.settings
         apply_settings(self.now, self._attempts)
+
+    def last(self, _: bytes) -> bytes | None:
+        """What was set last, for who asks; None where it is as configured since the start."""
+        return None if self._last is None else msgspec.msgpack.encode(self._last)
+
+    async def join(self, colleagues: Colleagues) -> None:
+        """Take over what was set before this worker came, as far as others know it. It must be listening by now."""
+        for message in (await colleagues.ask(DIALS_ASKED, b"")).answers:
+            self.set(message)
 
 
 def _section(name: str, now: S, change: Mapping[str, str | int] | None) -> S:

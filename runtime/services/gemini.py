@@ -44,7 +44,7 @@ class Gemini:
         }
 
     async def get_resource(self, exchange: Exchange) -> None:
-        key = self._catalogue.admit(exchange)
+        key = await self._catalogue.admit(exchange)
         resource = exchange.path_params["resource"]
         collection = _COLLECTION.match(resource)
         if collection is None:

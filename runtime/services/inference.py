@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 import orjson
 
+from runtime.accounting.price import usd
 from runtime.config.plan import Plan
 from runtime.errors import ClientClosed, GatewayError, InternalError
 from runtime.gateway import Call, Complete, Count, EmbedCall, Gateway, Streaming
@@ -42,12 +43,6 @@ Infer: TypeAlias = Callable[[Call], Awaitable[Complete | Streaming]]
 def input_tokens(count: Count) -> Mapping[str, object]:
     """A count as Anthropic's clients read it."""
     return {"input_tokens": count.tokens} | ({"estimated": True} if count.estimated else {})
-
-
-def _meant(envelope: Envelope, adapt: Adapt | None) -> tuple[Envelope, str | None]:
-    """What ``envelope`` means, and how its answer calls the model where that is not its public name."""
-    meant = envelope if adapt is None else adapt(envelope)
-    return meant, envelope.model if meant.model != envelope.model else None
 
 
 class Inference:
@@ -94,6 +89,7 @@ class Inference:
         async def ask(call: Call) -> None:
             body = at_hand(call)
             if body is not None:
+                self._recorder.settle(call.record)
                 await exchange.respond(200, (JSON, *self._ids(call.codec, exchange)), body)
                 return
             await self.ask(exchange, call, infer)
@@ -126,7 +122,8 @@ class Inference:
     async def answer(self, exchange: Exchange, call: Call, reply: Complete | Streaming) -> None:
         """Write an answer, whole or as it comes."""
         if isinstance(reply, Complete):
-            await exchange.respond(200, (JSON, *self._ids(call.codec, exchange), *reply.headers), reply.body)
+            cost = self._cost(call.record)
+            await exchange.respond(200, (JSON, *self._ids(call.codec, exchange), *reply.headers, *cost), reply.body)
         else:
             await self._stream(exchange, call, reply)
 
@@ -151,6 +148,7 @@ class Inference:
         count = await self._counter.count(call)
         source: Literal["estimate", "provider"] = "estimate" if count.estimated else "provider"
         headers = (JSON, ("x-gatewright-token-count", source), *self._ids(call.codec, exchange))
+        self._recorder.settle(call.record)
         await exchange.respond(200, headers, orjson.dumps(told(count)))
 
     async def embed(
@@ -161,12 +159,13 @@ class Inference:
 
         async def answer(record: CallRecord) -> None:
             key, body = await self._admit(exchange, record)
-            envelope, shown = _meant(embedder.peek(body, asked), adapt)
+            envelope, shown = self._meant(embedder.peek(body, asked), adapt, key, record)
             headers = exchange.headers
             call = EmbedCall(embedder=embedder, envelope=envelope, key=key, record=record, shown=shown, headers=headers)
             reply = await self._gateway.embed(call)
             codec = self._codecs[embedder.dialect]
-            await exchange.respond(200, (JSON, *self._ids(codec, exchange), *reply.headers), reply.body)
+            cost = self._cost(record)
+            await exchange.respond(200, (JSON, *self._ids(codec, exchange), *reply.headers, *cost), reply.body)
 
         await self._frame(exchange, "embeddings", self._codecs[embedder.dialect], answer)
 
@@ -184,7 +183,7 @@ class Inference:
 
         async def answer(record: CallRecord) -> None:
             key, body = await self._admit(exchange, record)
-            envelope, shown = _meant(codec.peek(body, asked), adapt)
+            envelope, shown = self._meant(codec.peek(body, asked), adapt, key, record)
             headers = exchange.headers
             await ask(Call(codec=codec, envelope=envelope, headers=headers, key=key, record=record, shown=shown))
 
@@ -216,10 +215,20 @@ class Inference:
         finally:
             self._recorder.end(record)
 
+    def _meant(
+        self, envelope: Envelope, adapt: Adapt | None, key: KeyRecord, record: CallRecord
+    ) -> tuple[Envelope, str | None]:
+        """What ``envelope`` means, and how its answer calls the model where that is not its public name."""
+        adapted = envelope if adapt is None else adapt(envelope)
+        meant = self._gateway.spelt(adapted, key)
+        if meant is not adapted:
+            record.note("resolve", f"{adapted.model} is a bare name of {meant.model}")
+        return meant, envelope.model if meant.model != envelope.model else None
+
     async def _admit(self, exchange: Exchange, record: CallRecord) -> tuple[KeyRecord, bytes]:
         """Whose call it is, and its body."""
-        key = self._access.check(exchange.headers, exchange.query, exchange.required_scope)
-        record.key = key.id
+        key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
+        record.key, record.tenant = key.id, key.tenant
         self._door.owned(key.id)
         if decision := self._recorder.admitted(record):
             exchange.stamp("x-gatewright-decision", decision)
@@ -234,16 +243,19 @@ class Inference:
                 await exchange.start(200, (*self._head(exchange, call.codec, reply.content_type), *reply.headers))
             async for data in chunks:
                 await exchange.send(data)
+            self._recorder.settle(call.record)
             await exchange.finish()
 
     async def _fail(self, exchange: Exchange, codec: ClientCodec, record: CallRecord, error: GatewayError) -> None:
         reply = codec.encode_error(error, exchange.request_id)
         record.outcome, record.error, record.status = "error", error.kind, reply.status
+        self._recorder.settle(record)
         await exchange.respond(reply.status, reply.headers, reply.body)
 
     async def _fail_inside(self, exchange: Exchange, call: Call, error: GatewayError) -> None:
         """The error of a stream that was begun before anybody answered."""
         call.record.outcome, call.record.error = "error", error.kind
+        self._recorder.settle(call.record)
         await exchange.send(self._gateway.encoder(call).fail(error))
         await exchange.finish()
 
@@ -267,6 +279,13 @@ class Inference:
     @property
     def _silence_s(self) -> float:
         return self._plan.timeouts.keep_alive_ms / 1000
+
+    def _cost(self, record: CallRecord) -> tuple[tuple[str, str], ...]:
+        """Settle the call of a whole answer, and say what it cost; nothing where some of it has no price."""
+        self._recorder.settle(record)
+        if not record.settled or record.unpriced:
+            return ()
+        return (("x-gatewright-cost", usd(record.cost_nano_usd)),)
 
     def _ids(self, codec: ClientCodec, exchange: Exchange) -> tuple[tuple[str, str], ...]:
         return ((codec.request_id_header, exchange.request_id),)

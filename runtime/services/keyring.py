@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from runtime.errors import AuthenticationFailed
@@ -24,6 +25,10 @@ KEYS: Final = "keys"
 
 POLL_S: Final = 0.5
 USED_S: Final = 10.0
+LOOK_S: Final = 0.1
+"""How far apart the store is asked for keys that are not known, however many are tried."""
+
+LOOK_LIMIT_S: Final = 2.0
 
 
 class GoodKeys:
@@ -40,15 +45,20 @@ class GoodKeys:
         access: Access,
         door: Door,
         on_fault: Callable[[Exception, str], None],
+        public: Callable[[str], str] = lambda name: name,
     ) -> None:
+        """``public`` gives the public id that a bare model name stands for, and any other name as it is."""
         self.configured = configured
         self._store = store
         self._access = access
         self._door = door
         self._on_fault = on_fault
+        self._public = public
         self._revision = -1
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._look: asyncio.Task[None] | None = None
+        self._looked_s = float("-inf")
 
     def told(self, _: bytes) -> None:
         """What is done at KEYS."""
@@ -57,11 +67,18 @@ class GoodKeys:
     async def refresh(self) -> None:
         """Read the store if it was changed. Raises StoreError."""
         async with self._turn:
-            if await self._store.revision() == self._revision:
-                return
-            found = await self._store.all()
-            self._apply(found)
-            self._revision = found.revision
+            await self._read()
+
+    async def look_again(self) -> None:
+        """Read the store if it was changed, for a key that is not known here: it may have been made a moment ago.
+
+        All that come before a look begins share it. Where the store cannot be asked, what is known stands.
+        """
+        if self._look is None:
+            self._look = asyncio.create_task(self._look_in_turn())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_LIMIT_S):
+                await asyncio.shield(self._look)
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -90,14 +107,31 @@ class GoodKeys:
         if used := self._access.take_used():
             await self._store.used(used)
 
+    async def _look_in_turn(self) -> None:
+        now = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self._looked_s + LOOK_S - now()))
+        async with self._turn:
+            self._look = None  # from here on the store may get keys that this look does not see
+            self._looked_s = now()
+            with suppress(StoreError):  # `run` says it
+                await self._read()
+
+    async def _read(self) -> None:
+        if await self._store.revision() == self._revision:
+            return
+        found = await self._store.all()
+        self._apply(found)
+        self._revision = found.revision
+
     def _apply(self, found: KeySet) -> None:
         good = {
             key.hash: KeyRecord(
                 id=key.id,
                 scopes=frozenset(key.scopes),
-                models=key.models,
+                models=tuple(map(self._public, key.models)),
                 pins=key.pins,
                 expires_s=key.expires_s,
+                tenant=key.tenant,
             )
             for key in found.keys
             if key.active and key.revoked_s is None

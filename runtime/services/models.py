@@ -21,13 +21,13 @@ class Models:
         self._gemini = gemini
 
     async def list_models(self, exchange: Exchange) -> None:
-        key = self._catalogue.admit(exchange)
+        key = await self._catalogue.admit(exchange)
         speak = DIALECTS[self._speaks(exchange.path, exchange.headers)]
         page = speak.page(self._catalogue.listed(key), exchange.query)
         await self._catalogue.answer(exchange, speak.render_list(page))
 
     async def get_model(self, exchange: Exchange) -> None:
-        key = self._catalogue.admit(exchange)
+        key = await self._catalogue.admit(exchange)
         speak = DIALECTS[self._speaks(exchange.path, exchange.headers)]
         found = self._catalogue.one(key, exchange.path_params["model_id"].removeprefix("models/"))
         await self._catalogue.answer(exchange, speak.render_one(found))

@@ -64,15 +64,15 @@ class Ollama:
 
     async def list_tags(self, exchange: Exchange) -> None:
         speak = DIALECTS[self.PROTOCOL]
-        page = speak.page(self._catalogue.listed(self._catalogue.admit(exchange)), exchange.query)
+        page = speak.page(self._catalogue.listed(await self._catalogue.admit(exchange)), exchange.query)
         await self._catalogue.answer(exchange, speak.render_list(page))
 
     async def list_loaded(self, exchange: Exchange) -> None:
-        self._catalogue.admit(exchange)
+        await self._catalogue.admit(exchange)
         await self._catalogue.answer(exchange, OllamaTagList(models=[]))
 
     async def show_model(self, exchange: Exchange) -> None:
-        key = self._catalogue.admit(exchange)
+        key = await self._catalogue.admit(exchange)
         name = _shown(await exchange.read_body(MAX_SHOW_BYTES, SHOW_LIMIT_S))
         found = self._catalogue.one(key, self._public(name))
         await self._catalogue.answer(exchange, DIALECTS[self.PROTOCOL].render_one(found))

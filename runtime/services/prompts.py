@@ -58,7 +58,7 @@ class Prompts:
                 call,
                 codec=PromptCodec(Share(first=at * request.choices, size=request.choices, created=answer.created)),
                 envelope=envelope,
-                record=msgspec.structs.replace(call.record, attempts=[], skipped=[]),
+                record=msgspec.structs.replace(call.record, attempts=[], skipped=[], part=True),
             )
             for at, envelope in enumerate(envelopes)
         ]

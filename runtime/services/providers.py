@@ -55,7 +55,7 @@ class Providers:
         await self._inference.embed(exchange, "openai_embeddings", adapt=self._within(exchange))
 
     async def list_provider_models(self, exchange: Exchange) -> None:
-        key = self._catalogue.admit(exchange)
+        key = await self._catalogue.admit(exchange)
         provider = self._known(exchange.path_params["provider"])
         own = [
             msgspec.structs.replace(each, id=each.id.removeprefix(f"{provider}/"))

@@ -30,7 +30,7 @@ from runtime.errors import PermissionDenied, RouteUnavailable
 from runtime.resilience import Health, HealthSnapshot
 from runtime.resilience.snapshot import merged
 from runtime.routing import Candidate, RouteTable
-from runtime.services.dials import DIALS, Dials, changed_from, shown, with_changes
+from runtime.services.dials import DIALS, Dials, Settings, changed_from, shown, with_changes
 from runtime.shared import SharedError
 from runtime.shared.colleagues import Colleagues
 from runtime.web.key import KeyRecord
@@ -86,11 +86,12 @@ class ResilienceControl:
         return AvailabilityList(models=[self._availability(route) for route in listed])
 
     async def get_availability(self, caller: KeyRecord, data: AvailabilityQuestion) -> ModelAvailability:
-        if not caller.may_use(data.model):
-            raise PermissionDenied(f"this key may not use the model {data.model!r}", param="model")
-        route = resolve(self._plan, data.model)
+        name = self._routes.spelt(data.model, caller.may_use)
+        if not caller.may_use(name):
+            raise PermissionDenied(f"this key may not use the model {name!r}", param="model")
+        route = resolve(self._plan, name)
         if route is None:
-            raise self._routes.unknown(data.model)
+            raise self._routes.unknown(name)
         found = self._availability(route)
         found.targets = self._targets(route)
         return found
@@ -158,12 +159,10 @@ class ResilienceControl:
         )
 
     async def change_resilience(self, data: ResilienceSettings) -> Resilience:
-        settings = with_changes(self._dials.now, data)
-        return await self._set(msgspec.msgpack.encode(settings))
+        return await self._set(with_changes(self._dials.now, data))
 
     async def set_resilience(self, data: ResilienceSettings) -> Resilience:
-        settings = with_changes(self._dials.configured, data)
-        return await self._set(msgspec.msgpack.encode(settings))
+        return await self._set(with_changes(self._dials.configured, data))
 
     async def reset_resilience(self) -> ResilienceReset:
         answers = await self._colleagues.ask(RESET, b"")
@@ -174,9 +173,9 @@ class ResilienceControl:
         message += f"; {silent} of {answers.workers} workers did not answer" if silent else ""
         return ResilienceReset(ok=not silent, reset_count=opened, cooldowns=rests, message=message)
 
-    async def _set(self, settings: bytes) -> Resilience:
+    async def _set(self, settings: Settings) -> Resilience:
         try:
-            await self._colleagues.tell(DIALS, settings)
+            await self._colleagues.tell(DIALS, self._dials.message(settings))
         except SharedError as error:
             message = "nothing was changed: the other workers cannot be told now"
             raise RouteUnavailable(message, retry_after_s=1) from error

@@ -153,7 +153,7 @@ class Responses:
 
     async def _find(self, exchange: Exchange) -> tuple[Kept, StoredResponse]:
         """The response that the path names, if it is the key's own. Raises NotFound."""
-        key = self._access.check(exchange.headers, exchange.query, exchange.required_scope)
+        key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
         id_ = exchange.path_params["response_id"]
         found = await self._kept.store.get((key.id, id_)) if self._kept is not None else None
         if self._kept is None or found is None:

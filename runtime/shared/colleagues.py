@@ -56,6 +56,11 @@ class Colleagues:
         self._own_id = own_id
         self._new_id = new_id
         self._told = told
+        self._listening = asyncio.Event()
+
+    async def listening(self) -> None:
+        """Until this worker hears what is told from now on, and is asked; or knows that it cannot."""
+        await self._listening.wait()
 
     async def ask(self, kind: str, body: bytes) -> Answers:
         """What everybody answers, ourselves included."""
@@ -99,6 +104,7 @@ class Colleagues:
                     await self._hear(message)
             except SharedError:
                 cursor = None
+            self._listening.set()
             await asyncio.sleep(NEWS_S)
 
     async def _present(self) -> list[str]:

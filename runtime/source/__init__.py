@@ -1,7 +1,7 @@
 """Source text with positions: YAML to nodes, nodes to Structs, and the diagnostics of both compilers."""
 
 from runtime.source.codes import CODES
-from runtime.source.decode import decode, locate
+from runtime.source.decode import decode, locate, plain
 from runtime.source.diagnostic import Diagnostic, Diagnostics, Note, Severity, closest
 from runtime.source.document import Entry, MappingNode, Node, ScalarNode, SequenceNode, parse
 from runtime.source.span import Span
@@ -27,4 +27,5 @@ __all__ = [
     "decode",
     "locate",
     "parse",
+    "plain",
 ]

@@ -20,7 +20,7 @@ from runtime.source.diagnostic import Diagnostics, closest
 from runtime.source.document import MappingNode, Node, ScalarNode, SequenceNode
 from runtime.source.span import Span
 
-__all__ = ["decode", "locate"]
+__all__ = ["decode", "locate", "plain"]
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class _Decoder:
             case inspect.LiteralType():
                 return self._choice(node, {str(value): value for value in info.values}, subject)
             case inspect.AnyType():
-                return _plain(node)
+                return plain(node)
             case _:
                 return self._scalar(node, info, subject)
 
@@ -308,12 +308,12 @@ def _found(node: Node) -> str:
     return f"{kind} {node.raw!r}" if isinstance(node.value, str) else f"{kind} {node.raw}"
 
 
-def _plain(node: Node) -> Any:
+def plain(node: Node) -> Any:
     """The node as plain Python values, for the few places that take any JSON."""
     if isinstance(node, MappingNode):
-        return {entry.key: _plain(entry.node) for entry in node.entries}
+        return {entry.key: plain(entry.node) for entry in node.entries}
     if isinstance(node, SequenceNode):
-        return [_plain(item) for item in node.items]
+        return [plain(item) for item in node.items]
     return node.value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 from typing_extensions import override
@@ -16,6 +17,9 @@ from runtime.source.codes import CODES
 from runtime.source.span import Span
 
 __all__ = ["Diagnostic", "Diagnostics", "Note", "Severity", "closest"]
+
+MAX_WORD_CHARS: Final = 500
+"""Nobody slips in a name as long as this, and a search takes time."""
 
 
 class Severity(StrEnum):
@@ -86,6 +90,8 @@ class Diagnostics:
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that ``word`` is probably a slip of, or None. Case is forgiven."""
+    if len(word) > MAX_WORD_CHARS:
+        return None
     pool = {candidate.lower(): candidate for candidate in sorted(candidates, reverse=True)}
     found = difflib.get_close_matches(word.lower(), list(pool), n=1, cutoff=0.6)
     return pool[found[0]] if found else None

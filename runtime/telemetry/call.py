@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from runtime.canonical import Usage
 from runtime.telemetry.trail import AttemptRecord, Note, Skipped, Step
 
-__all__ = ["CallRecord", "Outcome", "Wanted"]
+__all__ = ["CallRecord", "Outcome", "Remembered", "Wanted"]
 
 Outcome = Literal["ok", "error", "client_closed", "cancelled"]
 
@@ -25,16 +26,29 @@ class Wanted(Protocol):
     def key(self) -> str: ...
 
 
+class Remembered(Protocol):
+    """What was remembered of a call's session, where that had a part in where it went."""
+
+    @property
+    def connections(self) -> Mapping[str, str]: ...
+    @property
+    def target(self) -> str | None: ...
+    @property
+    def keeps_target(self) -> bool: ...
+
+
 class CallRecord(msgspec.Struct, kw_only=True):
     """Grows as the call goes on; the one mutable value on the request path. Times are seconds of a monotonic clock.
 
     ``model`` is the public name the client asked for, ``served`` the public id of the target, ``upstream_status`` None
     until a provider answered. ``error`` is `GatewayError.kind`. What is said of a target (``served``, ``provider``, …) is
     said of the last one asked; ``attempts`` holds them all, in order. ``decision`` is the id under which it can be
-    explained, ``rescues`` is how often somebody else went on with an answer that broke off, ``trail`` what led it where it went; ``surface`` and ``endpoint`` are what its name was looked up for. Holds
+    explained, ``tenant`` is whose the key is, ``rescues`` is how often somebody else went on with an answer that broke off, ``trail`` what led it where it went; ``surface`` and ``endpoint`` are what its name was looked up for. Holds
     neither prompts nor secrets.
     ``replay`` says whence an answer came that no model made for this call: `idempotent`, `exact`, `semantic`; `miss` where a
     cache had none.
+    ``combo`` is the one that the model's name leads to. ``settlement`` is the call's id in the ledger, ``settled`` whether it is
+    there, with ``cost_nano_usd``, which is not all of it where something was ``unpriced``. A ``part`` of a call is settled with it.
     """
 
     id: str
@@ -42,6 +56,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     protocol: str
     started_s: float
     key: str = ""
+    tenant: str = "default"
     model: str = ""
     served: str = ""
     provider: str = ""
@@ -67,7 +82,14 @@ class CallRecord(msgspec.Struct, kw_only=True):
     surface: str = ""
     endpoint: str = ""
     needs: Wanted | None = None
+    remembered: Remembered | None = None
     trail: list[Step] = []
+    combo: str = ""
+    settlement: str = ""
+    settled: bool = False
+    part: bool = False
+    cost_nano_usd: int = 0
+    unpriced: bool = False
 
     def attempted(self, attempt: AttemptRecord) -> None:
         """A target is asked."""

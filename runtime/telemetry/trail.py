@@ -6,23 +6,34 @@ seconds of a monotonic clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from runtime.canonical import Usage
+from runtime.catalog import Prices
 
-__all__ = ["AttemptRecord", "Figure", "Keyed", "Note", "Ordering", "Skipped", "Step"]
+__all__ = ["AttemptRecord", "Coming", "Figure", "Keyed", "Note", "Ordering", "Skipped", "Step"]
 
 Figure: TypeAlias = tuple[str, int, float | None]
 """What a strategy asked of the view: the question (`in_flight`), the key of the choice, and the answer."""
+
+
+class Coming(Protocol):
+    """What came of an answer."""
+
+    def tokens(self) -> int:
+        """About how many the text that came has."""
+        ...
 
 
 class AttemptRecord(msgspec.Struct, kw_only=True):
     """One request that was sent to one target, or was to be. ``outcome`` is `ok`, `cancelled`, or `GatewayError.kind`.
 
     ``label`` stands for the target where names must not be made up by clients. ``status`` is None until there was one.
+    ``number`` is the ledger's, 0 for one that was not sent; ``free`` is what no provider charges for. ``measure``, which tells
+    about how many tokens were sent, and ``received`` are let go when the call is settled.
     """
 
     target: str
@@ -33,6 +44,14 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
     outcome: str = ""
     status: int | None = None
     usage: Usage | None = None
+    provider: str = ""
+    prices: Prices | None = None
+    number: int = 0
+    free: bool = False
+    measure: Callable[[], int] | None = None
+    received: Coming | None = None
+    cost_nano_usd: int = 0
+    unpriced: bool = False
 
 
 class Skipped(msgspec.Struct, frozen=True):

@@ -6,21 +6,23 @@ Made once, by the composition root. Holds no state; what a new plan may change i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 import msgspec
 
 from runtime.errors import GatewayError
+from runtime.web.address import Network
 from runtime.web.header import RawHeaders
 from runtime.web.key import KeyRecord
 from runtime.web.negotiate import NEGOTIATED, dialect, territory
+from runtime.web.visit import Visit
 
 __all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Front", "Render", "Rendered", "request_id"]
 
 FALLBACK_PROTOCOL: Final = "openai_chat"
 EXPOSED: Final = (
-    b"request-id, retry-after, x-gatewright-build, x-gatewright-decision, x-gatewright-dropped, x-gatewright-served,"
+    b"request-id, retry-after, x-gatewright-build, x-gatewright-cost, x-gatewright-decision, x-gatewright-dropped, x-gatewright-served,"
     b" x-gatewright-similarity, x-gatewright-token-count, x-omniroute-cache, x-omniroute-idempotent,"
     b" x-omniroute-progress, x-request-id"
 )
@@ -42,12 +44,12 @@ class Rendered(Protocol):
 Render = Callable[[GatewayError, str], Rendered]
 """An error and the request's id, to the answer that a dialect's clients understand."""
 
-Authorize = Callable[[Mapping[str, str], Mapping[str, str], str], KeyRecord]
-"""Headers, query and a scope, to whose key it was; raises AuthenticationFailed or PermissionDenied."""
+Authorize = Callable[[Visit, str], Awaitable[KeyRecord]]
+"""How a call came and a scope, to whose key or login it was; raises AuthenticationFailed or PermissionDenied."""
 
 
 class Cors(msgspec.Struct, frozen=True, kw_only=True):
-    """Which web pages may call. No origin: none. `*`: all. Credentials in cookies do not exist, so none are allowed."""
+    """Which web pages may call. No origin: none. `*`: all. Cookies are for pages of our own, so none are allowed."""
 
     origins: tuple[str, ...] = ()
     max_age_s: int = 600
@@ -91,6 +93,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         scopes: an operation's id to the scope that the operator's settings ask for instead of the schema's.
         spoken: path prefixes, the longest first, and the protocol that is spoken below each.
         write_limit_s: how long a client may take nothing of its answer; None: however long.
+        trusted_proxies: the proxies in front whose word for who called is believed.
+        header_limit_bytes: how much the headers of a request may have, all together.
     """
 
     new_id: Callable[[], str]
@@ -101,6 +105,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     cors: Cors = Cors()
     spoken: tuple[tuple[str, str], ...] = ()
     write_limit_s: float | None = None
+    header_limit_bytes: int = 64 << 10
+    trusted_proxies: tuple[Network, ...] = ()
 
     def scope(self, operation_id: str, declared: str) -> str:
         """The key scope that an operation needs."""

@@ -22,10 +22,13 @@ from runtime.errors import ConfigError, PermissionDenied
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-__all__ = ["ADMIN", "PUBLIC", "KeyEntry", "KeyRecord", "KeyRing", "hash_key", "mint"]
+__all__ = ["ADMIN", "OPERATOR", "PUBLIC", "KeyEntry", "KeyRecord", "KeyRing", "hash_key", "mint"]
 
 PUBLIC: Final = "public"
 ADMIN: Final = "admin"
+OPERATOR: Final = "default"
+"""The tenant of whoever runs the gateway."""
+
 PREFIX: Final = "gw-"
 HASH_PREFIX: Final = "hmac-sha256:"
 KEY_BYTES: Final = 32
@@ -39,7 +42,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a key. ``models`` are public names, `*` standing for any text; empty means all.
 
     ``pins`` are the connections that its requests may demand, written alike; empty means none. From ``expires_s`` on, in
-    Unix seconds, it is not good any more.
+    Unix seconds, it is not good any more. ``tenant`` is whose it is.
     """
 
     id: str
@@ -47,6 +50,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
     expires_s: float | None = None
+    tenant: str = OPERATOR
 
     @classmethod
     def anonymous(cls) -> KeyRecord:
@@ -61,6 +65,34 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
         """Raises PermissionDenied when the key lacks ``scope``."""
         if not self.allows(scope):
             raise PermissionDenied(f"this key lacks the scope {scope!r}")
+
+    @property
+    def manages(self) -> bool:
+        """Whether it may do what concerns all tenants: it is an operator's, with the scope `admin`."""
+        return self.tenant == OPERATOR and ADMIN in self.scopes
+
+    def require_manages(self) -> None:
+        """Raises PermissionDenied when the key may not do what concerns all tenants."""
+        if not self.manages:
+            raise PermissionDenied("this concerns all tenants, and the key belongs to one")
+
+    def require_operator(self) -> None:
+        """Raises PermissionDenied when the key belongs to another tenant than whoever runs the gateway."""
+        if self.tenant != OPERATOR:
+            raise PermissionDenied("this concerns all tenants, and the key belongs to one")
+
+    def may_see(self, tenant: str) -> bool:
+        """Whether it may see what belongs to ``tenant``."""
+        return tenant == self.tenant or self.manages
+
+    def tenant_filter(self, asked: str | None = None) -> str | None:
+        """Whose things are shown where a request asks for those of ``asked``, or does not say; None: everybody's.
+
+        Raises PermissionDenied when it may not see them.
+        """
+        if asked is not None and not self.may_see(asked):
+            raise PermissionDenied("this key sees what belongs to its own tenant only", param="company_id")
+        return asked if asked is not None or self.manages else self.tenant
 
     def may_use(self, model: str) -> bool:
         return not self.models or any(_pattern(pattern).fullmatch(model) for pattern in self.models)

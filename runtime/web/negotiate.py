@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["NEGOTIATED", "dialect", "territory"]
+__all__ = ["NEGOTIATED", "PROBLEM", "dialect", "territory"]
 
 NEGOTIATED: Final = "negotiated"
 """Stands in a schema's `x-raw` in place of a protocol."""
+
+PROBLEM: Final = "problem"
+"""So does this, where errors are RFC 9457 problems: for operations that are no vendor's and need the call as it came."""
 
 
 def dialect(headers: Mapping[str, str]) -> str:

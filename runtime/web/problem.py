@@ -22,8 +22,10 @@ from runtime.errors import (
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
+    Refused,
     TooLarge,
     UnsupportedMedia,
+    brief,
 )
 from runtime.web.front import Front, Rendered, request_id
 from runtime.web.negotiate import NEGOTIATED, territory
@@ -39,7 +41,7 @@ AnyRequest: TypeAlias = Request[object, object, State]
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """RFC 9457, section 3.1, with our word for the error and the request's id."""
+    """RFC 9457, section 3.1, with our word for the error, the request's id, and what a compiler says of it."""
 
     type: str
     title: str
@@ -48,6 +50,18 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str
     request_id: str
     param: str | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+class Diagnostic(msgspec.Struct, frozen=True, kw_only=True):
+    """What the compiler says of a change of the configuration."""
+
+    severity: str
+    code: str
+    message: str
+    hint: str | None
+    path: str | None
+    position: str
 
 
 class _Fault(msgspec.Struct, frozen=True):
@@ -74,6 +88,9 @@ def render_problem(error: GatewayError, request_id: str) -> Rendered:
         kind=error.kind,
         request_id=request_id,
         param=error.param,
+        diagnostics=tuple(Diagnostic(**fault._asdict()) for fault in error.faults)
+        if isinstance(error, Refused)
+        else (),
     )
     headers = [("content-type", CONTENT_TYPE), ("x-request-id", request_id)]
     if error.retry_after_s is not None:
@@ -116,9 +133,9 @@ def _told(request: AnyRequest, error: Exception) -> GatewayError:
     path = request.scope["path"]
     match status:
         case 404:
-            return NotFound(f"no endpoint {request.method} {path}; see /openapi.json")
+            return NotFound(f"no endpoint {request.method} {brief(path)}; see /openapi.json")
         case 405:
-            return MethodNotAllowed(f"{request.method} is not for {path}; allowed: {_allow(request, error)}")
+            return MethodNotAllowed(f"{request.method} is not for {brief(path)}; allowed: {_allow(request, error)}")
         case 409:
             return Conflict("the request does not fit the state of what it is about")
         case 413:

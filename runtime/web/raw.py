@@ -15,9 +15,10 @@ from litestar import asgi, route
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Method, Receive, Scope, Send
 
-from runtime.errors import ClientClosed, GatewayError, MethodNotAllowed
+from runtime.errors import ClientClosed, GatewayError, MethodNotAllowed, brief
 from runtime.web.exchange import Exchange
 from runtime.web.front import Front, request_id
+from runtime.web.head import demand_small_head
 from runtime.web.key import PUBLIC
 from runtime.web.negotiate import NEGOTIATED
 
@@ -30,7 +31,7 @@ __all__ = ["RawOperation", "raw_route"]
 
 
 class RawOperation(msgspec.Struct, frozen=True, kw_only=True):
-    """One method of a path. ``protocol`` is the dialect of its errors, or `negotiated`."""
+    """One method of a path. ``protocol`` is the dialect of its errors, `negotiated` or `problem`."""
 
     method: Method
     operation_id: str
@@ -85,14 +86,15 @@ class _Dispatcher:
         operation = self._operations.get(scope["method"])
         exchange = self._exchange(http, cast("wire.Receive", receive), cast("wire.Send", send), operation)
         try:
+            demand_small_head(http["headers"], self._front.header_limit_bytes)
             if operation is not None:
                 await operation.serve(exchange)
             elif exchange.method == "OPTIONS":
                 await self._preflight(exchange)
             elif exchange.headers.get("upgrade", "").lower() == "websocket":
-                raise _UpgradeRefused(f"WebSocket is not spoken on {exchange.path}; allowed: {self.allow}")
+                raise _UpgradeRefused(f"WebSocket is not spoken on {brief(exchange.path)}; allowed: {self.allow}")
             else:
-                raise MethodNotAllowed(f"{exchange.method} is not for {exchange.path}; allowed: {self.allow}")
+                raise MethodNotAllowed(f"{exchange.method} is not for {brief(exchange.path)}; allowed: {self.allow}")
         except GatewayError as error:
             if exchange.started:
                 raise

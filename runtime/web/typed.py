@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from litestar.handlers import HTTPRouteHandler
 
+from runtime.web.address import client_address
 from runtime.web.front import Front, request_id
+from runtime.web.head import demand_small_head
 from runtime.web.key import PUBLIC
+from runtime.web.visit import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +41,11 @@ def typed(
     """Decorates the handler of one operation. What answers GET answers HEAD."""
     needed = front.scope(operation_id, scope)
 
-    def authorize(connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler) -> None:
-        query = {name: values[0] for name, values in connection.query_params.dict().items()}
-        connection.scope["user"] = front.authorize(connection.headers, query, needed)
+    async def authorize(connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler) -> None:
+        demand_small_head(connection.scope["headers"], front.header_limit_bytes)
+        if needed == PUBLIC:
+            return
+        connection.scope["user"] = await front.authorize(_visit(connection, front), needed)
 
     def stamped(app: ASGIApp) -> ASGIApp:
         return _stamped(app, front)
@@ -51,10 +56,21 @@ def typed(
         http_method=methods,
         status_code=status,
         media_type=media_type,
-        guards=[] if needed == PUBLIC else [authorize],
+        guards=[authorize],
         middleware=[stamped],
         request_max_body_size=MAX_BODY_BYTES,
         opt={"allow": ", ".join([*methods, "OPTIONS"])},
+    )
+
+
+def _visit(connection: ASGIConnection[object, object, object, State], front: Front) -> Visit:
+    peer = connection.client.host if connection.client is not None else ""
+    return Visit(
+        method=connection.scope["method"],
+        headers=connection.headers,
+        query={name: values[0] for name, values in connection.query_params.dict().items()},
+        peer=peer,
+        address=client_address(peer, connection.headers, front.trusted_proxies),
     )
 
 

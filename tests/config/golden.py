@@ -1,7 +1,7 @@
 """Cases of the plan compiler: `gateway.yaml`, a ruler, and what must come of it. `python -m tests.config.golden` rewrites.
 
-Above the ruler stands gateway.yaml; `==== gateway.d/x.yaml` begins a further file, `# set: A, B` in the first line says
-which variables are set, and then absent ones are reported, too. Below stand the diagnostics exactly as they are printed,
+Above the ruler stands gateway.yaml; `==== gateway.d/x.yaml` begins a further file, `==== overrides/combos/x` an override
+(without a line below: one that takes the entry away), `# set: A, B` in the first line says which variables are set, and then absent ones are reported, too. Below stand the diagnostics exactly as they are printed,
 or, where there are none, a summary of the plan.
 """
 
@@ -17,6 +17,7 @@ from generated.config import GatewayConfig
 from runtime.config.compile import Compiled, compile_plan
 from runtime.config.files import MAIN, Source
 from runtime.config.order import explain_order, order_lines
+from runtime.config.override import Override
 from runtime.config.plan import Plan
 from runtime.config.secrets import check_secrets, environment
 from runtime.source import Diagnostic
@@ -27,10 +28,12 @@ __all__ = ["CASES", "Case", "outcome", "read_case", "rewrite"]
 CASES = Path(__file__).parent / "cases"
 RULER = "==== expected\n"
 FILE = "==== "
+OVERRIDES = "overrides/"
 
 
 class Case(msgspec.Struct, frozen=True):
     sources: tuple[Source, ...]
+    overrides: tuple[Override, ...]
     variables: tuple[str, ...] | None
     expected: str
 
@@ -43,14 +46,21 @@ def read_case(path: Path) -> Case:
             pieces.append((line.removeprefix(FILE).strip(), []))
         else:
             pieces[-1][1].append(line)
-    sources = tuple(Source(name, "".join(lines).encode()) for name, lines in pieces)
+    files = [(name, "".join(lines)) for name, lines in pieces]
+    sources = tuple(Source(name, body.encode()) for name, body in files if not name.startswith(OVERRIDES))
+    overrides = tuple(_override(name, body) for name, body in files if name.startswith(OVERRIDES))
     first = text.partition("\n")[0]
     variables = tuple(first.removeprefix("# set:").replace(",", " ").split()) if first.startswith("# set:") else None
-    return Case(sources, variables, expected)
+    return Case(sources, overrides, variables, expected)
+
+
+def _override(path: str, body: str) -> Override:
+    _, section, name = path.split("/", 2)
+    return Override(section, name, body or None)
 
 
 def outcome(case: Case) -> str:
-    compiled = compile_plan(case.sources, CATALOG)
+    compiled = compile_plan(case.sources, CATALOG, case.overrides)
     lines = [str(item) for item in _diagnostics(compiled, case)]
     if compiled.plan is not None:
         lines += summary(compiled.plan)
@@ -67,7 +77,17 @@ def _diagnostics(compiled: Compiled, case: Case) -> Iterator[Diagnostic]:
 def summary(plan: Plan) -> Iterator[str]:
     """What the case's own lines led to: not the models and connections that the catalogue brings to every plan."""
     defaults = GatewayConfig(version=1)
-    for section in ("server", "requests", "timeouts", "logging", "retries", "cooldowns", "breakers", "sessions"):
+    for section in (
+        "server",
+        "requests",
+        "timeouts",
+        "logging",
+        "retries",
+        "cooldowns",
+        "breakers",
+        "sessions",
+        "limits",
+    ):
         yield from _differences(section, getattr(plan, section), getattr(defaults, section))
     for id_, connection in plan.connections.items():
         if not connection.discovered:
@@ -86,8 +106,19 @@ def summary(plan: Plan) -> Iterator[str]:
     for key in plan.keys:
         secret = key.secret or f"{str(key.hash)[:6]}…"
         yield f"key {key.id}: {secret}, {' '.join(key.scopes)}, {' '.join(key.models) or 'all models'}"
+        if key.tenant != "default":
+            yield f"  of {key.tenant}, {plan.tenants[key.tenant].name}"
         if key.pins:
             yield f"  may demand {' '.join(key.pins)}"
+        yield from (f"  at most {limit.words}" for limit in key.limits)
+    for what, named in (("tenant", plan.tenants), ("combo", plan.combos)):
+        for name, item in named.items():
+            yield from (f"{what} {name}: at most {limit.words}" for limit in item.limits)
+    for name, policy in plan.policies.items():
+        who = [" ".join(fits) or "all" for fits in (policy.keys, policy.tenants, policy.models)]
+        yield f"policy {name}: keys {who[0]}, tenants {who[1]}, models {who[2]}, counted by {policy.count}"
+        yield from (f"  at most {limit.words}" for limit in policy.limits)
+        yield from (f"  only {model}" for model in policy.allowed_models)
     for id_, timeouts in plan.provider_timeouts.items():
         yield from _differences(f"providers.{id_}.timeouts", timeouts, plan.timeouts)
     yield f"{len(plan.routes)} names, egress {' '.join(plan.egress) or 'nowhere'}"

@@ -16,7 +16,8 @@ SOUND = sorted((CASES / "sound").glob("*.case"))
 
 
 def compiled(path: Path) -> Compiled:
-    return compile_plan(read_case(path).sources, CATALOG)
+    case = read_case(path)
+    return compile_plan(case.sources, CATALOG, case.overrides)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,7 +36,8 @@ def test_case_comes_out_as_recorded(path: Path) -> None:
 @pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.stem)
 def test_fault_has_a_place_in_the_file_a_known_code_and_a_hint(path: Path) -> None:
     case = read_case(path)
-    texts = {source.path: source.data.decode().splitlines() for source in case.sources}
+    read = (*case.sources, *(override.source for override in case.overrides))
+    texts = {source.path: source.data.decode().splitlines() or [""] for source in read}
     found = compiled(path).diagnostics
 
     assert found or case.variables is not None

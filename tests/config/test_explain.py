@@ -95,3 +95,22 @@ def test_text_names_every_step(artefact: Artefact) -> None:
 
 def test_text_says_why_a_request_is_refused(artefact: Artefact) -> None:
     assert "  refused: no model" in render_explanation(explain(artefact, "nothing-like-it"))
+
+
+def test_a_bare_name_is_explained_as_the_model_it_stands_for(artefact: Artefact) -> None:
+    found = explain(artefact, "gpt-5-mini", usable={"openai/team"})
+
+    assert ("gpt-5-mini", "openai/gpt-5-mini") == found.targets[0].path
+    assert "openai/gpt-5-mini" == found.chosen
+    assert "gpt-5-mini → openai/gpt-5-mini" in render_explanation(found)
+
+
+def test_an_ambiguous_name_is_explained_as_such() -> None:
+    text = "version: 1\nproviders: {ollama: {models: {large: {}}}}\n"
+    artefact = compile_plan([Source(MAIN, text.encode())], CATALOG).artefact
+    assert artefact is not None
+
+    assert (
+        "the name 'large' is ambiguous; write one of mistral/large, ollama/large" == explain(artefact, "large").problem
+    )
+    assert "ollama/large" == explain(artefact, "large", usable={"ollama/default"}).chosen

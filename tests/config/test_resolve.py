@@ -9,11 +9,11 @@ from runtime.catalog import Capability
 from runtime.config.compile import compile_plan
 from runtime.config.files import MAIN, Source
 from runtime.config.plan import Plan
-from runtime.config.resolve import find_model, match, resolve, substitute
+from runtime.config.resolve import absent, find_model, match, meant, resolve, substitute
 from tests.config.catalog import CATALOG
 
 NAMES = [*"abcdefgh", "gpt-x", "gpt-*", "x-*", "*-x", "openai/gpt-5", "openai/none", "ollama/any", "claude-sonnet"]
-TARGETS = [*NAMES, "openai/*", "ollama/*", "anthropic/claude-sonnet", "sim/echo", "*"]
+TARGETS = [*NAMES, "gpt-5", "openai/*", "ollama/*", "anthropic/claude-sonnet", "sim/echo", "*"]
 
 
 def plan_of(body: str) -> Plan:
@@ -97,6 +97,54 @@ def test_find_model_of_open_provider_has_what_the_provider_assumes() -> None:
     assert planned is not None
     assert ("ollama", "llama3", (Capability.STREAMING,)) == (planned.provider, planned.facts.id, planned.facts.has)
     assert find_model(WILD, "openai/gpt-99") is None
+
+
+LAB = """
+  lab:
+    base_url: https://lab.example/v1
+    surfaces: {openai_chat: {}}
+    connections: [{id: main, key: "${LAB_KEY}"}]
+    models: {gpt-5: {}, claude-haiku: {}, chat: {}, meta/llama: {}, openai/gpt-5: {}, openai/gpt-6: {}, ollama: {}}
+"""
+SHARED = plan_of(f'providers:\n  sim:{LAB}aliases:\n  chat: sim/echo\n  "claude-*": "anthropic/claude-*"\n')
+
+
+def test_bare_name_stands_for_the_model_that_one_provider_has() -> None:
+    assert ("openai/gpt-5-mini",) == meant(SHARED, "gpt-5-mini")
+    assert ("lab/meta/llama",) == meant(SHARED, "meta/llama")
+
+
+def test_bare_name_that_several_have_stands_for_each() -> None:
+    assert ("lab/gpt-5", "openai/gpt-5") == meant(SHARED, "gpt-5")
+
+
+def test_names_and_wildcards_win_over_bare_names() -> None:
+    assert () == meant(SHARED, "chat"), "an alias, and a model of lab and of deepseek"
+    assert () == meant(SHARED, "claude-haiku"), "what fits a wildcard"
+    assert () == meant(SHARED, "sim/echo"), "a public id"
+
+
+def test_what_begins_with_a_provider_is_that_providers_and_never_bare() -> None:
+    assert ["openai/gpt-5"] == [target.model for target in resolve(SHARED, "openai/gpt-5").targets]  # type: ignore[union-attr]
+    assert () == meant(SHARED, "openai/gpt-5"), "though lab has a model of that name"
+    assert () == meant(SHARED, "openai/gpt-6"), "which openai has not, and lab has"
+
+
+def test_providers_that_nobody_wrote_count_only_where_they_are_lit() -> None:
+    lit = {"openai/OPENAI_API_KEY"}
+
+    assert "openai" in absent(SHARED, ())
+    assert "lab" not in absent(SHARED, ())
+    assert ("lab/gpt-5",) == meant(SHARED, "gpt-5", absent(SHARED, ()))
+    assert ("lab/gpt-5", "openai/gpt-5") == meant(SHARED, "gpt-5", absent(SHARED, lit))
+
+
+@given(name=st.sampled_from([*NAMES, *TARGETS, "gpt-5", "echo", "lab", "meta/llama", "openai/gpt-6", "", "/", "lab/"]))
+def test_a_bare_name_is_never_a_name_and_stands_for_models_only(name: str) -> None:
+    ids = meant(SHARED, name)
+
+    assert not ids or resolve(SHARED, name) is None
+    assert all(id_ in SHARED.models and id_.partition("/")[2] == name for id_ in ids)
 
 
 @given(head=st.text("ab-/"), tail=st.text("ab-/"), rest=st.text("ab-/", min_size=1))

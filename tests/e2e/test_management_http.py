@@ -154,6 +154,10 @@ def test_the_reasons_say_which_line_which_figure_and_what_happened(served: Runni
     assert ["failing/fault-500", "sim/echo"] == [choice["name"] for choice in order["choices"]]
     assert [1000000, 1] == [choice["weight"] for choice in order["choices"]]
     assert "gateway.yaml:19:9" == order["choices"][0]["written"]
+    steps = {kind: [r.get("written") for r in told["reasons"] if r["kind"] == kind] for kind in set(kinds)}
+    assert ["gateway.yaml:19:9", "gateway.yaml:19:9", "gateway.yaml:20:9"] == steps["attempt"]
+    assert ["gateway.yaml:20:9"] == steps["served"]
+    assert None not in steps["retry"] + steps["left_out"]
     assert "secret prompt" not in json.dumps(told)
 
 
@@ -211,6 +215,11 @@ def test_the_command_line_asks_the_server_and_makes_the_order_anew(served: Runni
     (tmp_path / "decision.json").write_text(json.dumps(changed))
     differs = run_cli("explain", "--inputs", str(tmp_path / "decision.json"), root=served.root, env=env)
     assert (2, True) == (differs.returncode, "differs" in differs.stdout)
+    changed["inputs"]["orderings"][0]["order"] = [7, 0]
+    (tmp_path / "decision.json").write_text(json.dumps(changed))
+    nothing = run_cli("explain", "--inputs", str(tmp_path / "decision.json"), root=served.root, env=env)
+    assert (1, "") == (nothing.returncode, nothing.stdout)
+    assert "this is no decision: inputs.orderings[0].order[0]: none of the choices has the key 7" in nothing.stderr
 
     for arguments, mark in (
         (("--request", "none", "--url", served.url), "answered 404"),

@@ -60,6 +60,14 @@ class Place:
             response = connection.getresponse()
             return response.status, {name.lower(): value for name, value in response.headers.items()}, response.read()
 
+    def sessions(self) -> list[dict[str, Any]]:
+        """Those that are going on."""
+        connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", "/api/sessions", headers={"authorization": f"Bearer {self.running.key}"})
+            found: list[dict[str, Any]] = json.load(connection.getresponse())["sessions"]
+            return found
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
@@ -141,6 +149,22 @@ def test_every_dialect_gets_its_own_answers_again(place: Place) -> None:
         assert first[2] == second[2], path
         assert first[1]["content-type"] == second[1]["content-type"]
     assert len(asked) == len(place.vendors["chatty"].requests)
+
+
+def test_a_hit_names_the_session_of_who_asks_and_binds_it_to_nobody(place: Place) -> None:
+    body = said("whose", "chatty/plain")
+    found = [place.ask(body, {"x-session-id": name}) for name in ("first", "first", "other")]
+    silent = place.ask(body)
+    long = place.ask(body, {"x-session-id": "s" * 300})
+    listed = place.sessions()
+
+    assert ["MISS", "HIT", "HIT", "HIT"] == [each[1]["x-omniroute-cache"] for each in (*found, silent)]
+    assert ["first", "first", "other"] == [each[1]["x-omniroute-session-id"] for each in found]
+    assert "x-omniroute-session-id" not in silent[1]
+    assert 400 == long[0]
+    assert 1 == len(place.vendors["chatty"].requests)
+    assert 1 == len(listed), "an answer from the cache opens no session"
+    assert 1 == listed[0]["request_count"]
 
 
 def test_a_stream_that_was_cut_is_asked_for_again(place: Place) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
+import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -31,6 +36,8 @@ retries: {{per_target: 0}}
 breakers: {{minimum_calls: 6, window: 5m, open_for: 5m, max_open_for: 5m}}
 {shared}
 """
+
+HELLO = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
 
 NEWS_S = 3.0
 """A second is what is promised; a machine that runs other tests beside this one takes its time."""
@@ -93,6 +100,76 @@ def test_a_breaker_that_one_worker_opens_is_soon_open_in_the_other(
         assert len(fake.requests) == asked
         assert {503} == statuses
         assert {200} == rerouted
+
+
+def a_worker(parent: int) -> int:
+    """One of the processes that serve."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return next(int(each) for each in children if b"resource_tracker" not in Path(f"/proc/{each}/cmdline").read_bytes())
+
+
+class Line:
+    """One connection, which one worker answers from its first call to its last."""
+
+    def __init__(self, running: Running) -> None:
+        self._line = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=30)
+        self._headers = {"authorization": f"Bearer {running.key}", "content-type": "application/json"}
+        self.worker = self._talk("POST", "/v1/chat/completions", HELLO)[1]["x-gatewright-decision"].partition("-")[0]
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        status, _, answer = self._talk(method, path, body)
+        assert status == 200, answer
+        return answer
+
+    def close(self) -> None:
+        self._line.close()
+
+    def _talk(self, method: str, path: str, body: object) -> tuple[int, dict[str, str], Any]:
+        self._line.request(method, path, json.dumps(body), self._headers)
+        response = self._line.getresponse()
+        return response.status, {name.lower(): value for name, value in response.headers.items()}, json.load(response)
+
+
+def lines(running: Running) -> dict[str, Line]:
+    """A connection to each of the two workers that serve, by the names they give themselves."""
+    found: dict[str, Line] = {}
+    deadline = time.monotonic() + 30
+    while len(found) < 2:
+        assert time.monotonic() < deadline, f"only {sorted(found)} answer:\n{running.log}"
+        try:
+            line = Line(running)
+        except OSError:  # of a worker that was killed
+            time.sleep(0.02)
+            continue
+        if line.worker in found:
+            line.close()
+        else:
+            found[line.worker] = line
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
+@pytest.mark.parametrize("where", ["file", "redis"])
+def test_a_worker_in_the_place_of_one_that_died_goes_by_what_was_set(
+    where: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    shared, env = "", {"VENDOR_KEY": KEY}
+    if where == "redis":
+        shared = "shared: {url: '${REDIS_URL}'}"
+        env["REDIS_URL"] = request.getfixturevalue("redis_at").url
+    with gateway(tmp_path, CONFIG.format(url="http://127.0.0.1:9", shared=shared), env) as running:
+        before = lines(running)
+        asked = next(iter(before.values())).call("PATCH", "/api/resilience", {"retries": {"per_target": 7}})
+        assert ["retries.per_target"] == asked["changed"]
+        os.kill(a_worker(running.process.pid), signal.SIGKILL)
+        for line in before.values():
+            line.close()
+        after = lines(running)
+
+        assert 1 == len(after.keys() - before.keys())
+        assert {7} == {line.call("GET", "/api/resilience")["retries"]["per_target"] for line in after.values()}
+        for line in after.values():
+            line.close()
 
 
 def test_without_its_redis_the_gateway_serves_on_says_so_and_recovers(redis_at: RedisServer, tmp_path: Path) -> None:

@@ -126,6 +126,10 @@ async def test_workers_share() -> None:
         ({"cache-control": "no-store"}, 3),
         ({"cache-control": "max-age=0, no-cache"}, 2),
         ({"x-omniroute-no-cache": "false"}, 1),
+        ({"x-omniroute-no-cache": "banana"}, 1),
+        ({"x-omniroute-no-cache": ""}, 1),
+        ({"x-omniroute-no-cache": " Yes "}, 3),
+        ({"x-omniroute-no-cache": "1"}, 3),
     ],
 )
 async def test_a_client_may_refuse_the_cache(headers: dict[str, str], asked: int) -> None:

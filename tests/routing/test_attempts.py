@@ -14,9 +14,10 @@ from runtime.errors import InvalidRequest, RouteUnavailable, UpstreamFailed
 from runtime.gateway import EmbedCall
 from runtime.protocols import embedder
 from runtime.routing import Attempt, UnsayableError
+from runtime.telemetry import Note
 from runtime.web.key import KeyRecord
 from tests.routing.test_faults import healthy, said_error
-from tests.support.pipeline import Act, Pipeline, acts, pipeline, provider
+from tests.support.pipeline import Act, Pipeline, Said, acts, pipeline, provider
 from tests.support.raw_server import RawConnection, RawRequest, RawServer, answer, raw_server
 
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -189,6 +190,12 @@ async def test_a_target_may_be_one_connection() -> None:
 
 # -- places
 
+
+def waits(said: Said) -> list[str]:
+    """What was noted of the time a call waited in a queue."""
+    return [step.text for step in said.record.trail if isinstance(step, Note) and step.kind == "queue"]
+
+
 ONE_PLACE = "connections: [{id: x, max_in_flight: 1}], models: {m: {}}"
 
 
@@ -208,9 +215,31 @@ async def test_a_full_connection_gives_way_and_else_is_waited_for() -> None:
         waiting = asyncio.create_task(made.call("a/m"))
         await asyncio.sleep(0)
         assert 1 == len(servers["a"].requests)
+        made.time.now_s += 1.25
         release.set()
 
         assert [("a/m", "ok")] == (await first).attempts == (await waiting).attempts
+        assert ["waited 1.250 s: its connection had no free place before"] == waits(await waiting)
+        assert [] == waits(await first)
+
+
+async def test_a_provider_may_have_a_wait_of_its_own_which_a_change_of_the_common_one_leaves_alone() -> None:
+    async def never(connection: RawConnection, request: RawRequest) -> None:
+        await connection.gone()
+
+    places = {"a": f"timeouts: {{queue: 1ms}}, {ONE_PLACE}", "b": f"timeouts: {{idle: 30s}}, {ONE_PLACE}"}
+    async with several("timeouts: {queue: 1h}", {"a": never, "b": never}, places) as (made, servers):
+        running = [asyncio.create_task(made.call(name)) for name in ("a/m", "b/m")]
+        while not (servers["a"].requests and servers["b"].requests):
+            await asyncio.sleep(0)
+        assert [("a/m", "busy")] == (await made.call("a/m")).skipped
+        waiting = asyncio.create_task(made.call("b/m"))
+        done, _ = await asyncio.wait({waiting}, timeout=0.1)
+        assert not done, "a provider that says nothing of the queue waits as long as all"
+        made.attempts.configure(made.attempts.pace.retries, 1)
+        assert [("b/m", "busy")] == (await made.call("b/m")).skipped
+        for call in (waiting, *running):
+            call.cancel()
 
 
 async def test_nobody_waits_for_a_place_longer_than_allowed() -> None:
@@ -228,6 +257,7 @@ async def test_nobody_waits_for_a_place_longer_than_allowed() -> None:
         assert 503 == said.error.http_status
         assert "all places of its connection are taken" in said.error.message
         assert [("a/m", "busy")] == said.skipped
+        assert ["waited 0.000 s: no place became free"] == waits(said)
 
 
 # -- time and numbers

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,10 +20,12 @@ from runtime.config.plan import Artefact
 from runtime.errors import RateLimited, UpstreamFailed
 from runtime.resilience import Health
 from runtime.routing import Needs, RouteTable
-from runtime.routing.deriving import derive
+from runtime.routing.deriving import NoDecisionError, derive
 from runtime.routing.drawing import Draws
+from runtime.routing.kept import kept_first
 from runtime.routing.ordering import Chance, Noting
 from runtime.routing.reasons import explain_call
+from runtime.routing.steering import Steering
 from runtime.routing.strategies import STRATEGIES
 from runtime.routing.view import LiveView
 from runtime.telemetry import CallRecord, Skipped
@@ -128,6 +132,92 @@ def test_what_happened_is_told_in_its_order() -> None:
     left = next(reason for reason in told.reasons if reason.kind == "left_out" and reason not in dark)
     assert ("p/a", "p/one", 1012.0) == (left.target, left.connection, left.until)
     assert (1010.0, 1500.0, "ok") == (told.at, told.duration_ms, told.outcome)
+
+
+STEERINGS = st.builds(
+    Steering,
+    connections=st.sampled_from([{}, {"p": "p/one"}, {"p": "p/two"}, {"p": "p/gone"}]),
+    target=st.sampled_from([None, "p/a", "p/c", "p/gone"]),
+    keeps_target=st.booleans(),
+)
+
+
+def steered(name: str, steering: Steering, seed: int, *, session: str = "s-1") -> tuple[Artefact, Decision]:
+    """A request of a session, told as a client reads it."""
+    made, lit = artefact(name), dict.fromkeys(artefact(name).plan.connections)
+    health = Health(BreakerSettings(), CooldownSettings(), {}, Time().clock)
+    record = CallRecord(id="r", operation="chat", protocol="openai_chat", started_s=0.0, key="k", session=session)
+    record.model, record.surface, record.endpoint = "c0", "openai_chat", "chat"
+    record.remembered = steering
+    noting = Noting(LiveView(health, steering), Chance(Random(seed)), record.trail)
+    order = kept_first(noting.order, steering, noting.kept)
+    prepared = RouteTable(made.plan, lit).prepared("c0", "openai_chat", Endpoint.CHAT)
+    for _ in prepared.places(no_needs, order):
+        pass
+    told = msgspec.json.encode(explain_call(made, lit.keys(), record, lambda at_s: at_s))
+    return made, msgspec.json.decode(told, type=Decision)
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@given(steering=STEERINGS, seed=st.integers(0, 99))
+def test_what_a_session_decided_follows_again_from_its_inputs(name: str, steering: Steering, seed: int) -> None:
+    made, told = steered(name, steering, seed)
+
+    for derived in derive(made.plan, told.inputs):
+        assert derived.same, derived
+    if steering.connections.get("p") in {"p/one", "p/two"}:
+        (first, *_) = [each for each in told.reasons if each.kind == "session" and each.connection]
+        assert steering.connections["p"] == first.connection
+        assert "the session s-1 " in first.text
+
+
+def test_another_session_decides_otherwise() -> None:
+    made, told = steered("priority", Steering(connections={"p": "p/two"}), 1)
+    assert not isinstance(told.inputs.session, msgspec.UnsetType)
+    elsewhere = msgspec.structs.replace(told.inputs.session, connections=["p/one"])
+    changed = derive(made.plan, msgspec.structs.replace(told.inputs, session=elsewhere))
+    without = derive(made.plan, msgspec.structs.replace(told.inputs, session=msgspec.UNSET))
+
+    assert [(("p/two",), ("p/one",))] == list({(each.noted, each.now) for each in changed if not each.same})
+    assert {((), False)} == {(each.now, each.same) for each in without if each.strategy == "session"}
+
+
+EDITS = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 9), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["", "p/a", "c0", "inner", "session", "priority", "in_flight"]), st.just([]), st.just({}),
+)  # fmt: skip
+
+
+def edited(draw: st.DrawFn, value: Any) -> Any:
+    """``value`` with one place of it changed, put twice, or taken out."""
+    if isinstance(value, dict) and value and draw(st.booleans()):
+        key = draw(st.sampled_from(sorted(value)))
+        return {**value, key: edited(draw, value[key])}
+    if isinstance(value, list) and value and draw(st.booleans()):
+        at = draw(st.integers(0, len(value) - 1))
+        match draw(st.sampled_from(["change", "drop", "twice"])):
+            case "drop":
+                return [*value[:at], *value[at + 1 :]]
+            case "twice":
+                return [*value, value[at]]
+            case _:
+                return [*value[:at], edited(draw, value[at]), *value[at + 1 :]]
+    return draw(EDITS)
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@given(data=st.data(), times=st.integers(1, 3))
+def test_an_edited_decision_is_another_one_or_none(name: str, data: st.DataObject, times: int) -> None:
+    made, told = steered(name, Steering(connections={"p": "p/two"}), 7)
+    raw = msgspec.json.decode(msgspec.json.encode(told.inputs))
+    for _ in range(times):
+        raw = data.draw(st.composite(edited)(raw))
+    try:
+        inputs = msgspec.convert(raw, DecisionInputs)
+    except msgspec.ValidationError:
+        return
+    with suppress(NoDecisionError):
+        derive(made.plan, inputs)
 
 
 @given(seed=st.integers(0, 2**64 - 1), bits=st.integers(1, 200))

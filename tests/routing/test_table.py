@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from generated.config import LoggingSettings, RequestSettings, ServerSettings, TimeoutSettings
 from runtime.catalog import Auth, Capability, Endpoint, Model, Provider, Surface
 from runtime.config.plan import Connection, Pattern, Plan, PlannedModel, PlannedTarget, Route, SecretRef
-from runtime.errors import ModelNotFound, RouteUnavailable
+from runtime.errors import InvalidRequest, ModelNotFound, RouteUnavailable
 from runtime.routing import RouteTable
 
 CHAT = Surface(path="/chat/completions")
@@ -84,6 +85,30 @@ def test_unknown_name_suggests_one_that_can_be_called() -> None:
     with pytest.raises(ModelNotFound, match="did you mean 'smart'") as caught:
         RouteTable(plan(), ALL).candidates("smrt", "openai_chat", Endpoint.CHAT)
     assert caught.value.param == "model"
+
+
+def test_ambiguous_name_is_refused_with_the_models_that_are_allowed_and_no_more_than_eight() -> None:
+    many = {f"p{number:02}": provider(f"p{number:02}") for number in range(20)}
+    routes = {f"{id_}/same": route(f"{id_}/same", f"{id_}/same", kind="model") for id_ in many}
+    connections = {f"{id_}/main": Connection(id=f"{id_}/main", provider=id_, base_url="https://x") for id_ in many}
+    changed = msgspec.structs.replace(plan(), providers=many, routes=routes, connections=connections)
+    table = RouteTable(changed, dict.fromkeys(connections))
+
+    with pytest.raises(InvalidRequest, match="ambiguous; write one of p00/same, .*, p07/same and 12 more") as caught:
+        table.spelt("same", lambda _: True)
+    with pytest.raises(InvalidRequest, match="write one of p03/same$"):
+        table.spelt("same", lambda id_: id_ == "p03/same")
+    assert ("model", "ambiguous_model") == (caught.value.param, caught.value.code)
+    assert "same" == table.spelt("same", lambda _: False), "who may use none of them is told nothing of them"
+    assert "same" == table.public("same")
+
+
+def test_bare_name_is_spelt_out_where_one_provider_has_it() -> None:
+    table = RouteTable(plan(), ALL)
+
+    assert "alpha/small" == table.spelt("small", lambda _: False) == table.public("small")
+    assert "smart" == table.spelt("smart", lambda _: True)
+    assert "nothing" == table.spelt("nothing", lambda _: True)
 
 
 def test_model_of_another_endpoint_is_not_found_here() -> None:

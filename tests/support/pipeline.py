@@ -84,7 +84,7 @@ class Pipeline:
         places = {id_: each.max_in_flight for id_, each in plan.connections.items() if each.max_in_flight}
         limits = {id_: each.limits for id_, each in plan.connections.items() if each.limits}
         self.health = Health(plan.breakers, plan.cooldowns, places, time.clock, limits)
-        pace = Pace(retries=plan.retries, total_ms=plan.timeouts.total_ms, queue_ms=plan.timeouts.queue_ms)
+        self.attempts = Attempts(self.health, Pace.of(plan), time.sleep, Random(seed))
         self.shared = shared if shared is not None else MemoryState(time.clock)
         self.sessions = Sessions(self.shared, plan.sessions, time.clock)
         self.codecs = {name: codec(name) for name in CODECS}
@@ -93,7 +93,7 @@ class Pipeline:
             self.codecs,
             {name: embedder(name) for name in EMBEDDERS},
             RouteTable(plan, dict.fromkeys(plan.connections, "sk-test")),
-            Attempts(self.health, pace, time.sleep, Random(seed)),
+            self.attempts,
             UpstreamTable({"http": self.upstream}),
             self.recorder,
             Estimator(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from litestar.types import ASGIApp
 
@@ -13,6 +13,7 @@ from runtime.web.exchange import Exchange
 from runtime.web.front import Cors, Front
 from runtime.web.header import RawHeaders
 from runtime.web.key import KeyRecord
+from runtime.web.visit import Visit
 from runtime.web.wire import HttpScope, InMessage, OutMessage
 
 __all__ = ["Answer", "Script", "call", "exchange_of", "front", "scope"]
@@ -133,8 +134,8 @@ def front(
     """A front with dialects that name themselves, ids that count, and ``keys`` with their scopes."""
     numbers = iter(range(1, 10**9))
 
-    def authorize(headers: Mapping[str, str], query: Mapping[str, str], wanted: str) -> KeyRecord:
-        found = (keys or {}).get(find_key(headers, query) or "")
+    async def authorize(visit: Visit, wanted: str) -> KeyRecord:
+        found = (keys or {}).get(find_key(visit.headers, visit.query) or "")
         if found is None:
             raise AuthenticationFailed("no good key")
         if wanted not in found:

@@ -140,3 +140,29 @@ def test_everybody_may_everything_where_there_is_no_authentication() -> None:
 
     assert anonymous.may_use("any")
     anonymous.require("admin")
+
+
+OPERATORS = KeyRecord(id="root", scopes=frozenset({"admin"}))
+ADMIN_OF_ACME = KeyRecord(id="anna", scopes=frozenset({"admin"}), tenant="acme")
+
+
+def test_an_operators_admin_sees_every_tenant_and_may_narrow() -> None:
+    assert OPERATORS.manages
+    assert OPERATORS.tenant_filter() is None
+    assert OPERATORS.tenant_filter("acme") == "acme"
+    OPERATORS.require_manages()
+
+
+def test_a_tenants_admin_sees_its_own_tenant_only() -> None:
+    assert ADMIN_OF_ACME.tenant_filter() == ADMIN_OF_ACME.tenant_filter("acme") == "acme"
+    assert not ADMIN_OF_ACME.may_see("default")
+    with pytest.raises(PermissionDenied, match="its own tenant only"):
+        ADMIN_OF_ACME.tenant_filter("globex")
+    with pytest.raises(PermissionDenied, match="all tenants"):
+        ADMIN_OF_ACME.require_manages()
+
+
+def test_an_operators_key_without_admin_sees_the_operators_own_things_only() -> None:
+    viewer = KeyRecord(id="viewer", scopes=frozenset({"view"}))
+    assert viewer.tenant_filter() == "default"
+    assert not viewer.may_see("acme")

@@ -11,7 +11,9 @@ from runtime.config.checks.discovery import check_discovery
 from runtime.config.checks.fact import check_facts
 from runtime.config.checks.header import check_headers
 from runtime.config.checks.key import check_keys
+from runtime.config.checks.limit import check_limits
 from runtime.config.checks.name import check_names
+from runtime.config.checks.policy import check_policies
 from runtime.config.checks.price import check_prices
 from runtime.config.checks.provider import check_providers
 from runtime.config.checks.reference import check_references
@@ -46,5 +48,7 @@ CHECKS: Final[tuple[Callable[[Scope, Draft], None], ...]] = (
     check_capabilities,
     check_caches,
     check_keys,
+    check_limits,
+    check_policies,
     check_discovery,
 )

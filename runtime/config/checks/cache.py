@@ -52,7 +52,7 @@ def _check_embedding(scope: Scope, draft: Draft, model: str) -> None:
         if reason is not None:
             scope.diagnostics.error(reason.code, span, reason.message, reason.hint)
         return
-    route, end = draft.routes.get(model), draft.names.settle(model)
+    route, end = draft.routes.get(draft.names.public(model)), draft.names.settle(model)
     provider = draft.providers.get(end.name.partition("/")[0]) if end is not None and end.model else None
     if route is not None and route.endpoint is not Endpoint.EMBEDDINGS:
         message = f"{model} answers {route.endpoint.value}, not embeddings"

@@ -11,7 +11,7 @@ import msgspec
 from runtime.config.files import Source
 from runtime.source import Diagnostic, Diagnostics, Span
 
-__all__ = ["check_clear_text", "looks_like_key", "scrubbed"]
+__all__ = ["check_clear_text", "looks_like_key", "scrubbed", "without_keys"]
 
 _KINDS: Final = (
     ("Anthropic", r"sk-ant-[A-Za-z0-9_-]{8,}"),
@@ -46,6 +46,11 @@ def check_clear_text(source: Source, diagnostics: Diagnostics) -> None:
 def looks_like_key(text: str) -> bool:
     """Whether `check_clear_text` reports something inside ``text``."""
     return _KEY.search(text) is not None
+
+
+def without_keys(text: str) -> str:
+    """``text``, with what `check_clear_text` would report in it replaced."""
+    return _KEY.sub("…", text)
 
 
 def scrubbed(diagnostics: Diagnostics, secrets: Iterable[str] = ()) -> tuple[Diagnostic, ...]:

@@ -9,11 +9,12 @@ from generated.config import KeySettings
 from runtime.config.checks.reference import matches_any
 from runtime.config.checks.unknown import why_unknown
 from runtime.config.draft import Draft
-from runtime.config.resolve import match
+from runtime.config.plan import DEFAULT_TENANT
 from runtime.config.scope import Scope
+from runtime.config.wildcard import overlap
 from runtime.source import Note, closest
 
-__all__ = ["check_keys"]
+__all__ = ["check_keys", "check_model_name"]
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -27,13 +28,14 @@ def check_keys(scope: Scope, draft: Draft) -> None:
             scope.diagnostics.error("invalid-name", scope.at.key("keys", id_), f"{id_!r} cannot be a key's id", hint)
         _check_secret(scope, id_, settings)
         _check_owner(scope, id_, settings, owners)
+        _check_tenant(scope, id_, settings)
         if not settings.scopes and scope.sound("keys", id_):
             message = f"key {id_!r} has no scope, so it can do nothing"
             scope.diagnostics.error(
                 "useless-key", scope.at.value("keys", id_, "scopes"), message, "write `scopes: [chat]`"
             )
         for index, name in enumerate(settings.models):
-            _check_model(scope, draft, id_, index, name)
+            check_model_name(scope, draft, ("keys", id_, "models", index), f"key {id_!r} allows", name)
         for index, pin in enumerate(settings.pins):
             _check_pin(scope, draft, id_, index, pin)
 
@@ -61,21 +63,32 @@ def _check_owner(scope: Scope, id_: str, settings: KeySettings, owners: dict[str
             scope.diagnostics.error("duplicate-key-secret", scope.at.value("keys", id_, field), message, hint, [note])
 
 
-def _check_model(scope: Scope, draft: Draft, id_: str, index: int, name: str) -> None:
-    span = scope.at.value("keys", id_, "models", index)
+def _check_tenant(scope: Scope, id_: str, settings: KeySettings) -> None:
+    known = {DEFAULT_TENANT, *scope.config.tenants}
+    if settings.tenant not in known and scope.sound("keys", id_):
+        near = closest(settings.tenant, sorted(known))
+        hint = f"did you mean {near!r}?" if near else "tenants are written under `tenants`"
+        message = f"key {id_!r} belongs to {settings.tenant!r}, and there is no such tenant"
+        scope.diagnostics.error("unknown-tenant", scope.at.value("keys", id_, "tenant"), message, hint)
+
+
+def check_model_name(scope: Scope, draft: Draft, path: tuple[str | int, ...], said: str, name: str) -> None:
+    """Check that the model or pattern at ``path`` fits some public name; ``said`` begins the complaint."""
+    span = scope.at.value(*path)
     if name.count("*") > 1:
         scope.diagnostics.error("bad-pattern", span, f"{name!r} holds two `*`", "one `*` is understood")
         return
     if "*" not in name:
         if draft.names.lead(name) is None and (reason := why_unknown(scope, draft, name)) is not None:
-            message = f"key {id_!r} allows what does not exist: {reason.message}"
+            what = "is not clear" if reason.code == "ambiguous-name" else "does not exist"
+            message = f"{said} what {what}: {reason.message}"
             scope.diagnostics.error(reason.code, span, message, reason.hint)
         return
     names = (*draft.names.models, *draft.names.uses)
-    if name == "*" or matches_any(name, names) or any(_overlap(name, item.pattern) for item in draft.names.patterns):
+    if name == "*" or matches_any(name, names) or any(overlap(name, item.pattern) for item in draft.names.patterns):
         return
     if not scope.broken:
-        message = f"key {id_!r} allows {name!r}, which no public name fits"
+        message = f"{said} {name!r}, which no public name fits"
         scope.diagnostics.error("unknown-model", span, message, "`gatewright explain` lists the names")
 
 
@@ -88,15 +101,3 @@ def _check_pin(scope: Scope, draft: Draft, id_: str, index: int, pin: str) -> No
         scope.diagnostics.error(
             "unknown-connection", span, f"key {id_!r} may demand {pin!r}, which no connection fits", hint
         )
-
-
-def _overlap(wanted: str, pattern: str) -> bool:
-    """Whether a name can fit both one-star patterns."""
-    (head, _, tail), (other_head, _, other_tail) = wanted.partition("*"), pattern.partition("*")
-    heads = head.startswith(other_head) or other_head.startswith(head)
-    tails = tail.endswith(other_tail) or other_tail.endswith(tail)
-    return (
-        heads
-        and tails
-        and match(wanted, max(head, other_head, key=len) + "x" + max(tail, other_tail, key=len)) is not None
-    )

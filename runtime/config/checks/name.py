@@ -7,6 +7,7 @@ from typing import Final
 
 from runtime.config.draft import Draft
 from runtime.config.scope import Scope
+from runtime.config.wildcard import overlap
 from runtime.source import Note
 
 __all__ = ["check_names"]
@@ -29,6 +30,7 @@ def check_names(scope: Scope, draft: Draft) -> None:
             scope.diagnostics.error("name-collision", scope.at.key("combos", name), message, "rename one", [note])
     for name, target in scope.config.aliases.items():
         _check_stars(scope, name, target)
+    _check_rivals(scope)
     for name, combo in scope.config.combos.items():
         for index, item in enumerate(combo.targets):
             if "*" in (item if isinstance(item, str) else item.model):
@@ -54,3 +56,23 @@ def _check_stars(scope: Scope, name: str, target: str) -> None:
         span = scope.at.value("aliases", name)
         hint = "a target's `*` stands for what the alias's own one matched"
         scope.diagnostics.error("bad-pattern", span, f"the target {target!r} has a `*` too many", hint)
+
+
+def _check_rivals(scope: Scope) -> None:
+    """Wildcards of which neither is more specific, so that only their spelling would decide where a name goes."""
+    rivals: dict[int, list[str]] = {}
+    for name in (name for name in scope.config.aliases if name.count("*") == 1):
+        length = len(name)
+        other = next((each for each in rivals.get(length, ()) if _compete(scope, name, each)), None)
+        rivals.setdefault(length, []).append(name)
+        if other is not None:
+            note = Note(scope.at.key("aliases", other), f"as specific, and it leads to {scope.config.aliases[other]}")
+            message = f"names may fit {name!r} and {other!r} alike"
+            hint = "make one of them longer, or name their targets in plain aliases"
+            scope.diagnostics.error("ambiguous-name", scope.at.key("aliases", name), message, hint, [note])
+
+
+def _compete(scope: Scope, name: str, other: str) -> bool:
+    """Whether some name fits both and they lead it to different places."""
+    aliases = scope.config.aliases
+    return overlap(name, other) and ("*" in aliases[name] or aliases[name] != aliases[other])

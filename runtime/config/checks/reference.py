@@ -43,7 +43,7 @@ def _check_wildcard(scope: Scope, draft: Draft, use: Use) -> None:
         if use.target not in draft.names.uses and use.target not in draft.names.models:
             if draft.names.lead(use.target) is None:
                 _unknown(scope, draft, use)
-            elif not _opens(draft, use.target):
+            elif not _opens(draft, use.target) and not draft.names.meant(use.target):
                 _report_second_pattern(scope, use)
         return
     if matches_any(use.target, (*draft.names.models, *draft.names.uses)) or _opens(draft, use.target):

@@ -13,7 +13,7 @@ from runtime.config.scope import Scope
 from runtime.config.secrets import read_reference
 from runtime.source import MappingNode, ScalarNode, SequenceNode
 
-__all__ = ["check_secret_fields", "clear_values"]
+__all__ = ["check_secret_fields", "clear_values", "is_bare_secret"]
 
 _NEAR_MISSES: Final = (
     re.compile(r"\$\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?::?[-?=].*)?\}"),
@@ -55,6 +55,11 @@ def clear_values(at: Positions) -> Iterator[str]:
             yield from _clear(item.get("key") if isinstance(item, MappingNode) else item)
     shared = at.node("shared")
     yield from _clear(shared.get("url") if isinstance(shared, MappingNode) else None)
+
+
+def is_bare_secret(text: str) -> bool:
+    """Whether ``text``, where a secret belongs, is the secret itself: neither a reference nor what was meant as one."""
+    return bool(text) and read_reference(text) is None and not any(miss.fullmatch(text) for miss in _NEAR_MISSES)
 
 
 def _clear(node: object) -> Iterator[str]:

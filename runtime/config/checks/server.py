@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from runtime.config.draft import Draft
 from runtime.config.scope import Scope
+from runtime.web.address import network
 
 __all__ = ["check_server", "is_loopback"]
 
@@ -16,7 +17,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]
 
 
 def check_server(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every check has this shape
-    """Check host, authentication, CORS origins and the data directory."""
+    """Check host, authentication, proxies, CORS origins and the data directory."""
     server = scope.config.server
     span = scope.at.value("server", "host")
     if not _is_host(server.host):
@@ -26,6 +27,15 @@ def check_server(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every 
         message = f"the server would be open to everyone who reaches {server.host}"
         hint = "write `authentication: required`, or listen on 127.0.0.1"
         scope.diagnostics.error("open-server", scope.at.value("server", "authentication"), message, hint)
+    if not scope.config.login.required and not is_loopback(server.host):
+        message = f"everyone who reaches {server.host} could manage the gateway"
+        hint = "write `required: true`, or listen on 127.0.0.1"
+        scope.diagnostics.error("open-server", scope.at.value("login", "required"), message, hint)
+    for index, proxy in enumerate(server.trusted_proxies):
+        if not _is_network(proxy):
+            at = scope.at.value("server", "trusted_proxies", index)
+            hint = "write an address or a CIDR block without host bits, such as 10.0.0.0/8"
+            scope.diagnostics.error("invalid-value", at, f"{proxy!r} is no network", hint)
     if not server.data_dir.strip():
         scope.diagnostics.error(
             "invalid-value", scope.at.value("server", "data_dir"), "data_dir: it is empty", "write `data`"
@@ -52,6 +62,14 @@ def _is_host(host: str) -> bool:
         ipaddress.ip_address(host)
     except ValueError:
         return _HOST.fullmatch(host) is not None and not re.fullmatch(r"[0-9.]+", host)
+    return True
+
+
+def _is_network(written: str) -> bool:
+    try:
+        network(written)
+    except ValueError:
+        return False
     return True
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from runtime.config.draft import Draft
 from runtime.config.lower.name import Use
 from runtime.config.lower.reach import Reached
@@ -10,15 +12,24 @@ from runtime.source import Note, closest
 
 __all__ = ["check_targets"]
 
+IN_TURN: Final = frozenset({"priority", "fill-first", "conditional"})
+"""Strategies under which what stands earlier always comes earlier."""
+
+BY_FIGURES: Final = frozenset(
+    {"least-used", "cost-optimized", "context-optimized", "lowest-latency", "auto", "last-known-good"}
+)
+"""Strategies that take the earlier of two that are alike. Under all others a repetition has its own turns, or its own lot."""
+
 
 def check_targets(scope: Scope, draft: Draft) -> None:
     """Check every combo."""
-    for name in scope.config.combos:
+    for name, combo in scope.config.combos.items():
         for use in draft.names.uses.get(name, ()):
             if use.connection is not None and use.owner == name:
                 _check_connection(scope, draft, use)
         ends = draft.reach.targets.get(name, ())
-        _check_repetition(scope, name, ends)
+        if combo.strategy in IN_TURN | BY_FIGURES:
+            _check_repetition(scope, draft, name, ends, alike=combo.strategy in BY_FIGURES)
         _check_endpoints(scope, draft, ends)
 
 
@@ -38,17 +49,22 @@ def _check_connection(scope: Scope, draft: Draft, use: Use) -> None:
         return
 
 
-def _check_repetition(scope: Scope, name: str, ends: tuple[Reached, ...]) -> None:
-    """A model that stands earlier, over the same connection or over any, answers instead of the later one."""
+def _check_repetition(scope: Scope, draft: Draft, name: str, ends: tuple[Reached, ...], *, alike: bool) -> None:
+    """A model that stands earlier, over the same connection or over any, answers instead of the later one.
+
+    ``alike``: only if both are targets of the combo itself, and the same. What a combo inside repeats, that one is told.
+    """
     first: dict[tuple[str, str | None], Reached] = {}
     said: set[tuple[str | int, ...]] = set()
     for end in ends:
         if any(use.conditional for use in end.uses):
             continue  # it takes some requests only, and what it leaves reaches the next one
-        earlier = first.get((end.model, None)) or first.get((end.model, end.connection))
+        if alike and any(use.owner in draft.names.combos for use in end.uses[1:]):
+            continue  # how good a combo is depends on all that is in it
+        earlier = first.get((end.model, end.connection)) or (None if alike else first.get((end.model, None)))
         first.setdefault((end.model, end.connection), end)
         use = end.uses[0]
-        if earlier is None or use.owner != name or use.path in said:
+        if earlier is None or earlier.uses[0] == use or use.path in said:
             continue
         said.add(use.path)
         direct = len(end.uses) == 1 and len(earlier.uses) == 1

@@ -24,11 +24,16 @@ def why_unknown(scope: Scope, draft: Draft, name: str) -> Reason | None:
     """The reason why ``name`` leads nowhere; None when that follows from a fault that is reported elsewhere."""
     if any((section, name) in scope.broken for section in ("aliases", "combos")) or name in draft.names.uses:
         return None
+    if len(offers := draft.names.meant(name)) > 1:
+        message = (
+            f"the name {name!r} is ambiguous: {', '.join(offers[:5])}{' and more' if len(offers) > 5 else ''} have it"
+        )
+        return Reason("ambiguous-name", message, f"write `{offers[0]}`, or make it an alias of one of them")
     provider_id, slash, model = name.partition("/")
+    if ("providers", provider_id) in scope.broken or _of_broken(scope, name):
+        return None
     if not slash:
         return _plain(scope, draft, name)
-    if ("providers", provider_id) in scope.broken:
-        return None
     provider = draft.providers.get(provider_id) or scope.catalog.get(provider_id)
     if provider is None:
         return _no_provider(scope, draft, provider_id, name)
@@ -43,10 +48,16 @@ def why_unknown(scope: Scope, draft: Draft, name: str) -> Reason | None:
     if not speaks:
         hint = f"this release speaks {', '.join(USUAL)}"
         return Reason("unspoken-protocol", f"{name} is offered in a protocol that this release does not speak", hint)
-    return _unconnected(scope, provider, name)
+    return _unconnected(scope, draft, provider, name)
 
 
-def _unconnected(scope: Scope, provider: Provider, name: str) -> Reason:
+def _of_broken(scope: Scope, name: str) -> bool:
+    """Whether a provider whose entry was reported says of itself that it has a model ``name``."""
+    providers = (id_ for section, id_ in scope.broken if section == "providers")
+    return any(scope.at.node("providers", id_, "models", name) is not None for id_ in providers)
+
+
+def _unconnected(scope: Scope, draft: Draft, provider: Provider, name: str) -> Reason:
     connection = f"`providers: {{{provider.id}: …}}` with a connection"
     if provider.variables:
         hint = f"write {connection} that fills in {', '.join(provider.variables)}"
@@ -56,6 +67,8 @@ def _unconnected(scope: Scope, provider: Provider, name: str) -> Reason:
         hint = f"write {connection}, or take it out of `discovery: {{exclude: …}}`"
     else:
         hint = f"write {connection}, or `discovery: {{providers: environment}}`"
+    if offer := next((id_ for id_ in sorted(draft.names.models) if id_.partition("/")[2] == name), None):
+        hint += f"; or name {offer!r}"
     return Reason("no-connection", f"{name} cannot be reached: {provider.id} has no connection", hint)
 
 
@@ -70,13 +83,10 @@ def _no_provider(scope: Scope, draft: Draft, provider: str, name: str) -> Reason
 
 def _plain(scope: Scope, draft: Draft, name: str) -> Reason:
     message = f"no model, alias or combo {name!r}"
-    offers = sorted(id_ for id_ in draft.names.models if id_.partition("/")[2] == name)
-    if offers:
-        return Reason("unknown-model", message, f"did you mean {offers[0]!r}?")
     declared = {*scope.config.aliases, *scope.config.combos}
     near = closest(name, declared)
     if near is None:
-        bare = closest(name, {id_.partition("/")[2] for id_ in draft.names.models})
-        near = min((id_ for id_ in draft.names.models if id_.partition("/")[2] == bare), default=None)
+        bare = closest(name, draft.names.bare)
+        near = draft.names.bare[bare][0] if bare is not None else None
     hint = f"did you mean {near!r}?" if near else "write it as `provider/model`, or as an alias or combo"
     return Reason("unknown-model", message, hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from generated.config import ComboTarget
+from runtime.config.lower.limit import lower_limits
 from runtime.config.lower.name import Names, conditional
 from runtime.config.lower.reach import Reach
 from runtime.config.plan import Combo, Member
@@ -29,6 +30,7 @@ def lower_combos(scope: Scope, names: Names, reach: Reach) -> dict[str, Combo]:
             rescue=settings.rescue,
             buffer_limit_bytes=settings.buffer_limit_bytes,
             hedge=settings.hedge,
+            limits=lower_limits(settings.limits),
         )
     return combos
 

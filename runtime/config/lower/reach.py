@@ -7,7 +7,7 @@ over and reported once per circle.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -73,22 +73,23 @@ def _targets(names: Names, name: str, known: Mapping[str, tuple[Reached, ...]]) 
         if step.model:
             found.append(Reached(step.name, (*hop, step.name), (use,), use.connection))
         else:
-            found += (
+            through = (
                 Reached(end.model, (*hop, *end.path), (use, *end.uses), use.connection or end.connection)
                 for end in known[step.name]
                 if len(end.path) <= MAX_NAMES  # the plan holds every chain; one without end would fill it
             )
-    return _bounded(found)
+            found += _bounded(through, 1)  # what a name repeats is reported there
+    return _bounded(found, 2)
 
 
-def _bounded(found: list[Reached]) -> tuple[Reached, ...]:
-    """At most two ways to one model over one connection: the second is what makes a repetition visible."""
-    count: dict[tuple[str, str | None], int] = {}
+def _bounded(found: Iterable[Reached], most: int) -> tuple[Reached, ...]:
+    """At most so many ways to one model over one connection: the second is what makes a repetition visible."""
+    count: dict[tuple[str, str | None, bool], int] = {}
     kept: list[Reached] = []
     for end in found:
-        key = (end.model, end.connection)
+        key = (end.model, end.connection, any(use.conditional for use in end.uses))
         count[key] = count.get(key, 0) + 1
-        if count[key] <= 2:
+        if count[key] <= most:
             kept.append(end)
     return tuple(kept)
 

@@ -46,6 +46,11 @@ class ChatTap(EventTap):
         self._done = False
         self._readable = False
 
+    @property
+    @override
+    def finished(self) -> bool:
+        return self.complete and (self._done or self.usage is not None)
+
     @override
     def _plain(self, block: bytes) -> bytes | None:
         return block.replace(self._head, self._new_head) if self._is_plain(block) else None

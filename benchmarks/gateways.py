@@ -1,0 +1,93 @@
+"""What a proxied request costs: Gatewright, nginx, a bare floor of the same stack, and other AI gateways, side by side.
+
+Repeat with: python -m benchmarks.gateways [--rounds 3] [--write] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.measure import environment, publish
+from benchmarks.proxy.contenders import Contender, Serving, contenders, gatewright, running
+from benchmarks.proxy.guard import RATIOS, compare, read_ratios
+from benchmarks.proxy.page import Machine, page
+from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario
+from benchmarks.proxy.series import Series, rounds, summary
+from benchmarks.proxy.tools import have_compiler, provider, tools
+
+__all__ = ["main"]
+
+OURS = "gatewright"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the requests of each round")
+    parser.add_argument("--only", nargs="*", default=None, help="scenarios whose name begins so")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="LiteLLM and Portkey, too")
+    parser.add_argument("--other", action="append", default=[], metavar="NAME=TREE", help="another working tree, beside")
+    parser.add_argument("--quick", action="store_true", help="the daily check: few scenarios, compared with what is recorded")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    if not have_compiler():
+        sys.stderr.write("benchmarks.gateways compiles its load generator and needs `cc` (Debian: gcc)\n")
+        return 1
+    scenarios = _chosen(options.only, quick=options.quick)
+    found, missing = contenders(peers=options.peers and not options.quick)
+    found += [gatewright(name, Path(tree).resolve()) for name, _, tree in (each.partition("=") for each in options.other)]
+    count, scale = (min(options.rounds, 3), 0.5) if options.quick else (options.rounds, options.scale)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        load, program = tools(Path(folder))
+        port = stack.enter_context(provider(program))
+        served = [_started(stack, each, Path(folder) / each.name, port) for each in found]
+        series, failures = rounds(load, served, scenarios, count, scale, _say)
+        machine = Machine(
+            environment=environment(), command=_command(), rounds=count, missing=missing, failures=failures,
+            versions={each.name: each.version for each in found}, start_s={each.contender.name: each.start_s for each in served},
+        )  # fmt: skip
+    if options.quick:
+        return _checked(series)
+    publish(page(series, scenarios, machine, OURS), "gateways", write=options.write)
+    if options.write:
+        RATIOS.write_bytes(msgspec.json.format(msgspec.json.encode(summary(series, OURS)), indent=2) + b"\n")
+    return 0
+
+
+def _chosen(only: list[str] | None, *, quick: bool) -> list[Scenario]:
+    if quick:
+        return [each for each in SCENARIOS if each.name in QUICK]
+    return [each for each in SCENARIOS if only is None or each.name.startswith(tuple(only))]
+
+
+def _started(stack: ExitStack, contender: Contender, folder: Path, port: int) -> Serving:
+    _say(f"starting {contender.name}")
+    return stack.enter_context(running(contender, folder, port))
+
+
+def _checked(series: Series) -> int:
+    lines, worse = compare(summary(series, OURS), read_ratios())
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 1 if worse else 0
+
+
+def _command() -> str:
+    return " ".join(["python -m benchmarks.gateways", *sys.argv[1:]])
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as failure:
+        sys.exit(str(failure))

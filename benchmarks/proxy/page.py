@@ -1,0 +1,147 @@
+"""The page of a run: what was asked of us, what was found, and of all gateways CPU, latency, memory and start."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from benchmarks.proxy.contenders import Missing
+from benchmarks.proxy.scenarios import Scenario
+from benchmarks.proxy.series import Measured, Series, median_of, ratios, spread
+
+__all__ = ["Machine", "page"]
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and how it was measured. ``failures``: by scenario and gateway, what went wrong."""
+
+    environment: str
+    command: str
+    rounds: int
+    missing: Sequence[Missing]
+    failures: Mapping[tuple[str, str], str]
+    versions: Mapping[str, str]
+    start_s: Mapping[str, float]
+
+
+def page(series: Series, scenarios: Sequence[Scenario], machine: Machine, ours: str) -> str:
+    gateways = [each for each in machine.start_s if any(gateway == each for _, gateway in series)]
+    named = ", ".join(f"{name} {version}" for name, version in machine.versions.items() if version)
+    parts = [
+        "# Gateways side by side",
+        "",
+        f"{machine.environment}; {named}; {machine.rounds} interleaved rounds, one worker each; `{machine.command}`",
+        "",
+        "CPU is that of the gateway's whole process tree, user and system, per request (a stream is one request). Numbers are "
+        "medians of the rounds with [least–most]. The load generator and the provider are C programs of `benchmarks/proxy` that "
+        "take about 5 µs a request together. Read ratios: the machine is shared. *floor* is Granian with a bare ASGI "
+        "application that forwards with aiohttp's session, and does nothing else.",
+        "",
+        *(f"Not measured: {each.name}, {each.why}." for each in machine.missing),
+        *_targets(series, scenarios, ours),
+        *_cpu(series, scenarios, gateways),
+        *_latency(series, scenarios, gateways),
+        *_delays(series, scenarios, gateways),
+        *_start(series, gateways, machine),
+    ]
+    if machine.failures:
+        parts += ["", "## Not served", ""]
+        parts += [f"* {gateway}: {scenario}" for scenario, gateway in machine.failures]
+    return "\n".join(parts) + "\n"
+
+
+def _targets(series: Series, scenarios: Sequence[Scenario], ours: str) -> list[str]:
+    lines = ["", "## Targets", "", "| scenario | ms CPU | target | × nginx | target | LiteLLM takes × ours | target | met |",
+             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for scenario in scenarios:
+        target, found = scenario.target, series.get((scenario.name, ours))
+        if target is None or not found:
+            continue
+        cpu = spread(each.cpu_ms for each in found)
+        nginx = ratios(series, scenario.name, ours, "nginx")
+        litellm = ratios(series, scenario.name, "LiteLLM", ours)
+        met = [cpu.median <= target.ms]
+        if nginx and target.nginx:
+            met.append(statistics.median(nginx) <= target.nginx)
+        if litellm and target.litellm:
+            met.append(statistics.median(litellm) >= target.litellm)
+        lines.append(
+            f"| {scenario.name} | {cpu.text(3)} | ≤ {target.ms} | {_ratio(nginx)} | {_bound('≤', target.nginx)} "
+            f"| {_ratio(litellm)} | {_bound('≥', target.litellm)} | {' · '.join('yes' if each else 'no' for each in met)} |"
+        )
+    return lines
+
+
+def _cpu(series: Series, scenarios: Sequence[Scenario], gateways: Sequence[str]) -> list[str]:
+    lines = ["", "## ms of CPU per request", "", *_head("scenario (in flight)", gateways)]
+    for scenario in scenarios:
+        cells = [
+            spread(each.cpu_ms for each in found).text(3) if (found := series.get((scenario.name, name))) else "–"
+            for name in gateways
+        ]
+        lines.append(f"| {scenario.name} ({scenario.connections}) | {' | '.join(cells)} |")
+    lines += ["", "Requests per second and core are a thousand divided by that:", "", *_head("scenario", gateways)]
+    for scenario in scenarios:
+        cells = [
+            f"{1000 / median_of(found, lambda each: each.cpu_ms):,.0f}" if (found := series.get((scenario.name, name))) else "–"
+            for name in gateways
+        ]
+        lines.append(f"| {scenario.name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _latency(series: Series, scenarios: Sequence[Scenario], gateways: Sequence[str]) -> list[str]:
+    lines = ["", "## Latency, ms: half · 99 % of the answers complete; first byte half · 99 %", ""]
+    lines += _head("scenario (in flight)", gateways)
+
+    def cell(found: Sequence[Measured] | None) -> str:
+        if not found:
+            return "–"
+        took = [median_of(found, lambda each, at=at: getattr(each.shot.latency_us, at) / 1000) for at in ("p50", "p99")]
+        first = [median_of(found, lambda each, at=at: getattr(each.shot.first_us, at) / 1000) for at in ("p50", "p99")]
+        return f"{took[0]:.1f} · {took[1]:.1f}; {first[0]:.1f} · {first[1]:.1f}"
+
+    for scenario in scenarios:
+        cells = [cell(series.get((scenario.name, name))) for name in gateways]
+        lines.append(f"| {scenario.name} ({scenario.connections}) | {' | '.join(cells)} |")
+    return lines
+
+
+def _delays(series: Series, scenarios: Sequence[Scenario], gateways: Sequence[str]) -> list[str]:
+    lines = ["", "## Delay of a stream's pieces behind the provider, ms: half · 99.9 % · longest", ""]
+    lines += _head("scenario (streams)", gateways)
+
+    def cell(found: Sequence[Measured] | None) -> str:
+        if not found:
+            return "–"
+        delays = [median_of(found, lambda each, at=at: getattr(each.shot.delay_us, at) / 1000) for at in ("p50", "p999", "max")]
+        return " · ".join(f"{each:.1f}" for each in delays)
+
+    for scenario in scenarios:
+        if scenario.stream:
+            cells = [cell(series.get((scenario.name, name))) for name in gateways]
+            lines.append(f"| {scenario.name} ({scenario.connections}) | {' | '.join(cells)} |")
+    return lines
+
+
+def _start(series: Series, gateways: Sequence[str], machine: Machine) -> list[str]:
+    lines = ["", "## Memory and start", "", "| gateway | start to first answer, s | MB after the first scenario | most MB |", "|---|---|---|---|"]
+    for name in gateways:
+        sizes = [each.resident_mb for (_, gateway), found in series.items() if gateway == name for each in found]
+        first = next(found[0].resident_mb for (_, gateway), found in series.items() if gateway == name)
+        lines.append(f"| {name} | {machine.start_s[name]:.2f} | {first:.0f} | {max(sizes):.0f} |")
+    return lines
+
+
+def _head(first: str, gateways: Sequence[str]) -> list[str]:
+    return [f"| {first} | {' | '.join(gateways)} |", f"|---|{'---|' * len(gateways)}"]
+
+
+def _ratio(found: Sequence[float]) -> str:
+    return spread(found).text(1) if found else "–"
+
+
+def _bound(sign: str, value: float | None) -> str:
+    return "–" if value is None else f"{sign} {value:g}"

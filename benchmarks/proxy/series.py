@@ -1,0 +1,112 @@
+"""Rounds of measurements, gateways in turn within each, and what they come to: medians, spreads, ratios.
+
+A ratio is taken within a round, where both had the same machine around them; the median of the rounds' ratios says more
+on a shared machine than any time does.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.proxy.contenders import Serving, whole_request
+from benchmarks.proxy.machine import CpuClock, resident_bytes
+from benchmarks.proxy.scenarios import Scenario
+from benchmarks.proxy.tools import Shot, fire
+
+__all__ = ["Measured", "Series", "Spread", "measure", "median_of", "ratios", "rounds", "spread"]
+
+WARM_UP = 0.1
+
+
+class Measured(msgspec.Struct, frozen=True, kw_only=True):
+    """One round of one scenario with one gateway. ``cpu_ms`` is per request."""
+
+    cpu_ms: float
+    resident_mb: float
+    shot: Shot
+
+
+class Spread(msgspec.Struct, frozen=True):
+    median: float
+    least: float
+    most: float
+
+    def text(self, digits: int) -> str:
+        return f"{self.median:.{digits}f} [{self.least:.{digits}f}–{self.most:.{digits}f}]"
+
+
+Series = dict[tuple[str, str], list[Measured]]
+"""By scenario and gateway, in the order of rounds."""
+
+
+def spread(values: Iterable[float]) -> Spread:
+    found = sorted(values)
+    return Spread(statistics.median(found), found[0], found[-1])
+
+
+def measure(load: Path, serving: Serving, scenario: Scenario, scale: float) -> Measured:
+    """One round. Raises when not every answer was good: a gateway that fails is not fast."""
+    request = whole_request(serving, scenario)
+    wanted = max(scenario.least, int(scenario.requests * serving.contender.share * scale))
+    if scenario.least < scenario.connections <= scenario.requests:
+        fire(load, serving.port, scenario.connections, max(scenario.connections, int(wanted * WARM_UP)), request)
+    clock = CpuClock(serving.pid)
+    shot = fire(load, serving.port, scenario.connections, wanted, request, scenario.expected)
+    spent_s = clock.read_s()
+    good = shot.statuses.get(str(scenario.status), 0)
+    if good != wanted or shot.complete != wanted:
+        raise RuntimeError(f"{serving.contender.name}, {scenario.name}: {good} of {wanted} were answered well: {shot}")
+    return Measured(cpu_ms=spent_s * 1000 / wanted, resident_mb=resident_bytes(serving.pid) / 1e6, shot=shot)
+
+
+def rounds(
+    load: Path,
+    served: Sequence[Serving],
+    scenarios: Sequence[Scenario],
+    count: int,
+    scale: float,
+    say: Callable[[str], None],
+) -> tuple[Series, dict[tuple[str, str], str]]:
+    """Every scenario with every gateway in turn, ``count`` times; and who failed at what."""
+    series: Series = {}
+    failures: dict[tuple[str, str], str] = {}
+    for number in range(count):
+        for scenario in scenarios:
+            for serving in served if number % 2 == 0 else reversed(served):
+                place = (scenario.name, serving.contender.name)
+                if not serving.contender.takes(scenario) or place in failures:
+                    continue
+                try:
+                    found = measure(load, serving, scenario, scale)
+                except RuntimeError as failure:
+                    failures[place] = str(failure)
+                    series.pop(place, None)
+                    say(str(failure)[:1000])
+                    continue
+                series.setdefault(place, []).append(found)
+                say(f"round {number + 1}: {place[1]:12} {place[0]}: {found.cpu_ms:.3f} ms")
+    return series, failures
+
+
+def ratios(series: Series, scenario: str, ours: str, theirs: str) -> list[float]:
+    """How much CPU ``ours`` takes for each of ``theirs``, round by round."""
+    pairs = zip(series.get((scenario, ours), ()), series.get((scenario, theirs), ()), strict=False)
+    return [one.cpu_ms / other.cpu_ms for one, other in pairs if other.cpu_ms]
+
+
+def median_of(measured: Sequence[Measured], what: Callable[[Measured], float]) -> float:
+    return statistics.median(what(each) for each in measured)
+
+
+def summary(series: Series, ours: str) -> Mapping[str, Mapping[str, float]]:
+    """By scenario, the median ratio of ``ours`` to each of the others."""
+    others = sorted({gateway for _, gateway in series} - {ours})
+    found: dict[str, dict[str, float]] = {}
+    for scenario in dict.fromkeys(scenario for scenario, _ in series):
+        by_other = {other: ratios(series, scenario, ours, other) for other in others}
+        found[scenario] = {other: round(statistics.median(each), 3) for other, each in by_other.items() if each}
+    return found

@@ -1,0 +1,58 @@
+"""What becomes of a provider's answer on its way to the client: passed on or translated, whole or as it comes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runtime.canonical import Usage, collect
+from runtime.protocols.base import Answer, ClientCodec, Codec, Outgoing
+from runtime.protocols.relay import Passing, Relay, Translating
+from runtime.routing import Candidate
+from runtime.telemetry import CallRecord
+from runtime.upstream.types import UpstreamResponse
+
+__all__ = ["answer_headers", "gathered", "relay_of", "translated"]
+
+FORWARDED: Final = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-gatewright-simulated")
+
+
+def translated(
+    client: ClientCodec, speaks: Codec, outgoing: Outgoing, body: bytes, answer: Answer
+) -> tuple[bytes, Usage | None]:
+    """A whole answer of a provider that ``speaks`` its protocol, as ``client`` reads it, and what it took."""
+    if speaks.protocol == client.protocol:
+        return speaks.splice_response(body, answer.model)
+    response = speaks.decode_response(body, outgoing)
+    return client.encode_response(response, answer), response.usage
+
+
+def gathered(
+    client: ClientCodec, speaks: Codec, outgoing: Outgoing, body: bytes, answer: Answer
+) -> tuple[bytes, Usage | None]:
+    """`translated`, for a provider that streams whether asked to or not."""
+    decoder = speaks.stream_decoder(outgoing)
+    response = collect([*decoder.feed(body), *decoder.close()])
+    return client.encode_response(response, answer), response.usage
+
+
+def relay_of(client: ClientCodec, speaks: Codec, outgoing: Outgoing, answer: Answer) -> Relay:
+    """What turns the reads of a stream into the client's bytes."""
+    encoder = client.stream_encoder(answer)
+    if speaks.protocol == client.protocol:
+        return Passing(speaks.stream_tap(answer), encoder)
+    return Translating(speaks.stream_decoder(outgoing), encoder)
+
+
+def answer_headers(
+    record: CallRecord, candidate: Candidate, outgoing: Outgoing, response: UpstreamResponse
+) -> tuple[tuple[str, str], ...]:
+    """Who served, after how many attempts, what was lost, and the limits the provider reported."""
+    headers = [("x-gatewright-served", candidate.id)]
+    if record.session:
+        headers.append(("x-omniroute-session-id", record.session))
+    if len(record.attempts) > 1:
+        headers.append(("x-gatewright-attempts", str(len(record.attempts))))
+    if outgoing.losses:
+        headers.append(("x-gatewright-dropped", ", ".join(outgoing.losses)))
+    headers += [(name, value) for name, value in response.headers.items() if name.startswith(FORWARDED)]
+    return tuple(headers)

@@ -1,0 +1,85 @@
+"""What is in force: the files' configuration with the overrides laid over it, compiled, and the secrets it refers to.
+
+Pure but for looking secrets up. Used at the start, for every change before it is made, and by every worker that hears of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import cast
+
+import msgspec
+
+from runtime.config.catalog import Catalog
+from runtime.config.compile import compile_plan
+from runtime.config.files import Source
+from runtime.config.override import Override, json_path
+from runtime.config.plan import Artefact
+from runtime.config.secrets import Lookup, Secrets, check_secrets, resolve_secrets, with_stored
+from runtime.errors import Fault
+from runtime.source import Diagnostic, MappingNode, Severity, plain
+
+__all__ = ["Base", "Effective", "Outcome", "effective", "faults"]
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What overrides are laid over: the files that were built, the catalogue, and where secrets are looked up."""
+
+    sources: tuple[Source, ...]
+    catalog: Catalog
+    look_up: Lookup
+
+
+class Effective(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """``written`` is the whole configuration as it was written, ``overrides`` are those that it holds."""
+
+    artefact: Artefact
+    secrets: Secrets
+    overrides: tuple[Override, ...]
+    written: MappingNode
+
+    @cached_property
+    def config(self) -> Mapping[str, object]:
+        """Sections as plain data, as they were written; `version` too."""
+        return cast("Mapping[str, object]", plain(self.written))
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """``effective`` is None when a diagnostic is an error."""
+
+    effective: Effective | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def effective(base: Base, overrides: Sequence[Override], stored: Mapping[str, str]) -> Outcome:
+    """Compile ``base`` with ``overrides``. ``stored`` maps the ids of stored secrets to the secrets."""
+    compiled = compile_plan(base.sources, base.catalog, overrides)
+    artefact, written = compiled.artefact, compiled.written
+    if artefact is None or written is None:
+        return Outcome(effective=None, diagnostics=compiled.diagnostics)
+    look_up = with_stored(base.look_up, stored)
+    missing = check_secrets(artefact.plan, artefact.origins, look_up, Severity.ERROR)
+    diagnostics = (*compiled.diagnostics, *missing)
+    if missing:
+        return Outcome(effective=None, diagnostics=diagnostics)
+    secrets = resolve_secrets(artefact.plan, look_up)
+    found = Effective(artefact=artefact, secrets=secrets, overrides=tuple(overrides), written=written)
+    return Outcome(effective=found, diagnostics=diagnostics)
+
+
+def faults(diagnostics: Iterable[Diagnostic], overrides: Iterable[Override]) -> tuple[Fault, ...]:
+    """``diagnostics`` as clients are told them: with a path into what they sent, where it is about that."""
+    by_path = {override.path: override for override in overrides}
+    return tuple(_fault(item, by_path.get(item.span.file)) for item in diagnostics)
+
+
+def _fault(item: Diagnostic, override: Override | None) -> Fault:
+    return Fault(
+        severity=item.severity.value,
+        code=item.code,
+        message=item.message,
+        position=str(item.span),
+        path=None if override is None else json_path(override, item.span),
+        hint=item.hint,
+    )

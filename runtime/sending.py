@@ -1,0 +1,79 @@
+"""Sending one attempt's request, under the limits of its provider and of its whole request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from generated.config import TimeoutSettings
+from runtime.config.plan import Plan
+from runtime.errors import GatewayError
+from runtime.protocols.base import Outgoing
+from runtime.routing import Attempt, Candidate
+from runtime.routing.planting import input_limit
+from runtime.telemetry import CallRecord, Recorder
+from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
+
+__all__ = ["MAX_ERROR_BYTES", "Sender", "quarter"]
+
+MAX_ERROR_BYTES: Final = 1 << 20
+
+
+class Sender:
+    """Asks targets of one plan."""
+
+    def __init__(self, plan: Plan, upstream: Upstream, recorder: Recorder) -> None:
+        self._plan = plan
+        self._upstream = upstream
+        self._recorder = recorder
+
+    async def send(
+        self,
+        attempt: Attempt,
+        outgoing: Outgoing,
+        record: CallRecord,
+        decode_error: Callable[[int, Mapping[str, str], bytes], GatewayError],
+    ) -> UpstreamResponse:
+        """Send and wait for the status line. A status that is no success becomes the error it stands for."""
+        candidate = attempt.candidate
+        timeouts = self.timeouts(candidate)
+        first_byte_ms = timeouts.first_byte_ms if outgoing.stream else timeouts.first_byte_unstreamed_ms
+        headers = dict(outgoing.headers) | dict(candidate.headers)
+        patience_ms = attempt.patience_ms()
+        most = input_limit(candidate.target.model)
+        tokens = quarter(outgoing.body)
+        self._recorder.asking(record, attempt.record, tokens if most is None else min(tokens, most))
+        attempt.sent()
+        response = await self._upstream.send(
+            UpstreamRequest(
+                method="POST",
+                url=candidate.base_url + outgoing.path,
+                headers=tuple(headers.items()),
+                body=outgoing.body,
+                limits=Limits(
+                    connect_ms=min(timeouts.connect_ms, patience_ms),
+                    first_byte_ms=min(first_byte_ms, patience_ms),
+                    idle_ms=timeouts.idle_ms,
+                    total_ms=min(timeouts.total_ms, attempt.left_ms()),
+                ),
+                pool=candidate.connection,
+            )
+        )
+        record.upstream_status = attempt.record.status = response.status
+        attempt.heard(response.headers)
+        if response.status == 200:
+            return response
+        try:
+            body = (await response.read(MAX_ERROR_BYTES)).decode("utf-8", "replace").encode()
+        finally:
+            await response.aclose()
+        raise decode_error(response.status, response.headers, body)
+
+    def timeouts(self, candidate: Candidate) -> TimeoutSettings:
+        """The provider's own limits, else everybody's."""
+        return self._plan.provider_timeouts.get(candidate.target.provider.id, self._plan.timeouts)
+
+
+def quarter(body: bytes) -> int:
+    """About how many tokens ``body`` has, without a look at it."""
+    return len(body) // 4

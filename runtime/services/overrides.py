@@ -1,0 +1,288 @@
+"""Changing the configuration while the gateway runs: compiled as the files are, kept in the store, in force in every worker.
+
+A change that does not compile changes nothing and is told why. One that does is written with its author and its entry in
+the audit log in one transaction, is in force here when `Overrides.change` returns, and is news for the other workers,
+who ask the store for its revision twice a second besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property
+from typing import Final, TypeVar
+
+import msgspec
+
+from runtime.config.effective import Base, Effective, effective, faults
+from runtime.config.override import Override
+from runtime.errors import ConfigError, Conflict, PermissionDenied, Refused, RouteUnavailable
+from runtime.services.audit import Audit
+from runtime.services.documents import (
+    REMOVED,
+    Removed,
+    Row,
+    referenced,
+    rows_of,
+    sealed_rows,
+    written_names,
+)
+from runtime.shared import SharedError
+from runtime.shared.colleagues import Colleagues
+from runtime.stores.base import StoreError
+from runtime.stores.overrides import OverrideChange, OverrideSet, SqlOverrides, StoredOverride
+from runtime.stores.vault import Vault
+from runtime.web.key import KeyRecord
+
+__all__ = ["OVERRIDES", "REMOVED", "Change", "Overrides", "Removed"]
+
+OVERRIDES: Final = "overrides"
+"""The kind of news: overrides were changed."""
+
+POLL_S: Final = 0.5
+TRIES: Final = 5
+
+_T = TypeVar("_T")
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry, one setting, or the settings of one section.
+
+    ``section`` is a section of gateway.yaml. ``name`` is an entry of a map section or a setting of another; without it
+    ``document`` holds settings by name, each of which is changed. ``document`` is what gateway.yaml would say, as data or,
+    for an entry of a map, as YAML text; None takes the override back, so that the files hold again. A secret that stands
+    in the clear where a reference belongs is kept encrypted, and a reference to it takes its place.
+    """
+
+    section: str
+    name: str | None = None
+    document: object = None
+
+
+class Overrides:
+    """``apply`` puts a configuration in force in this worker; ``now`` gives Unix seconds."""
+
+    def __init__(
+        self,
+        base: Base,
+        started: Effective,
+        revision: int,
+        store: SqlOverrides,
+        vault: Vault,
+        audit: Audit,
+        apply: Callable[[Effective], Awaitable[None]],
+        now: Callable[[], float],
+        on_fault: Callable[[Exception, str], None],
+        *,
+        read_only: bool,
+    ) -> None:
+        self._base = base
+        self._effective = started
+        self._revision = revision
+        self._store = store
+        self._vault = vault
+        self._audit = audit
+        self._apply = apply
+        self._now = now
+        self._on_fault = on_fault
+        self._read_only = read_only
+        self._colleagues: Colleagues | None = None
+        self._turn = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._refused = -1
+
+    # -- what is in force
+
+    @property
+    def config(self) -> Mapping[str, object]:
+        """The sections of the configuration as they are written, overrides included; secrets are references."""
+        return self._effective.config
+
+    @property
+    def effective(self) -> Effective:
+        return self._effective
+
+    @property
+    def revision(self) -> int:
+        """Which change was the last."""
+        return self._revision
+
+    def overridden(self, section: str) -> frozenset[str]:
+        """The entries or settings of ``section`` that are not the files' own, those taken away included."""
+        return frozenset(each.name for each in self._effective.overrides if each.section == section)
+
+    async def stored(self) -> OverrideSet:
+        """All overrides with their authors and times. Raises RouteUnavailable."""
+        return await self._ask(self._store.all())
+
+    # -- changing it
+
+    async def change(
+        self,
+        changes: Sequence[Change],
+        author: KeyRecord | str,
+        *,
+        expected: int | None = None,
+        action: str | None = None,
+        details: Mapping[str, object] | None = None,
+    ) -> int:
+        """Make ``changes``, all of them or none; the revision afterwards.
+
+        ``expected`` is the revision that the author knows. ``action`` is what the audit log calls it
+        (`combo.created`), ``details`` what it says beside the names of what was changed.
+
+        Raises Refused with what the compiler says, Conflict where ``expected`` is not the revision any more,
+        PermissionDenied where management is read only, InvalidRequest for a change that names nothing, RouteUnavailable
+        while the store cannot be reached.
+        """
+        if self._read_only:
+            raise PermissionDenied(
+                "the configuration cannot be changed here: `server.management` is `read_only`; change gateway.yaml and build"
+            )
+        rows = [row for each in changes for row in rows_of(each.section, each.name, each.document)]
+        for _ in range(TRIES):
+            async with self._turn:
+                revision = await self._try(rows, author, expected, action, details)
+            if revision is not None:
+                await self._tell()
+                return revision
+        raise RouteUnavailable("others change the configuration all the time; nothing was changed", retry_after_s=1)
+
+    async def check(self, changes: Sequence[Change]) -> tuple[Effective, Sequence[str]]:
+        """What ``changes`` would put in force, and what the compiler doubts. Changes nothing. Raises as `change` does."""
+        rows = [row for each in changes for row in rows_of(each.section, each.name, each.document)]
+        found = await self._ask(self._store.all())
+        secrets = self._vault.open(found.secrets)
+        sealed = sealed_rows(rows, lambda secret: self._vault.seal(secret, self._now()))
+        brought = self._vault.open(sealed.secrets)
+        return await self._compiled(_overrides(self._laid(found, sealed.rows)), secrets | brought)
+
+    async def _try(
+        self,
+        rows: Sequence[Row],
+        author: KeyRecord | str,
+        expected: int | None,
+        action: str | None,
+        details: Mapping[str, object] | None,
+    ) -> int | None:
+        """One try; None where somebody else was faster."""
+        found = await self._ask(self._store.all())
+        if expected is not None and expected != found.revision:
+            raise Conflict(f"the configuration is at revision {found.revision} meanwhile, not at {expected}")
+        sealed = sealed_rows(rows, lambda secret: self._vault.seal(secret, self._now()))
+        laid = self._laid(found, sealed.rows)
+        if laid == {(each.section, each.name): each.document for each in found.overrides}:
+            return found.revision
+        secrets = self._vault.open((*found.secrets, *sealed.secrets))
+        overrides = _overrides(laid)
+        put_in_force, _ = await self._compiled(overrides, secrets)
+        used = referenced(self._base.sources, overrides)
+        who = author.id if isinstance(author, KeyRecord) else author
+        changed = {(row.section, row.name): row for row in sealed.rows}
+        change = OverrideChange(
+            put=tuple(_stored(row, who, self._now()) for place, row in changed.items() if place in laid),
+            taken=tuple(place for place in changed if place not in laid),
+            secrets=tuple(each for each in sealed.secrets if each.id in used),
+            forgotten=tuple(each.id for each in found.secrets if each.id not in used),
+        )
+        entry = self._audit.entry(
+            action or "configuration.changed",
+            actor=author,
+            target=", ".join(f"{row.section}.{row.name}" for row in rows),
+            resource_type=rows[0].section if rows else "",
+            details={"revision": found.revision + 1, "build": put_in_force.artefact.build, **(details or {})},
+        )
+        revision = await self._ask(self._store.change(change, found.revision, [entry]))
+        if revision is not None:
+            await asyncio.shield(self._put_in_force(put_in_force, revision))
+        return revision
+
+    async def _compiled(
+        self, overrides: Sequence[Override], secrets: Mapping[str, str]
+    ) -> tuple[Effective, Sequence[str]]:
+        outcome = await asyncio.to_thread(effective, self._base, overrides, secrets)
+        if outcome.effective is None:
+            raise Refused(faults(outcome.diagnostics, overrides))
+        return outcome.effective, [str(item) for item in outcome.diagnostics]
+
+    async def _put_in_force(self, found: Effective, revision: int) -> None:
+        await self._apply(found)
+        self._effective, self._revision = found, revision
+
+    def _laid(self, found: OverrideSet, rows: Sequence[Row]) -> dict[tuple[str, str], str | None]:
+        """What is laid over the files after a change by ``rows``."""
+        laid = {(each.section, each.name): each.document for each in found.overrides}
+        for row in rows:
+            place = (row.section, row.name)
+            if row.document is None or (row.document is REMOVED and place not in self._written):
+                laid.pop(place, None)
+            else:
+                laid[place] = None if isinstance(row.document, Removed) else row.document
+        return laid
+
+    @cached_property
+    def _written(self) -> frozenset[tuple[str, str]]:
+        return written_names(self._base.sources)
+
+    # -- hearing of changes
+
+    def join(self, colleagues: Colleagues) -> None:
+        """From now on ``colleagues`` are told of changes that are made here."""
+        self._colleagues = colleagues
+
+    def told(self, _: bytes) -> None:
+        """What is done at OVERRIDES."""
+        self._wake.set()
+
+    async def refresh(self) -> None:
+        """Put in force what the store holds, if it was changed. Raises StoreError, or Refused where it does not compile here."""
+        if await self._store.revision() == self._revision:
+            return
+        async with self._turn:
+            found = await self._store.all()
+            if found.revision in {self._revision, self._refused}:
+                return
+            overrides = _overrides({(each.section, each.name): each.document for each in found.overrides})
+            try:
+                put_in_force, _ = await self._compiled(overrides, self._vault.open(found.secrets))
+            except (Refused, ConfigError):
+                self._refused = found.revision
+                raise
+            await self._put_in_force(put_in_force, found.revision)
+
+    async def run(self) -> None:
+        """Until it is cancelled: follow what other workers and machines change."""
+        failed = False
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self.refresh()
+                failed = False
+            except (StoreError, Refused, ConfigError) as error:
+                if not failed or not isinstance(error, StoreError):  # a store that is away is said once
+                    self._on_fault(error, "")
+                failed = isinstance(error, StoreError)
+
+    async def _tell(self) -> None:
+        if self._colleagues is not None:
+            with suppress(SharedError):  # they ask the store themselves
+                await self._colleagues.tell(OVERRIDES, b"")
+
+    async def _ask(self, answer: Awaitable[_T]) -> _T:
+        try:
+            return await answer
+        except StoreError as error:
+            raise RouteUnavailable("the store of the configuration cannot be reached now", retry_after_s=1) from error
+
+
+def _overrides(laid: Mapping[tuple[str, str], str | None]) -> tuple[Override, ...]:
+    return tuple(Override(section, name, document) for (section, name), document in sorted(laid.items()))
+
+
+def _stored(row: Row, author: str, now_s: float) -> StoredOverride:
+    document = None if isinstance(row.document, Removed) else row.document
+    return StoredOverride(section=row.section, name=row.name, document=document, author=author, changed_s=now_s)

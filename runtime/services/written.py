@@ -1,0 +1,79 @@
+"""A section of the configuration as it is written, for operations that show and change its entries one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal, TypeAlias
+
+from runtime.errors import Conflict, NotFound, RouteUnavailable
+from runtime.management.body import Document
+from runtime.services.overrides import REMOVED, Change, Overrides
+from runtime.source import closest
+from runtime.stores.base import StoreError
+from runtime.web.key import KeyRecord
+
+__all__ = ["Entries", "Origin", "Written"]
+
+TRIES: Final = 5
+
+Entries: TypeAlias = Mapping[str, object]
+"""Entries by their names as they are to be written, None for one that goes."""
+
+Origin: TypeAlias = Literal["config", "override"]
+
+
+class Written:
+    """``section`` is a map of gateway.yaml, ``what`` what one of its entries is called."""
+
+    def __init__(self, overrides: Overrides, section: str, what: str) -> None:
+        self._overrides = overrides
+        self._section = section
+        self._what = what
+
+    def all(self) -> Mapping[str, object]:
+        """The entries in the order in which they are written."""
+        found = self._overrides.config.get(self._section)
+        return found if isinstance(found, Mapping) else {}
+
+    def document(self, name: str) -> Document:
+        """The entry ``name``, of a map of records. Raises NotFound."""
+        found = self.all()
+        if name not in found:
+            near = closest(name, found)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise NotFound(f"there is no {self._what} {name[:100]!r}{hint}")
+        entry = found[name]
+        return dict(entry) if isinstance(entry, Mapping) else {}
+
+    def origin(self, name: str) -> Origin:
+        """Where the entry ``name`` stands."""
+        return "override" if name in self._overrides.overridden(self._section) else "config"
+
+    async def edit(self, caller: KeyRecord, happened: str, edited: Callable[[], Entries]) -> None:
+        """Write what ``edited`` makes of what is written now, all of it or nothing; it is made anew where others were faster.
+
+        Raises what ``edited`` raises, and as `Overrides.change`.
+        """
+        for _ in range(TRIES):
+            revision = self._overrides.revision
+            changes = [
+                Change(section=self._section, name=name, document=REMOVED if document is None else document)
+                for name, document in edited().items()
+            ]
+            if not changes:
+                return
+            try:
+                action = f"{self._what.replace(' ', '_')}.{happened}"
+                await self._overrides.change(changes, caller, expected=revision, action=action)
+            except Conflict:
+                await self._catch_up()
+            else:
+                return
+        raise RouteUnavailable("others change the configuration all the time; nothing was changed", retry_after_s=1)
+
+    async def _catch_up(self) -> None:
+        """Know what others changed."""
+        try:
+            await self._overrides.refresh()
+        except StoreError as error:
+            raise RouteUnavailable("the store of the configuration cannot be reached now", retry_after_s=1) from error

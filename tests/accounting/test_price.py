@@ -1,0 +1,119 @@
+"""What usage costs, against exact rational arithmetic."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.accounting.price import Cost, price, price_version, usd
+from runtime.canonical import Usage
+from runtime.catalog import Prices
+from runtime.source.unit import read
+
+PLAIN = Prices(source="s", date="2026-01-01", input=3_000_000_000, output=15_000_000_000)
+"""3 and 15 dollars per million."""
+
+NANO = st.integers(0, 10**13)
+OWN = st.none() | NANO
+TOKENS = st.integers(0, 10**9)
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    input_, output = draw(TOKENS), draw(TOKENS)
+    audio_out = draw(st.integers(0, output))
+    return Usage(
+        input=input_,
+        output=output,
+        cache_read=draw(TOKENS),
+        cache_write_5m=draw(TOKENS),
+        cache_write_1h=draw(TOKENS),
+        reasoning=draw(st.integers(0, output - audio_out)),
+        audio_input=draw(st.integers(0, input_)),
+        audio_output=audio_out,
+        search_requests=draw(st.integers(0, 1000)),
+    )
+
+
+PRICES = st.builds(
+    Prices,
+    source=st.just("s"),
+    date=st.just("2026-01-01"),
+    input=NANO,
+    output=NANO,
+    **dict.fromkeys(
+        ("cache_read", "cache_write_5m", "cache_write_1h", "reasoning", "audio_input", "audio_output", "image",
+         "request", "search"), OWN),
+)  # fmt: skip
+
+
+@given(usage=usages(), prices=PRICES, requests=st.integers(0, 3), images=st.integers(0, 9))
+def test_a_cost_is_the_exact_sum_rounded_once(usage: Usage, prices: Prices, requests: int, images: int) -> None:
+    def own(name: str, other: int) -> int:
+        value: int | None = getattr(prices, name)
+        return other if value is None else value
+
+    parts = [
+        (usage.input - usage.audio_input, prices.input),
+        (usage.audio_input, own("audio_input", prices.input)),
+        (usage.cache_read, own("cache_read", prices.input)),
+        (usage.cache_write_5m, own("cache_write_5m", prices.input)),
+        (usage.cache_write_1h, own("cache_write_1h", prices.input)),
+        (usage.output - usage.audio_output - usage.reasoning, prices.output),
+        (usage.audio_output, own("audio_output", prices.output)),
+        (usage.reasoning, own("reasoning", prices.output)),
+    ]
+    calls = [(requests, own("request", 0)), (usage.search_requests, own("search", 0)), (images, own("image", 0))]
+    exact = sum((Fraction(count * each, 10**6) for count, each in parts), Fraction())
+    exact += sum((Fraction(count * each, 10**3) for count, each in calls), Fraction())
+    lacking = (usage.search_requests > 0 and prices.search is None) or (images > 0 and prices.image is None)
+
+    assert Cost(round(exact), lacking) == price(usage, prices, requests=requests, images=images)
+
+
+def test_nothing_is_free_because_its_price_is_unknown() -> None:
+    assert Cost(0, unpriced=True) == price(Usage(output=1), None)
+    assert Cost(0, unpriced=True) == price(Usage(search_requests=1), None)
+    assert Cost(0) == price(Usage(), None)
+    assert Cost(3_000_000, unpriced=True) == price(Usage(input=1000, search_requests=1), PLAIN)
+
+
+def test_dollars_in_yaml_are_dollars_per_million_tokens_and_per_thousand_calls() -> None:
+    """The unit that a person writes, the compiler's conversion and the arithmetic agree."""
+    prices = msgspec.structs.replace(
+        PLAIN, input=read("usd", "2.50"), search=read("usd", "10"), request=read("usd", "5")
+    )
+
+    assert "2.5" == usd(price(Usage(input=1_000_000), prices, requests=0).nano_usd)
+    assert "10" == usd(price(Usage(search_requests=1000), prices, requests=0).nano_usd)
+    assert "5" == usd(price(Usage(), prices, requests=1000).nano_usd)
+
+
+@pytest.mark.parametrize(("tokens", "nano_usd"), [(1, 0), (3, 2), (5, 2), (7, 4), (2, 1), (0, 0)])
+def test_halves_go_to_the_even_neighbour(tokens: int, nano_usd: int) -> None:
+    half = msgspec.structs.replace(PLAIN, input=500_000)
+
+    assert Cost(nano_usd) == price(Usage(input=tokens), half)
+
+
+def test_parts_that_a_vendor_counts_twice_are_never_negative() -> None:
+    odd = Usage(input=1, audio_input=5, output=2, audio_output=1, reasoning=9)
+
+    assert price(Usage(input=1, output=2), PLAIN) == price(odd, PLAIN)
+
+
+def test_a_version_is_of_the_numbers() -> None:
+    again = msgspec.json.decode(msgspec.json.encode(PLAIN), type=Prices)
+
+    assert price_version(PLAIN) == price_version(again)
+    assert price_version(PLAIN) != price_version(msgspec.structs.replace(PLAIN, cache_read=0))
+    assert price_version(PLAIN) != price_version(msgspec.structs.replace(PLAIN, date="2026-01-02"))
+
+
+@given(st.integers(-(10**15), 10**15))
+def test_dollars_are_written_exactly(nano_usd: int) -> None:
+    assert nano_usd == Fraction(usd(nano_usd)) * 10**9

@@ -1,0 +1,135 @@
+"""A key that is not known is looked for once more, and however many are tried, the store is asked little."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from runtime.errors import AuthenticationFailed
+from runtime.resilience import Door
+from runtime.services.access import Access
+from runtime.services.keyring import LOOK_S, GoodKeys
+from runtime.stores.base import StoreError
+from runtime.stores.keys import KeySet, StoredKey
+from runtime.web.key import KeyEntry, KeyRecord, KeyRing, hash_key
+
+PEPPER = b"p" * 32
+
+
+class Store:
+    """Keys as another worker writes them; ``asked`` counts how often it was asked for its revision."""
+
+    def __init__(self) -> None:
+        self.keys: list[StoredKey] = []
+        self.asked = 0
+        self.failing = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def make(self, plain: str) -> None:
+        key = StoredKey(
+            id=plain, name=plain, prefix=plain, hash=hash_key(PEPPER, plain), scopes=("chat",), created_s=0
+        )
+        self.keys.append(key)
+
+    async def revision(self) -> int:
+        self.asked += 1
+        found = len(self.keys)
+        await self.gate.wait()
+        if self.failing:
+            raise StoreError("gone")
+        return found
+
+    async def all(self) -> KeySet:
+        return KeySet(revision=len(self.keys), keys=tuple(self.keys), revoked={})
+
+
+class Desk:
+    def __init__(self) -> None:
+        entry = KeyEntry(record=KeyRecord(id="ci", scopes=frozenset({"chat"})), form="plain", value="configured")
+        ring = KeyRing(PEPPER, [entry])
+        self.store = Store()
+        self.access = Access(ring, time.time, required=True)
+        self.good = GoodKeys(ring, self.store, self.access, Door(), lambda *_: None)  # type: ignore[arg-type]
+        self.access.before_refusing(self.good.look_again)
+
+    async def admits(self, plain: str) -> str | None:
+        try:
+            return (await self.access.admit({"x-api-key": plain}, {}, "chat")).id
+        except AuthenticationFailed:
+            return None
+
+
+@pytest.fixture
+async def desk() -> Desk:
+    desk = Desk()
+    await desk.good.refresh()
+    desk.store.asked = 0
+    return desk
+
+
+async def test_a_key_that_was_just_made_elsewhere_is_good_here_at_once(desk: Desk) -> None:
+    desk.store.make("new")
+
+    assert "new" == await desk.admits("new")
+
+
+async def test_a_key_that_is_known_costs_no_look(desk: Desk) -> None:
+    assert ["ci"] * 50 == [await desk.admits("configured") for _ in range(50)]
+    assert 0 == desk.store.asked
+
+
+async def test_wrong_keys_share_looks_and_a_new_key_among_them_is_found(desk: Desk) -> None:
+    assert await desk.admits("wrong") is None
+    flood = [asyncio.create_task(desk.admits(f"wrong-{number}")) for number in range(1000)]
+    await asyncio.sleep(0)
+    desk.store.make("new")
+
+    assert "new" == await desk.admits("new")
+    assert [None] * 1000 == await asyncio.gather(*flood)
+    assert desk.store.asked <= 3
+
+
+async def test_one_after_the_other_they_wait_for_their_turn(desk: Desk) -> None:
+    began_s = time.monotonic()
+    for number in range(4):
+        assert await desk.admits(f"wrong-{number}") is None
+
+    assert time.monotonic() - began_s >= 3 * LOOK_S * 0.99
+    assert 4 == desk.store.asked
+
+
+async def test_a_look_that_began_before_a_key_was_made_does_not_answer_for_it(desk: Desk) -> None:
+    desk.store.gate.clear()
+    early = asyncio.create_task(desk.admits("wrong"))
+    while not desk.store.asked:
+        await asyncio.sleep(0)
+    desk.store.make("new")
+    late = asyncio.create_task(desk.admits("new"))
+    await asyncio.sleep(0)
+    desk.store.gate.set()
+
+    assert (None, "new") == (await early, await late)
+
+
+async def test_where_the_store_is_gone_what_is_known_stands(desk: Desk) -> None:
+    desk.store.failing = True
+
+    assert await desk.admits("new") is None
+    assert "ci" == await desk.admits("configured")
+
+
+async def test_a_client_that_leaves_takes_no_look_from_the_others(desk: Desk) -> None:
+    desk.store.gate.clear()
+    left = asyncio.create_task(desk.admits("wrong"))
+    while not desk.store.asked:
+        await asyncio.sleep(0)
+    desk.store.make("new")
+    stays = asyncio.create_task(desk.admits("new"))
+    left.cancel()
+    await asyncio.wait((left,))
+    desk.store.gate.set()
+
+    assert "new" == await stays
