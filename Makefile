@@ -18,7 +18,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check lint imports types generate check-generated golden golden-clients clients fmt
-.PHONY: test-slow bench bench-quick lock clean
+.PHONY: test-slow bench bench-quick bench-peers lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -69,15 +69,18 @@ test-slow: $(TO_DEVELOP) clients $(TO_TEST_SLOWLY)  ## faulty streams by the ten
 bench: $(TO_DEVELOP)  ## repeat every number of benchmarks/ and write its page
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --write; done
 
-bench-quick: $(TO_DEVELOP)  ## the same with few rounds, writing nothing
-	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --rounds 2; done
+bench-quick: $(TO_DEVELOP)  ## in two minutes: what a proxied request costs, against what was recorded; says what got worse
+	$(BIN)/python -m benchmarks.gateways --quick
+
+bench-peers: $(TO_DEVELOP)  ## install the AI gateways that `make bench` measures beside ours, if they are there
+	sh benchmarks/proxy/install_peers.sh
 
 lock: $(TO_DEVELOP)  ## pin the dependencies of pyproject.toml anew
 	$(PIP) install pip-tools
 	PATH="$(CURDIR)/$(BIN):$$PATH" .ci/lock
 
 clean:  ## remove what the other targets made, but not data/
-	rm -rf $(VENV) .venv-slow .venv-clients tests/clients/node/node_modules tests/slow/cli/node_modules \
+	rm -rf $(VENV) .venv-slow .venv-clients .venv-peers tests/clients/node/node_modules tests/slow/cli/node_modules \
 		tests/slow/cli/install.log build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find runtime codegen generated tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -33,8 +33,12 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=1.0, help="of the requests of each round")
     parser.add_argument("--only", nargs="*", default=None, help="scenarios whose name begins so")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="LiteLLM and Portkey, too")
-    parser.add_argument("--other", action="append", default=[], metavar="NAME=TREE", help="another working tree, beside")
-    parser.add_argument("--quick", action="store_true", help="the daily check: few scenarios, compared with what is recorded")
+    parser.add_argument(
+        "--other", action="append", default=[], metavar="NAME=TREE", help="another working tree, beside"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="the daily check: few scenarios, compared with what is recorded"
+    )
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     if not have_compiler():
@@ -42,7 +46,9 @@ def main() -> int:
         return 1
     scenarios = _chosen(options.only, quick=options.quick)
     found, missing = contenders(peers=options.peers and not options.quick)
-    found += [gatewright(name, Path(tree).resolve()) for name, _, tree in (each.partition("=") for each in options.other)]
+    found += [
+        gatewright(name, Path(tree).resolve()) for name, _, tree in (each.partition("=") for each in options.other)
+    ]
     count, scale = (min(options.rounds, 3), 0.5) if options.quick else (options.rounds, options.scale)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         load, program = tools(Path(folder))

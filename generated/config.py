@@ -35,11 +35,13 @@ __all__ = [
     "LoggingSettings",
     "LoginSettings",
     "ModelSettings",
+    "OwnProxy",
     "ParameterSettings",
     "PolicySettings",
     "PriceSettings",
     "ProviderSettings",
     "ProviderTimeouts",
+    "ProxySettings",
     "QuirkSettings",
     "RangeSettings",
     "ReasoningSettings",
@@ -461,7 +463,9 @@ class KeySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """
 
     models: tuple[str, ...] = ()
-    """Public names the key may use, `*` wildcards allowed; empty allows all."""
+    """Public names the key may use, `*` wildcards allowed; empty allows all. A bare name stands for the model that it
+    is short for.
+    """
 
     pins: tuple[str, ...] = ()
     """Connections that requests with this key may demand in the header `X-OmniRoute-Connection`, as `provider/id`, `*`
@@ -685,6 +689,19 @@ class ConnectionLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     """The time."""
 
 
+class OwnProxy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The proxy that requests go through."""
+
+    url: Annotated[str, msgspec.Meta(pattern="^(direct|https?://[^\\s/?#@]+)$")]
+    """Where it is, `http://host:port` or `https://host:port`; `direct` for none."""
+
+    username: str | None = None
+    """Who goes through it, where it asks."""
+
+    password: str | None = None
+    """Where the password is."""
+
+
 class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """One credential of a provider."""
 
@@ -696,6 +713,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
     base_url: str | None = None
     """The address for this credential, where it is not the provider's."""
+
+    enabled: bool = True
+    """Whether it is used. One that is not stays where combos name it, and is passed over."""
 
     variables: dict[str, str] = {}
     """What stands for the `{variables}` of the base URL."""
@@ -712,6 +732,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """What the account may use in a time; all of it holds. A request that would go beyond it goes to the next
     connection or target, or, where none is left, is answered 429.
     """
+
+    proxy: OwnProxy | None = None
+    """The proxy that its requests go through, in place of the provider's."""
 
 
 class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -790,6 +813,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     name: str | None = None
     """What people call it."""
+
+    listed: bool | None = None
+    """Whether lists of models show it; it can be called all the same."""
 
     endpoint: (
         Literal["chat", "embeddings", "images", "speech", "transcription", "moderation", "rerank", "search"] | None
@@ -994,6 +1020,24 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     timeouts: ProviderTimeouts | None = None
     """Its own limits; what is not given here is taken from the section `timeouts`."""
 
+    proxy: OwnProxy | None = None
+    """The proxy that its requests go through, in place of the section `proxy`."""
+
+
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A proxy that requests to providers go through. A provider and a connection may have their own, which counts in
+    place of this one.
+    """
+
+    url: Annotated[str, msgspec.Meta(pattern="^(https?://[^\\s/?#@]+)$")] | None = None
+    """Where it is, `http://host:port` or `https://host:port`. Without it there is none."""
+
+    username: str | None = None
+    """Who goes through it, where it asks."""
+
+    password: str | None = None
+    """Where the password is."""
+
 
 class SystemPrompt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A text that is joined to the client's system prompt, in the client's own dialect."""
@@ -1159,6 +1203,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     metrics: Literal["key", "public", "none"] = "key"
     """Who may read `/metrics`. `key` asks for a key with the scope `view`, `public` for nothing, `none` closes it."""
 
+    management: Literal["read_write", "read_only"] = "read_write"
+    """Whether the management API changes the configuration. `read_only` refuses every change of it, for those whose
+    configuration comes from a repository; what was changed before stays in force.
+    """
+
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Requests that belong together, such as the turns of one conversation: they stay with the connection that answered
@@ -1296,7 +1345,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     aliases: dict[str, str] = {}
     """Other public names for models and combos. A name may hold one `*`; the target's `*` then stands for what it
-    matched. Exact names win over wildcards, longer wildcards over shorter ones.
+    matched. Exact names win over wildcards, longer wildcards over shorter ones; two of one length may not fit a common
+    name. A target may be a bare name, a model's without its provider, where one provider only has it.
     """
 
     breakers: BreakerSettings = BreakerSettings()
@@ -1358,6 +1408,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     providers: dict[str, ProviderSettings] = {}
     """Servers to call: a provider of the catalogue by its id, whose facts are then overridden setting by setting, or
     one of your own, which needs `base_url` and `surfaces`.
+    """
+
+    proxy: ProxySettings = ProxySettings()
+    """A proxy that requests to providers go through. A provider and a connection may have their own, which counts in
+    place of this one.
     """
 
     requests: RequestSettings = RequestSettings()
@@ -1994,7 +2049,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="keys.*.models",
         type="list",
         default="[]",
-        help="Public names the key may use, `*` wildcards allowed; empty allows all.",
+        help="Public names the key may use, `*` wildcards allowed; empty allows all. A bare name stands for the model that it is short for.",
         secret=False,
         reload="dynamic",
     ),
@@ -2425,6 +2480,14 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="providers.*.connections.*.enabled",
+        type="boolean",
+        default="true",
+        help="Whether it is used. One that is not stays where combos name it, and is passed over.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
         path="providers.*.connections.*.variables",
         type="map",
         default="{}",
@@ -2481,6 +2544,38 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="providers.*.connections.*.proxy",
+        type="record",
+        default=None,
+        help="The proxy that its requests go through, in place of the provider's.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.connections.*.proxy.url",
+        type="text",
+        default=None,
+        help="Where it is, `http://host:port` or `https://host:port`; `direct` for none.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.connections.*.proxy.username",
+        type="text",
+        default=None,
+        help="Who goes through it, where it asks.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.connections.*.proxy.password",
+        type="secret",
+        default=None,
+        help="Where the password is.",
+        secret=True,
+        reload="dynamic",
+    ),
+    Setting(
         path="providers.*.connections_strategy",
         type="choice",
         default="fill-first",
@@ -2517,6 +2612,14 @@ SETTINGS: tuple[Setting, ...] = (
         type="text",
         default=None,
         help="What people call it.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.listed",
+        type="boolean",
+        default=None,
+        help="Whether lists of models show it; it can be called all the same.",
         secret=False,
         reload="dynamic",
     ),
@@ -3073,6 +3176,62 @@ SETTINGS: tuple[Setting, ...] = (
         reload="dynamic",
     ),
     Setting(
+        path="providers.*.proxy",
+        type="record",
+        default=None,
+        help="The proxy that its requests go through, in place of the section `proxy`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.proxy.url",
+        type="text",
+        default=None,
+        help="Where it is, `http://host:port` or `https://host:port`; `direct` for none.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.proxy.username",
+        type="text",
+        default=None,
+        help="Who goes through it, where it asks.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.proxy.password",
+        type="secret",
+        default=None,
+        help="Where the password is.",
+        secret=True,
+        reload="dynamic",
+    ),
+    Setting(
+        path="proxy.url",
+        type="text",
+        default=None,
+        help="Where it is, `http://host:port` or `https://host:port`. Without it there is none.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="proxy.username",
+        type="text",
+        default=None,
+        help="Who goes through it, where it asks.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="proxy.password",
+        type="secret",
+        default=None,
+        help="Where the password is.",
+        secret=True,
+        reload="dynamic",
+    ),
+    Setting(
         path="requests.unknown_fields",
         type="choice",
         default="forward",
@@ -3343,6 +3502,14 @@ SETTINGS: tuple[Setting, ...] = (
         help="Who may read `/metrics`. `key` asks for a key with the scope `view`, `public` for nothing, `none` closes it.",
         secret=False,
         reload="dynamic",
+    ),
+    Setting(
+        path="server.management",
+        type="choice",
+        default="read_write",
+        help="Whether the management API changes the configuration. `read_only` refuses every change of it, for those whose configuration comes from a repository; what was changed before stays in force.",
+        secret=False,
+        reload="static",
     ),
     Setting(
         path="sessions.mode",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 
 import msgspec
 
@@ -88,23 +89,26 @@ class Gateway:
         door: Door,
         now: Callable[[], float],
         guide: Guide,
+        proxies: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._plan = plan
         self._codecs = codecs
         self._embedders = embedders
         self._routes = routes
         self._attempts = attempts
-        self._sender = Sender(plan, upstream, recorder)
+        self._sender = Sender(plan, upstream, recorder, proxies)
         self._recorder = recorder
         self._estimator = estimator
         self._door = door
         self._now = now
         self._guide = guide
+        self._admission = admission
         self._shaping = Shaping(plan.requests)
 
     async def infer(self, call: Call) -> Complete | Streaming:
         """Answer a chat call. Raises a GatewayError, always before anything was handed out."""
         prepared, record = self._chat(call), call.record
+        limited = None if self._limiting is None else await self._limiting.chat(call, prepared)
         decode = partial(call.codec.decode_request, call.envelope, call.headers)
         guided = await self._guide.begin(prepared, call.key.id, record, decode)
         needs = partial(self._needs, call)
@@ -121,7 +125,7 @@ class Gateway:
             if isinstance(reply, Streaming):
                 await reply.chunks.aclose()
             raise
-        return reply
+        return reply if limited is None else self._limiting.stamped(reply, limited, call.codec.protocol)
 
     def spelt(self, envelope: Envelope, key: KeyRecord) -> Envelope:
         """``envelope`` with its model's public name, if it says a bare one. Raises InvalidRequest for an ambiguous one."""
@@ -149,6 +153,7 @@ class Gateway:
         """Turn texts into vectors. Raises a GatewayError."""
         protocol, record = call.embedder.protocol, call.record
         prepared = self._prepared(call.envelope, call.key, record, protocol, Endpoint.EMBEDDINGS, call.headers)
+        limited = None if self._limiting is None else await self._limiting.embed(call, prepared)
         guided = await self._guide.begin(prepared, call.key.id, record, None)
         needs = Needs(uses=frozenset(), input_tokens=len(call.envelope.body) // 4, key=call.key.id)
 
@@ -157,7 +162,7 @@ class Gateway:
 
         served, reply = await self._attempts.run(prepared, lambda: needs, record, ask, steering=guided.steering)
         await self._guide.served(prepared, guided, record, served)
-        return reply
+        return reply if limited is None else self._limiting.stamped(reply, limited, protocol)
 
     def session(self, call: Call) -> str:
         """The id of the session that a chat call is of, whoever answers it; empty for none. Raises InvalidRequest."""

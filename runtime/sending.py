@@ -20,12 +20,13 @@ MAX_ERROR_BYTES: Final = 1 << 20
 
 
 class Sender:
-    """Asks targets of one plan."""
+    """Asks targets of one plan. ``proxies`` maps a connection to the URL of the proxy that it is reached through."""
 
-    def __init__(self, plan: Plan, upstream: Upstream, recorder: Recorder) -> None:
+    def __init__(self, plan: Plan, upstream: Upstream, recorder: Recorder, proxies: Mapping[str, str]) -> None:
         self._plan = plan
         self._upstream = upstream
         self._recorder = recorder
+        self._proxies = proxies
 
     async def send(
         self,
@@ -57,6 +58,7 @@ class Sender:
                     total_ms=min(timeouts.total_ms, attempt.left_ms()),
                 ),
                 pool=candidate.connection,
+                proxy=self._proxies.get(candidate.connection, ""),
             )
         )
         record.upstream_status = attempt.record.status = response.status

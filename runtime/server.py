@@ -28,18 +28,19 @@ from runtime.catalog import Endpoint
 from runtime.config.keyfile import kept_secret, pepper
 from runtime.config.lock import load_artefact
 from runtime.config.plan import LOCAL_EMBEDDING, Plan, SecretRef
-from runtime.config.secrets import demand, environment, resolve_secrets
+from runtime.config.secrets import environment, resolve_secrets
 from runtime.errors import ConfigError, InvalidRequest
+from runtime.in_force import in_force, open_vault, read_stored
 from runtime.replay.local import demand_minilm
+from runtime.services.logging_in import FIRST
 from runtime.shared.choose import place_of, url_complaint
 from runtime.shared.sqlite import SCHEMA, SHARED_FILE
 from runtime.shared.sqlite_file import check_file
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
-from runtime.stores.migrate import migrate
 from runtime.stores.people import Person, SqlPeople
 from runtime.web.head import readable_bytes
-from runtime.web.key import ADMIN, mint
+from runtime.web.key import mint
 from runtime.web.password import demand_good_password, hash_password
 
 __all__ = ["prepare", "serve"]
@@ -62,7 +63,7 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
     ready = prepare(root, host=host, port=port)
     for line in banner(ready):
         out(line)
-    server = ready.artefact.plan.server
+    server = ready.plan.server
     grace_s = server.shutdown_grace_ms // 1000
     granian = Granian(
         "runtime.app:build",
@@ -74,7 +75,7 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
         websockets=False,
         backpressure=clients_at_once(_open_files()),
         http1_settings=HTTP1Settings(
-            header_read_timeout=ready.artefact.plan.timeouts.body_read_ms,
+            header_read_timeout=ready.plan.timeouts.body_read_ms,
             max_buffer_size=readable_bytes(server.header_limit_bytes),
         ),
         http2_settings=HTTP2Settings(max_headers_size=readable_bytes(server.header_limit_bytes)),
@@ -95,23 +96,26 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     address = host if host is not None else plan.server.host
     look_up = environment(root)
     found = resolve_secrets(plan, look_up)
-    demand(found)
     if plan.cache.semantic is not None and plan.cache.semantic.embedding == LOCAL_EMBEDDING:
         demand_minilm()  # before workers die of it, one after the other
     data = root / plan.server.data_dir
     salt = pepper(data, look_up)
     database = database_url(found.urls.get("store.url"), data)
-    asyncio.run(_migrate(database))
+    vault = open_vault(data, look_up)
+    stored = asyncio.run(read_stored(database, vault))
+    base, served = in_force(root, artefact, look_up, stored)
     if (first := look_up(INITIAL_PASSWORD)) is not None:
         asyncio.run(_add_first(database, first))
     _check_shared(plan, data, found.urls.get("shared.url"))
     return Ready(
-        artefact=artefact,
+        effective=served,
+        revision=stored.found.revision,
+        base=base,
+        vault=vault,
         host=address,
         data_dir=data,
         database=database,
         port=_port(address, port if port is not None else plan.server.port),
-        secrets=found,
         pepper=salt,
         dev_key=_dev_key(plan, address, data, salt),
         began_s=time.time(),
@@ -159,17 +163,6 @@ def _check_shared(plan: Plan, data: Path, url: str | None) -> None:
         check_file(data / SHARED_FILE, SCHEMA)
 
 
-async def _migrate(url: URL) -> None:
-    """Bring the database into the shape this release knows. Raises ConfigError."""
-    database = Database(url)
-    try:
-        await migrate(database)
-    except StoreError as error:
-        raise ConfigError(f"the store cannot be used: {error}") from error
-    finally:
-        await database.aclose()
-
-
 async def _add_first(url: URL, password: str) -> None:
     """Let the operator log in, who gave the very first password; later it changes nothing. Raises ConfigError."""
     database = Database(url)
@@ -179,7 +172,7 @@ async def _add_first(url: URL, password: str) -> None:
             return
         demand_good_password(password)
         hashed, now_s = await asyncio.to_thread(hash_password, password), time.time()
-        await people.add_first(Person(name=ADMIN, password=hashed, created_s=now_s, changed_s=now_s))
+        await people.add_first(Person(name=FIRST, password=hashed, created_s=now_s, changed_s=now_s))
     except InvalidRequest:
         raise ConfigError(
             f"{INITIAL_PASSWORD} is no good password: 12 characters at least, and none of those that are tried first"
@@ -194,7 +187,7 @@ def _first_model(ready: Ready) -> str | None:
     """A public name to try first: the simulated provider's where it is there, else any that can be called."""
     callable_names = [
         route.name
-        for route in ready.artefact.plan.routes.values()
+        for route in ready.plan.routes.values()
         if route.endpoint is Endpoint.CHAT
         and any(
             connection in ready.secrets.connections for target in route.targets for connection in target.connections
@@ -242,7 +235,7 @@ def _port(host: str, wanted: int) -> int:
 def banner(ready: Ready) -> list[str]:
     """What a newcomer needs to make a first call. The key is shown only when it is the data directory's own."""
     url = f"http://{f'[{ready.host}]' if ':' in ready.host else ready.host}:{ready.port}"
-    lines = [f"Gatewright serves build {ready.artefact.build} at {url}/v1"]
+    lines = [f"Gatewright serves build {ready.effective.artefact.build} at {url}/v1"]
     if ready.dev_key is None:
         return lines
     lines.append(f"Key (kept in data/dev-key): {ready.dev_key}")

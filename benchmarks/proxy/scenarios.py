@@ -52,7 +52,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return self.client != self.upstream
 
 
-
 SCENARIOS: Final = (
     Scenario(name="chat 1 KB", expected='"usage"', target=Target(0.20, 6, 80)),
     Scenario(name="chat 1 KB, 1 in flight", expected='"usage"', connections=1, requests=1000),
@@ -122,7 +121,9 @@ QUICK: Final = (
 
 def request_body(scenario: Scenario, model: str) -> bytes:
     """The request's body; ``model`` is how the gateway at hand calls `Scenario.model`."""
-    words = ("Say in plain words what this sentence means. " * (scenario.prompt_bytes // 45 + 1))[: scenario.prompt_bytes]
+    words = ("Say in plain words what this sentence means. " * (scenario.prompt_bytes // 45 + 1))[
+        : scenario.prompt_bytes
+    ]
     body: dict[str, object]
     match scenario.client:
         case "embeddings":

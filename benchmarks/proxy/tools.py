@@ -87,7 +87,7 @@ def fire(load: Path, port: int, connections: int, requests: int, request: bytes,
     file = load.with_name("request")
     file.write_bytes(request)
     command = [str(load), str(port), str(min(connections, requests)), str(requests), str(file), expected]
-    done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False, preexec_fn=urgent)  # noqa: PLW1509
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False, preexec_fn=urgent)
     if done.returncode:
         raise RuntimeError(f"the load generator ended with {done.returncode}: {done.stderr.decode()}")
     return msgspec.json.decode(done.stdout, type=Shot)

@@ -47,6 +47,11 @@ class Journal:
         return self.waiting_bytes >= self._limit_bytes
 
     @property
+    def overfull(self) -> bool:
+        """Whether it has taken in twice as much, from calls that went on all the same."""
+        return self.waiting_bytes >= 2 * self._limit_bytes
+
+    @property
     def current(self) -> int:
         """The number of the file that grows; 0 before there is one."""
         return self._number
@@ -69,7 +74,7 @@ class Journal:
 
     def drained(self, size: int) -> None:
         """So many bytes more need not wait any longer."""
-        self.waiting_bytes -= size
+        self.waiting_bytes = max(0, self.waiting_bytes - size)
 
     def take_sync(self) -> int | None:
         """A descriptor of its own for the file that has news for the disk, to be synced and closed; None without news."""
@@ -78,10 +83,16 @@ class Journal:
         self._unsynced = False
         return os.dup(self._file)
 
-    def close(self) -> None:
-        """Let go of the files; what waits in them is found by who looks for orphans."""
-        if self._number and not self.waiting_bytes:
+    def close(self) -> bool:
+        """Let go of the files, and take them away if nothing waits in them; else whoever looks for orphans finds them."""
+        done = self._number > 0 and not self.waiting_bytes and not self._open
+        if done:
             remove(self.directory)  # while the lock is held: to others it is nobody's orphan
+        self.close_files()
+        return done
+
+    def close_files(self) -> None:
+        """As the death of the process does."""
         for descriptor in (self._file, self._lock):
             if descriptor >= 0:
                 os.close(descriptor)

@@ -17,13 +17,10 @@ from runtime.accounting.price import NOTHING, price, price_version
 from runtime.canonical import Usage
 from runtime.catalog import Prices
 from runtime.errors import LedgerUnavailable
-from runtime.stores.entries import NO_COUNTS, AttemptEntry, Settlement, counts_of
+from runtime.stores.entries import NO_COUNTS, AttemptEntry, Counts, Settlement, counts_of
 from runtime.telemetry import AttemptRecord, CallRecord
 
-__all__ = ["Ledger", "Told"]
-
-Told = Callable[[CallRecord, Settlement], None]
-"""Hears of every settlement, once, before the answer is complete."""
+__all__ = ["Ledger"]
 
 MAX_BACKLOG: Final = 10_000
 """Settlements that are kept in memory while the journal cannot be written to."""
@@ -47,14 +44,12 @@ class Ledger:
         now: Callable[[], float],
         *,
         when_full: Literal["refuse", "continue"] = "refuse",
-        told: Sequence[Told] = (),
         on_fault: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self.journal = journal
         self._clock = clock
         self._now = now
-        self._when_full = when_full
-        self._told = told
+        self.refuses = when_full == "refuse"
         self._on_fault = on_fault
         self._numbers = count(1)
         self._attempts = count(1)
@@ -94,6 +89,7 @@ class Ledger:
                 version,
                 input_tokens,
                 self._ended(record) if len(record.attempts) > 1 else (),
+                record.counters,
             )
         )
         try:
@@ -106,20 +102,20 @@ class Ledger:
             self._recovered()
 
     def settle(self, record: CallRecord) -> None:
-        """What ``record`` came to, so far as it has ended. The first time counts."""
-        if record.settled or record.part:
+        """What ``record`` came to, so far as it has ended. The first time counts; a call whose key nobody knew is none."""
+        if record.settled or record.part or not record.key:
             return
         record.settled = True
         settlement = self._settlement(record)
         record.cost_nano_usd, record.unpriced = settlement.cost_nano_usd, settlement.unpriced
-        for told in self._told:
-            told(record, settlement)
+        if record.held is not None:
+            record.held.settle(settlement.tokens, settlement.cost_nano_usd)
         self._write(settlement.id, encode_frame(settlement))
 
     def retry(self) -> None:
         """Write what could not be written before."""
         try:
-            while self._backlog:
+            while self._backlog and not self.journal.overfull:
                 self.journal.settle(*self._backlog[0])
                 self._backlog.popleft()
         except OSError as error:
@@ -140,7 +136,7 @@ class Ledger:
         try:
             if self._backlog:
                 self.retry()
-            if not self._backlog:
+            if not self._backlog and not self.journal.overfull:
                 self.journal.settle(id_, frame)
                 return
         except OSError as error:
@@ -151,7 +147,7 @@ class Ledger:
         self._backlog.append((id_, frame))
 
     def _refuse(self, attempt: AttemptRecord) -> None:
-        if self._when_full == "refuse":
+        if self.refuses:
             attempt.number = 0
             raise LedgerUnavailable(
                 "the gateway cannot note what calls cost at the moment; try again", retry_after_s=RETRY_S
@@ -202,6 +198,7 @@ class Ledger:
             sum(each.cost_nano_usd for each in entries),
             any(each.unpriced for each in entries),
             entries,
+            record.counters,
         )
 
     def _entries(self, record: CallRecord) -> tuple[AttemptEntry, ...]:
@@ -284,11 +281,8 @@ def _used(attempt: AttemptRecord) -> tuple[Usage | None, bool]:
     return usage, usage.estimated
 
 
-def _sum(entries: Sequence[AttemptEntry]) -> tuple[int, int, int, int, int, int, int, int, int, int, int, int]:
-    if not entries:
-        return NO_COUNTS
-    a, b, c, d, e, f, g, h, i, j, k, m = (sum(each) for each in zip(*(entry.counts for entry in entries), strict=True))
-    return a, b, c, d, e, f, g, h, i, j, k, m
+def _sum(entries: Sequence[AttemptEntry]) -> Counts:
+    return tuple(map(sum, zip(*(each.counts for each in entries), strict=True))) or NO_COUNTS
 
 
 def _ms(seconds: float) -> int:

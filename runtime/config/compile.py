@@ -39,20 +39,16 @@ from runtime.config.override import Override
 from runtime.config.plan import Artefact, Connection, Plan, PlannedModel
 from runtime.config.protocol import USUAL
 from runtime.config.scope import Scope
-from runtime.source import Diagnostic, Diagnostics, MappingNode
+from runtime.source import Diagnostic, Diagnostics
 
 __all__ = ["Compiled", "compile_plan"]
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome. ``artefact`` is None when a diagnostic is an error; ``diagnostics`` are in order of position.
-
-    ``written`` is the configuration as it was written, overrides included.
-    """
+    """The outcome. ``artefact`` is None when a diagnostic is an error; ``diagnostics`` are in order of position."""
 
     artefact: Artefact | None
     diagnostics: tuple[Diagnostic, ...]
-    written: MappingNode | None = None
 
     @property
     def plan(self) -> Plan | None:
@@ -77,7 +73,7 @@ def compile_plan(sources: Sequence[Source], catalog: Catalog, overrides: Sequenc
     hidden = clear_values(loaded.at) if loaded is not None else ()
     lines = {source.path: source.data.decode("utf-8", "replace").splitlines() for source in read}
     said = tuple(with_hint(item, lines) for item in scrubbed(diagnostics, hidden))
-    return Compiled(artefact=artefact, diagnostics=said, written=loaded.root if loaded is not None else None)
+    return Compiled(artefact=artefact, diagnostics=said)
 
 
 def _compile(loaded: Loaded, catalog: Catalog, diagnostics: Diagnostics) -> Artefact | None:
@@ -164,6 +160,7 @@ def _plan(scope: Scope, draft: Draft) -> Plan:
         policies=lower_policies(scope, draft.names),
         limits=config.limits,
         login=config.login,
+        unlisted=_unlisted(scope, used),
     )
 
 
@@ -188,6 +185,17 @@ def _connection_strategies(scope: Scope, providers: Sequence[str]) -> dict[str, 
     """Of the providers whose connections are not taken as they are written."""
     written = _written(scope, providers)
     return {id_: item.connections_strategy for id_, item in written if item.connections_strategy != "fill-first"}
+
+
+def _unlisted(scope: Scope, providers: Sequence[str]) -> tuple[str, ...]:
+    """The models that no list shows, by public id."""
+    hidden = (
+        f"{id_}/{name}"
+        for id_, item in _written(scope, providers)
+        for name, model in item.models.items()
+        if model.listed is False
+    )
+    return tuple(sorted(hidden))
 
 
 def _written(scope: Scope, providers: Sequence[str]) -> list[tuple[str, ProviderSettings]]:

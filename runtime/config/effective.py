@@ -14,13 +14,14 @@ import msgspec
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import Source
+from runtime.config.load import load
 from runtime.config.override import Override, json_path
 from runtime.config.plan import Artefact
 from runtime.config.secrets import Lookup, Secrets, check_secrets, resolve_secrets, with_stored
 from runtime.errors import Fault
-from runtime.source import Diagnostic, MappingNode, Severity, plain
+from runtime.source import Diagnostic, Diagnostics, Severity, plain
 
-__all__ = ["Base", "Effective", "Outcome", "effective", "faults"]
+__all__ = ["Base", "Effective", "Outcome", "built", "effective", "faults"]
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,17 +33,18 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Effective(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """``written`` is the whole configuration as it was written, ``overrides`` are those that it holds."""
+    """``overrides`` are those that the artefact was compiled with, over ``base``."""
 
     artefact: Artefact
     secrets: Secrets
     overrides: tuple[Override, ...]
-    written: MappingNode
+    base: Base
 
     @cached_property
     def config(self) -> Mapping[str, object]:
         """Sections as plain data, as they were written; `version` too."""
-        return cast("Mapping[str, object]", plain(self.written))
+        loaded = load(self.base.sources, Diagnostics(), self.overrides, self.base.catalog)
+        return cast("Mapping[str, object]", plain(loaded.root)) if loaded is not None else {}
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +54,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     diagnostics: tuple[Diagnostic, ...]
 
 
+def built(base: Base, artefact: Artefact, stored: Mapping[str, str]) -> Effective:
+    """What is in force without overrides: ``artefact``, which ``base`` was compiled to. Secrets may be missing."""
+    secrets = resolve_secrets(artefact.plan, with_stored(base.look_up, stored))
+    return Effective(artefact=artefact, secrets=secrets, overrides=(), base=base)
+
+
 def effective(base: Base, overrides: Sequence[Override], stored: Mapping[str, str]) -> Outcome:
     """Compile ``base`` with ``overrides``. ``stored`` maps the ids of stored secrets to the secrets."""
     compiled = compile_plan(base.sources, base.catalog, overrides)
-    artefact, written = compiled.artefact, compiled.written
-    if artefact is None or written is None:
+    artefact = compiled.artefact
+    if artefact is None:
         return Outcome(effective=None, diagnostics=compiled.diagnostics)
     look_up = with_stored(base.look_up, stored)
     missing = check_secrets(artefact.plan, artefact.origins, look_up, Severity.ERROR)
@@ -64,7 +72,7 @@ def effective(base: Base, overrides: Sequence[Override], stored: Mapping[str, st
     if missing:
         return Outcome(effective=None, diagnostics=diagnostics)
     secrets = resolve_secrets(artefact.plan, look_up)
-    found = Effective(artefact=artefact, secrets=secrets, overrides=tuple(overrides), written=written)
+    found = Effective(artefact=artefact, secrets=secrets, overrides=tuple(overrides), base=base)
     return Outcome(effective=found, diagnostics=diagnostics)
 
 

@@ -12,15 +12,35 @@ from runtime.config.plan import SecretRef
 from runtime.config.secrets import Lookup
 from runtime.errors import ConfigError
 
-__all__ = ["PEPPER", "kept_secret", "pepper"]
+__all__ = ["PEPPER", "STORE_KEY", "STORE_KEY_BEFORE", "kept_secret", "pepper", "store_keys"]
 
 PEPPER: Final = SecretRef(env="GATEWRIGHT_PEPPER")
 """Where the pepper of client keys may be given; several machines that share keys share it."""
 
 
+STORE_KEY: Final = SecretRef(env="GATEWRIGHT_STORE_KEY")
+"""Where the key of stored secrets may be given; several machines that share a database share it."""
+
+STORE_KEY_BEFORE: Final = SecretRef(env="GATEWRIGHT_STORE_KEY_BEFORE")
+"""Keys that stored secrets may still be encrypted with, apart by spaces; they are encrypted anew at the start."""
+
+
 def pepper(data_dir: Path, look_up: Lookup) -> bytes:
     """The secret that client keys are hashed with: the environment's, else the data directory's own, made when missing."""
     return (look_up(PEPPER) or kept_secret(data_dir / "pepper", lambda: secrets.token_hex(32))).encode()
+
+
+def store_keys(data_dir: Path, look_up: Lookup) -> tuple[Callable[[], str], tuple[str, ...]]:
+    """What stored secrets are encrypted with, made in the data directory when it is first needed; and what they were before."""
+    given = look_up(STORE_KEY)
+    before = tuple((look_up(STORE_KEY_BEFORE) or "").split())
+
+    def current() -> str:
+        return given or kept_secret(data_dir / "store-key", lambda: secrets.token_hex(32))
+
+    if given is not None and (data_dir / "store-key").exists():
+        before = (*before, kept_secret(data_dir / "store-key", lambda: ""))
+    return current, before
 
 
 def kept_secret(path: Path, make: Callable[[], str]) -> str:

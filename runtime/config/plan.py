@@ -37,8 +37,23 @@ from runtime.catalog import Capability, Endpoint, Model, Provider
 from runtime.window import Limit
 
 __all__ = [
-    "DEFAULT_TENANT", "LOCAL_EMBEDDING", "Artefact", "Combo", "Connection", "Key", "Member", "Pattern", "Plan", "PlannedModel", "PlannedTarget", "Policy", "Route",
-    "SecretRef", "SessionMode", "Tenant",
+    "DEFAULT_TENANT",
+    "LOCAL_EMBEDDING",
+    "Artefact",
+    "Combo",
+    "Connection",
+    "Key",
+    "Member",
+    "Pattern",
+    "Plan",
+    "PlannedModel",
+    "PlannedTarget",
+    "Policy",
+    "Proxy",
+    "Route",
+    "SecretRef",
+    "SessionMode",
+    "Tenant",
 ]  # fmt: skip
 
 SessionMode: TypeAlias = Literal["named", "derived", "off"]
@@ -64,11 +79,20 @@ class SecretRef(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"${{{self.env}}}" if self.env else f"file:{self.file}"
 
 
+class Proxy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A proxy that requests go through, and who goes through it where it asks."""
+
+    url: str
+    username: str | None = None
+    password: SecretRef | None = None
+
+
 class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One credential of a provider. ``discovered`` connections exist only where their variable is set.
 
     ``base_url`` is complete: variables filled in. ``secret`` is None where the provider wants none. ``max_in_flight`` is
-    how many requests it may be answering at once, None: any number; ``limits`` what it may use in a time.
+    how many requests it may be answering at once, None: any number; ``limits`` what it may use in a time. One that is not
+    ``enabled`` is there for combos to name, and is dark.
     """
 
     id: str
@@ -79,6 +103,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: dict[str, str] = {}
     max_in_flight: int | None = None
     limits: tuple[ConnectionLimit, ...] = ()
+    proxy: Proxy | None = None
+    enabled: bool = True
 
 
 class PlannedTarget(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -193,7 +219,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     A provider's ``surfaces`` here are those this release can speak, its ``models`` are empty: facts are in ``models``.
     ``provider_timeouts`` holds complete limits for the providers that have their own, ``connection_strategies`` how the
     connections of a provider are ordered where that is not `fill-first`, ``provider_sessions`` what makes a session where a provider has it otherwise. ``egress`` are the hosts, with a port where it is
-    not the scheme's, that requests can go to.
+    not the scheme's, that requests can go to. ``unlisted`` are models that no list shows.
     """
 
     version: int
@@ -222,6 +248,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shared: SharedSettings = SharedSettings()
     idempotency: IdempotencySettings = IdempotencySettings()
     cache: CacheSettings = CacheSettings()
+    unlisted: tuple[str, ...] = ()
     ledger: LedgerSettings = LedgerSettings()
     tenants: dict[str, Tenant] = {}
     policies: dict[str, Policy] = {}

@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 from typing_extensions import override
 
-from runtime.config.plan import Plan, SecretRef
+from runtime.config.plan import Plan, Proxy, SecretRef
 from runtime.config.position import read_span
 from runtime.errors import ConfigError
 from runtime.source import Diagnostic, Diagnostics, Severity
@@ -29,7 +30,7 @@ __all__ = [
 Lookup: TypeAlias = Callable[[SecretRef], str | None]
 """The secret behind a reference, or None when there is none. An empty secret is none."""
 
-Kind: TypeAlias = Literal["connection", "key", "url"]
+Kind: TypeAlias = Literal["connection", "key", "url", "proxy"]
 
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _FILE: Final = re.compile(r"file:(\S.*)")
@@ -50,13 +51,14 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 
     ``connections`` maps each usable connection to its credential, None where it needs none; one that is absent is dark.
     ``keys`` maps a client key's id to the key, for those configured by reference, ``urls`` a setting (`store.url`) to the
-    URL behind it. ``missing`` are references of what was configured by hand; a discovered connection without its variable
+    URL behind it, ``proxies`` a connection to the URL of its proxy with the password in it. ``missing`` are references of what was configured by hand; a discovered connection without its variable
     is merely dark.
     """
 
     connections: dict[str, str | None]
     keys: dict[str, str]
     urls: dict[str, str] = {}
+    proxies: dict[str, str] = {}
     missing: tuple[MissingSecret, ...] = ()
 
     @override
@@ -105,6 +107,7 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
     }
     keys: dict[str, str] = {}
     urls: dict[str, str] = {}
+    passwords: dict[str, str] = {}
     missing: list[MissingSecret] = []
     for kind, id_, entity, reference, discovered in _references(plan):
         secret = look_up(reference)
@@ -117,6 +120,8 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
                     keys[id_] = secret
                 case "url":
                     urls[id_] = secret
+                case "proxy":
+                    passwords[id_] = secret
         elif not discovered:
             missing.append(
                 MissingSecret(
@@ -125,8 +130,25 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
                     reason=reason or _absence(reference),
                 )
             )
-    ordered = {id_: connections[id_] for id_ in plan.connections if id_ in connections}
-    return Secrets(connections=ordered, keys=keys, urls=urls, missing=tuple(missing))
+    ordered = {id_: connections[id_] for id_, each in plan.connections.items() if id_ in connections and each.enabled}
+    proxies = {
+        id_: url
+        for id_, connection in plan.connections.items()
+        if (url := _through(connection.proxy, passwords.get(id_))) is not None
+    }
+    once = tuple({(item.entity, item.reference): item for item in missing}.values())
+    return Secrets(connections=ordered, keys=keys, urls=urls, proxies=proxies, missing=once)
+
+
+def _through(proxy: Proxy | None, password: str | None) -> str | None:
+    """The URL of ``proxy`` with what it asks for."""
+    if proxy is None:
+        return None
+    scheme, _, host = proxy.url.partition("://")
+    if proxy.username is None:
+        return proxy.url
+    secret = "" if password is None else f":{quote(password, safe='')}"
+    return f"{scheme}://{quote(proxy.username, safe='')}{secret}@{host}"
 
 
 def demand(secrets: Secrets) -> None:
@@ -159,6 +181,8 @@ def _references(plan: Plan) -> Iterator[tuple[Kind, str, str, SecretRef, bool]]:
         if connection.secret is not None:
             entity = f"providers.{connection.provider}.connections.{id_.removeprefix(connection.provider + '/')}"
             yield "connection", id_, entity, connection.secret, connection.discovered
+        if connection.proxy is not None and connection.proxy.password is not None:
+            yield "proxy", id_, "proxy", connection.proxy.password, False
     for key in plan.keys:
         if key.secret is not None:
             yield "key", key.id, f"keys.{key.id}", key.secret, False

@@ -30,7 +30,7 @@ DEPRECATED: Final[Mapping[str, Deprecation]] = MappingProxyType({})
 RESERVED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "compression": "compression comes with a later release",
-        "management": "the management API comes with a later release",
+        "management": "write `server: {management: read_only}`",
     }
 )
 

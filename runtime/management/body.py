@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Final, TypeAlias, TypeVar, get_args, get_type_hints
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 
@@ -12,7 +12,7 @@ from generated.types import values
 from runtime.errors import InvalidRequest
 from runtime.source import closest
 
-__all__ = ["Document", "read_body", "shown"]
+__all__ = ["Document", "items_of", "read_body", "settings_of", "shown"]
 
 Document: TypeAlias = dict[str, object]
 """A piece of gateway.yaml, or of a body, as plain JSON data."""
@@ -42,6 +42,16 @@ def read_body(data: Mapping[str, object], type_: type[T]) -> T:
 def shown(document: object) -> values.Document:
     """A piece of gateway.yaml as answers have it."""
     return msgspec.convert(document, values.Document)
+
+
+def settings_of(value: object) -> Mapping[str, object]:
+    """``value`` where it is an object of a document; else an empty one, which the compiler has something to say of."""
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def items_of(value: object) -> Sequence[object]:
+    """The same of a list."""
+    return cast("Sequence[object]", value) if isinstance(value, list | tuple) else ()
 
 
 def _hint(name: str, type_: type[msgspec.Struct], path: str) -> str:

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from generated.types.combos import Combo, ComboConfig, ComboModel
 from runtime.errors import InvalidRequest
-from runtime.management.body import Document, read_body, shown
+from runtime.management.body import Document, items_of, read_body, settings_of, shown
 
 __all__ = ["ComboFields", "combo_document", "read_combo", "shown_combo"]
 
@@ -36,16 +36,16 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     kind: Literal["model", "combo-ref"] = "model"
     model: _Name | UnsetType = UNSET
     comboName: _Name | UnsetType = UNSET  # noqa: N815 — as clients write it
-    provider: str | None | UnsetType = UNSET
-    providerId: str | None | UnsetType = UNSET  # noqa: N815
-    connectionId: str | None | UnsetType = UNSET  # noqa: N815
-    weight: Annotated[int, Meta(ge=0, le=1_000_000)] | None | UnsetType = UNSET
-    when: dict[str, object] | None | UnsetType = UNSET
+    provider: str | UnsetType | None = UNSET
+    providerId: str | UnsetType | None = UNSET  # noqa: N815
+    connectionId: str | UnsetType | None = UNSET  # noqa: N815
+    weight: Annotated[int, Meta(ge=0, le=1000000)] | UnsetType | None = UNSET
+    when: dict[str, object] | UnsetType | None = UNSET
     id: str | UnsetType = UNSET
 
 
 class _Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    handoffThreshold: Annotated[float, Meta(ge=0.01, le=1.0)] | None | UnsetType = UNSET  # noqa: N815
+    handoffThreshold: Annotated[float, Meta(ge=0.01, le=1.0)] | UnsetType | None = UNSET  # noqa: N815
 
 
 class ComboFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,10 +54,10 @@ class ComboFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     name: _Name | UnsetType = UNSET
     models: Annotated[tuple[_Name | _Model, ...], Meta(min_length=1, max_length=1000)] | UnsetType = UNSET
     strategy: str | UnsetType = UNSET
-    config: _Config | None | UnsetType = UNSET
-    context_length: Annotated[int, Meta(ge=1)] | None | UnsetType = UNSET
-    settings: dict[str, object] | None | UnsetType = UNSET
-    isActive: Literal[True] | UnsetType = UNSET  # noqa: N815
+    config: _Config | UnsetType | None = UNSET
+    context_length: Annotated[int, Meta(ge=1)] | UnsetType | None = UNSET
+    settings: dict[str, object] | UnsetType | None = UNSET
+    isActive: bool | UnsetType = UNSET  # noqa: N815
     id: str | UnsetType = UNSET
     source: str | UnsetType = UNSET
 
@@ -97,7 +97,6 @@ def shown_combo(
     name: str, document: Mapping[str, object], combos: Collection[str], source: Literal["config", "override"]
 ) -> Combo:
     """The combo ``name`` as the API shows it; ``combos`` are the names of all."""
-    targets = document.get("targets")
     percent, context = document.get("handoff_percent"), document.get("context")
     config = ComboConfig()
     if isinstance(percent, int):
@@ -108,7 +107,7 @@ def shown_combo(
         strategy=str(document.get("strategy", "priority")),
         models=[
             _model(f"{name}-{index + 1}", target, combos)
-            for index, target in enumerate(targets if isinstance(targets, list) else ())
+            for index, target in enumerate(items_of(document.get("targets")))
         ],
         config=config,
         context_length=context if isinstance(context, int) else UNSET,
@@ -134,7 +133,7 @@ def _target(model: str | _Model, path: str) -> str | Document:
 
 
 def _model(id_: str, target: object, combos: Collection[str]) -> ComboModel:
-    document: Mapping[str, object] = target if isinstance(target, Mapping) else {"model": target}
+    document = settings_of(target) or {"model": target}
     name = str(document.get("model", ""))
     model = ComboModel(id=id_, kind="combo-ref" if name in combos else "model")
     if model.kind == "combo-ref":

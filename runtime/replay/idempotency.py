@@ -72,6 +72,11 @@ class Once:
         self._on_fault = on_fault
         self._runs: dict[str, Run] = {}
 
+    def configure(self, settings: IdempotencySettings, total_s: float) -> None:
+        """From now on by other settings; answers under way are joined as before."""
+        self._settings = settings
+        self._total_s = total_s
+
     @property
     def running(self) -> int:
         """How many keys are being answered here now."""

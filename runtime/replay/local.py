@@ -43,6 +43,10 @@ class LocalVectors:
         self._encode: Encode | None = None
         self._places = threading.BoundedSemaphore(MAX_WAITING)
 
+    @property
+    def started(self) -> bool:
+        return self._encode is not None
+
     async def start(self) -> None:
         """Load the model, off the event loop. Raises ConfigError where its extra is not installed."""
         self._encode = await asyncio.get_running_loop().run_in_executor(self._thread, self._load)

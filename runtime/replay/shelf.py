@@ -69,6 +69,12 @@ class Shelf:
         self._evictions = 0
         self._models: dict[str, ModelStats] = {}
 
+    def configure(self, max_entries: int, max_bytes: int, ttl_s: float) -> None:
+        """From now on by other limits; what is too much goes when the next comes."""
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._ttl_s = ttl_s
+
     async def get(self, key: str) -> Kept | None:
         try:
             found = await self._shared.get(self._topic, key)

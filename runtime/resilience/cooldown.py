@@ -73,6 +73,11 @@ class Cooldowns:
         """From now on by other settings; what rests goes on resting."""
         self._settings = settings
 
+    def forget(self, connection: str) -> None:
+        """``connection`` is another one now, whatever its name."""
+        for place in [place for place in self._rests if place[0] == connection]:
+            del self._rests[place]
+
     def reset(self, now_s: float) -> list[RestState]:
         """Let nobody rest any more; who did."""
         resting = list(self.states(now_s))

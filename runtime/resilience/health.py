@@ -6,7 +6,7 @@ by its public id; the caller sees to it that clients cannot make up names withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -130,6 +130,23 @@ class Health:
         for breaker in self._breakers.values():
             breaker.configure(breakers)
         self._cooldowns.configure(cooldowns)
+
+    def adopt(
+        self,
+        places: Mapping[str, int],
+        limits: Mapping[str, Sequence[ConnectionLimit]],
+        longest_s: float,
+        renewed: Iterable[str],
+    ) -> None:
+        """From now on with other connections. Of ``renewed`` ones, with another credential or address, nothing is held against them.
+
+        ``longest_s`` bounds what providers report.
+        """
+        self._slots.configure(places)
+        self._quotas.configure(limits, longest_s)
+        for connection in renewed:
+            self._cooldowns.forget(connection)
+            self._quotas.forget(connection)
 
     def reset(self) -> HealthSnapshot:
         """Close all breakers and end all cooldowns; which were not closed, and who rested."""

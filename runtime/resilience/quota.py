@@ -35,6 +35,10 @@ class Window:
         """From now on by another limit; what was used stays used."""
         self._limit = limit
 
+    @property
+    def limit(self) -> int:
+        return self._limit
+
     def add(self, amount: int, now_s: float) -> None:
         """So much is used now."""
         self._drop(now_s)
@@ -106,9 +110,11 @@ class Quotas:
                     if most is None:
                         continue
                     place = (connection, of, limit.per_ms)
-                    window = self._known.get(place) or before.get(place) or Window(most, limit.per_ms / 1000)
+                    if (same := self._known.get(place)) is not None:
+                        same.limit_to(min(most, same.limit))
+                        continue
+                    window = self._known[place] = before.get(place) or Window(most, limit.per_ms / 1000)
                     window.limit_to(most)
-                    self._known[place] = window
                     windows.setdefault(connection, []).append(window)
 
     def forget(self, connection: str) -> None:

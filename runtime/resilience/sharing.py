@@ -59,6 +59,10 @@ class Sharing:
         self._heard_s = health.clock()
         health.listen(self._pending.append)
 
+    def adopt(self, credentials: Mapping[str, str]) -> None:
+        """From now on by these marks."""
+        self._credentials = credentials
+
     async def run(self) -> None:
         """Share until cancelled."""
         while True:

@@ -49,6 +49,10 @@ class Attempts:
     def pace(self) -> Pace:
         return self._pace
 
+    def adopt(self, pace: Pace) -> None:
+        """From now on as persistent as this; not requests under way."""
+        self._pace = pace
+
     def configure(self, retries: RetrySettings, queue_ms: int) -> None:
         """From now on as persistent as this; not requests under way."""
         self._pace = msgspec.structs.replace(self._pace, retries=retries, queue_ms=queue_ms)

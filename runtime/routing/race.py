@@ -103,7 +103,10 @@ class Race(Generic[T]):
         try:
             await self._stop()
         except BaseException:
-            await self._let_go(answer)
+            try:
+                await self._let_go(answer)
+            finally:
+                attempt.abandon()
             raise
         return answer
 
@@ -120,8 +123,12 @@ class Race(Generic[T]):
             except asyncio.CancelledError as error:
                 interrupted = error
         for task, (_, attempt) in losers.items():
-            if not task.cancelled() and task.exception() is None:
-                await self._let_go(task.result())
-            attempt.abandon()
+            try:
+                if not task.cancelled() and task.exception() is None:
+                    await self._let_go(task.result())
+            except asyncio.CancelledError as error:  # once more: the others are let go all the same
+                interrupted = error
+            finally:
+                attempt.abandon()
         if interrupted is not None:
             raise interrupted

@@ -19,6 +19,9 @@ from runtime.source import closest
 
 __all__ = ["RouteTable"]
 
+MAX_NAME_CHARS: Final = 1000
+"""Some providers take any name, and what is asked for is logged, counted and remembered."""
+
 MAX_OFFERS: Final = 8
 """How many models an ambiguous name is said to stand for."""
 
@@ -36,6 +39,7 @@ class RouteTable:
         self._trees = Trees(plan, secrets)
         self._prepared: dict[tuple[str, str], Prepared] = {}
         self._absent = absent(plan, secrets)
+        self._unlisted = frozenset(plan.unlisted)
 
     def candidates(self, name: str, protocol: str, endpoint: Endpoint) -> tuple[Candidate, ...]:
         """The targets of ``name`` that can be called, as they are written; at least one. Raises as `prepared` does."""
@@ -87,9 +91,9 @@ class RouteTable:
         return "derived" if relays and mode == "named" else mode
 
     def listed(self) -> Iterator[Route]:
-        """The public names that can be called now, in the plan's order."""
+        """The public names that can be called now and that lists show, in the plan's order."""
         for route in self._plan.routes.values():
-            if any(self._lit(target) for target in route.targets):
+            if route.name not in self._unlisted and any(self._lit(target) for target in route.targets):
                 yield route
 
     def find(self, name: str) -> Route | None:
@@ -107,7 +111,12 @@ class RouteTable:
         return ids[0] if len(ids) == 1 else name
 
     def spelt(self, name: str, allowed: Callable[[str], bool]) -> str:
-        """``name`` as `public` gives it. Raises InvalidRequest for one of several models that are ``allowed``."""
+        """``name`` as `public` gives it.
+
+        Raises InvalidRequest for one of several models that are ``allowed``, ModelNotFound for what is too long for a name.
+        """
+        if len(name) > MAX_NAME_CHARS:
+            raise self.unknown(name)
         ids = meant(self._plan, name, self._absent)
         if len(ids) < 2 or not any(map(allowed, ids)):
             return ids[0] if len(ids) == 1 else name

@@ -23,6 +23,7 @@ from generated.types.aliases import (
 from runtime.catalog import Endpoint
 from runtime.config.plan import Artefact, PlannedModel
 from runtime.errors import Conflict, InvalidRequest, NotFound
+from runtime.management.body import settings_of
 from runtime.routing import RouteTable
 from runtime.services.overrides import Overrides
 from runtime.services.written import Entries, Written
@@ -160,14 +161,12 @@ class Aliases:
 
     def _described(self, model: PlannedModel) -> CatalogModel:
         facts = model.facts
-        own = self._overrides.config.get("providers")
-        settings = own.get(model.provider) if isinstance(own, Mapping) else None
-        models = settings.get("models") if isinstance(settings, Mapping) else None
+        written = settings_of(settings_of(self._overrides.config.get("providers")).get(model.provider))
         return CatalogModel(
             id=model.id,
             name=facts.name or facts.id,
             type=facts.endpoint.value,
-            custom=isinstance(models, Mapping) and facts.id in models,
+            custom=facts.id in settings_of(written.get("models")),
             capabilities=[capability.value for capability in facts.has],
             context_length=UNSET if facts.limits.context is None else facts.limits.context,
             max_output_tokens=UNSET if facts.limits.max_output is None else facts.limits.max_output,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import msgspec
 
@@ -87,15 +88,14 @@ class Audit:
 
 
 def _masked(name: str, value: object) -> object:
-    """``value``, without what could be a secret."""
-    match value:
-        case str():
-            return "…" if _SECRET_NAME.search(name) else without_keys(value)
-        case Mapping():
-            return {str(key): _masked(str(key), item) for key, item in value.items()}
-        case list() | tuple():
-            return [_masked(name, item) for item in value]
-        case msgspec.Struct():
-            return _masked(name, msgspec.to_builtins(value))
-        case _:
-            return value
+    """``value`` as plain data, without what could be a secret."""
+    if isinstance(value, str):
+        return "…" if _SECRET_NAME.search(name) else without_keys(value)
+    if isinstance(value, dict):
+        mapping = cast("dict[object, object]", value)
+        return {str(key): _masked(str(key), item) for key, item in mapping.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(name, item) for item in cast("Sequence[object]", value)]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _masked(name, msgspec.to_builtins(value))

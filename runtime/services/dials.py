@@ -143,6 +143,10 @@ class Dials:
         """What was set last, for who asks; None where it is as configured since the start."""
         return None if self._last is None else msgspec.msgpack.encode(self._last)
 
+    def adopt(self, configured: Settings) -> None:
+        """Another plan is served: what it says holds now."""
+        self.configured = self.now = configured
+
     async def join(self, colleagues: Colleagues) -> None:
         """Take over what was set before this worker came, as far as others know it. It must be listening by now."""
         for message in (await colleagues.ask(DIALS_ASKED, b"")).answers:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from generated.types.health import Health, HealthCheck, Liveness
+from runtime.accounting.drain import Standing
 from runtime.config.plan import Artefact
-from runtime.errors import ShuttingDown
+from runtime.errors import LedgerUnavailable, ShuttingDown
 from runtime.resilience import Door
 from runtime.routing import RouteTable
 from runtime.telemetry import Metrics
 
 __all__ = ["HealthReport"]
 
+_LEDGER: Final[dict[Standing, str]] = {
+    "ok": "what calls cost is written down",
+    "behind": "what calls cost is written down here; the store does not take it in",
+    "failing": "what calls cost cannot be written down; they are answered all the same",
+    "refusing": "what calls cost cannot be written down; they are refused",
+}
+
 
 class HealthReport:
-    """Implements `generated.api.health.HealthService`. ``clock`` is monotonic seconds, ``trouble`` why nothing is shared now."""
+    """Implements `generated.api.health.HealthService`. ``clock`` is monotonic seconds, ``trouble`` why nothing is shared now.
+
+    ``standing`` tells whether what calls cost is written down.
+    """
 
     def __init__(
         self,
@@ -26,6 +38,8 @@ class HealthReport:
         door: Door,
         clock: Callable[[], float],
         trouble: Callable[[], str | None] = lambda: None,
+        started_s: float | None = None,
+        standing: Callable[[], Standing] = lambda: "ok",
     ) -> None:
         self._artefact = artefact
         self._version = version
@@ -34,7 +48,8 @@ class HealthReport:
         self._door = door
         self._clock = clock
         self._trouble = trouble
-        self._started_s = clock()
+        self._started_s = clock() if started_s is None else started_s
+        self._standing = standing
 
     async def get_health(self) -> Health:
         return self._report()
@@ -45,6 +60,8 @@ class HealthReport:
     async def get_readiness(self) -> Health:
         if self._door.closed:
             raise ShuttingDown("the gateway is shutting down", retry_after_s=1)
+        if self._standing() == "refusing":
+            raise LedgerUnavailable(_LEDGER["refusing"], retry_after_s=1)
         return self._report()
 
     async def get_metrics(self) -> str:
@@ -56,10 +73,12 @@ class HealthReport:
         trouble = self._trouble()
         detail = "workers can share what they know" if trouble is None else "each worker knows what it finds out itself"
         shared = HealthCheck(name="shared", ok=trouble is None, detail=detail)
+        standing = self._standing()
+        ledger = HealthCheck(name="ledger", ok=standing == "ok", detail=_LEDGER[standing])
         return Health(
-            status="stopping" if self._door.closed else "ok" if check.ok and shared.ok else "degraded",
+            status="stopping" if self._door.closed else "ok" if check.ok and shared.ok and ledger.ok else "degraded",
             version=self._version,
             build=self._artefact.build,
             uptime_s=int(self._clock() - self._started_s),
-            checks=[check, shared],
+            checks=[check, shared, ledger],
         )

@@ -54,11 +54,20 @@ class GoodKeys:
         self._door = door
         self._on_fault = on_fault
         self._public = public
+        self._known: KeySet | None = None
         self._revision = -1
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self._look: asyncio.Task[None] | None = None
         self._looked_s = float("-inf")
+
+    def adopt(self, configured: KeyRing, public: Callable[[str], str]) -> None:
+        """From now on these are configured, and bare names stand for what ``public`` says."""
+        self.configured, self._public = configured, public
+        if self._known is not None:
+            self._apply(self._known)
+        else:
+            self._access.use(configured)
 
     def told(self, _: bytes) -> None:
         """What is done at KEYS."""
@@ -121,7 +130,7 @@ class GoodKeys:
             return
         found = await self._store.all()
         self._apply(found)
-        self._revision = found.revision
+        self._known, self._revision = found, found.revision
 
     def _apply(self, found: KeySet) -> None:
         good = {
@@ -132,6 +141,7 @@ class GoodKeys:
                 pins=key.pins,
                 expires_s=key.expires_s,
                 tenant=key.tenant,
+                limits=key.limits,
             )
             for key in found.keys
             if key.active and key.revoked_s is None

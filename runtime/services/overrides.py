@@ -61,7 +61,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Overrides:
-    """``apply`` puts a configuration in force in this worker; ``now`` gives Unix seconds."""
+    """``prepare`` builds what serves a configuration, and gives what puts it in force in this worker; ``now`` gives Unix seconds."""
 
     def __init__(
         self,
@@ -71,7 +71,8 @@ class Overrides:
         store: SqlOverrides,
         vault: Vault,
         audit: Audit,
-        apply: Callable[[Effective], Awaitable[None]],
+        colleagues: Colleagues,
+        prepare: Callable[[Effective], Awaitable[Callable[[], None]]],
         now: Callable[[], float],
         on_fault: Callable[[Exception, str], None],
         *,
@@ -83,11 +84,11 @@ class Overrides:
         self._store = store
         self._vault = vault
         self._audit = audit
-        self._apply = apply
+        self._colleagues = colleagues
+        self._prepare = prepare
         self._now = now
         self._on_fault = on_fault
         self._read_only = read_only
-        self._colleagues: Colleagues | None = None
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._refused = -1
@@ -176,7 +177,7 @@ class Overrides:
             return found.revision
         secrets = self._vault.open((*found.secrets, *sealed.secrets))
         overrides = _overrides(laid)
-        put_in_force, _ = await self._compiled(overrides, secrets)
+        new, _ = await self._compiled(overrides, secrets)
         used = referenced(self._base.sources, overrides)
         who = author.id if isinstance(author, KeyRecord) else author
         changed = {(row.section, row.name): row for row in sealed.rows}
@@ -191,11 +192,12 @@ class Overrides:
             actor=author,
             target=", ".join(f"{row.section}.{row.name}" for row in rows),
             resource_type=rows[0].section if rows else "",
-            details={"revision": found.revision + 1, "build": put_in_force.artefact.build, **(details or {})},
+            details={"revision": found.revision + 1, "build": new.artefact.build, **(details or {})},
         )
+        switch = await self._prepare(new)
         revision = await self._ask(self._store.change(change, found.revision, [entry]))
         if revision is not None:
-            await asyncio.shield(self._put_in_force(put_in_force, revision))
+            self._put_in_force(new, revision, switch)
         return revision
 
     async def _compiled(
@@ -206,8 +208,8 @@ class Overrides:
             raise Refused(faults(outcome.diagnostics, overrides))
         return outcome.effective, [str(item) for item in outcome.diagnostics]
 
-    async def _put_in_force(self, found: Effective, revision: int) -> None:
-        await self._apply(found)
+    def _put_in_force(self, found: Effective, revision: int, switch: Callable[[], None]) -> None:
+        switch()
         self._effective, self._revision = found, revision
 
     def _laid(self, found: OverrideSet, rows: Sequence[Row]) -> dict[tuple[str, str], str | None]:
@@ -227,10 +229,6 @@ class Overrides:
 
     # -- hearing of changes
 
-    def join(self, colleagues: Colleagues) -> None:
-        """From now on ``colleagues`` are told of changes that are made here."""
-        self._colleagues = colleagues
-
     def told(self, _: bytes) -> None:
         """What is done at OVERRIDES."""
         self._wake.set()
@@ -245,11 +243,12 @@ class Overrides:
                 return
             overrides = _overrides({(each.section, each.name): each.document for each in found.overrides})
             try:
-                put_in_force, _ = await self._compiled(overrides, self._vault.open(found.secrets))
+                new, _ = await self._compiled(overrides, self._vault.open(found.secrets))
+                switch = await self._prepare(new)
             except (Refused, ConfigError):
                 self._refused = found.revision
                 raise
-            await self._put_in_force(put_in_force, found.revision)
+            self._put_in_force(new, found.revision, switch)
 
     async def run(self) -> None:
         """Until it is cancelled: follow what other workers and machines change."""
@@ -268,9 +267,8 @@ class Overrides:
                 failed = isinstance(error, StoreError)
 
     async def _tell(self) -> None:
-        if self._colleagues is not None:
-            with suppress(SharedError):  # they ask the store themselves
-                await self._colleagues.tell(OVERRIDES, b"")
+        with suppress(SharedError):  # they ask the store themselves
+            await self._colleagues.tell(OVERRIDES, b"")
 
     async def _ask(self, answer: Awaitable[_T]) -> _T:
         try:

@@ -16,15 +16,16 @@ SWEEP_S: Final = 60.0
 
 async def keep_swept(
     store: ResponseStore,
-    settings: ResponseSettings,
+    settings: Callable[[], ResponseSettings],
     now: Callable[[], float],
     on_fault: Callable[[Exception, str], None],
     every_s: float = SWEEP_S,
 ) -> None:
-    """Sweep ``store`` again and again, until cancelled. ``now`` gives Unix seconds."""
+    """Sweep ``store`` again and again, until cancelled, by the ``settings`` of the moment. ``now`` gives Unix seconds."""
     while True:
         try:
-            await store.sweep(now() - settings.retention_ms / 1000, settings.storage_limit_bytes)
+            limits = settings()
+            await store.sweep(now() - limits.retention_ms / 1000, limits.storage_limit_bytes)
         except StoreError as error:
             on_fault(error, "")
         await asyncio.sleep(every_s)

@@ -38,6 +38,10 @@ class Runs:
         self._closing: set[asyncio.Task[None]] = set()
         self._poll: asyncio.Task[None] | None = None
 
+    def configure(self, limit: int) -> None:
+        """From now on at most ``limit`` at once."""
+        self._limit = limit
+
     def admit(self) -> None:
         """Raises RateLimited when there is no room for another."""
         if len(self._tasks) >= self._limit:

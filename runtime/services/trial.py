@@ -175,7 +175,3 @@ def _verdict(found: ListingAnswer) -> tuple[bool | None, str]:
             return None, "the provider answers too many requests (status 429)"
         case status:
             return False, f"the provider answers status {status}"
-
-
-def _since(began_s: float) -> float:
-    return round((time.monotonic() - began_s) * 1000, 1)

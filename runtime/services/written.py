@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from runtime.errors import Conflict, NotFound, RouteUnavailable
-from runtime.management.body import Document
+from runtime.management.body import Document, settings_of
 from runtime.services.overrides import REMOVED, Change, Overrides
 from runtime.source import closest
 from runtime.stores.base import StoreError
@@ -32,8 +32,7 @@ class Written:
 
     def all(self) -> Mapping[str, object]:
         """The entries in the order in which they are written."""
-        found = self._overrides.config.get(self._section)
-        return found if isinstance(found, Mapping) else {}
+        return settings_of(self._overrides.config.get(self._section))
 
     def document(self, name: str) -> Document:
         """The entry ``name``, of a map of records. Raises NotFound."""
@@ -42,8 +41,7 @@ class Written:
             near = closest(name, found)
             hint = f"; did you mean {near!r}?" if near else ""
             raise NotFound(f"there is no {self._what} {name[:100]!r}{hint}")
-        entry = found[name]
-        return dict(entry) if isinstance(entry, Mapping) else {}
+        return dict(settings_of(found[name]))
 
     def origin(self, name: str) -> Origin:
         """Where the entry ``name`` stands."""

@@ -44,11 +44,15 @@ class Sessions:
 
     def __init__(self, shared: SharedState, settings: SessionSettings, now: Callable[[], float]) -> None:
         self._shared = shared
-        self._ttl_s = settings.ttl_ms / 1000
-        self._touch_s = min(_TOUCH_S, self._ttl_s / 8)
         self._limit = settings.limit
         self._now = now
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self.configure(settings)
+
+    def configure(self, settings: SessionSettings) -> None:
+        """From now on by other settings; ``limit`` stays as it was."""
+        self._ttl_s = settings.ttl_ms / 1000
+        self._touch_s = min(_TOUCH_S, self._ttl_s / 8)
 
     async def find(self, key: str, id_: str) -> Session | None:
         """The session ``id_`` of the client key ``key``, as far as it is known; None for a new one."""

@@ -58,6 +58,11 @@ class Database:
         self._engine = _engine(url)
         self._writing: set[asyncio.Task[object]] = set()
 
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None where it is another server's."""
+        return self._path
+
     async def read(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What ``ask`` answers, in a transaction that sees one state. Raises StoreError."""
         try:

@@ -6,7 +6,7 @@ default, so that a journal of the release before can be read.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -20,7 +20,7 @@ COUNTS: Final = (
 )  # fmt: skip
 """What is counted, as `Usage` has it, in the order in which rows hold it."""
 
-Counts = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
+Counts: TypeAlias = tuple[int, ...]
 
 NO_COUNTS: Final[Counts] = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from runtime.stores.database import Database, insert_new
 from runtime.stores.tables import keys, revisions, revoked_keys
+from runtime.window import Limit
 
 __all__ = ["KeyChange", "KeySet", "SqlKeys", "StoredKey"]
 
@@ -38,6 +39,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     active: bool = True
     revoked_s: float | None = None
     last_used_s: float | None = None
+    limits: tuple[Limit, ...] = ()
 
     @override
     def __repr__(self) -> str:
@@ -57,6 +59,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     pins: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     expires_s: float | msgspec.UnsetType | None = msgspec.UNSET
     active: bool | msgspec.UnsetType = msgspec.UNSET
+    limits: tuple[Limit, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class KeySet(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,4 +194,5 @@ def _key(row: Row[tuple[object, ...]]) -> StoredKey:
         active=row.active,
         revoked_s=row.revoked_s,
         last_used_s=row.last_used_s,
+        limits=() if row.limits is None else msgspec.json.decode(row.limits, type=tuple[Limit, ...]),
     )

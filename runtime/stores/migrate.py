@@ -16,7 +16,7 @@ from runtime.stores.database import Database
 
 __all__ = ["SCHEMA", "migrate", "schema_version"]
 
-SCHEMA: Final = "0005"
+SCHEMA: Final = "0006"
 """The step that this code is written for: the last one of `migrations/versions`."""
 
 _LOCK: Final = 0x67617465

@@ -24,17 +24,28 @@ from sqlalchemy import (
 
 __all__ = [
     "METADATA",
+    "USAGE",
+    "attempts",
     "audit_log",
+    "days",
     "items",
+    "journals",
     "keys",
+    "limit_counters",
+    "limit_holders",
+    "limit_holds",
+    "ledger_marks",
     "links",
     "login_attempts",
     "logins",
     "overrides",
     "people",
+    "prices",
     "responses",
     "revisions",
     "revoked_keys",
+    "settlements",
+    "spent",
     "stored_secrets",
 ]
 
@@ -109,6 +120,7 @@ keys: Final = Table(
     Column("active", Boolean, nullable=False),
     Column("revoked_s", Double),
     Column("last_used_s", Double),
+    Column("limits", LargeBinary),
     UniqueConstraint("hash", name="keys_by_hash"),
 )
 """Client keys; ``prefix`` is what may be shown of one, lists are JSON."""
@@ -324,3 +336,46 @@ ledger_marks: Final = Table(
     Column("value", Double, nullable=False),
 )
 """`pruned_before_s`: of requests that began earlier, some are there no more."""
+
+spent: Final = Table(
+    "spent",
+    METADATA,
+    Column("subject", Text, primary_key=True),
+    Column("span", Text, primary_key=True),
+    Column("start_s", BigInteger, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("nano_usd", BigInteger, nullable=False),
+    Index("spent_by_age", "span", "start_s"),
+)
+"""What a key, a tenant, a combo or a policy used in a minute, an hour or a day."""
+
+limit_counters: Final = Table(
+    "limit_counters",
+    METADATA,
+    Column("counter", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
+    Index("limit_counters_by_end", "until_ms"),
+)
+"""What was used of limits, where workers or machines count together here. The bucket -1 says that a counter was begun."""
+
+limit_holds: Final = Table(
+    "limit_holds",
+    METADATA,
+    Column("counter", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Index("limit_holds_by_holder", "holder"),
+)
+"""What is kept aside for calls that run, by worker."""
+
+limit_holders: Final = Table(
+    "limit_holders",
+    METADATA,
+    Column("holder", Text, primary_key=True),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+)
+"""The workers that count; ``number`` is the last of their reports that was counted."""

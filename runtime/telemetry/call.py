@@ -10,7 +10,7 @@ import msgspec
 from runtime.canonical import Usage
 from runtime.telemetry.trail import AttemptRecord, Note, Skipped, Step
 
-__all__ = ["CallRecord", "Outcome", "Remembered", "Wanted"]
+__all__ = ["CallRecord", "Held", "Outcome", "Remembered", "Wanted"]
 
 Outcome = Literal["ok", "error", "client_closed", "cancelled"]
 
@@ -37,6 +37,22 @@ class Remembered(Protocol):
     def keeps_target(self) -> bool: ...
 
 
+class Held(Protocol):
+    """What limits keep aside for a call while it runs."""
+
+    def settle(self, tokens: int, nano_usd: int) -> None:
+        """So much of it was used. Only the first time counts."""
+        ...
+
+    def due(self, received_bytes: int) -> bool:
+        """Whether a stream of which so much came may have taken all of it."""
+        ...
+
+    async def grow(self, output_tokens: int, received_bytes: int) -> None:
+        """An answer of about so many tokens came; keep more aside if it needs more. Raises LimitReached."""
+        ...
+
+
 class CallRecord(msgspec.Struct, kw_only=True):
     """Grows as the call goes on; the one mutable value on the request path. Times are seconds of a monotonic clock.
 
@@ -49,6 +65,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     cache had none.
     ``combo`` is the one that the model's name leads to. ``settlement`` is the call's id in the ledger, ``settled`` whether it is
     there, with ``cost_nano_usd``, which is not all of it where something was ``unpriced``. A ``part`` of a call is settled with it.
+    ``held`` is what limits keep aside for it, ``counters`` what policies count it for, beside its key, tenant and combo.
     """
 
     id: str
@@ -88,6 +105,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     settlement: str = ""
     settled: bool = False
     part: bool = False
+    held: Held | None = None
+    counters: tuple[str, ...] = ()
     cost_nano_usd: int = 0
     unpriced: bool = False
 

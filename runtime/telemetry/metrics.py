@@ -7,6 +7,7 @@ carries the prefix `gatewright_`. Labels come from the plan, never from what a c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -39,6 +40,11 @@ METRICS: Final = (
     ("gatewright_refused_total", "Calls refused before a target was chosen, by error kind."),
     ("gatewright_shared_up", "Whether the state that workers share can be reached: 1 or 0."),
     ("gatewright_shared_failures_total", "Questions to the shared state that were not answered, by topic."),
+    ("gatewright_cost_usd_total", "Dollars that attempts cost, by provider and model."),
+    ("gatewright_unpriced_total", "Attempts that used something that has no price, by provider and model."),
+    ("gatewright_journal_up", "Whether what calls cost can be written into the journal: 1 or 0."),
+    ("gatewright_journal_waiting_bytes", "What of the journal the store has not taken in yet."),
+    ("gatewright_journal_lost", "Settlements that could not be written anywhere since the start."),
     ("gatewright_build_info", "The build that is served; its value is 1."),
 )
 """Every metric with its help; ``docs/guide/observability.md`` is checked against this table."""
@@ -102,10 +108,28 @@ class Metrics:
         self._shared_failures = Counter(
             "gatewright_shared_failures", helps["gatewright_shared_failures_total"], ("topic",), registry=self._registry
         )
-        info = Gauge(
+        by_model = ("provider", "model")
+        self._cost = Counter(
+            "gatewright_cost_usd", helps["gatewright_cost_usd_total"], by_model, registry=self._registry
+        )
+        self._unpriced = Counter(
+            "gatewright_unpriced", helps["gatewright_unpriced_total"], by_model, registry=self._registry
+        )
+        self._journal_up, self._journal_waiting, self._journal_lost = (
+            Gauge(name, helps[name], registry=self._registry)
+            for name in ("gatewright_journal_up", "gatewright_journal_waiting_bytes", "gatewright_journal_lost")
+        )
+        self._journal_up.set(1)
+        self._info = Gauge(
             "gatewright_build_info", helps["gatewright_build_info"], ("build", "version"), registry=self._registry
         )
-        info.labels(build, version).set(1)
+        self._version = version
+        self.serving(build)
+
+    def serving(self, build: str) -> None:
+        """New calls are answered by ``build``."""
+        self._info.clear()
+        self._info.labels(build, self._version).set(1)
 
     def begin(self) -> None:
         """A call arrived."""
@@ -116,6 +140,10 @@ class Metrics:
         self._in_flight.dec()
         for attempt in call.attempts:
             self._attempts.labels(attempt.label.partition("/")[0], attempt.label, attempt.outcome).inc()
+            if attempt.cost_nano_usd:
+                self._cost.labels(attempt.provider, attempt.label).inc(attempt.cost_nano_usd / 1e9)
+            if attempt.unpriced:
+                self._unpriced.labels(attempt.provider, attempt.label).inc()
         for each in call.skipped:
             self._skipped.labels(each.label.partition("/")[0], each.label, each.reason).inc()
         if call.session_step:
@@ -136,6 +164,15 @@ class Metrics:
             self._first_token.labels(*labels).observe(call.first_token_s - call.started_s)
         if call.usage is not None:
             self._count_tokens(labels, call)
+
+    def journal_changed(self, reason: str | None) -> None:
+        """The journal cannot be written to, for ``reason``, or can be again."""
+        self._journal_up.set(0 if reason is not None else 1)
+
+    def watch_journal(self, waiting_bytes: Callable[[], int], lost: Callable[[], int]) -> None:
+        """Asked when the metrics are read."""
+        self._journal_waiting.set_function(waiting_bytes)
+        self._journal_lost.set_function(lost)
 
     def shared_changed(self, reason: str | None) -> None:
         """The shared state is gone, for ``reason``, or back."""

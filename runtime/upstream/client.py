@@ -85,7 +85,7 @@ class HttpUpstream:
         self._resolver = resolver
         self._keep_idle_s = keep_idle_s
         self._max_connections = max_connections
-        self._pools: dict[str, TCPConnector] = {}
+        self._pools: dict[str, _Pool] = {}
         self._lines: WeakKeyDictionary[ResponseHandler, Line] = WeakKeyDictionary()
         self._closed = False
 
@@ -114,16 +114,32 @@ class HttpUpstream:
         for pool in pools.values():
             await pool.close()
 
+    def retire(self, pool: str) -> None:
+        """New requests of ``pool`` get lines of their own; those that are in use are closed when their answers end."""
+        retired = self._pools.pop(pool, None)
+        if retired is not None:
+            retired.retire()
+
     def _pool(self, name: str) -> TCPConnector:
         pool = self._pools.get(name)
         if pool is None:
-            pool = self._pools[name] = TCPConnector(
+            pool = self._pools[name] = _Pool(
                 limit=self._max_connections,
                 keepalive_timeout=self._keep_idle_s,
                 ttl_dns_cache=DNS_CACHE_S,
                 resolver=self._resolver,
             )
         return pool
+
+
+class _Pool(TCPConnector):
+    def retire(self) -> None:
+        """Keep no line: idle ones are closed now, the others when they come back."""
+        self._force_close = True
+        for idle in self._conns.values():
+            for protocol, _ in idle:
+                protocol.close()
+        self._conns.clear()
 
 
 class _Exchange:

@@ -53,6 +53,9 @@ class _List(msgspec.Struct, frozen=True):
     models: tuple[_Entry, ...] | None = None
 
 
+_ANSWER: Final[msgspec.json.Decoder[_List | list[_Entry]]] = msgspec.json.Decoder(_List | list[_Entry])
+
+
 async def list_models(
     upstream: Upstream, base_url: str, protocol: str, headers: Mapping[str, str], path: str | None = None
 ) -> ListingAnswer:
@@ -78,9 +81,9 @@ async def list_models(
 
 def _names(body: bytes) -> tuple[str, ...]:
     try:
-        found = msgspec.json.decode(body, type=_List | list[_Entry])
+        found = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ()
-    entries = found if isinstance(found, list) else found.data or found.models or ()
+    entries = tuple(found) if isinstance(found, list) else found.data or found.models or ()
     names = (each.id or each.name or each.model or "" for each in entries)
     return tuple(dict.fromkeys(name.removeprefix("models/") for name in names if name))

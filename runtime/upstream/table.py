@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 from runtime.errors import UpstreamUnavailable
 from runtime.upstream.types import Upstream, UpstreamRequest, UpstreamResponse
@@ -10,11 +11,33 @@ from runtime.upstream.types import Upstream, UpstreamRequest, UpstreamResponse
 __all__ = ["UpstreamTable"]
 
 
+@runtime_checkable
+class Pooled(Protocol):
+    """An upstream that keeps lines open between requests."""
+
+    def retire(self, pool: str) -> None: ...
+
+
 class UpstreamTable:
     """An `Upstream` made of others: ``schemes`` maps a URL scheme (`https`, `sim`) to who answers for it."""
 
     def __init__(self, schemes: Mapping[str, Upstream]) -> None:
         self._schemes = {scheme.lower(): upstream for scheme, upstream in schemes.items()}
+
+    @property
+    def schemes(self) -> frozenset[str]:
+        """The schemes that somebody answers for."""
+        return frozenset(self._schemes)
+
+    def add(self, scheme: str, upstream: Upstream) -> None:
+        """From now on ``upstream`` answers for ``scheme``, too."""
+        self._schemes[scheme.lower()] = upstream
+
+    def retire(self, pool: str) -> None:
+        """Requests of ``pool`` use none of the lines any more that are open now."""
+        for upstream in {id(upstream): upstream for upstream in self._schemes.values()}.values():
+            if isinstance(upstream, Pooled):
+                upstream.retire(pool)
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
         upstream = self._schemes.get(request.url.partition("://")[0].lower())

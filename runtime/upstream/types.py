@@ -20,7 +20,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """``pool`` names the connection whose keep-alive pool is used; ``url`` is complete."""
+    """``pool`` names the connection whose keep-alive pool is used; ``url`` is complete.
+
+    ``proxy`` is the URL of the proxy that is gone through, with its credential: never logged. Empty: none.
+    """
 
     method: str
     url: str
@@ -28,6 +31,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     limits: Limits
     pool: str = ""
+    proxy: str = ""
 
 
 class UpstreamResponse(Protocol):

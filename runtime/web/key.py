@@ -18,6 +18,7 @@ import msgspec
 from typing_extensions import override
 
 from runtime.errors import ConfigError, PermissionDenied
+from runtime.window import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -42,7 +43,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a key. ``models`` are public names, `*` standing for any text; empty means all.
 
     ``pins`` are the connections that its requests may demand, written alike; empty means none. From ``expires_s`` on, in
-    Unix seconds, it is not good any more. ``tenant`` is whose it is.
+    Unix seconds, it is not good any more. ``tenant`` is whose it is, ``limits`` how much it may use.
     """
 
     id: str
@@ -51,6 +52,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     pins: tuple[str, ...] = ()
     expires_s: float | None = None
     tenant: str = OPERATOR
+    limits: tuple[Limit, ...] = ()
 
     @classmethod
     def anonymous(cls) -> KeyRecord:

@@ -21,7 +21,6 @@ __all__ = [
     "demand_good_password",
     "hash_password",
     "password_matches",
-    "stale",
 ]
 
 MIN_PASSWORD: Final = 12
@@ -67,11 +66,6 @@ def password_matches(stored: str | None, plain: str) -> bool:
     except (Argon2Error, InvalidHashError):
         return False
     return stored is not None
-
-
-def stale(stored: str) -> bool:
-    """Whether it was hashed with less effort than is made now."""
-    return _hasher().check_needs_rehash(stored)
 
 
 def _hasher() -> PasswordHasher:

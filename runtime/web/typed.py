@@ -1,4 +1,4 @@
-"""Routes whose operations are typed: Litestar parses, calls and encodes; the key is checked before, the answer stamped.
+"""Routes whose operations are typed: Litestar parses, calls and encodes; key and body are checked before, the answer stamped.
 
 For everything that is not inference. Errors become problems in `problem`.
 """
@@ -12,6 +12,7 @@ from litestar.handlers import HTTPRouteHandler
 from runtime.web.address import client_address
 from runtime.web.front import Front, request_id
 from runtime.web.head import demand_small_head
+from runtime.web.json_body import check_body
 from runtime.web.key import PUBLIC
 from runtime.web.visit import Visit
 
@@ -57,6 +58,7 @@ def typed(
         status_code=status,
         media_type=media_type,
         guards=[authorize],
+        before_request=check_body,
         middleware=[stamped],
         request_max_body_size=MAX_BODY_BYTES,
         opt={"allow": ", ".join([*methods, "OPTIONS"])},

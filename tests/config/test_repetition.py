@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from typing_extensions import override
 
 from runtime.config.compile import compile_plan
 from runtime.config.files import MAIN, Source
@@ -22,24 +23,31 @@ class Moment(View):
         self._known = {name: tuple(rng.random() for _ in range(6)) for name in TARGETS}
         self._at = rng.randrange(-1, len(TARGETS))
 
+    @override
     def in_flight(self, choice: Choice) -> int:
         return int(self._known[choice.name][0] * 4)
 
+    @override
     def used(self, choice: Choice) -> int:
         return int(self._known[choice.name][1] * 4)
 
+    @override
     def latency_s(self, choice: Choice) -> float | None:
         return self._known[choice.name][2]
 
+    @override
     def success(self, choice: Choice) -> float:
         return self._known[choice.name][3]
 
+    @override
     def ready(self, choice: Choice) -> bool:
         return self._known[choice.name][4] > 0.3
 
+    @override
     def headroom(self, choice: Choice) -> float:
         return self._known[choice.name][5]
 
+    @override
     def bound(self, choice: Choice) -> bool:
         return choice.key == self._at
 

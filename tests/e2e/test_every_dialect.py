@@ -58,6 +58,43 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield served
 
 
+LONG = "A" * 100_000
+NAMES = {  # where a client's own words may come back, by dialect; `{}` is a name too long for anything
+    "chat": [{"model": LONG}, {"messages": [{"role": LONG, "content": "x"}]}, {"tool_choice": LONG}, {"stream": LONG}],
+    "completions": [{"model": LONG}, {"prompt": {LONG: 1}}, {"stream": LONG}],
+    "responses": [{"model": LONG}, {"input": [{"type": LONG}]}, {"input": [{"role": LONG, "content": "x"}]}],
+    "messages": [{"model": LONG}, {"messages": [{"role": LONG, "content": "x"}]}, {"tool_choice": {"type": LONG}}],
+    "gemini": [
+        {"contents": [{"role": LONG, "parts": [{"text": "x"}]}]},
+        {"toolConfig": {"functionCallingConfig": {"mode": LONG}}},
+    ],
+    "ollama": [{"model": LONG}, {"messages": [{"role": LONG, "content": "x"}]}, {"think": LONG}],
+}
+
+
+@pytest.mark.parametrize(("name", "change"), [(name, change) for name in NAMES for change in NAMES[name]])
+def test_what_a_client_says_is_not_repeated_at_length(running: Running, name: str, change: dict[str, Any]) -> None:
+    dialect = DIALECTS[name]
+    body = dialect.body if "{model}" in dialect.path else {**dialect.body, "model": "sim/echo"}
+    url = running.url + dialect.path.format(model="sim/echo", action="generateContent")
+
+    reply = httpx.post(url, json={**body, **change}, headers=auth(running), timeout=60)
+
+    assert 400 <= reply.status_code < 500
+    assert len(reply.text) < 1000
+    assert "A" * 100 + "…" in reply.text.replace("\\u2026", "…") or "A" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/{}", "/v1beta/models/{}:generateContent", "/v1beta/models/sim/echo:{}", "/{}", "/v1/models/{}"]
+)
+def test_what_a_client_says_in_a_path_is_not_repeated_at_length(running: Running, path: str) -> None:
+    reply = httpx.post(running.url + path.format("A" * 7000), json={}, headers=auth(running), timeout=60)
+
+    assert 400 <= reply.status_code < 500
+    assert len(reply.text) < 1000, reply.text
+
+
 def stream(served: Running, dialect: Dialect, model: str) -> Any:
     path = dialect.path.format(model=model, action="streamGenerateContent?alt=sse")
     body = dialect.body if "{model}" in dialect.path else {**dialect.body, "model": model, "stream": True}

@@ -94,13 +94,21 @@ def test_ambiguous_name_is_refused_with_the_models_that_are_allowed_and_no_more_
     changed = msgspec.structs.replace(plan(), providers=many, routes=routes, connections=connections)
     table = RouteTable(changed, dict.fromkeys(connections))
 
-    with pytest.raises(InvalidRequest, match="ambiguous; write one of p00/same, .*, p07/same and 12 more") as caught:
+    with pytest.raises(InvalidRequest, match=r"ambiguous; write one of p00/same, .*, p07/same and 12 more") as caught:
         table.spelt("same", lambda _: True)
-    with pytest.raises(InvalidRequest, match="write one of p03/same$"):
+    with pytest.raises(InvalidRequest, match=r"write one of p03/same$"):
         table.spelt("same", lambda id_: id_ == "p03/same")
     assert ("model", "ambiguous_model") == (caught.value.param, caught.value.code)
     assert "same" == table.spelt("same", lambda _: False), "who may use none of them is told nothing of them"
     assert "same" == table.public("same")
+
+
+def test_what_is_too_long_for_a_name_does_not_exist_even_where_any_name_is_taken() -> None:
+    table = RouteTable(plan(), ALL)
+
+    assert "open/" + "a" * 900 == table.spelt("open/" + "a" * 900, lambda _: True)
+    with pytest.raises(ModelNotFound):
+        table.spelt("open/" + "a" * 1000, lambda _: True)
 
 
 def test_bare_name_is_spelt_out_where_one_provider_has_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,12 +12,14 @@ from unittest.mock import patch
 import msgspec
 from sqlalchemy.engine import URL
 
-from runtime.app import Ready, build
+from runtime.app import Ready, assemble
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
+from runtime.config.effective import Base, Effective
 from runtime.config.files import MAIN, Source
 from runtime.config.secrets import Secrets
 from runtime.stores.database import Database
+from runtime.stores.vault import StoreKey, Vault
 from tests.support.database import prepared
 from tests.web.script import Answer, call
 
@@ -71,24 +74,28 @@ class Desk:
     """Calls an application that was built from ``config`` and keeps what it keeps below ``data``."""
 
     def __init__(self, data: Path, config: str = CONFIG) -> None:
-        compiled = compile_plan((Source(MAIN, config.encode()),), Catalog.shipped())
+        sources = (Source(MAIN, config.encode()),)
+        compiled = compile_plan(sources, Catalog.shipped())
         assert compiled.artefact is not None, [str(item) for item in compiled.diagnostics]
         plan = compiled.artefact.plan
         lit = {name: None for name, one in plan.connections.items() if one.provider != "dark"}
         secrets = Secrets(connections=lit, keys={"desk": KEY, "limited": LIMITED_KEY, "viewer": "gw-viewer"})
+        base = Base(sources=sources, catalog=Catalog.shipped(), look_up=lambda _: None)
         ready = Ready(
-            artefact=compiled.artefact,
+            effective=Effective(artefact=compiled.artefact, secrets=secrets, overrides=(), base=base),
+            base=base,
+            vault=Vault(lambda: StoreKey("desk"), (), os.urandom),
             host="127.0.0.1",
             port=1,
-            secrets=secrets,
             pepper=b"p" * 32,
             dev_key=None,
             data_dir=data,
             database=prepared(data),
         )
         self.plan = plan
-        with patch("runtime.app.Database", NotedDatabase):
-            self.app = build(ready)
+        with patch("runtime.lasting.Database", NotedDatabase):
+            self.built = assemble(ready)
+        self.app = self.built.worker
 
     async def call(
         self,

@@ -31,7 +31,7 @@ async def test_the_store_is_swept_by_the_settings_again_and_again() -> None:
     store, faults = Watched(), list[Exception]()
     settings = ResponseSettings(retention_ms=60_000, storage_limit_bytes=1 << 20)
     sweeping = asyncio.create_task(
-        keep_swept(store, settings, lambda: 100.0, lambda error, _: faults.append(error), every_s=0.0)
+        keep_swept(store, lambda: settings, lambda: 100.0, lambda error, _: faults.append(error), every_s=0.0)
     )
     await store.often.wait()
     sweeping.cancel()

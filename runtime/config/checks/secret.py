@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from generated.config import OwnProxy, ProxySettings
 from runtime.config.checks.clear_text import looks_like_key
 from runtime.config.draft import Draft
 from runtime.config.position import Positions
 from runtime.config.scope import Scope
 from runtime.config.secrets import read_reference
-from runtime.source import MappingNode, ScalarNode, SequenceNode
+from runtime.source import MappingNode, Node, ScalarNode, SequenceNode
 
 __all__ = ["check_secret_fields", "clear_values", "is_bare_secret"]
 
@@ -31,16 +32,19 @@ def check_secret_fields(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 —
         for index, connection in enumerate(settings.connections):
             path = ("providers", id_, "connections", index)
             _check(scope, connection.key, (*path, "key"), f"{id_}_API_KEY")
+            _check_proxy(scope, connection.proxy, (*path, "proxy"))
             _check_unread(scope, connection.base_url, (*path, "base_url"))
             for field, values in (("variables", connection.variables), ("headers", connection.headers)):
                 for name, value in values.items():
                     _check_unread(scope, value, (*path, field, name))
+        _check_proxy(scope, settings.proxy, ("providers", id_, "proxy"))
         _check_unread(scope, settings.base_url, ("providers", id_, "base_url"))
         for name, value in settings.headers.items():
             _check_unread(scope, value, ("providers", id_, "headers", name))
     for id_, key in scope.config.keys.items():
         _check(scope, key.key, ("keys", id_, "key"), f"GATEWAY_KEY_{id_}")
     _check(scope, scope.config.shared.url, ("shared", "url"), "REDIS_URL")
+    _check_proxy(scope, scope.config.proxy, ("proxy",))
 
 
 def clear_values(at: Positions) -> Iterator[str]:
@@ -51,10 +55,14 @@ def clear_values(at: Positions) -> Iterator[str]:
         yield from _clear(entry.node.get("key") if isinstance(entry.node, MappingNode) else None)
     for entry in providers.entries if isinstance(providers, MappingNode) else ():
         connections = entry.node.get("connections") if isinstance(entry.node, MappingNode) else None
+        yield from _clear(_password(entry.node))
         for item in connections.items if isinstance(connections, SequenceNode) else ():
             yield from _clear(item.get("key") if isinstance(item, MappingNode) else item)
+            yield from _clear(_password(item))
     shared = at.node("shared")
     yield from _clear(shared.get("url") if isinstance(shared, MappingNode) else None)
+    proxy = at.node("proxy")
+    yield from _clear(proxy.get("password") if isinstance(proxy, MappingNode) else None)
 
 
 def is_bare_secret(text: str) -> bool:
@@ -67,6 +75,18 @@ def _clear(node: object) -> Iterator[str]:
         return
     if not any(near_miss.fullmatch(node.raw) for near_miss in _NEAR_MISSES):
         yield node.raw
+
+
+def _password(node: Node) -> Node | None:
+    """The password of the proxy that an entry may have."""
+    proxy = node.get("proxy") if isinstance(node, MappingNode) else None
+    return proxy.get("password") if isinstance(proxy, MappingNode) else None
+
+
+def _check_proxy(scope: Scope, proxy: OwnProxy | ProxySettings | None, path: tuple[str | int, ...]) -> None:
+    if proxy is not None:
+        _check(scope, proxy.password, (*path, "password"), "PROXY_PASSWORD")
+        _check_unread(scope, proxy.username, (*path, "username"))
 
 
 def _check(scope: Scope, text: str | None, path: tuple[str | int, ...], name: str) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 
 from generated.config import ConnectionSettings
 from runtime.catalog import Provider
+from runtime.config.lower.proxy import proxy_of
 from runtime.config.plan import Connection, SecretRef
 from runtime.config.scope import Scope
 from runtime.config.secrets import read_reference
@@ -54,6 +55,8 @@ def _written(scope: Scope, provider: Provider, written: tuple[ConnectionSettings
             headers=dict(sorted(settings.headers.items())),
             max_in_flight=settings.max_in_flight,
             limits=settings.limits,
+            proxy=proxy_of(scope, provider, scope.config.providers[provider.id], settings),
+            enabled=settings.enabled,
         )
 
 
@@ -103,6 +106,7 @@ def _address(scope: Scope, provider: Provider, settings: ConnectionSettings, pat
 def _unwritten(scope: Scope, provider: Provider) -> Iterator[Connection]:
     configured = provider.id in scope.config.providers
     filled = not _VARIABLE.search(provider.base_url)
+    proxy = proxy_of(scope, provider, scope.config.providers.get(provider.id), None)
     if filled and provider.auth.scheme != "none" and scope.discovers(provider.id):
         for variable in provider.auth.env:
             yield Connection(
@@ -111,6 +115,7 @@ def _unwritten(scope: Scope, provider: Provider) -> Iterator[Connection]:
                 base_url=provider.base_url,
                 secret=SecretRef(env=variable),
                 discovered=True,
+                proxy=proxy,
             )
     if filled and configured and provider.auth.scheme != "key":
-        yield Connection(id=f"{provider.id}/default", provider=provider.id, base_url=provider.base_url)
+        yield Connection(id=f"{provider.id}/default", provider=provider.id, base_url=provider.base_url, proxy=proxy)

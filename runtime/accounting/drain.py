@@ -1,0 +1,284 @@
+"""From the journals into the ledger, at least once a second: this worker's, and those that dead workers left behind.
+
+A piece is taken in whole or not at all, and how far is written with it; so it does not matter when this is killed, nor how
+often it begins again. While the store cannot be reached the journals wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Literal, Protocol, TypeAlias
+
+from runtime.accounting.frames import Opened, PriceTable, Scanned, scan
+from runtime.accounting.journal import LOCK, file_name, journal_files, remove
+from runtime.accounting.ledger import Ledger
+from runtime.accounting.lost import lost_settlements
+from runtime.catalog import Prices
+from runtime.stores.base import StoreError
+from runtime.stores.entries import Settlement
+from runtime.stores.ledger import Taken
+
+__all__ = ["Drain", "Standing"]
+
+Standing: TypeAlias = Literal["ok", "behind", "failing", "refusing"]
+
+EVERY_S: Final = 0.5
+ADOPT_S: Final = 5.0
+PRUNE_S: Final = 5.0
+PRUNE_BATCHES: Final = 20
+PIECE_BYTES: Final = 128 << 10
+"""What is taken in at once: about two hundred requests."""
+
+
+class Store(Protocol):
+    """`SqlLedger`."""
+
+    async def drained(self, file: str) -> int: ...
+    async def take(self, piece: Taken) -> int: ...
+    async def forget(self, file: str) -> None: ...
+    async def prune(self, before_s: float, keep: int) -> int: ...
+
+
+class Drain:
+    """``retention`` tells how long in seconds, and how many requests are kept one by one. ``now`` gives Unix seconds.
+
+    ``changed`` hears why the store does not take the journal, and None when it does again.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        store: Store,
+        retention: Callable[[], tuple[float, int]],
+        now: Callable[[], float],
+        changed: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
+        self._ledger = ledger
+        self._journal = ledger.journal
+        self._store = store
+        self._retention = retention
+        self._now = now
+        self._changed = changed
+        self._first = 1
+        self._at = 0
+        self._turn = asyncio.Lock()
+        self.trouble: str | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """`behind` while the store does not take the journal, `failing` while that cannot be written to, `refusing` where calls wait for it."""
+        if self._ledger.trouble is not None:
+            return "refusing" if self._ledger.refuses else "failing"
+        return "ok" if self.trouble is None else "behind"
+
+    async def run(self) -> None:
+        """Drain until cancelled."""
+        loop = asyncio.get_running_loop()
+        adopt_at = prune_at = loop.time()
+        while True:
+            await self.once()
+            if loop.time() >= adopt_at:
+                adopt_at = loop.time() + ADOPT_S
+                await self._quietly(self.adopt())
+            if loop.time() >= prune_at:
+                prune_at = loop.time() + PRUNE_S
+                await self._quietly(self._prune())
+            await asyncio.sleep(EVERY_S)
+
+    async def once(self) -> None:
+        """Take in all that this worker's journal has, and hand it to the disk."""
+        self._ledger.retry()
+        descriptor = self._journal.take_sync()
+        if descriptor is not None:
+            await asyncio.to_thread(_sync, descriptor)
+        await self._quietly(self._drain())
+
+    async def aclose(self) -> None:
+        """The last of it, at the end of the worker; what the store does not take then waits for another worker."""
+        await self.once()
+        name = self._name(self._journal.current)
+        if self._journal.close():
+            with suppress(StoreError):
+                await self._store.forget(name)
+
+    async def adopt(self) -> int:
+        """Take in what dead workers left behind, and settle what they had not; how many journals there were."""
+        adopted = 0
+        for directory in self._neighbours():
+            lock = _take_lock(directory)
+            if lock is None:
+                continue
+            try:
+                await self._take_orphan(directory)
+                adopted += 1
+            finally:
+                os.close(lock)
+        return adopted
+
+    async def _quietly(self, job: Awaitable[int]) -> int:
+        """What ``job`` did. A store that fails is noted, and tried again later."""
+        try:
+            done = await job
+        except StoreError as error:
+            if self.trouble is None:
+                self._changed(str(error))
+            self.trouble = str(error)
+            return 0
+        if self.trouble is not None:
+            self.trouble = None
+            self._changed(None)
+        return done
+
+    async def _prune(self) -> int:
+        for_s, keep = self._retention()
+        pruned = 0
+        for _ in range(PRUNE_BATCHES):
+            some = await self._store.prune(self._now() - for_s, keep)
+            pruned += some
+            if not some:
+                break
+        return pruned
+
+    # -- this worker's
+
+    async def _drain(self) -> int:
+        """How many pieces were taken in."""
+        async with self._turn:
+            pieces = 0
+            while self._first <= self._journal.current:
+                number = self._first
+                pieces += await self._drain_file(number)
+                if (
+                    number == self._journal.current
+                ):  # looked at without a pause since the last read: nothing came after it
+                    break
+                self._first, self._at = number + 1, 0
+                (self._journal.directory / file_name(number)).unlink()
+                await self._store.forget(self._name(number))
+            return pieces
+
+    async def _drain_file(self, number: int) -> int:
+        path, name = self._journal.directory / file_name(number), self._name(number)
+        pieces, size = 0, PIECE_BYTES
+        while True:
+            scanned, whole = _scan(path, self._at, size)
+            if scanned.frames:
+                piece = _piece(name, self._at, scanned, self._at)
+                self._at = await self._store.take(
+                    piece
+                )  # elsewhere than it ends where the store was brought back to a backup
+                self._journal.drained(scanned.sound)
+                pieces, size = pieces + 1, PIECE_BYTES
+            elif whole:
+                return pieces
+            else:
+                size *= 2  # a frame that is longer
+
+    def _name(self, number: int) -> str:
+        return f"{self._journal.worker}/{file_name(number)}"
+
+    # -- others'
+
+    def _neighbours(self) -> list[Path]:
+        """The journals beside ours, half-made ones included."""
+        above = self._journal.directory.parent
+        with suppress(FileNotFoundError):
+            return [each for each in sorted(above.iterdir()) if each.is_dir() and each != self._journal.directory]
+        return []
+
+    async def _take_orphan(self, directory: Path) -> None:
+        """All files of a journal, in order; then what was still open is lost, and the journal goes."""
+        left = _Left()
+        at = {}
+        for path in journal_files(directory):
+            name = f"{directory.name.lstrip('.')}/{path.name}"
+            at[name] = await self._take_orphan_file(name, path, left)
+        if left.opened and at:
+            name, ends = next(reversed(at.items()))
+            lost = lost_settlements(left.opened.values(), left.prices)
+            await self._store.take(Taken(file=name, begins=ends, ends=ends, settlements=lost, prices=left.prices))
+        remove(directory)
+        for name in at:
+            await self._store.forget(name)
+
+    async def _take_orphan_file(self, name: str, path: Path, left: _Left) -> int:
+        """Take in what is not in the ledger yet, and note what is open; how far it was taken in."""
+        begins, at, size = await self._store.drained(name), 0, PIECE_BYTES
+        while True:
+            scanned, whole = _scan(path, at, size)
+            if scanned.frames:
+                left.note(scanned)
+                if at + scanned.sound > begins:
+                    begins = await self._store.take(_piece(name, at, scanned, begins))
+                at, size = at + scanned.sound, PIECE_BYTES
+            elif whole:
+                return begins
+            else:
+                size *= 2
+
+
+class _Left:
+    """What the frames of a journal leave open, by the call, and the prices they name."""
+
+    def __init__(self) -> None:
+        self.opened: dict[str, dict[int, Opened]] = {}
+        self.prices: dict[str, Prices] = {}
+
+    def note(self, scanned: Scanned) -> None:
+        for frame in scanned.frames:
+            match frame:
+                case Opened():
+                    self.opened.setdefault(frame.id, {})[frame.number] = frame
+                case Settlement():
+                    self.opened.pop(frame.id, None)
+                case PriceTable():
+                    self.prices[frame.version] = frame.prices
+
+
+def _piece(name: str, at: int, scanned: Scanned, begins: int) -> Taken:
+    """What of ``scanned``, which begins at ``at``, stands behind ``begins``."""
+    new = [frame for frame, end in zip(scanned.frames, scanned.ends, strict=True) if at + end > begins]
+    return Taken(
+        file=name,
+        begins=max(at, begins),
+        ends=at + scanned.sound,
+        settlements=[each for each in new if isinstance(each, Settlement)],
+        prices={each.version: each.prices for each in new if isinstance(each, PriceTable)},
+    )
+
+
+def _scan(path: Path, at: int, size: int) -> tuple[Scanned, bool]:
+    """The frames in ``size`` bytes from ``at`` on, and whether the file ends in them."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.pread(descriptor, size, at)
+    finally:
+        os.close(descriptor)
+    return scan(data), len(data) < size
+
+
+def _take_lock(directory: Path) -> int | None:
+    """The lock of a journal whose worker is dead; None while it lives, or where somebody else was faster."""
+    try:
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        with suppress(OSError):
+            os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)

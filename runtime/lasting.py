@@ -1,0 +1,446 @@
+"""What a worker has for as long as it lives, whatever plan it serves: databases, providers' lines, health, counters, people.
+
+Built once, before the first plan's parts (`runtime.planned`), which are built upon it; a new plan adjusts it (`adopt`) and
+replaces nothing of it. Reads neither environment nor files: what it needs from there comes in `Ready`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from random import Random
+
+import msgspec
+from sqlalchemy.engine import URL
+from structlog.typing import FilteringBoundLogger
+from typing_extensions import override
+
+from generated.config import ConnectionLimit
+from runtime.accounting.drain import Drain
+from runtime.accounting.journal import JOURNAL, Journal
+from runtime.accounting.ledger import Ledger
+from runtime.config.build import COMPILER
+from runtime.config.effective import Base, Effective
+from runtime.config.plan import Plan
+from runtime.config.secrets import Secrets
+from runtime.estimate import Estimator
+from runtime.lifespan import Life, beside, closing
+from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
+from runtime.protocols.base import ClientCodec, Codec
+from runtime.protocols.embedding import Embedder
+from runtime.replay.parts import Clocks, Memory
+from runtime.resilience import Door, Health
+from runtime.resilience.quota_news import tell_quotas
+from runtime.resilience.sharing import Sharing
+from runtime.routing import Attempts, Pace
+from runtime.services.access import Access
+from runtime.services.audit import Audit
+from runtime.services.dials import Dials, settings_of
+from runtime.services.keyring import GoodKeys
+from runtime.services.passwords import Passwords
+from runtime.services.retention import keep_swept
+from runtime.services.runs import Runs
+from runtime.sessions import Sessions
+from runtime.shared.choose import open_state, place_of
+from runtime.shared.colleagues import Colleagues, Told
+from runtime.shared.watched import WatchedState
+from runtime.stores.audit import SqlAudit
+from runtime.stores.base import StoreError
+from runtime.stores.database import Database
+from runtime.stores.keys import SqlKeys
+from runtime.stores.ledger import SqlLedger
+from runtime.stores.overrides import SqlOverrides
+from runtime.stores.people import SqlPeople
+from runtime.stores.responses import SqlResponses
+from runtime.stores.vault import Vault
+from runtime.telemetry import Decisions, Latencies, Metrics
+from runtime.telemetry.log import logger
+from runtime.upstream import Upstream, UpstreamTable
+from runtime.web.asking import Askings
+from runtime.web.key import KeyEntry, KeyRecord, KeyRing
+
+__all__ = ["Lasting", "Ready", "adopt", "key_ring", "lasting", "lives", "new_id"]
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """What a start found and checked. ``dev_key``: where the plan has no keys; ``began_s``: time of day of the start.
+
+    ``effective`` is what is in force at the start, at the ``revision`` of the overrides; ``base`` is what it was made of.
+    """
+
+    effective: Effective
+    revision: int = 0
+    base: Base
+    vault: Vault
+    host: str
+    port: int
+    data_dir: Path
+    database: URL
+    pepper: bytes
+    dev_key: str | None
+    began_s: float = float("inf")
+
+    @property
+    def plan(self) -> Plan:
+        return self.effective.artefact.plan
+
+    @property
+    def secrets(self) -> Secrets:
+        return self.effective.secrets
+
+    @override
+    def __repr__(self) -> str:
+        return f"Ready(build={self.effective.artefact.build!r}, host={self.host!r}, port={self.port!r})"
+
+
+class Lasting(msgspec.Struct, kw_only=True):
+    """The parts. ``log`` and ``serving`` change with the plan; ``told`` holds what is done with news of colleagues."""
+
+    ready: Ready
+    log: FilteringBoundLogger
+    serving: Effective
+    started_s: float
+    worker: str
+    metrics: Metrics
+    decisions: Decisions
+    latencies: Latencies
+    door: Door
+    askings: Askings
+    database: Database
+    shared: WatchedState
+    sharing: Sharing
+    colleagues: Colleagues
+    told: dict[str, Told]
+    upstream: UpstreamTable
+    codecs: Mapping[str, Codec]
+    clients: Mapping[str, ClientCodec]
+    embedders: Mapping[str, Embedder]
+    estimator: Estimator
+    sessions: Sessions
+    attempts: Attempts
+    dials: Dials
+    memory: Memory
+    keys: SqlKeys
+    access: Access
+    good_keys: GoodKeys
+    people: SqlPeople
+    passwords: Passwords
+    audit: Audit
+    overrides: SqlOverrides
+    responses: SqlResponses | None
+    runs: Runs | None
+    ledger: Ledger
+    drain: Drain
+    on_fault: Callable[[Exception, str], None]
+
+    @property
+    def plan(self) -> Plan:
+        return self.serving.artefact.plan
+
+    def log_of(self, found: Effective) -> FilteringBoundLogger:
+        """The log of calls that the plan of ``found`` answers."""
+        return self.log if found is self.serving else _log(found)
+
+    @property
+    def alone(self) -> bool:
+        """Whether this worker shares what it knows with nobody."""
+        return place_of(self.ready.plan.shared, self.ready.plan.server.workers) == "memory"
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def lasting(ready: Ready) -> Lasting:
+    """Everything that outlives a plan, for the plan that is in force at the start."""
+    plan = ready.plan
+    log = _log(ready.effective)
+    metrics = Metrics(ready.effective.artefact.build, COMPILER)
+    worker = os.urandom(6).hex()
+    door = Door()
+    database = Database(ready.database)
+    shared = _shared(ready, metrics, log)
+    codecs = {name: codec(name) for name in CODECS}
+    clients: dict[str, ClientCodec] = {**codecs, **{name: client_codec(name) for name in DIALECTS}}
+    upstream = UpstreamTable({})
+    _learn_schemes(upstream, ready.effective)
+    attempts = _attempts(plan)
+
+    def on_fault(error: Exception, request_id: str) -> None:
+        made.log.error("call_failed_inside", request_id=request_id, exc_info=error)
+
+    told: dict[str, Told] = {}
+    askings = Askings()
+    configured = key_ring(ready, ready.effective)
+    access = Access(configured, time.time, required=plan.server.authentication == "required")
+    keys = SqlKeys(database)
+    good_keys = GoodKeys(configured, keys, access, door, on_fault)
+    access.before_refusing(good_keys.look_again)
+    clocks = Clocks(now=time.time, monotonic=time.monotonic)
+    responses = SqlResponses(database) if plan.responses.storage != "none" else None
+    ledger = _ledger(ready, worker, metrics, lambda: made.log)
+    made = Lasting(
+        ready=ready,
+        log=log,
+        serving=ready.effective,
+        started_s=time.monotonic(),
+        worker=worker,
+        metrics=metrics,
+        decisions=Decisions(plan.explain.keep, plan.explain.for_ms / 1000, time.monotonic, f"{worker}-"),
+        latencies=Latencies(time.monotonic),
+        door=door,
+        askings=askings,
+        database=database,
+        shared=shared,
+        sharing=Sharing(attempts.health, shared, worker, time.time, _marks(ready, ready.secrets), ready.began_s),
+        colleagues=Colleagues(shared, worker, new_id, told),
+        told=told,
+        upstream=upstream,
+        codecs=codecs,
+        clients=clients,
+        embedders={name: embedder(name) for name in EMBEDDERS},
+        estimator=Estimator(_tokenizer(plan)),
+        sessions=Sessions(shared, plan.sessions, time.time),
+        attempts=attempts,
+        dials=Dials(settings_of(plan), attempts, time.time),
+        memory=Memory(plan, shared, door, clocks, new_id, on_fault),
+        keys=keys,
+        access=access,
+        good_keys=good_keys,
+        people=SqlPeople(database),
+        passwords=Passwords(),
+        audit=Audit(SqlAudit(database), askings.now, time.time, new_id),
+        overrides=SqlOverrides(database),
+        responses=responses,
+        runs=None if responses is None else Runs(responses, plan.responses.background_limit, time.time, on_fault),
+        ledger=ledger,
+        drain=_drain(ledger, database, lambda: made),
+        on_fault=on_fault,
+    )
+    return made
+
+
+def adopt(parts: Lasting, new: Effective, public: Callable[[str], str]) -> None:
+    """From now on for the plan of ``new``. What is known stays known; of connections that are others now, nothing is held.
+
+    ``public`` gives the public id that a bare model name stands for.
+    """
+    plan, renewed = new.artefact.plan, _renewed(parts.serving, new)
+    parts.log, parts.serving = _log(new), new
+    parts.metrics.serving(new.artefact.build)
+    _learn_schemes(parts.upstream, new)
+    for connection in renewed:
+        parts.upstream.retire(connection)
+    health = parts.attempts.health
+    health.configure(plan.breakers, plan.cooldowns)
+    health.adopt(_places(plan), _limits(plan), plan.cooldowns.max_ms / 1000, renewed)
+    parts.sharing.adopt(_marks(parts.ready, new.secrets))
+    parts.attempts.adopt(Pace.of(plan))
+    parts.dials.adopt(settings_of(plan))
+    parts.good_keys.adopt(key_ring(parts.ready, new), public)
+    parts.sessions.configure(plan.sessions)
+    parts.memory.configure(plan)
+    if parts.runs is not None:
+        parts.runs.configure(plan.responses.background_limit)
+
+
+def lives(parts: Lasting) -> list[Life]:
+    """What begins and ends with the worker."""
+    found = [
+        closing(parts.shared),
+        closing(parts.database),
+        closing(parts.drain),
+        beside(parts.drain.run),
+        closing(parts.passwords),
+        _keys_life(parts.good_keys),
+        _memory_life(parts.memory),
+    ]
+    if not parts.alone:
+        quotas = partial(tell_quotas, parts.attempts.health, parts.worker, parts.colleagues, asyncio.sleep)
+        found += [beside(parts.sharing.run, parts.colleagues.listen, quotas), _joining(parts)]
+    if parts.runs is not None and parts.responses is not None:
+        sweep = partial(keep_swept, parts.responses, lambda: parts.plan.responses, time.time, parts.on_fault)
+        found += [closing(parts.runs), beside(sweep)]
+    return found
+
+
+def _keys_life(good: GoodKeys) -> Life:
+    """Knows the stored keys before the worker is ready, and follows their changes while it lives."""
+
+    @asynccontextmanager
+    async def life() -> AsyncGenerator[None, None]:
+        await good.refresh()
+        try:
+            async with beside(good.run)():
+                yield
+        finally:
+            with suppress(StoreError):  # when a key was last used is no loss; that the store fails was said
+                await good.note_used()
+
+    return life
+
+
+def _memory_life(memory: Memory) -> Life:
+    """The model in this process is loaded before the worker is ready."""
+
+    @asynccontextmanager
+    async def life() -> AsyncGenerator[None, None]:
+        try:
+            await memory.start()
+            yield
+        finally:
+            await memory.aclose()
+
+    return life
+
+
+def _joining(parts: Lasting) -> Life:
+    """Knows what was set while others ran before the worker is ready: one that died has a successor like itself."""
+
+    @asynccontextmanager
+    async def life() -> AsyncGenerator[None, None]:
+        await parts.colleagues.listening()
+        await parts.dials.join(parts.colleagues)
+        yield
+
+    return life
+
+
+def _log(found: Effective) -> FilteringBoundLogger:
+    settings = found.artefact.plan.logging
+    return logger(settings.level, settings.format, found.artefact.build)
+
+
+def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> WatchedState:
+    """What workers share; said once when it is gone, and once when it is back."""
+    settings, workers = ready.plan.shared, ready.plan.server.workers
+
+    def changed(reason: str | None) -> None:
+        metrics.shared_changed(reason)
+        if reason is None:
+            log.info("sharing_resumed", where=place_of(settings, workers))
+        else:
+            log.warning("sharing_lost", where=place_of(settings, workers), reason=reason)
+
+    state = open_state(settings, workers, ready.data_dir, ready.secrets.urls.get("shared.url"))
+    return WatchedState(state, settings.timeout_ms / 1000, time.monotonic, changed, metrics.shared_failed)
+
+
+def _ledger(ready: Ready, worker: str, metrics: Metrics, log: Callable[[], FilteringBoundLogger]) -> Ledger:
+    """What is used is noted here, and said once when it cannot be, and once when it can be again."""
+    settings = ready.plan.ledger
+
+    def changed(reason: str | None) -> None:
+        metrics.journal_changed(reason)
+        if reason is None:
+            log().info("journal_resumed")
+        else:
+            log().error("journal_failing", reason=reason, when_full=settings.when_full)
+
+    journal = Journal(ready.data_dir / JOURNAL, worker, settings.journal_limit_bytes)
+    ledger = Ledger(journal, time.monotonic, time.time, when_full=settings.when_full, on_fault=changed)
+    metrics.watch_journal(lambda: journal.waiting_bytes, lambda: ledger.lost)
+    return ledger
+
+
+def _drain(ledger: Ledger, database: Database, parts: Callable[[], Lasting]) -> Drain:
+    def changed(reason: str | None) -> None:
+        if reason is None:
+            parts().log.info("ledger_resumed")
+        else:
+            parts().log.warning("ledger_behind", reason=reason)
+
+    def retention() -> tuple[float, int]:
+        settings = parts().plan.ledger
+        return settings.retention_ms / 1000, settings.keep
+
+    return Drain(ledger, SqlLedger(database), retention, time.time, changed)
+
+
+def _marks(ready: Ready, secrets: Secrets) -> dict[str, str]:
+    """What says that two workers have the same credential for a connection, and does not say which."""
+    return {
+        id_: hmac.digest(ready.pepper, f"health:{secret}".encode(), "sha256").hex()[:16]
+        for id_, secret in secrets.connections.items()
+        if secret is not None
+    }
+
+
+def _renewed(old: Effective, new: Effective) -> list[str]:
+    """Connections that go elsewhere or with another credential than before, and those that are gone."""
+    before, after = old.artefact.plan.connections, new.artefact.plan.connections
+    return [
+        id_
+        for id_, was in before.items()
+        if (now := after.get(id_)) is None
+        or now.base_url != was.base_url
+        or old.secrets.connections.get(id_) != new.secrets.connections.get(id_)
+    ]
+
+
+def _attempts(plan: Plan) -> Attempts:
+    """Who asks one target after the other, with what this process knows of them."""
+    health = Health(plan.breakers, plan.cooldowns, _places(plan), time.monotonic, _limits(plan))
+    return Attempts(health, Pace.of(plan), asyncio.sleep, Random())  # noqa: S311 — chooses targets, guards nothing
+
+
+def _places(plan: Plan) -> dict[str, int]:
+    return {id_: each.max_in_flight for id_, each in plan.connections.items() if each.max_in_flight is not None}
+
+
+def _limits(plan: Plan) -> dict[str, tuple[ConnectionLimit, ...]]:
+    return {id_: each.limits for id_, each in plan.connections.items() if each.limits}
+
+
+def _learn_schemes(table: UpstreamTable, found: Effective) -> None:
+    """Somebody answers for each scheme that usable connections have; nothing is imported for the others."""
+    connections = found.artefact.plan.connections
+    schemes = {connections[id_].base_url.partition("://")[0] for id_ in found.secrets.connections}
+    if "sim" in schemes - table.schemes:
+        from runtime.upstream.simulated import SimulatedUpstream
+
+        table.add("sim", SimulatedUpstream(now=time.time, sleep=asyncio.sleep))
+    if schemes & {"http", "https"} and "http" not in table.schemes:
+        from runtime.upstream.client import HttpUpstream
+
+        http: Upstream = HttpUpstream()
+        table.add("http", http)
+        table.add("https", http)
+
+
+def _tokenizer(plan: Plan) -> Callable[[str], int] | None:
+    if plan.requests.tokenizer == "approximate":
+        return None
+    from runtime.estimate import o200k
+
+    return o200k()
+
+
+def key_ring(ready: Ready, found: Effective) -> KeyRing:
+    """Every configured key: the plan's, or the data directory's own."""
+    entries = [
+        KeyEntry(
+            record=KeyRecord(
+                id=key.id,
+                scopes=frozenset(key.scopes),
+                models=key.models,
+                pins=key.pins,
+                tenant=key.tenant,
+                limits=key.limits,
+            ),
+            form="hash" if key.hash is not None else "plain",
+            value=key.hash if key.hash is not None else found.secrets.keys[key.id],
+        )
+        for key in found.artefact.plan.keys
+    ]
+    if ready.dev_key is not None:
+        record = KeyRecord(id="dev", scopes=frozenset({"chat", "view"}))
+        entries.append(KeyEntry(record=record, form="plain", value=ready.dev_key))
+    return KeyRing(ready.pepper, entries)

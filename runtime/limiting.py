@@ -1,0 +1,78 @@
+"""Where calls meet limits: what one may take at most, read off its request and its targets, and what its client is told.
+
+The decision is made in `runtime.limits`, which knows neither requests nor dialects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final, TypeVar
+
+import msgspec
+
+from runtime.call import Call, Complete, EmbedCall, Streaming
+from runtime.estimate import Estimator
+from runtime.limits.admission import Admission, Reservation
+from runtime.limits.bound import Bound, bound_of
+from runtime.limits.headers import RATE_HEADERS, limit_headers
+from runtime.routing import Prepared
+from runtime.shaping import Shaping
+from runtime.telemetry import CallRecord
+from runtime.web.key import KeyRecord
+
+__all__ = ["Limiting"]
+
+_SPARE_TOKENS: Final = 32
+_BYTES_PER_TOKEN: Final = 2
+"""Of what is embedded, at least, on common scripts."""
+
+Reply = TypeVar("Reply", bound=Complete | Streaming)
+
+
+class Limiting:
+    """Of one plan. ``now`` gives Unix seconds."""
+
+    def __init__(
+        self, admission: Admission, estimator: Estimator, shaping: Shaping, now: Callable[[], float]
+    ) -> None:
+        self._admission = admission
+        self._estimator = estimator
+        self._shaping = shaping
+        self._now = now
+
+    async def chat(self, call: Call, prepared: Prepared) -> Reservation | None:
+        """What is kept aside for a chat call, None where nothing limits it. Raises what it is refused with."""
+        return await self._admit(call.record, call.key, prepared, partial(self._bound, call, prepared))
+
+    async def embed(self, call: EmbedCall, prepared: Prepared) -> Reservation | None:
+        """The same for one that asks for vectors, which have no length."""
+        tokens = len(call.envelope.body) // _BYTES_PER_TOKEN
+        models = [(each.id, each.target.model) for each in prepared.candidates]
+        return await self._admit(call.record, call.key, prepared, lambda: bound_of(models, tokens, 0))
+
+    def stamped(self, reply: Reply, limited: Reservation, protocol: str) -> Reply:
+        """``reply`` with how the client's own limits stand, in place of what the provider says of its own."""
+        kept = [pair for pair in reply.headers if not pair[0].startswith(RATE_HEADERS)]
+        stand = limit_headers(protocol, limited.standings(), self._now())
+        return msgspec.structs.replace(reply, headers=(*kept, *stand))
+
+    async def _admit(
+        self, record: CallRecord, key: KeyRecord, prepared: Prepared, bound: Callable[[], Bound]
+    ) -> Reservation | None:
+        sole = "" if prepared.combo else prepared.candidates[0].id
+        return await self._admission.admit(record, key, sole, bound)
+
+    def _bound(self, call: Call, prepared: Prepared) -> Bound:
+        """Tokens are estimated, so a quarter is added to them."""
+        request = self._shaping.request(call.codec.decode_request(call.envelope, call.headers))
+        tokens = self._estimator.count(request)
+        return bound_of(
+            ((each.id, each.target.model) for each in prepared.candidates),
+            tokens + tokens // 4 + _SPARE_TOKENS,
+            request.max_output_tokens,
+            answers=request.choices,
+            at_once=1 if prepared.hedge is None else prepared.hedge.at_once,
+            caches=b"cache_control" in call.envelope.body,
+            searches=any(tool.search is not None for tool in request.tools),
+        )

@@ -1,0 +1,321 @@
+"""What one worker keeps aside for its calls, and what it reports of them.
+
+Alone, it counts by itself and a call waits for nothing. With others, everything goes through counters that all share, in turns
+that come one after the other: whatever calls want and have used while one is under way goes into the next one together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from runtime.limits.base import Answer, Counters, CountersGoneError, Outcome, Seed, Short, Taken, Turn, Unseeded, Used
+from runtime.limits.memory import MemoryCounters
+from runtime.limits.rule import Rule, Want
+from runtime.stores.base import StoreError
+from runtime.stores.spending import Span, SpentRow
+
+__all__ = ["ExceededError", "Ledgered", "Reserves"]
+
+BEAT_S: Final = 5.0
+"""How often a worker that is quiet is heard of."""
+
+GATHER_S: Final = 0.02
+"""How long what was used may wait for more of it before it is told."""
+
+AGAIN_S: Final = 0.5
+"""After counters were gone."""
+
+_RECALLED_S: Final = 600.0
+"""For how long after it was used last a counter is compared with the ledger."""
+
+
+class Ledgered(Protocol):
+    """What the ledger knows of what was used (`runtime.stores.spending`)."""
+
+    async def since(self, wanted: Sequence[tuple[str, Span, int]]) -> list[list[SpentRow]]: ...
+
+
+class ExceededError(Exception):
+    """There is not enough left of ``rule``. ``left`` is what is, ``due_ms`` when to ask again, None: when calls end."""
+
+    def __init__(self, rule: Rule, left: int, due_ms: int | None) -> None:
+        super().__init__(rule.counter)
+        self.rule = rule
+        self.left = left
+        self.due_ms = due_ms
+
+
+class _Waiting(msgspec.Struct, eq=False):
+    wants: tuple[Want, ...]
+    outcome: asyncio.Future[Outcome]
+
+
+class Reserves:
+    """``holder`` names the worker. ``alone``: nobody else counts, and ``counters`` lie in memory.
+
+    ``changed`` is told why the counters are gone, and None when they are back.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        ledger: Ledgered,
+        holder: str,
+        now_ms: Callable[[], int],
+        *,
+        when_unreachable: Literal["refuse", "local"] = "refuse",
+        changed: Callable[[str | None], None] = lambda _: None,
+    ) -> None:
+        self._counters = counters
+        self._alone = counters if isinstance(counters, MemoryCounters) else None
+        self._ledger = ledger
+        self._holder = holder
+        self._now_ms = now_ms
+        self.when_unreachable = when_unreachable
+        self._changed = changed
+        self._spare: MemoryCounters | None = None
+        self._waiting: list[_Waiting] = []
+        self._held: dict[str, int] = {}
+        self._unsaid: set[str] = set()
+        self._used: dict[tuple[str, int], Used] = {}
+        self._telling: tuple[Used, ...] = ()
+        self._number = 0
+        self._spare_number = 0
+        self._recent: dict[str, tuple[Rule, int]] = {}
+        self._wake = asyncio.Event()
+        self.trouble: str | None = None
+
+    # -- for calls
+
+    async def take(self, wants: tuple[Want, ...]) -> tuple[int, ...]:
+        """Keep all of ``wants`` aside; how much each counter has now.
+
+        Raises ExceededError when there is not enough of one, CountersGoneError when nobody can say.
+        """
+        for _ in range(3):
+            try:
+                outcome = await self._ask(wants)
+            except CountersGoneError:
+                if self.when_unreachable == "refuse":
+                    raise
+                outcome = self._ask_spare(wants)
+            if isinstance(outcome, Unseeded):
+                await self._begin([wants[index].rule for index in outcome.indexes])
+                continue
+            if isinstance(outcome, Short):
+                raise self._exceeded(wants, outcome)
+            return outcome.standing
+        raise CountersGoneError("the counters of limits are forgotten as soon as they are begun")
+
+    def give_back(self, wants: Iterable[Want], used: Callable[[Rule], int]) -> None:
+        """End what was kept aside; ``used`` says how much of each was really used. Never waits."""
+        now_ms = self._now_ms()
+        told: list[Used] = []
+        for want in wants:
+            rule = want.rule
+            if rule.limit.of == "requests":
+                continue  # used when it was asked for
+            self._keep(rule.counter, -want.amount)
+            if rule.limit.of != "concurrency" and (amount := used(rule)):
+                told.append(rule.used(amount, rule.limit.bucket(now_ms)))
+        self._tell(told)
+
+    # -- while the worker lives
+
+    async def run(self) -> None:
+        """Until it is cancelled: say what was used, be heard of, and compare with the ledger."""
+        loop = asyncio.get_running_loop()
+        compared_s = loop.time()
+        while True:
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            if self._alone is None:
+                if not self._waiting:
+                    await asyncio.sleep(GATHER_S)
+                self._wake.clear()
+                if not await self._turn():
+                    await asyncio.sleep(AGAIN_S)
+            else:
+                self._wake.clear()
+            if loop.time() >= compared_s + BEAT_S:
+                compared_s = loop.time()
+                await self._compare()
+
+    # -- inside
+
+    async def _ask(self, wants: tuple[Want, ...]) -> Outcome:
+        self._recall(wants)
+        if self._alone is not None:
+            return self._took(wants, self._alone.play(self._plain(wants)).outcomes[0])
+        if self.trouble is not None:
+            raise CountersGoneError(self.trouble)
+        waiting = _Waiting(wants, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._wake.set()
+        return await waiting.outcome
+
+    def _ask_spare(self, wants: tuple[Want, ...]) -> Outcome:
+        if self._spare is None:
+            self._spare, self._spare_number = MemoryCounters(self._now_ms), 0
+        return self._took(wants, self._spare.play(self._plain(wants)).outcomes[0])
+
+    def _plain(self, wants: tuple[Want, ...]) -> Turn:
+        now_ms = self._now_ms()
+        return Turn(holder=self._holder, asks=(tuple(want.rule.ask(want.amount, now_ms) for want in wants),))
+
+    def _took(self, wants: tuple[Want, ...], outcome: Outcome) -> Outcome:
+        if isinstance(outcome, Taken):
+            for want in wants:
+                if want.rule.limit.of != "requests":
+                    self._held[want.rule.counter] = self._held.get(want.rule.counter, 0) + want.amount
+        return outcome
+
+    def _keep(self, counter: str, more: int) -> None:
+        held = self._held.get(counter, 0) + more
+        if held > 0:
+            self._held[counter] = held
+        else:
+            self._held.pop(counter, None)
+        self._unsaid.add(counter)
+
+    def _tell(self, told: Sequence[Used]) -> None:
+        for counters in (self._alone, self._spare):
+            if counters is not None:
+                self._spare_number += 1
+                held = {counter: self._held.get(counter, 0) for counter in self._unsaid}
+                counters.play(Turn(holder=self._holder, number=self._spare_number, used=tuple(told), held=held))
+        if self._alone is not None:
+            self._unsaid.clear()
+            return
+        for each in told:
+            before = self._used.get((each.counter, each.bucket))
+            amount = each.amount + (0 if before is None else before.amount)
+            self._used[each.counter, each.bucket] = Used(each.counter, each.bucket, amount, each.kept_ms)
+        self._wake.set()
+
+    async def _turn(self) -> bool:
+        """Say and ask all there is; whether it was heard."""
+        if not self._telling:
+            self._telling, self._used = tuple(self._used.values()), {}
+            self._number += bool(self._telling)
+        waiting, self._waiting = [each for each in self._waiting if not each.outcome.done()], []
+        unsaid, self._unsaid = self._unsaid, set()
+        now_ms = self._now_ms()
+        turn = Turn(
+            holder=self._holder,
+            number=self._number,
+            used=self._telling,
+            held={counter: self._held.get(counter, 0) for counter in unsaid},
+            asks=tuple(tuple(want.rule.ask(want.amount, now_ms) for want in each.wants) for each in waiting),
+        )
+        try:
+            answer = await self._counters.turn(turn)
+        except CountersGoneError as error:
+            self._unsaid |= unsaid | {want.rule.counter for each in waiting for want in each.wants}
+            self._gone(str(error), waiting)
+            return False
+        except BaseException:
+            for each in waiting:
+                each.outcome.cancel()
+            raise
+        self._telling = ()
+        self._back()
+        self._answered(waiting, answer)
+        return True
+
+    def _answered(self, waiting: Sequence[_Waiting], answer: Answer) -> None:
+        for each, outcome in zip(waiting, answer.outcomes, strict=True):
+            self._took(each.wants, outcome)
+            if not each.outcome.done():
+                each.outcome.set_result(outcome)
+            elif isinstance(outcome, Taken):  # nobody waits for it any more
+                self.give_back(each.wants, lambda _: 0)
+        if not answer.known and self._held:
+            self._unsaid |= self._held.keys()
+            self._wake.set()
+        if self._waiting or self._used or self._unsaid:
+            self._wake.set()
+
+    def _gone(self, reason: str, waiting: Sequence[_Waiting]) -> None:
+        if self.trouble is None:
+            self._changed(reason)
+        self.trouble = reason
+        for each in waiting:
+            if not each.outcome.done():
+                each.outcome.set_exception(CountersGoneError(reason))
+        self._wake.set()
+
+    def _back(self) -> None:
+        if self.trouble is not None:
+            self.trouble = None
+            self._spare = None
+            self._unsaid |= self._held.keys()
+            self._changed(None)
+
+    def _exceeded(self, wants: tuple[Want, ...], short: Short) -> ExceededError:
+        want = wants[short.index]
+        left = max(0, want.rule.limit.amount - short.held - sum(short.buckets.values()))
+        due_ms = want.rule.due_ms(short.buckets, short.held, want.amount, self._now_ms())
+        return ExceededError(want.rule, left, due_ms)
+
+    # -- what was used before
+
+    def _recall(self, wants: Iterable[Want]) -> None:
+        now_ms = self._now_ms()
+        for want in wants:
+            if want.rule.limit.of != "concurrency":
+                self._recent[want.rule.counter] = (want.rule, now_ms)
+
+    async def _begin(self, rules: Sequence[Rule]) -> None:
+        """Let counters begin with what the ledger knows. Raises CountersGoneError."""
+        try:
+            seeds = await self._seeds(rules)
+        except StoreError as error:
+            if self.when_unreachable == "refuse":
+                raise CountersGoneError(str(error)) from error
+            seeds = tuple(rule.seed((), self._now_ms()) for rule in rules)
+        await self._sow(seeds)
+
+    async def _sow(self, seeds: tuple[Seed, ...]) -> None:
+        turn = Turn(holder=self._holder, seeds=seeds)
+        if self._alone is not None:
+            self._alone.play(turn)
+            return
+        if self._spare is not None:
+            self._spare.play(turn)
+        if self.trouble is None:
+            try:
+                answer = await self._counters.turn(turn)
+            except CountersGoneError as error:
+                self._gone(str(error), ())
+                if self.when_unreachable == "refuse":
+                    raise
+            else:
+                self._unsaid |= set() if answer.known else self._held.keys()
+
+    async def _seeds(self, rules: Sequence[Rule]) -> tuple[Seed, ...]:
+        now_ms = self._now_ms()
+        found = await self._ledger.since([rule.wanted(now_ms) for rule in rules])
+        return tuple(rule.seed(rows, now_ms) for rule, rows in zip(rules, found, strict=True))
+
+    async def _compare(self) -> None:
+        """Where the ledger knows of more than a counter, as of what a worker used that died, the counter learns it.
+
+        Windows that slide are told apart more finely than the ledger keeps sums; they forget soon.
+        """
+        oldest_ms = self._now_ms() - round(_RECALLED_S * 1000)
+        self._recent = {name: each for name, each in self._recent.items() if each[1] >= oldest_ms}
+        rules = [rule for rule, _ in self._recent.values() if rule.limit.calendar is not None]
+        if not rules or self.trouble is not None:
+            return
+        try:
+            await self._sow(await self._seeds(rules))
+        except (StoreError, CountersGoneError):
+            return  # it is said where it is in the way

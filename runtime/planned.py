@@ -1,0 +1,257 @@
+"""What is built anew for each plan: how calls find their targets, the services, the routes. Plan → services → application.
+
+Stands upon what lasts (`runtime.lasting`) and holds nothing that a new plan would have to take over. Building it has no
+effect until `runtime.swap` lets calls in.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+from litestar import Litestar
+from litestar.exceptions import HTTPException
+
+from generated.api import (
+    SPOKEN,
+    cache,
+    chat,
+    completions,
+    embeddings,
+    explain,
+    health,
+    keys,
+    login,
+    messages,
+    models,
+    monitoring,
+    ollama,
+    providers,
+    resilience,
+    resources,
+    responses,
+    root,
+)
+from runtime.config.build import COMPILER
+from runtime.config.effective import Effective
+from runtime.gateway import Gateway
+from runtime.guide import Guide
+from runtime.lasting import Lasting, new_id
+from runtime.managed import managed
+from runtime.replay.parts import Clocks, build_replay
+from runtime.resilience.quota_news import QUOTA, told_quota
+from runtime.routing import RouteTable
+from runtime.services.background import Background
+from runtime.services.caching import CACHES, Caching, told_caches
+from runtime.services.catalogue import Catalogue
+from runtime.services.chat import Chat
+from runtime.services.completions import Completions
+from runtime.services.dials import DIALS, DIALS_ASKED
+from runtime.services.embeddings import Embeddings
+from runtime.services.entrance import Entrance
+from runtime.services.explaining import EXPLAIN, Explaining, Reasoner
+from runtime.services.gemini import Gemini
+from runtime.services.health import HealthReport
+from runtime.services.inference import Inference
+from runtime.services.keyring import KEYS
+from runtime.services.keys import Keys
+from runtime.services.logging_in import LoggingIn
+from runtime.services.messages import Messages
+from runtime.services.models import Models
+from runtime.services.monitoring import LATENCIES, Monitoring, told_latencies
+from runtime.services.ollama import Ollama
+from runtime.services.overrides import OVERRIDES, Change, Overrides
+from runtime.services.prompts import Prompts
+from runtime.services.providers import Providers
+from runtime.services.resilience import HEALTH, RESET, ResilienceControl, told_health, told_reset
+from runtime.services.response_request import Reader
+from runtime.services.responses import Kept, Responses
+from runtime.services.root import Root
+from runtime.shared.colleagues import Told
+from runtime.stores.attempts import SqlAttempts
+from runtime.telemetry import Recorder
+from runtime.web.address import is_loopback, network
+from runtime.web.front import Cors, Front
+from runtime.web.header import RawHeaders
+from runtime.web.key import ADMIN, PUBLIC, KeyRecord
+from runtime.web.negotiate import PROBLEM
+from runtime.web.problem import exception_handler, render_problem
+
+__all__ = ["Planned", "planned"]
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """The application of one plan. ``told`` is what it does with news of colleagues, ``public`` what bare names stand for."""
+
+    app: Litestar
+    effective: Effective
+    told: Mapping[str, Told]
+    public: Callable[[str], str]
+
+
+def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
+    """The application for the plan of ``found``."""
+    artefact, plan, secrets = found.artefact, found.artefact.plan, found.secrets
+    clients, door, on_fault = parts.clients, parts.door, parts.on_fault
+    recorder = Recorder(
+        parts.metrics, parts.log_of(found), time.monotonic, parts.decisions, parts.latencies, parts.ledger
+    )
+    routes = RouteTable(plan, secrets.connections)
+    guide = Guide(parts.sessions, plan.sessions.keep)
+    gateway = Gateway(
+        plan,
+        parts.codecs,
+        parts.embedders,
+        routes,
+        parts.attempts,
+        parts.upstream,
+        recorder,
+        parts.estimator,
+        door,
+        time.time,
+        guide,
+        secrets.proxies,
+    )
+    replay = build_replay(
+        artefact,
+        gateway,
+        parts.embedders,
+        parts.memory.local(plan),
+        recorder,
+        parts.shared,
+        door,
+        Clocks(now=time.time, monotonic=time.monotonic),
+        new_id,
+        on_fault,
+        parts.memory,
+    )
+    inference = Inference(plan, clients, parts.embedders, gateway, parts.access, recorder, door, replay)
+    completing = Completions(inference, Prompts(gateway, door, plan.requests, time.time))
+    catalogue = Catalogue(routes, parts.access)
+    gemini = Gemini(inference, catalogue)
+    entrance = Entrance(
+        parts.access, parts.people, parts.ready.pepper, time.time, required=_login_required(parts, found)
+    )
+    front = _front(parts, found, entrance)
+    failed = exception_handler(front, on_fault)
+    kept = _kept(parts, gateway, recorder)
+    reader = Reader(kept.store if kept is not None else None, new_id, plan.server.body_limit_bytes)
+    keeping = Responses(inference, gateway, parts.access, reader, kept, time.time, new_id, on_fault)
+    reasoner = Reasoner(artefact, secrets.connections.keys(), parts.decisions, time.monotonic, time.time)
+    control = ResilienceControl(plan, routes, parts.attempts.health, parts.dials, parts.colleagues, time.time)
+    told: dict[str, Told] = {
+        EXPLAIN: reasoner.answer,
+        HEALTH: told_health(parts.attempts.health),
+        RESET: told_reset(parts.attempts.health),
+        DIALS: parts.dials.set,
+        DIALS_ASKED: parts.dials.last,
+        LATENCIES: told_latencies(parts.latencies),
+        CACHES: told_caches(replay),
+        QUOTA: told_quota(parts.attempts.health, parts.worker),
+        KEYS: parts.good_keys.told,
+        OVERRIDES: overrides.told,
+    }
+    app = Litestar(
+        route_handlers=[
+            chat.build_router(Chat(inference), front),
+            completions.build_router(completing, front),
+            embeddings.build_router(Embeddings(inference), front),
+            messages.build_router(Messages(inference), front),
+            responses.build_router(keeping, front),
+            models.build_router(Models(catalogue, front.speaks, gemini), front),
+            resources.build_router(gemini, front),
+            providers.build_router(Providers(inference, catalogue, routes, keeping, completing, front.speaks), front),
+            ollama.build_router(Ollama(inference, catalogue, routes, time.time), front),
+            health.build_router(_health(parts, found, routes), front),
+            explain.build_router(Explaining(reasoner, parts.colleagues, plan.explain.keep), front),
+            resilience.build_router(control, front),
+            cache.build_router(Caching(replay, parts.colleagues, plan.idempotency.window_ms), front),
+            keys.build_router(_keys(parts), front),
+            login.build_router(_logging_in(parts, found, entrance, front, overrides), front),
+            monitoring.build_router(Monitoring(parts.sessions, parts.colleagues, time.time), front),
+            root.build_router(Root(COMPILER, artefact.build), front),
+            *managed(parts, found, overrides, routes, gateway, recorder, front),
+        ],
+        exception_handlers={Exception: failed, HTTPException: failed},
+        openapi_config=None,
+        request_max_body_size=None,
+    )
+    return Planned(app=app, effective=found, told=told, public=routes.public)
+
+
+def _front(parts: Lasting, found: Effective, entrance: Entrance) -> Front:
+    """What all routes share."""
+    server = found.artefact.plan.server
+    base_headers: RawHeaders = ((b"x-gatewright-build", found.artefact.build.encode()),)
+    metrics_scope = {"key": "view", "public": PUBLIC, "none": ADMIN}[server.metrics]
+    return Front(
+        new_id=new_id,
+        renders={PROBLEM: render_problem, **{name: each.encode_error for name, each in parts.clients.items()}},
+        authorize=entrance.admit,
+        base_headers=lambda: base_headers,
+        scopes={"getMetrics": metrics_scope},
+        cors=Cors(origins=server.cors_origins),
+        spoken=SPOKEN,
+        write_limit_s=found.artefact.plan.timeouts.client_write_ms / 1000,
+        header_limit_bytes=server.header_limit_bytes,
+        trusted_proxies=tuple(network(written) for written in server.trusted_proxies),
+    )
+
+
+def _login_required(parts: Lasting, found: Effective) -> bool:
+    """Whether managing needs a key or a login; where other machines reach us, always."""
+    return found.artefact.plan.login.required or not is_loopback(parts.ready.host)
+
+
+def _logging_in(parts: Lasting, found: Effective, entrance: Entrance, front: Front, overrides: Overrides) -> LoggingIn:
+    settings = msgspec.structs.replace(found.artefact.plan.login, required=_login_required(parts, found))
+    attempts = SqlAttempts(parts.database, settings.attempts, settings.attempts_within_ms / 1000)
+
+    async def require(required: bool, caller: KeyRecord) -> None:
+        await overrides.change(
+            [Change(section="login", name="required", document=required)], caller, action="login.required"
+        )
+
+    return LoggingIn(
+        settings,
+        entrance,
+        parts.people,
+        attempts,
+        parts.passwords,
+        parts.audit.store,
+        parts.ready.pepper,
+        time.time,
+        os.urandom,
+        front.trusted_proxies,
+        require,
+    )
+
+
+def _health(parts: Lasting, found: Effective, routes: RouteTable) -> HealthReport:
+    shared = parts.shared
+    return HealthReport(
+        found.artefact,
+        COMPILER,
+        routes,
+        parts.metrics,
+        parts.door,
+        time.monotonic,
+        lambda: shared.trouble,
+        parts.started_s,
+        lambda: parts.drain.standing,
+    )
+
+
+def _keys(parts: Lasting) -> Keys:
+    return Keys(parts.keys, parts.good_keys, parts.colleagues, parts.ready.pepper, time.time, os.urandom)
+
+
+def _kept(parts: Lasting, gateway: Gateway, recorder: Recorder) -> Kept | None:
+    """What keeps responses; None where the operator wants none kept."""
+    store, runs = parts.responses, parts.runs
+    if store is None or runs is None:
+        return None
+    background = Background(gateway, recorder, store, runs, parts.door, time.time, new_id, parts.on_fault)
+    return Kept(store=store, background=background, runs=runs)

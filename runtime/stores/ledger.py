@@ -1,0 +1,204 @@
+"""Writing the ledger: what the journals hold goes in once, whoever brings it and however often.
+
+How far a file of the journal was taken in is kept in the transaction that took it. Sums by day and what limits have counted
+(`post`) are changed in that transaction, too, so none of them ever disagrees with the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeAlias
+
+import msgspec
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runtime.catalog import Prices
+from runtime.stores.database import Database, give_back, insert_new
+from runtime.stores.entries import AttemptEntry, Settlement
+from runtime.stores.tables import USAGE, attempts, days, journals, ledger_marks, prices, settlements
+
+__all__ = ["DAY_S", "PRUNED", "Post", "SqlLedger", "Taken"]
+
+Post: TypeAlias = Callable[[AsyncConnection, Sequence[Settlement]], Awaitable[None]]
+"""What else is to be counted of settlements that are new, in the transaction that takes them."""
+
+DAY_S: Final = 86_400
+PRUNED: Final = "pruned_before_s"
+PRUNE_ROWS: Final = 500
+
+_DIMENSIONS: Final = ("day", "tenant", "key", "model", "provider", "connection")
+_SUMS: Final = (
+    "requests",
+    "errors",
+    "replays",
+    "attempts",
+    *USAGE,
+    "estimated",
+    "unpriced",
+    "cost_nano_usd",
+)
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of a journal's file: what stands between two of its bytes."""
+
+    file: str
+    begins: int
+    ends: int
+    settlements: Sequence[Settlement]
+    prices: Mapping[str, Prices] = {}
+
+
+class SqlLedger:
+    """Every method may raise StoreError."""
+
+    def __init__(self, database: Database, post: Post | None = None) -> None:
+        self._database = database
+        self._post = post
+
+    async def drained(self, file: str) -> int:
+        """How many bytes of a journal's file are in the ledger."""
+        return await self._database.read(partial(_drained, file=file))
+
+    async def take(self, piece: Taken) -> int:
+        """Take ``piece`` in, unless it does not begin where the file was taken in up to. How far that is now."""
+        return await self._database.write(partial(_take, piece=piece, post=self._post))
+
+    async def forget(self, file: str) -> None:
+        """A journal's file is there no more."""
+        await self._database.write(partial(_forget, file=file))
+
+    async def prune(self, before_s: float, keep: int) -> int:
+        """Take away some of the requests that began before ``before_s``, or that are more than ``keep``; how many.
+
+        A few rows at a time, the oldest first: to be called again until there are none. Sums by day stay.
+        """
+        return await self._database.write(partial(_prune, before_s=before_s, keep=keep))
+
+
+async def _drained(db: AsyncConnection, file: str) -> int:
+    found: int | None = await db.scalar(select(journals.c.drained_bytes).where(journals.c.file == file))
+    return found or 0
+
+
+async def _take(db: AsyncConnection, piece: Taken, post: Post | None) -> int:
+    await db.execute(insert_new(db, journals).values(file=piece.file, drained_bytes=0))
+    held = select(journals.c.drained_bytes).where(journals.c.file == piece.file).with_for_update()
+    at: int = (await db.execute(held)).scalar_one()
+    if at != piece.begins:
+        return at
+    if piece.prices:
+        documents = [
+            {"version": version, "document": msgspec.json.encode(each)} for version, each in piece.prices.items()
+        ]
+        await db.execute(insert_new(db, prices), documents)
+    new = await _new(db, piece.settlements)
+    if new:
+        await db.execute(insert(settlements), [_settlement_row(each) for each in new])
+        rows = [_attempt_row(each.id, attempt) for each in new for attempt in each.attempts]
+        if rows:
+            await db.execute(insert(attempts), rows)
+        await _add_days(db, new)
+        if post is not None:
+            await post(db, new)
+    moved = journals.update().where(journals.c.file == piece.file).values(drained_bytes=piece.ends)
+    await db.execute(moved)
+    return piece.ends
+
+
+async def _new(db: AsyncConnection, given: Sequence[Settlement]) -> list[Settlement]:
+    """Those that are not there; one that is given twice, once."""
+    by_id = {each.id: each for each in given}
+    if by_id:
+        known = await db.execute(select(settlements.c.id).where(settlements.c.id.in_(list(by_id))))
+        for (id_,) in known:
+            del by_id[id_]
+    return list(by_id.values())
+
+
+async def _forget(db: AsyncConnection, file: str) -> None:
+    await db.execute(delete(journals).where(journals.c.file == file))
+
+
+async def _prune(db: AsyncConnection, before_s: float, keep: int) -> int:
+    oldest = select(settlements.c.number, settlements.c.id, settlements.c.at_s).order_by(settlements.c.at_s)
+    due = (await db.execute(oldest.where(settlements.c.at_s < before_s).limit(PRUNE_ROWS))).all()
+    if len(due) < PRUNE_ROWS:
+        span = select(func.max(settlements.c.number), func.min(settlements.c.number))
+        last, first = (await db.execute(span)).one()
+        if last is not None and last - first >= keep:  # no fewer rows than numbers: worth counting
+            many = (await db.execute(select(func.count()).select_from(settlements))).scalar_one() - keep
+            if many > len(due):
+                due = (await db.execute(oldest.limit(min(many, PRUNE_ROWS)))).all()
+    if not due:
+        return 0
+    await db.execute(delete(attempts).where(attempts.c.settlement.in_([row.id for row in due])))
+    await db.execute(delete(settlements).where(settlements.c.number.in_([row.number for row in due])))
+    await _mark(db, max(row.at_s for row in due))
+    await give_back(db)
+    return len(due)
+
+
+async def _mark(db: AsyncConnection, pruned_s: float) -> None:
+    """Of requests up to ``pruned_s`` some are gone."""
+    await db.execute(insert_new(db, ledger_marks).values(name=PRUNED, value=pruned_s))
+    later = ledger_marks.update().where(ledger_marks.c.name == PRUNED, ledger_marks.c.value < pruned_s)
+    await db.execute(later.values(value=pruned_s))
+
+
+# -- sums by day
+
+
+async def _add_days(db: AsyncConnection, given: Iterable[Settlement]) -> None:
+    sums = summed(given)
+    rows = [
+        dict(zip((*_DIMENSIONS, *_SUMS), (*where, *amounts), strict=True)) for where, amounts in sorted(sums.items())
+    ]
+    statement = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(days)
+    added = {name: days.c[name] + statement.excluded[name] for name in _SUMS}
+    await db.execute(statement.on_conflict_do_update(index_elements=list(_DIMENSIONS), set_=added), rows)
+
+
+def summed(given: Iterable[Settlement]) -> dict[tuple[int, str, str, str, str, str], list[int]]:
+    """By day, tenant, key, model, provider and connection: what `days` holds of ``given``, in the order of its columns."""
+    sums: dict[tuple[int, str, str, str, str, str], list[int]] = {}
+    for each in given:
+        day = int(each.at_s // DAY_S)
+        where = (day, each.tenant, each.key, each.target, each.provider, each.connection)
+        own = sums.setdefault(where, [0] * len(_SUMS))
+        own[0] += 1
+        own[1] += each.outcome == "error"
+        own[2] += bool(each.replay)
+        for attempt in each.attempts:
+            where = (day, each.tenant, each.key, attempt.target, attempt.provider, attempt.connection)
+            spent = sums.setdefault(where, [0] * len(_SUMS))
+            spent[3] += 1
+            for at, count in enumerate(attempt.counts, 4):
+                spent[at] += count
+            spent[-3] += attempt.estimated
+            spent[-2] += attempt.unpriced
+            spent[-1] += attempt.cost_nano_usd
+    return sums
+
+
+# -- rows
+
+
+def _settlement_row(each: Settlement) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(each, name) for name in _PLAIN}
+    row.update(zip(USAGE, each.counts, strict=True))
+    return row
+
+
+def _attempt_row(settlement: str, each: AttemptEntry) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(each, name) for name in _PLAIN_ATTEMPT}
+    row["settlement"] = settlement
+    row.update(zip(USAGE, each.counts, strict=True))
+    return row
+
+
+_PLAIN: Final = tuple(name for name in Settlement.__struct_fields__ if name in settlements.c)
+_PLAIN_ATTEMPT: Final = tuple(name for name in AttemptEntry.__struct_fields__ if name in attempts.c)

@@ -1,0 +1,126 @@
+"""What keys, tenants, combos and policies used, as far as the ledger has it: by the minute, the hour and the day.
+
+It is added to in the transaction that brings settlements into the ledger, so that it is exactly what the ledger says, and
+counters of limits begin from it. Minutes and hours are kept as long as a limit could ask for them, days for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Final, Literal, Protocol, TypeAlias
+
+import msgspec
+from sqlalchemy import delete, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runtime.stores.database import Database
+from runtime.stores.tables import spent
+
+__all__ = ["SPAN_S", "Span", "Spending", "SpentRow", "SqlSpending", "post_spend", "subjects_of"]
+
+Span: TypeAlias = Literal["minute", "hour", "day"]
+
+SPAN_S: Final[Mapping[Span, int]] = MappingProxyType({"minute": 60, "hour": 3600, "day": 86_400})
+
+_KEPT_S: Final = MappingProxyType({"minute": 3 * 3600, "hour": 3 * 86_400})
+_BATCH: Final = 500
+
+
+class Spending(Protocol):
+    """What one request came to, as `runtime.stores.entries.Settlement` has it. Times are Unix seconds."""
+
+    @property
+    def at_s(self) -> float: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def combo(self) -> str: ...
+    @property
+    def counters(self) -> Sequence[str]: ...
+    @property
+    def tokens(self) -> int: ...
+    @property
+    def nano_usd(self) -> int: ...
+    @property
+    def attempts(self) -> Sequence[object]: ...
+
+
+class SpentRow(msgspec.Struct, frozen=True):
+    """What ``subject`` used in one span of time, from ``start_s`` on."""
+
+    subject: str
+    start_s: int
+    requests: int
+    tokens: int
+    nano_usd: int
+
+
+def subjects_of(tenant: str, key: str, combo: str, counters: Iterable[str] = ()) -> list[str]:
+    """For whom a request counts."""
+    named = (("key/", key), ("tenant/", tenant), ("combo/", combo))
+    return [*(prefix + name for prefix, name in named if name), *counters]
+
+
+async def post_spend(connection: AsyncConnection, settlements: Iterable[Spending]) -> None:
+    """Add what ``settlements`` used, which must be new; in the transaction that makes them so."""
+    sums: dict[tuple[str, Span, int], list[int]] = {}
+    for each in settlements:
+        if not each.attempts:
+            continue
+        for subject in subjects_of(each.tenant, each.key, each.combo, each.counters):
+            for span, length_s in SPAN_S.items():
+                start_s = int(each.at_s) // length_s * length_s
+                total = sums.setdefault((subject, span, start_s), [0, 0, 0])
+                total[0] += 1
+                total[1] += each.tokens
+                total[2] += each.nano_usd
+    rows = [
+        {"subject": subject, "span": span, "start_s": start_s, "requests": one, "tokens": two, "nano_usd": three}
+        for (subject, span, start_s), (one, two, three) in sorted(
+            sums.items()
+        )  # in one order: nobody waits in a circle
+    ]
+    for first in range(0, len(rows), _BATCH):
+        await _add(connection, rows[first : first + _BATCH])
+
+
+class SqlSpending:
+    """Every method may raise StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def since(self, wanted: Sequence[tuple[str, Span, int]]) -> list[list[SpentRow]]:
+        """For each subject and span what was used in the spans that begin at so many seconds or later, in order."""
+        return await self._database.read(partial(_since, wanted=wanted))
+
+    async def sweep(self, now_s: float) -> int:
+        """Forget the minutes and hours that no limit asks for any more; how many."""
+        return await self._database.write(partial(_sweep, now_s=now_s))
+
+
+async def _add(connection: AsyncConnection, rows: list[dict[str, object]]) -> None:
+    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    added = make(spent).values(rows)
+    sums = {name: spent.c[name] + added.excluded[name] for name in ("requests", "tokens", "nano_usd")}
+    await connection.execute(added.on_conflict_do_update(index_elements=["subject", "span", "start_s"], set_=sums))
+
+
+async def _since(db: AsyncConnection, wanted: Sequence[tuple[str, Span, int]]) -> list[list[SpentRow]]:
+    found: list[list[SpentRow]] = []
+    columns = (spent.c.subject, spent.c.start_s, spent.c.requests, spent.c.tokens, spent.c.nano_usd)
+    for subject, span, start_s in wanted:
+        of_subject = select(*columns).where(spent.c.subject == subject, spent.c.span == span)
+        rows = await db.execute(of_subject.where(spent.c.start_s >= start_s).order_by(spent.c.start_s))
+        found.append([SpentRow(*row) for row in rows])
+    return found
+
+
+async def _sweep(db: AsyncConnection, now_s: float) -> int:
+    old = [(spent.c.span == span) & (spent.c.start_s < int(now_s) - kept_s) for span, kept_s in _KEPT_S.items()]
+    return (await db.execute(delete(spent).where(or_(*old)))).rowcount

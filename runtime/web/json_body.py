@@ -1,0 +1,167 @@
+"""JSON bodies of typed operations, looked at before Litestar reads them: each key once, and of the shape that is declared.
+
+Litestar names the parameter where a body does not fit, and takes the last of two equal keys without a word. Here the fault
+is named by its path in the body (`breakers.window`), which is the error's ``param``, too. Bodies of inference are not for
+this: they go to their codecs byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+import msgspec
+
+from runtime.errors import InvalidRequest, brief
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from litestar import Request
+    from litestar.datastructures import State
+
+__all__ = ["check_body", "check_json"]
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
+Shape: TypeAlias = type[object]
+
+_FAULT: Final = re.compile(r"(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?", re.DOTALL)
+_STEP: Final = re.compile(r"\[(?P<place>\d+|\.\.\.)\]|\.?(?P<name>[^.\[]+)")
+_MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
+_ANY_KEY: Final = "..."
+_WORDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "str": "a text",
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "object": "an object",
+        "array": "an array",
+    }
+)
+
+
+async def check_body(request: Request[object, object, State]) -> None:
+    """A `before_request` of operations with a body. Raises InvalidRequest."""
+    field = request.route_handler.parsed_data_field
+    if field is None:
+        return
+    body = await request.body()
+    if body or not field.is_optional:
+        check_json(body, cast("Shape", field.annotation))
+
+
+def check_json(body: bytes, shape: Shape) -> None:
+    """Raises InvalidRequest for what is no JSON, says a key twice or does not fit ``shape``."""
+    if not body.strip():
+        raise InvalidRequest("the request needs a body, in JSON")
+    try:
+        value = cast("Json", msgspec.json.decode(body))
+        twice = _said_twice(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidRequest("the body is nested too deeply") from None
+    if twice is not None:
+        raise InvalidRequest(f"{brief(twice)}: this key is written twice in one object", param=twice)
+    if fault := _fault(value, shape):
+        raise _complaint(fault, value, shape)
+
+
+# -- keys
+
+
+def _said_twice(body: bytes) -> str | None:
+    """The path of a key that its object holds twice."""
+    found: list[tuple[dict[str, Json], str]] = []
+
+    def read(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            count = Counter(key for key, _ in pairs)
+            found.append((made, next(key for key in made if count[key] > 1)))
+        return made
+
+    tree = cast("Json", json.loads(body, object_pairs_hook=read))
+    if not found:
+        return None
+    holder, key = found[-1]  # outer objects come after those inside, so this one is not in what another one dropped
+    return next(f"{path}{key}" for path, each in _objects(tree) if each is holder)
+
+
+def _objects(tree: Json) -> list[tuple[str, Json]]:
+    """Every object below ``tree`` with what stands before its keys in a path."""
+    found: list[tuple[str, Json]] = []
+    left: list[tuple[str, Json]] = [("", tree)]
+    while left:
+        path, node = left.pop()
+        if isinstance(node, dict):
+            found.append((f"{path}." if path else "", node))
+            left += [(f"{path}.{key}" if path else key, each) for key, each in node.items()]
+        elif isinstance(node, list):
+            left += [(f"{path}[{index}]", each) for index, each in enumerate(node)]
+    return found
+
+
+# -- shapes
+
+
+def _fault(value: Json, shape: Shape) -> str | None:
+    """What msgspec says of ``value``, in the way in which Litestar asks it."""
+    try:
+        msgspec.convert(value, shape, strict=False, str_keys=True)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return None
+
+
+def _complaint(fault: str, value: Json, shape: Shape) -> InvalidRequest:
+    found = _FAULT.fullmatch(fault)
+    what, place = (found["what"], found["path"] or "") if found else (fault, "")
+    path = _path(place, value, lambda: _fault(value, shape) == fault)
+    for pattern, told in ((_MISSING, "is required"), (_UNKNOWN, "there is no such field")):
+        if named := pattern.fullmatch(what):
+            path = f"{path}.{named['name']}" if path else named["name"]
+            return InvalidRequest(f"{brief(path)}: {told}", param=path)
+    expected = re.sub(r"`([^`]*)`", lambda types: _plain(types[1]), what).replace(", got ", ", found ")
+    return InvalidRequest(f"{brief(path) or 'the body'}: {expected[:1].lower()}{expected[1:]}", param=path or None)
+
+
+def _path(place: str, value: Json, still_wrong: Callable[[], bool]) -> str:
+    """``place`` as msgspec gives it, with the keys that it leaves out."""
+    path = ""
+    for step in _STEP.finditer(place):
+        key = step["name"] or step["place"]
+        if key == _ANY_KEY and isinstance(value, dict):
+            key = _culprit(value, still_wrong)
+        if isinstance(value, dict):
+            value = value.get(key)
+            path = f"{path}.{key}" if path else key
+        elif isinstance(value, list) and key.isdigit():
+            value = value[int(key)]
+            path = f"{path}[{key}]"
+        else:
+            break
+    return path
+
+
+def _culprit(holder: dict[str, Json], still_wrong: Callable[[], bool]) -> str:
+    """The key of ``holder`` whose value is at fault; all others are taken out of it."""
+    entries = list(holder.items())
+    while len(entries) > 1:
+        half = entries[: len(entries) // 2]
+        holder.clear()
+        holder.update(half)
+        entries = half if still_wrong() else entries[len(half) :]
+    holder.clear()
+    holder.update(entries)
+    return entries[0][0]
+
+
+def _plain(types: str) -> str:
+    return " or ".join(_WORDS.get(word, word) for word in types.split(" | "))

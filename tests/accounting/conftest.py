@@ -1,0 +1,7 @@
+"""The servers that the ledger runs on."""
+
+from __future__ import annotations
+
+from tests.stores.conftest import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]

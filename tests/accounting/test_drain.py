@@ -1,0 +1,356 @@
+"""What a journal holds comes into the ledger once, whoever brings it, whatever dies in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from runtime.accounting.journal import journal_files
+from runtime.accounting.price import price_version
+from runtime.stores.base import StoreError
+from runtime.stores.database import Database, database_url
+from runtime.stores.entries import Settlement
+from runtime.stores.history import History, Wanted
+from runtime.stores.ledger import Taken
+from runtime.stores.migrate import migrate
+from runtime.stores.tables import attempts, days, journals, prices, settlements
+from runtime.telemetry import CallRecord
+from tests.support.accounting import NOW_S, PRICES, Books, answered, asked
+from tests.support.database import prepared
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    made = Database(database_url(url, tmp_path))
+    await migrate(made)
+    yield made
+    await made.aclose()
+
+
+def call(books: Books, *, settle: bool = True) -> CallRecord:
+    record = books.begin()
+    answered(asked(books, record))
+    if settle:
+        books.ledger.settle(record)
+    return record
+
+
+async def rows(database: Database) -> dict[str, tuple[str, int]]:
+    """What was settled: id to outcome and cost."""
+
+    async def ask(db: AsyncConnection) -> dict[str, tuple[str, int]]:
+        found = await db.execute(select(settlements.c.id, settlements.c.outcome, settlements.c.cost_nano_usd))
+        return {row[0]: (row[1], row[2]) for row in found}
+
+    return await database.read(ask)
+
+
+async def count(database: Database, what: str) -> int:
+    table = {"attempts": attempts, "prices": prices, "journals": journals}[what]
+
+    async def ask(db: AsyncConnection) -> int:
+        return (await db.execute(select(func.count()).select_from(table))).scalar_one()
+
+    return await database.read(ask)
+
+
+async def totals(database: Database) -> tuple[int, int, int]:
+    """Requests, attempts and cost, as the sums by day have them."""
+
+    async def ask(db: AsyncConnection) -> tuple[int, int, int]:
+        columns = [func.coalesce(func.sum(days.c[name]), 0) for name in ("requests", "attempts", "cost_nano_usd")]
+        row = (await db.execute(select(*columns))).one()
+        return int(row[0]), int(row[1]), int(row[2])
+
+    return await database.read(ask)
+
+
+async def test_what_was_settled_is_in_the_ledger_once(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database)
+    made = [call(books) for _ in range(3)]
+    await books.drain.once()
+    await books.drain.once()
+
+    assert {each.settlement: ("ok", 4_500_000) for each in made} == await rows(database)
+    assert (3, 3, 13_500_000) == await totals(database)
+    assert (3, 1) == (await count(database, "attempts"), await count(database, "prices"))
+    assert 0 == books.journal.waiting_bytes
+
+
+async def test_a_request_is_read_back_as_it_was_settled(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database)
+    record = call(books)
+    await books.drain.once()
+
+    found = await History(database).request(None, record.settlement)
+    assert found is not None
+    assert (record.settlement, "r1", "smart", "p/m", "p/main", NOW_S - 1.0) == (
+        found.settlement.id,
+        found.settlement.request_id,
+        found.settlement.model,
+        found.settlement.target,
+        found.settlement.connection,
+        found.settlement.at_s,
+    )
+    assert [(4_500_000, price_version(PRICES))] == [
+        (each.cost_nano_usd, each.price_version) for each in found.settlement.attempts
+    ]
+    assert 1100 == found.settlement.tokens
+
+
+async def test_the_journal_of_a_dead_worker_is_taken_in_by_another(database: Database, tmp_path: Path) -> None:
+    dead, heir = Books(tmp_path, database, "dead"), Books(tmp_path, database, "heir")
+    first, second = call(dead), call(dead)
+    await dead.drain.once()
+    third, lost = call(dead), call(dead, settle=False)
+    dead.die()
+
+    assert 1 == await heir.drain.adopt()
+    assert {
+        **{each.settlement: ("ok", 4_500_000) for each in (first, second, third)},
+        lost.settlement: ("lost", 3_000_000),  # the thousand tokens that were sent
+    } == await rows(database)
+    assert (4, 4, 16_500_000) == await totals(database)
+    assert not dead.journal.directory.exists()
+    assert (0, 0) == (await heir.drain.adopt(), await count(database, "journals"))
+
+
+async def test_of_a_lost_call_what_had_ended_before_is_known(database: Database, tmp_path: Path) -> None:
+    dead, heir = Books(tmp_path, database, "dead"), Books(tmp_path, database, "heir")
+    record = dead.begin()
+    answered(asked(dead, record), None, "rate_limit", 429)
+    asked(dead, record, target="q/m")
+    dead.die()
+    await heir.drain.adopt()
+
+    found = await History(database).request(None, record.settlement)
+    assert found is not None
+    assert [("p/m", "rate_limit", 0), ("q/m", "lost", 3_000_000)] == [
+        (each.target, each.outcome, each.cost_nano_usd) for each in found.settlement.attempts
+    ]
+    assert ("lost", "q/m", True) == (found.settlement.outcome, found.settlement.target, found.settlement.estimated)
+
+
+async def test_the_journal_of_a_worker_that_lives_is_left_alone(database: Database, tmp_path: Path) -> None:
+    one, other = Books(tmp_path, database, "one"), Books(tmp_path, database, "other")
+    call(one)
+    call(other)
+
+    assert 0 == await other.drain.adopt()
+    assert {} == await rows(database)
+
+
+async def test_what_was_torn_off_is_left_out_and_nothing_else(database: Database, tmp_path: Path) -> None:
+    dead, heir = Books(tmp_path, database, "dead"), Books(tmp_path, database, "heir")
+    first, torn = call(dead), call(dead)
+    dead.die()
+    (path,) = journal_files(dead.journal.directory)
+    path.write_bytes(path.read_bytes()[:-5])
+    await heir.drain.adopt()
+
+    assert {first.settlement: ("ok", 4_500_000), torn.settlement: ("lost", 3_000_000)} == await rows(database)
+
+
+async def test_files_go_as_they_are_drained(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database, rotate_bytes=500)
+    opened = call(books, settle=False)
+    for _ in range(10):
+        call(books)
+        await books.drain.once()
+    books.ledger.settle(opened)
+    await books.drain.once()
+
+    assert 1 == len(journal_files(books.journal.directory))
+    assert 11 == len(await rows(database))
+    await books.drain.aclose()
+    assert (False, 0) == (books.journal.directory.exists(), await count(database, "journals"))
+
+
+async def test_a_database_that_went_back_gets_again_what_is_still_there(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database)
+    made = call(books)
+    await books.drain.once()
+
+    async def restore(db: AsyncConnection) -> None:
+        for table in (settlements, attempts, days, journals):
+            await db.execute(table.delete())
+
+    await database.write(restore)
+    call(books)
+    await books.drain.once()
+    await books.drain.once()
+    assert made.settlement in await rows(database)
+    assert (2, 2, 9_000_000) == await totals(database)
+
+
+async def test_what_else_counts_them_is_told_of_each_settlement_once(database: Database, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def post(_: AsyncConnection, given: Sequence[Settlement]) -> None:
+        told.extend(each.id for each in given)
+
+    books = Books(tmp_path, database, post=post)
+    made = [call(books).settlement for _ in range(3)]
+    await books.drain.once()
+    await books.drain.once()
+    assert made == told
+
+
+async def test_while_the_store_is_gone_the_journal_waits(database: Database, tmp_path: Path) -> None:
+    """Fault 30."""
+    books = Books(tmp_path, database)
+    take = books.store.take
+
+    async def gone(_: Taken) -> int:
+        raise StoreError("gone")
+
+    books.store.take = gone  # type: ignore[method-assign]
+    call(books)
+    await books.drain.once()
+    await books.drain.once()
+    assert ("behind", ["gone"]) == (books.drain.standing, books.behind)
+    assert books.journal.waiting_bytes
+
+    books.store.take = take  # type: ignore[method-assign]
+    await books.drain.once()
+    assert ("ok", ["gone", None]) == (books.drain.standing, books.behind)
+    assert 1 == len(await rows(database))
+
+
+async def test_old_requests_go_and_their_sums_stay(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database, keep=(1e9, 2))
+    for _ in range(5):
+        call(books)
+    await books.drain.once()
+    assert 3 == await books.drain._prune()
+    assert 2 == len(await rows(database)) == await count(database, "attempts")
+    assert (5, 5, 22_500_000) == await totals(database)
+
+    assert 2 == await books.store.prune(NOW_S, 10)
+    assert {} == await rows(database)
+
+
+async def test_drains_of_one_worker_at_the_same_time_take_nothing_twice(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database)
+    for _ in range(20):
+        call(books)
+    await asyncio.gather(*(books.drain.once() for _ in range(5)))
+
+    assert (20, 20, 90_000_000) == await totals(database)
+
+
+async def test_tenants_see_their_own(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database)
+    for tenant in ("a", "b", "a"):
+        record = books.begin()
+        record.tenant = tenant
+        answered(asked(books, record))
+        books.ledger.settle(record)
+    await books.drain.once()
+    history = History(database)
+
+    assert [2, 1, 3] == [
+        len((await history.requests(Wanted(tenant=tenant), limit=10)).requests) for tenant in ("a", "b", None)
+    ]
+    assert [2, 1, 3] == [(await history.totals(tenant))[0].requests for tenant in ("a", "b", None)]
+    first = (await history.requests(Wanted(tenant="a"), limit=10)).requests[0].settlement
+    assert await history.request("a", first.id) is not None
+    assert await history.request("b", first.id) is None
+
+
+async def test_pages_follow_each_other_newest_first(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database)
+    made = [call(books).settlement for _ in range(5)]
+    await books.drain.once()
+    history, seen, before = History(database), [], None
+    while True:
+        page = await history.requests(Wanted(tenant=None, key="k"), limit=2, before=before)
+        seen += [each.settlement.id for each in page.requests]
+        before = page.before
+        if before is None:
+            break
+
+    assert made[::-1] == seen
+
+
+# -- any order of events
+
+EVENTS = st.lists(
+    st.sampled_from(["open", "settle", "drain", "kill", "tear", "adopt", "rotate", "restore", "fail"]),
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(events=EVENTS)
+def test_whatever_happens_in_whatever_order_every_call_is_there_once(
+    events: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    asyncio.run(_live(events, tmp_path_factory.mktemp("ledger")))
+
+
+async def _live(events: list[str], directory: Path) -> None:
+    database = Database(prepared(directory))
+    worker, expected, open_calls = 1, dict[str, set[str]](), list[CallRecord]()
+    books = Books(directory, database, "w1", rotate_bytes=2000)
+
+    def killed() -> None:
+        nonlocal worker, books
+        books.die()
+        worker += 1
+        books = Books(directory, database, f"w{worker}", rotate_bytes=2000)
+        for each in open_calls:
+            expected[each.settlement] = {"lost"}
+        open_calls.clear()
+
+    for event in events:
+        match event:
+            case "open" | "rotate":
+                for _ in range(1 if event == "open" else 4):
+                    record = books.begin()
+                    answered(asked(books, record))
+                    open_calls.append(record)
+            case "settle" if open_calls:
+                record = open_calls.pop(0)
+                books.ledger.settle(record)
+                expected[record.settlement] = {"ok"}
+            case "drain":
+                await books.drain.once()
+            case "kill":
+                killed()
+            case "tear" if books.journal.current and open_calls:
+                record = open_calls.pop()
+                path = journal_files(books.journal.directory)[-1]
+                books.ledger.settle(record)
+                now = journal_files(books.journal.directory)[-1]
+                now.write_bytes(now.read_bytes()[:-3])
+                expected[record.settlement] = {"lost"} if path == now else {"lost", "ok"}
+                killed()
+            case "adopt":
+                await books.drain.adopt()
+            case "fail":
+                books.store.take, take = _gone, books.store.take  # type: ignore[method-assign]
+                await books.drain.once()
+                books.store.take = take  # type: ignore[method-assign]
+            case _:
+                pass
+    killed()
+    await books.drain.adopt()
+    found = await rows(database)
+    assert expected.keys() == found.keys()
+    assert all(found[id_][0] in outcomes for id_, outcomes in expected.items())
+    requests, _, cost = await totals(database)
+    assert (len(found), sum(each[1] for each in found.values())) == (requests, cost)
+    await database.aclose()
+
+
+async def _gone(_: Taken) -> int:
+    raise StoreError("gone")

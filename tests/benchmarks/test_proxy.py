@@ -1,0 +1,165 @@
+"""The harness of the benchmarks says what happened: its statistics, its load generator and its provider are right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.proxy.guard import compare
+from benchmarks.proxy.machine import CpuClock, descendants, spent_s
+from benchmarks.proxy.page import Machine, page
+from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario, request_body
+from benchmarks.proxy.series import Measured, Series, ratios, spread, summary
+from benchmarks.proxy.tools import Percentiles, Shot, fire, have_compiler, http_request, provider, tools
+
+compiled = pytest.mark.skipif(not have_compiler(), reason="the load generator is compiled where it runs")
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return tools(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture
+def port(programs: tuple[Path, Path]) -> Generator[int, None, None]:
+    with provider(programs[1]) as port:
+        yield port
+
+
+def nothing() -> Percentiles:
+    return Percentiles(count=0, p50=0, p90=0, p99=0, p999=0, max=0)
+
+
+def measured(cpu_ms: float) -> Measured:
+    shot = Shot(requests=1, complete=1, incomplete=0, lost=0, wall_s=1.0, body_bytes=1, silence_us=0,
+                latency_us=nothing(), first_us=nothing(), delay_us=nothing(), statuses={"200": 1})  # fmt: skip
+    return Measured(cpu_ms=cpu_ms, resident_mb=50, shot=shot)
+
+
+def test_a_spread_is_the_median_and_the_ends() -> None:
+    assert spread([5, 1, 2]).text(1) == "2.0 [1.0–5.0]"
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    series: Series = {("s", "ours"): [measured(2), measured(9)], ("s", "nginx"): [measured(1), measured(3)]}
+
+    assert ratios(series, "s", "ours", "nginx") == [2, 3]
+    assert summary(series, "ours") == {"s": {"nginx": 2.5}}
+
+
+def test_threads_that_ended_and_threads_that_came_count() -> None:
+    assert spent_s({1: 5_000_000_000, 2: 7}, {1: 6_000_000_000, 2: 7, 3: 500_000_000}) == 1.5
+
+
+def test_a_scenario_is_worse_only_where_both_measures_say_so() -> None:
+    recorded = {"a": {"nginx": 4.0, "floor": 1.0}, "b": {"nginx": 4.0, "floor": 1.0}}
+
+    lines, worse = compare({"a": {"nginx": 8.0, "floor": 1.1}, "b": {"nginx": 8.0, "floor": 2.0}}, recorded)
+
+    assert worse == ["b"]
+    assert "| a | nginx | 8.00 | 4.0 | 2.00 |" in lines
+    assert lines[-1] == "WORSE: b"
+
+
+def test_what_was_never_recorded_is_new_and_not_worse() -> None:
+    lines, worse = compare({"a": {"nginx": 8.0}}, {})
+
+    assert worse == []
+    assert "| a | nginx | 8.00 | – | new |" in lines
+
+
+def test_the_page_says_what_was_asked_and_what_was_found() -> None:
+    scenario = next(each for each in SCENARIOS if each.name == "chat 1 KB")
+    series: Series = {
+        (scenario.name, "ours"): [measured(0.1), measured(0.3)],
+        (scenario.name, "nginx"): [measured(0.05), measured(0.05)],
+    }
+    machine = Machine(environment="here", command="so", rounds=2, missing=(), failures={}, versions={"nginx": "1"},
+                      start_s={"ours": 0.5, "nginx": 0.01})  # fmt: skip
+
+    text = page(series, [scenario], machine, "ours")
+
+    assert "| chat 1 KB | 0.200 [0.100–0.300] | ≤ 0.2 | 4.0 [2.0–6.0] | ≤ 6 | – | ≥ 80 | yes · yes |" in text
+
+
+def test_names_of_scenarios_are_told_apart_and_the_quick_ones_exist() -> None:
+    names = [each.name for each in SCENARIOS]
+
+    assert len(set(names)) == len(names)
+    assert set(QUICK) <= set(names)
+
+
+def test_a_prompt_has_the_size_it_says() -> None:
+    body = request_body(Scenario(name="s", prompt_bytes=100_000), "m")
+
+    assert 100_000 < len(body) < 100_400
+
+
+def test_the_tree_of_a_process_holds_its_children_and_their_time() -> None:
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    with subprocess.Popen([sys.executable, "-c", script], start_new_session=True) as process:
+        try:
+            clock = CpuClock(process.pid)
+            while clock.read_s() < 0.2:
+                pass
+            assert len(descendants(process.pid)) == 2
+        finally:
+            os.killpg(process.pid, 9)
+
+
+@compiled
+def test_whole_answers_are_counted_and_timed(programs: tuple[Path, Path], port: int) -> None:
+    request = http_request(port, "/v1/chat/completions", {}, b'{"model": "json-2000"}')
+
+    shot = fire(programs[0], port, 4, 100, request, '"usage"')
+
+    assert (shot.complete, shot.incomplete, shot.lost, shot.statuses) == (100, 0, 0, {"200": 100})
+    assert shot.body_bytes > 200_000
+    assert shot.latency_us.count == shot.first_us.count == 100
+    assert 0 < shot.latency_us.p50 <= shot.latency_us.p99 <= shot.latency_us.max
+
+
+@compiled
+@pytest.mark.parametrize(
+    ("path", "last"), [("/v1/chat/completions", "[DONE]"), ("/v1/messages", "message_stop")], ids=["chat", "messages"]
+)
+def test_every_piece_of_a_stream_carries_its_time(programs: tuple[Path, Path], port: int, path: str, last: str) -> None:
+    request = http_request(port, path, {}, b'{"model":"stream-50-2"}')
+
+    shot = fire(programs[0], port, 3, 6, request, last)
+
+    assert (shot.complete, shot.delay_us.count) == (6, 300)
+    assert shot.latency_us.p50 >= 100_000
+
+
+@compiled
+def test_an_answer_without_its_end_is_incomplete(programs: tuple[Path, Path], port: int) -> None:
+    request = http_request(port, "/v1/chat/completions", {}, b'{"model":"stream-3-0"}')
+
+    shot = fire(programs[0], port, 1, 2, request, "message_stop")
+
+    assert (shot.complete, shot.incomplete) == (0, 2)
+
+
+@compiled
+def test_a_request_in_chunks_is_understood(programs: tuple[Path, Path], port: int) -> None:
+    body = b'b\r\n{"model":"js\r\n8\r\non-100"}\r\n0\r\n\r\n'
+    request = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + body
+
+    shot = fire(programs[0], port, 1, 3, request, '"usage"')
+
+    assert shot.complete == 3
+
+
+@compiled
+def test_vectors_are_as_many_and_as_long_as_asked(programs: tuple[Path, Path], port: int) -> None:
+    request = http_request(port, "/v1/embeddings", {}, b'{"model":"embed-2x3"}')
+
+    shot = fire(programs[0], port, 1, 1, request, '"index":1')
+
+    assert shot.complete == 1

@@ -1,0 +1,274 @@
+"""Configurations that are changed while the gateway runs, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import weakref
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.config.compile import compile_plan
+from runtime.errors import Conflict, InvalidRequest, PermissionDenied, Refused
+from runtime.services.overrides import REMOVED, Change, Overrides
+from runtime.stores.audit import AuditQuestion, SqlAudit
+from runtime.stores.overrides import SqlOverrides
+from tests.services.desk import CONFIG, Desk, NotedDatabase
+
+SECRET = "sk-canary-0123456789abcdef"
+COMBO = Change(section="combos", name="best", document={"targets": ["sim/echo"]})
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    made = Desk(tmp_path)
+    async with made.app.lifespan():
+        yield made
+    await NotedDatabase.close_all()
+
+
+@pytest.fixture
+def overrides(desk: Desk) -> Overrides:
+    return desk.built.overrides
+
+
+async def answers(desk: Desk, model: str) -> int:
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    return (await desk.call("POST", "/v1/chat/completions", body)).status
+
+
+async def build_id(desk: Desk) -> str:
+    return str((await desk.call("GET", "/health", key="gw-viewer")).headers["x-gatewright-build"])
+
+
+async def test_a_change_is_in_force_when_it_returns_and_the_build_says_so(desk: Desk, overrides: Overrides) -> None:
+    before = await build_id(desk)
+    assert 404 == await answers(desk, "best")
+
+    assert 1 == await overrides.change([COMBO], "tester")
+
+    assert 200 == await answers(desk, "best")
+    assert before != await build_id(desk)
+    assert await build_id(desk) == overrides.effective.artefact.build
+    assert {"targets": ["sim/echo"]} == overrides.config["combos"]["best"]  # type: ignore[index]
+    assert frozenset({"best"}) == overrides.overridden("combos")
+
+
+async def test_taking_all_overrides_back_gives_the_build_back(desk: Desk, overrides: Overrides) -> None:
+    before = await build_id(desk)
+    await overrides.change([COMBO, Change(section="requests", document={"default_max_tokens": 7})], "tester")
+    await overrides.change(
+        [Change(section="combos", name="best"), Change(section="requests", document={"default_max_tokens": None})], "tester"
+    )
+
+    assert before == await build_id(desk)
+    assert () == (await overrides.stored()).overrides
+
+
+async def test_what_the_files_have_can_be_taken_away_and_comes_back(desk: Desk, overrides: Overrides) -> None:
+    await overrides.change([Change(section="aliases", name="quick", document=REMOVED)], "tester")
+    assert 404 == await answers(desk, "quick")
+
+    await overrides.change([Change(section="aliases", name="quick")], "tester")
+    assert 200 == await answers(desk, "quick")
+
+
+async def test_taking_away_what_only_an_override_made_leaves_nothing(desk: Desk, overrides: Overrides) -> None:
+    await overrides.change([COMBO], "tester")
+    await overrides.change([Change(section="combos", name="best", document=REMOVED)], "tester")
+
+    assert () == (await overrides.stored()).overrides
+    assert 404 == await answers(desk, "best")
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "path"),
+    [
+        (Change(section="combos", name="x", document={"targets": ["sim/echo", "sim/nix"]}), "unknown-model", "combos.x.targets[1]"),
+        (Change(section="combos", name="x", document={"target": []}), "unknown-field", "combos.x.target"),
+        (Change(section="combos", name="x", document="targets:\n  - sim/nix\n"), "unknown-model", "combos.x.targets[0]"),
+        (Change(section="combos", name="x", document="a: [b"), "yaml-syntax", "combos.x"),
+        (Change(section="requests", document={"default_max_tokens": "many"}), "wrong-type", "requests.default_max_tokens"),
+        (Change(section="server", document={"port": 1}), "fixed-setting", "server.port"),
+        (Change(section="keys", name="k", document={"hash": "hmac-sha256:" + "0" * 64}), "fixed-setting", "keys.k"),
+        (Change(section="nothing", name="x", document={}), "unknown-field", "nothing.x"),
+        (Change(section="providers", name="wide", document=REMOVED), "unknown-model", None),
+    ],
+)  # fmt: skip
+async def test_a_change_that_does_not_compile_says_where_and_changes_nothing(
+    desk: Desk, overrides: Overrides, change: Change, code: str, path: str | None
+) -> None:
+    if path is None:
+        await overrides.change([Change(section="aliases", name="far", document="wide/sim/echo-copy")], "tester")
+    before, stored = await build_id(desk), await overrides.stored()
+
+    with pytest.raises(Refused) as refused:
+        await overrides.change([COMBO, change], "tester")
+
+    fault = next(fault for fault in refused.value.faults if fault.code == code)
+    assert "error" == fault.severity
+    assert fault.hint
+    if path is not None:
+        assert path == fault.path
+    assert before == await build_id(desk)
+    assert stored == await overrides.stored()
+    assert 404 == await answers(desk, "best")
+
+
+async def test_a_change_that_names_nothing_is_no_change(overrides: Overrides) -> None:
+    for change in (Change(section="combos", document={"best": {}}), Change(section="requests", document="x")):
+        with pytest.raises(InvalidRequest):
+            await overrides.change([change], "tester")
+
+
+async def test_who_knows_an_older_revision_is_told(overrides: Overrides) -> None:
+    await overrides.change([COMBO], "tester", expected=0)
+    with pytest.raises(Conflict):
+        await overrides.change([Change(section="combos", name="best")], "tester", expected=0)
+
+    assert 1 == overrides.revision
+
+
+async def test_a_change_that_changes_nothing_is_none(overrides: Overrides) -> None:
+    await overrides.change([COMBO], "tester")
+
+    assert 1 == await overrides.change([COMBO], "tester")
+
+
+async def test_changes_made_at_once_are_made_one_after_the_other(desk: Desk, overrides: Overrides) -> None:
+    names = [f"combo-{number}" for number in range(8)]
+    changes = [Change(section="combos", name=name, document={"targets": ["sim/echo"]}) for name in names]
+    await asyncio.gather(*(overrides.change([change], "tester") for change in changes))
+
+    assert 8 == overrides.revision
+    assert set(names) <= overrides.overridden("combos")
+    assert [200] * 8 == [await answers(desk, name) for name in names]
+
+
+async def test_the_audit_log_says_who_changed_what(desk: Desk, overrides: Overrides) -> None:
+    await overrides.change([COMBO], "tester", action="combo.created", details={"api_key": SECRET, "note": f"x {SECRET}"})
+    found = await SqlAudit(desk.built.parts.database).find(AuditQuestion(action="combo"))
+
+    assert 1 == found.total
+    entry = found.entries[0]
+    assert ("combo.created", "tester", "combos.best", "combos") == (
+        entry.action, entry.actor, entry.target, entry.resource_type,
+    )  # fmt: skip
+    assert {"revision": 1, "build": overrides.effective.artefact.build, "api_key": "…", "note": "x …"} == entry.details
+
+
+async def test_another_process_change_is_followed(desk: Desk, overrides: Overrides, tmp_path: Path) -> None:
+    other = Desk(tmp_path)
+    async with other.app.lifespan():
+        await other.built.overrides.change([COMBO], "elsewhere")
+    async with asyncio.timeout(5):
+        while 200 != await answers(desk, "best"):
+            await asyncio.sleep(0.01)
+
+    assert 1 == overrides.revision
+
+
+def provider(key: str) -> Change:
+    return Change(
+        section="providers",
+        name="own",
+        document={
+            "base_url": "https://own.test/v1",
+            "surfaces": {"openai_chat": {}},
+            "connections": [{"id": "main", "key": key}],
+            "models": {"a": {}},
+        },
+    )
+
+
+async def test_a_secret_is_sealed_used_and_nowhere_in_the_clear(desk: Desk, overrides: Overrides, tmp_path: Path) -> None:
+    await overrides.change([provider(SECRET)], "tester")
+
+    assert SECRET == overrides.effective.secrets.connections["own/main"]
+    stored = await overrides.stored()
+    assert 1 == len(stored.secrets)
+    assert f"stored:{stored.secrets[0].id}" in str(stored.overrides[0].document)
+    assert SECRET not in json.dumps(overrides.config)
+    assert SECRET not in repr(stored) + repr(overrides.effective)
+    await desk.built.parts.database.aclose()
+    dump = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert SECRET.encode() not in dump
+
+
+async def test_a_secret_that_nothing_refers_to_is_forgotten(overrides: Overrides) -> None:
+    await overrides.change([provider(SECRET)], "tester")
+    await overrides.change([provider(SECRET + "-2")], "tester")
+    assert [1, 1] == [len((await overrides.stored()).secrets), len((await overrides.stored()).overrides)]
+
+    await overrides.change([Change(section="providers", name="own")], "tester")
+    assert () == (await overrides.stored()).secrets
+
+
+async def test_a_refused_secret_is_in_no_complaint(overrides: Overrides) -> None:
+    change = provider(SECRET)
+    document = change.document
+    assert isinstance(document, dict)
+    document["surfaces"] = {"openai_chatt": {}}
+    with pytest.raises(Refused) as refused:
+        await overrides.change([change], "tester")
+
+    assert SECRET not in repr(refused.value.faults) + str(refused.value)
+    assert () == (await overrides.stored()).secrets
+
+
+async def test_what_is_read_only_is_not_changed(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, CONFIG + "server: {management: read_only}\n")
+    async with desk.app.lifespan():
+        with pytest.raises(PermissionDenied, match="read_only"):
+            await desk.built.overrides.change([COMBO], "tester")
+    await NotedDatabase.close_all()
+
+
+async def test_a_stream_goes_on_with_the_plan_it_began_with(desk: Desk, overrides: Overrides) -> None:
+    body = {"model": "quick", "stream": True, "messages": [{"role": "user", "content": "w " * 400}]}
+    before = await build_id(desk)
+    stream = asyncio.create_task(desk.call("POST", "/v1/chat/completions", body))
+    await asyncio.sleep(0)
+    await overrides.change([Change(section="aliases", name="quick", document=REMOVED)], "tester")
+    answer = await stream
+
+    assert 200 == answer.status
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert before == answer.headers["x-gatewright-build"]
+    assert 404 == await answers(desk, "quick")
+
+
+async def test_what_served_a_plan_goes_with_it(desk: Desk, overrides: Overrides) -> None:
+    old = weakref.ref(desk.app._serving)  # type: ignore[attr-defined]
+    await answers(desk, "quick")
+    await overrides.change([COMBO], "tester")
+    await answers(desk, "best")
+    gc.collect()
+
+    assert old() is None
+
+
+async def test_health_outlives_a_swap_but_not_a_new_credential(desk: Desk, overrides: Overrides) -> None:
+    health = desk.built.parts.attempts.health
+    await overrides.change([provider(SECRET)], "tester")
+    ticket = health.enter("own/a", "own/main")
+    assert ticket is not None
+    from runtime.errors import UpstreamAuthFailed
+
+    ticket.end(UpstreamAuthFailed("no"))
+    assert health.hindrance("own/a", "own/main") is not None
+
+    await overrides.change([COMBO], "tester")
+    assert health.hindrance("own/a", "own/main") is not None
+
+    await overrides.change([provider(SECRET + "-2")], "tester")
+    assert health.hindrance("own/a", "own/main") is None
+
+
+def compiled_build(overrides: Overrides) -> Any:
+    base = overrides.effective.base
+    return compile_plan(base.sources, base.catalog, overrides.effective.overrides).build
