@@ -13,8 +13,10 @@ import msgspec
 from runtime.source import Bytes, Milliseconds, NanoUsd
 
 __all__ = [
+    "AuditSettings",
     "AuthSettings",
     "AutoFactors",
+    "BackupSettings",
     "BreakerSettings",
     "CacheSettings",
     "ComboSettings",
@@ -74,6 +76,38 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     help: str
     secret: bool
     reload: str
+
+
+class AuditSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What is kept of who changed what. The audit log is in the store; GET /api/compliance/audit-log shows it."""
+
+    retention_ms: Annotated[int, msgspec.Meta(ge=86_400_000, extra={"quantity": "duration"})] = msgspec.field(
+        name="retention",
+        default=31_536_000_000,
+    )
+    """How long entries are kept."""
+
+
+class BackupSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Backups of the store, in the directory `backups` of the data directory. One is made with `PUT /api/db-backups`,
+    and by itself before a backup is put back, before a file is imported, and before `serve` brings the store to a newer
+    schema.
+    """
+
+    keep: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    """How many backups are kept; the oldest go when another is made."""
+
+    keep_for_ms: Annotated[int, msgspec.Meta(ge=3_600_000, extra={"quantity": "duration"})] | None = msgspec.field(
+        name="keep_for",
+        default=None,
+    )
+    """For how long a backup is kept; without it, until there are too many. The newest one stays in any case."""
+
+    upload_limit_bytes: Annotated[int, msgspec.Meta(ge=65_536, extra={"quantity": "size"})] = msgspec.field(
+        name="upload_limit",
+        default=104_857_600,
+    )
+    """The largest file that is imported."""
 
 
 class BreakerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -384,11 +418,10 @@ class CooldownSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     model.
     """
 
-    max_ms: Annotated[int, msgspec.Meta(ge=1, extra={"quantity": "duration"})] = msgspec.field(
-        name="max",
-        default=3_600_000,
-    )
-    """The longest cooldown, whatever a provider says."""
+    max_ms: Milliseconds = msgspec.field(name="max", default=3_600_000)
+    """The longest cooldown, whatever a provider says. `0s` turns cooldowns off, and who was refused is asked again at
+    once.
+    """
 
 
 class DiscoverySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -692,7 +725,7 @@ class ConnectionLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 class OwnProxy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The proxy that requests go through."""
 
-    url: Annotated[str, msgspec.Meta(pattern="^(direct|https?://[^\\s/?#@]+)$")]
+    url: str
     """Where it is, `http://host:port` or `https://host:port`; `direct` for none."""
 
     username: str | None = None
@@ -1029,7 +1062,7 @@ class ProxySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     place of this one.
     """
 
-    url: Annotated[str, msgspec.Meta(pattern="^(https?://[^\\s/?#@]+)$")] | None = None
+    url: str | None = None
     """Where it is, `http://host:port` or `https://host:port`. Without it there is none."""
 
     username: str | None = None
@@ -1349,6 +1382,15 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     name. A target may be a bare name, a model's without its provider, where one provider only has it.
     """
 
+    audit: AuditSettings = AuditSettings()
+    """What is kept of who changed what. The audit log is in the store; GET /api/compliance/audit-log shows it."""
+
+    backups: BackupSettings = BackupSettings()
+    """Backups of the store, in the directory `backups` of the data directory. One is made with `PUT /api/db-backups`,
+    and by itself before a backup is put back, before a file is imported, and before `serve` brings the store to a newer
+    schema.
+    """
+
     breakers: BreakerSettings = BreakerSettings()
     """Each model of each provider has a circuit breaker: when too many of its calls fail it is not asked for a while,
     then with one call on trial, and again as usual once that one was answered. Rate limits and errors of the client do
@@ -1452,6 +1494,38 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        path="audit.retention",
+        type="duration",
+        default="365d",
+        help="How long entries are kept.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="backups.keep",
+        type="integer",
+        default="20",
+        help="How many backups are kept; the oldest go when another is made.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="backups.keep_for",
+        type="duration",
+        default=None,
+        help="For how long a backup is kept; without it, until there are too many. The newest one stays in any case.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="backups.upload_limit",
+        type="size",
+        default="100MiB",
+        help="The largest file that is imported.",
+        secret=False,
+        reload="dynamic",
+    ),
     Setting(
         path="breakers.mode",
         type="choice",
@@ -1953,7 +2027,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="cooldowns.max",
         type="duration",
         default="1h",
-        help="The longest cooldown, whatever a provider says.",
+        help="The longest cooldown, whatever a provider says. `0s` turns cooldowns off, and who was refused is asked again at once.",
         secret=False,
         reload="dynamic",
     ),

@@ -62,7 +62,7 @@ def assemble(ready: Ready) -> Assembled:
     first = planned(parts, ready.effective, overrides)
     parts.told.update(first.told)
     parts.good_keys.adopt(parts.good_keys.configured, first.public)
-    ends = [beside(overrides.run), _ending(parts.door, parts.upstream, ready.plan.server.shutdown_grace_ms / 1000)]
+    ends = [_following(overrides), _ending(parts.door, parts.upstream, ready.plan.server.shutdown_grace_ms / 1000)]
     worker = Worker(first.app, [*lives(parts), *ends])
     parts.log.info("worker_built", connections=sorted(ready.secrets.connections), keys=len(ready.plan.keys))
     return Assembled(worker=worker, parts=parts, overrides=overrides)
@@ -83,6 +83,18 @@ def _overrides(parts: Lasting, prepare: Callable[[Effective], Awaitable[Callable
         parts.on_fault,
         read_only=ready.plan.server.management == "read_only",
     )
+
+
+def _following(overrides: Overrides) -> Life:
+    """Serves what is in force before the worker is ready: it may have been changed since the gateway was started."""
+
+    @asynccontextmanager
+    async def life() -> AsyncGenerator[None, None]:
+        await overrides.catch_up()
+        async with beside(overrides.run)():
+            yield
+
+    return life
 
 
 def _ending(door: Door, upstream: UpstreamTable, grace_s: float) -> Life:

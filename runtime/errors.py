@@ -17,6 +17,7 @@ GatewayError
 │   ├── UnsupportedMedia        415
 │   ├── Refused                 422  a change of the configuration that does not compile
 │   └── RateLimited             429
+│       └── BudgetExceeded
 ├── UpstreamError           the provider's fault, or the road's to it
 │   ├── UpstreamAuthFailed      502  our credential was refused
 │   ├── UpstreamQuotaExceeded   429
@@ -41,7 +42,7 @@ import re
 from typing import ClassVar, Final, NamedTuple
 
 __all__ = [
-    "AuthenticationFailed", "BillingRequired", "ClientClosed", "ConfigError", "Conflict", "ContentRefused",
+    "AuthenticationFailed", "BillingRequired", "BudgetExceeded", "ClientClosed", "ConfigError", "Conflict", "ContentRefused",
     "ContextTooLong", "Fault", "GatewayError", "InternalError", "InvalidRequest", "LedgerUnavailable", "MethodNotAllowed", "ModelNotFound", "NotFound",
     "OutOfFiles", "PermissionDenied", "RateLimited", "Refused", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
     "UpstreamAuthFailed", "UpstreamError", "UpstreamFailed", "UpstreamOverloaded", "UpstreamProtocolError",
@@ -207,6 +208,13 @@ class RateLimited(RequestError):
     kind = "rate_limit"
     http_status = 429
     retryable = True
+
+
+class BudgetExceeded(RateLimited):
+    """The money that the client may spend is spent; another try helps when its window begins anew."""
+
+    kind = "budget"
+    retryable = False
 
 
 class UpstreamError(GatewayError):

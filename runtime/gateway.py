@@ -33,6 +33,8 @@ from runtime.errors import (
 )
 from runtime.estimate import Estimator
 from runtime.guide import Guide, demand, session_of
+from runtime.limiting import Limiting, stamped
+from runtime.limits.admission import Admission
 from runtime.protocols.base import Answer, Codec, Envelope, Outgoing, StreamEncoder
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.field_name import field_name
@@ -90,6 +92,7 @@ class Gateway:
         now: Callable[[], float],
         guide: Guide,
         proxies: Mapping[str, str] = MappingProxyType({}),
+        admission: Admission | None = None,
     ) -> None:
         self._plan = plan
         self._codecs = codecs
@@ -102,8 +105,8 @@ class Gateway:
         self._door = door
         self._now = now
         self._guide = guide
-        self._admission = admission
         self._shaping = Shaping(plan.requests)
+        self._limiting = None if admission is None else Limiting(admission, estimator, self._shaping)
 
     async def infer(self, call: Call) -> Complete | Streaming:
         """Answer a chat call. Raises a GatewayError, always before anything was handed out."""
@@ -125,7 +128,7 @@ class Gateway:
             if isinstance(reply, Streaming):
                 await reply.chunks.aclose()
             raise
-        return reply if limited is None else self._limiting.stamped(reply, limited, call.codec.protocol)
+        return reply if limited is None else stamped(reply, limited, call.codec.protocol, self._now())
 
     def spelt(self, envelope: Envelope, key: KeyRecord) -> Envelope:
         """``envelope`` with its model's public name, if it says a bare one. Raises InvalidRequest for an ambiguous one."""
@@ -162,7 +165,7 @@ class Gateway:
 
         served, reply = await self._attempts.run(prepared, lambda: needs, record, ask, steering=guided.steering)
         await self._guide.served(prepared, guided, record, served)
-        return reply if limited is None else self._limiting.stamped(reply, limited, protocol)
+        return reply if limited is None else stamped(reply, limited, protocol, self._now())
 
     def session(self, call: Call) -> str:
         """The id of the session that a chat call is of, whoever answers it; empty for none. Raises InvalidRequest."""

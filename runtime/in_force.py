@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from sqlalchemy.engine import URL
@@ -23,11 +24,15 @@ from runtime.config.secrets import Lookup, demand
 from runtime.errors import ConfigError
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database
-from runtime.stores.migrate import migrate
+from runtime.stores.migrate import migrate, schema_version
 from runtime.stores.overrides import OverrideSet, SqlOverrides
 from runtime.stores.vault import StoreKey, Vault
 
-__all__ = ["Stored", "in_force", "open_vault", "outcome_of", "read_stored"]
+__all__ = ["Stored", "in_force", "open_vault", "outcome_of", "overrides_of", "peek", "read_stored"]
+
+
+SINCE: Final = "0004"
+"""The shape of the database that first had overrides."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +44,12 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def overrides(self) -> tuple[Override, ...]:
-        return tuple(Override(each.section, each.name, each.document) for each in self.found.overrides)
+        return overrides_of(self.found)
+
+
+def overrides_of(found: OverrideSet) -> tuple[Override, ...]:
+    """What is laid over the files."""
+    return tuple(Override(each.section, each.name, each.document) for each in found.overrides)
 
 
 def open_vault(data_dir: Path, look_up: Lookup) -> Vault:
@@ -64,6 +74,23 @@ async def read_stored(url: URL, vault: Vault) -> Stored:
         if anew:
             await store.reseal(anew)
         return Stored(found=found, secrets=vault.open(found.secrets), resealed=len(anew))
+    except StoreError as error:
+        raise ConfigError(f"the store cannot be used: {error}") from error
+    finally:
+        await database.aclose()
+
+
+async def peek(url: URL) -> OverrideSet:
+    """The overrides as they are, whatever shape the database has; none where there is no database. Makes nothing.
+
+    Raises ConfigError.
+    """
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return OverrideSet()
+    database = Database(url)
+    try:
+        version = await schema_version(database)
+        return await SqlOverrides(database).all() if version is not None and version >= SINCE else OverrideSet()
     except StoreError as error:
         raise ConfigError(f"the store cannot be used: {error}") from error
     finally:
@@ -100,4 +127,3 @@ def outcome_of(base: Base, artefact: Artefact, stored: Stored) -> Outcome:
             "with it; run `gatewright build` with this program"
         )
     return effective(base, stored.overrides, stored.secrets)
-

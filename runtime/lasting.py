@@ -32,6 +32,10 @@ from runtime.config.plan import Plan
 from runtime.config.secrets import Secrets
 from runtime.estimate import Estimator
 from runtime.lifespan import Life, beside, closing
+from runtime.limits.choose import open_counters
+from runtime.limits.clock import SteadyClock
+from runtime.limits.reserves import Reserves
+from runtime.limits.sweeping import keep_spent_swept
 from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
 from runtime.protocols.base import ClientCodec, Codec
 from runtime.protocols.embedding import Embedder
@@ -45,8 +49,9 @@ from runtime.services.audit import Audit
 from runtime.services.dials import Dials, settings_of
 from runtime.services.keyring import GoodKeys
 from runtime.services.passwords import Passwords
-from runtime.services.retention import keep_swept
+from runtime.services.retention import keep_audit_swept, keep_swept
 from runtime.services.runs import Runs
+from runtime.services.store_watch import StoreWatch
 from runtime.sessions import Sessions
 from runtime.shared.choose import open_state, place_of
 from runtime.shared.colleagues import Colleagues, Told
@@ -59,6 +64,7 @@ from runtime.stores.ledger import SqlLedger
 from runtime.stores.overrides import SqlOverrides
 from runtime.stores.people import SqlPeople
 from runtime.stores.responses import SqlResponses
+from runtime.stores.spending import SqlSpending, post_spend
 from runtime.stores.vault import Vault
 from runtime.telemetry import Decisions, Latencies, Metrics
 from runtime.telemetry.log import logger
@@ -73,6 +79,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """What a start found and checked. ``dev_key``: where the plan has no keys; ``began_s``: time of day of the start.
 
     ``effective`` is what is in force at the start, at the ``revision`` of the overrides; ``base`` is what it was made of.
+    ``supervisor`` is the process that keeps the workers, where one of ours does.
     """
 
     effective: Effective
@@ -86,6 +93,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     pepper: bytes
     dev_key: str | None
     began_s: float = float("inf")
+    supervisor: int | None = None
 
     @property
     def plan(self) -> Plan:
@@ -130,6 +138,7 @@ class Lasting(msgspec.Struct, kw_only=True):
     keys: SqlKeys
     access: Access
     good_keys: GoodKeys
+    store_watch: StoreWatch
     people: SqlPeople
     passwords: Passwords
     audit: Audit
@@ -138,6 +147,9 @@ class Lasting(msgspec.Struct, kw_only=True):
     runs: Runs | None
     ledger: Ledger
     drain: Drain
+    spending: SqlSpending
+    clock: SteadyClock
+    reserves: Reserves
     on_fault: Callable[[Exception, str], None]
 
     @property
@@ -186,6 +198,7 @@ def lasting(ready: Ready) -> Lasting:
     clocks = Clocks(now=time.time, monotonic=time.monotonic)
     responses = SqlResponses(database) if plan.responses.storage != "none" else None
     ledger = _ledger(ready, worker, metrics, lambda: made.log)
+    spending, clock = SqlSpending(database), SteadyClock(time.time, time.monotonic)
     made = Lasting(
         ready=ready,
         log=log,
@@ -214,6 +227,7 @@ def lasting(ready: Ready) -> Lasting:
         keys=keys,
         access=access,
         good_keys=good_keys,
+        store_watch=StoreWatch(database, time.monotonic),
         people=SqlPeople(database),
         passwords=Passwords(),
         audit=Audit(SqlAudit(database), askings.now, time.time, new_id),
@@ -222,6 +236,9 @@ def lasting(ready: Ready) -> Lasting:
         runs=None if responses is None else Runs(responses, plan.responses.background_limit, time.time, on_fault),
         ledger=ledger,
         drain=_drain(ledger, database, lambda: made),
+        spending=spending,
+        clock=clock,
+        reserves=_reserves(ready, worker, database, spending, clock, lambda: made),
         on_fault=on_fault,
     )
     return made
@@ -247,6 +264,7 @@ def adopt(parts: Lasting, new: Effective, public: Callable[[str], str]) -> None:
     parts.good_keys.adopt(key_ring(parts.ready, new), public)
     parts.sessions.configure(plan.sessions)
     parts.memory.configure(plan)
+    parts.reserves.when_unreachable = plan.limits.when_unreachable
     if parts.runs is not None:
         parts.runs.configure(plan.responses.background_limit)
 
@@ -256,6 +274,8 @@ def lives(parts: Lasting) -> list[Life]:
     found = [
         closing(parts.shared),
         closing(parts.database),
+        closing(parts.reserves),
+        beside(parts.reserves.run, partial(keep_spent_swept, parts.spending, time.time, asyncio.sleep)),
         closing(parts.drain),
         beside(parts.drain.run),
         closing(parts.passwords),
@@ -265,6 +285,8 @@ def lives(parts: Lasting) -> list[Life]:
     if not parts.alone:
         quotas = partial(tell_quotas, parts.attempts.health, parts.worker, parts.colleagues, asyncio.sleep)
         found += [beside(parts.sharing.run, parts.colleagues.listen, quotas), _joining(parts)]
+    audit = partial(keep_audit_swept, parts.audit.store, lambda: parts.plan.audit, time.time, parts.on_fault)
+    found.append(beside(audit))
     if parts.runs is not None and parts.responses is not None:
         sweep = partial(keep_swept, parts.responses, lambda: parts.plan.responses, time.time, parts.on_fault)
         found += [closing(parts.runs), beside(sweep)]
@@ -350,6 +372,30 @@ def _ledger(ready: Ready, worker: str, metrics: Metrics, log: Callable[[], Filte
     return ledger
 
 
+def _reserves(
+    ready: Ready,
+    worker: str,
+    database: Database,
+    spending: SqlSpending,
+    clock: SteadyClock,
+    parts: Callable[[], Lasting],
+) -> Reserves:
+    """Limits are counted by all workers together; said once when that cannot be, and once when it can be again."""
+    plan = ready.plan
+
+    def changed(reason: str | None) -> None:
+        parts().metrics.limits_changed(reason)
+        if reason is None:
+            parts().log.info("limits_resumed")
+        else:
+            parts().log.error("limits_lost", reason=reason, when_unreachable=plan.limits.when_unreachable)
+
+    url = ready.secrets.urls.get("shared.url")
+    counters = open_counters(plan.shared, plan.server.workers, url, database, clock.now_ms)
+    found = plan.limits.when_unreachable
+    return Reserves(counters, spending, worker, clock.now_ms, when_unreachable=found, changed=changed)
+
+
 def _drain(ledger: Ledger, database: Database, parts: Callable[[], Lasting]) -> Drain:
     def changed(reason: str | None) -> None:
         if reason is None:
@@ -361,7 +407,7 @@ def _drain(ledger: Ledger, database: Database, parts: Callable[[], Lasting]) -> 
         settings = parts().plan.ledger
         return settings.retention_ms / 1000, settings.keep
 
-    return Drain(ledger, SqlLedger(database), retention, time.time, changed)
+    return Drain(ledger, SqlLedger(database, post_spend), retention, time.time, changed)
 
 
 def _marks(ready: Ready, secrets: Secrets) -> dict[str, str]:

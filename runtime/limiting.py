@@ -21,7 +21,7 @@ from runtime.shaping import Shaping
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
 
-__all__ = ["Limiting"]
+__all__ = ["Limiting", "stamped"]
 
 _SPARE_TOKENS: Final = 32
 _BYTES_PER_TOKEN: Final = 2
@@ -31,15 +31,12 @@ Reply = TypeVar("Reply", bound=Complete | Streaming)
 
 
 class Limiting:
-    """Of one plan. ``now`` gives Unix seconds."""
+    """Of one plan."""
 
-    def __init__(
-        self, admission: Admission, estimator: Estimator, shaping: Shaping, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, admission: Admission, estimator: Estimator, shaping: Shaping) -> None:
         self._admission = admission
         self._estimator = estimator
         self._shaping = shaping
-        self._now = now
 
     async def chat(self, call: Call, prepared: Prepared) -> Reservation | None:
         """What is kept aside for a chat call, None where nothing limits it. Raises what it is refused with."""
@@ -50,12 +47,6 @@ class Limiting:
         tokens = len(call.envelope.body) // _BYTES_PER_TOKEN
         models = [(each.id, each.target.model) for each in prepared.candidates]
         return await self._admit(call.record, call.key, prepared, lambda: bound_of(models, tokens, 0))
-
-    def stamped(self, reply: Reply, limited: Reservation, protocol: str) -> Reply:
-        """``reply`` with how the client's own limits stand, in place of what the provider says of its own."""
-        kept = [pair for pair in reply.headers if not pair[0].startswith(RATE_HEADERS)]
-        stand = limit_headers(protocol, limited.standings(), self._now())
-        return msgspec.structs.replace(reply, headers=(*kept, *stand))
 
     async def _admit(
         self, record: CallRecord, key: KeyRecord, prepared: Prepared, bound: Callable[[], Bound]
@@ -76,3 +67,10 @@ class Limiting:
             caches=b"cache_control" in call.envelope.body,
             searches=any(tool.search is not None for tool in request.tools),
         )
+
+
+def stamped(reply: Reply, limited: Reservation, protocol: str, now_s: float) -> Reply:
+    """``reply`` with how the client's own limits stand, in place of what the provider says of its own."""
+    kept = [pair for pair in reply.headers if not pair[0].startswith(RATE_HEADERS)]
+    stand = limit_headers(protocol, limited.standings(), now_s)
+    return msgspec.structs.replace(reply, headers=(*kept, *stand))

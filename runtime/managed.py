@@ -6,14 +6,17 @@ import time
 
 from litestar import Router
 
-from generated.api import aliases, combos
+from generated.api import aliases, combos, connections, provider_models, provider_nodes
 from runtime.config.effective import Effective
 from runtime.gateway import Gateway
 from runtime.lasting import Lasting, new_id
 from runtime.routing import RouteTable
 from runtime.services.aliases import Aliases
 from runtime.services.combos import Combos
+from runtime.services.connections import Connections
 from runtime.services.overrides import Overrides
+from runtime.services.provider_models import ProviderModels
+from runtime.services.provider_nodes import ProviderNodes
 from runtime.services.trial import Trial
 from runtime.telemetry import Recorder
 from runtime.web.front import Front
@@ -43,6 +46,9 @@ def managed(
         time.monotonic,
     )
     return [
+        connections.build_router(Connections(overrides, trial, time.time), front),
+        provider_nodes.build_router(ProviderNodes(overrides, trial, parts.ready.base.catalog.ids), front),
+        provider_models.build_router(ProviderModels(overrides), front),
         combos.build_router(Combos(overrides, trial, time.time), front),
         aliases.build_router(Aliases(found.artefact, overrides, routes), front),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 from litestar import Litestar
@@ -16,6 +17,7 @@ from litestar.exceptions import HTTPException
 
 from generated.api import (
     SPOKEN,
+    budget,
     cache,
     chat,
     completions,
@@ -23,7 +25,6 @@ from generated.api import (
     explain,
     health,
     keys,
-    login,
     messages,
     models,
     monitoring,
@@ -36,14 +37,19 @@ from generated.api import (
 )
 from runtime.config.build import COMPILER
 from runtime.config.effective import Effective
+from runtime.config.plan import Plan
 from runtime.gateway import Gateway
 from runtime.guide import Guide
 from runtime.lasting import Lasting, new_id
+from runtime.limits.admission import Admission
+from runtime.limits.rules import Rulings
 from runtime.managed import managed
+from runtime.operated import entrance_of, operated, told_system, trusted_proxies
 from runtime.replay.parts import Clocks, build_replay
 from runtime.resilience.quota_news import QUOTA, told_quota
 from runtime.routing import RouteTable
 from runtime.services.background import Background
+from runtime.services.budgets import Budgets
 from runtime.services.caching import CACHES, Caching, told_caches
 from runtime.services.catalogue import Catalogue
 from runtime.services.chat import Chat
@@ -57,29 +63,48 @@ from runtime.services.health import HealthReport
 from runtime.services.inference import Inference
 from runtime.services.keyring import KEYS
 from runtime.services.keys import Keys
-from runtime.services.logging_in import LoggingIn
 from runtime.services.messages import Messages
 from runtime.services.models import Models
 from runtime.services.monitoring import LATENCIES, Monitoring, told_latencies
 from runtime.services.ollama import Ollama
-from runtime.services.overrides import OVERRIDES, Change, Overrides
+from runtime.services.overrides import OVERRIDES, Overrides
 from runtime.services.prompts import Prompts
 from runtime.services.providers import Providers
 from runtime.services.resilience import HEALTH, RESET, ResilienceControl, told_health, told_reset
 from runtime.services.response_request import Reader
 from runtime.services.responses import Kept, Responses
 from runtime.services.root import Root
+from runtime.services.system import SYSTEM
 from runtime.shared.colleagues import Told
-from runtime.stores.attempts import SqlAttempts
 from runtime.telemetry import Recorder
-from runtime.web.address import is_loopback, network
 from runtime.web.front import Cors, Front
 from runtime.web.header import RawHeaders
-from runtime.web.key import ADMIN, PUBLIC, KeyRecord
+from runtime.web.key import ADMIN, PUBLIC
 from runtime.web.negotiate import PROBLEM
 from runtime.web.problem import exception_handler, render_problem
 
 __all__ = ["Planned", "planned"]
+
+
+UNFIXED: Final = frozenset(
+    {
+        "cleanBackups",
+        "clearCache",
+        "createBackup",
+        "resetResilience",
+        "restart",
+        "revokeKey",
+        "shutdown",
+        "testCombo",
+        "testComboByName",
+        "testConnection",
+        "testConnections",
+        "testProxy",
+        "validateConnection",
+        "validateNode",
+    }
+)
+"""What is done even where the configuration is read only: it ends harm, or changes what is known and not what is configured."""
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +138,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
         time.time,
         guide,
         secrets.proxies,
+        Admission(Rulings(plan), plan.limits, parts.reserves, parts.clock.now_ms, parts.metrics.limit_reached),
     )
     replay = build_replay(
         artefact,
@@ -131,9 +157,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
     completing = Completions(inference, Prompts(gateway, door, plan.requests, time.time))
     catalogue = Catalogue(routes, parts.access)
     gemini = Gemini(inference, catalogue)
-    entrance = Entrance(
-        parts.access, parts.people, parts.ready.pepper, time.time, required=_login_required(parts, found)
-    )
+    entrance = entrance_of(parts, found)
     front = _front(parts, found, entrance)
     failed = exception_handler(front, on_fault)
     kept = _kept(parts, gateway, recorder)
@@ -141,6 +165,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
     keeping = Responses(inference, gateway, parts.access, reader, kept, time.time, new_id, on_fault)
     reasoner = Reasoner(artefact, secrets.connections.keys(), parts.decisions, time.monotonic, time.time)
     control = ResilienceControl(plan, routes, parts.attempts.health, parts.dials, parts.colleagues, time.time)
+    report = _health(parts, found, routes)
     told: dict[str, Told] = {
         EXPLAIN: reasoner.answer,
         HEALTH: told_health(parts.attempts.health),
@@ -152,6 +177,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
         QUOTA: told_quota(parts.attempts.health, parts.worker),
         KEYS: parts.good_keys.told,
         OVERRIDES: overrides.told,
+        SYSTEM: told_system(parts, found),
     }
     app = Litestar(
         route_handlers=[
@@ -164,12 +190,13 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
             resources.build_router(gemini, front),
             providers.build_router(Providers(inference, catalogue, routes, keeping, completing, front.speaks), front),
             ollama.build_router(Ollama(inference, catalogue, routes, time.time), front),
-            health.build_router(_health(parts, found, routes), front),
+            health.build_router(report, front),
             explain.build_router(Explaining(reasoner, parts.colleagues, plan.explain.keep), front),
             resilience.build_router(control, front),
-            cache.build_router(Caching(replay, parts.colleagues, plan.idempotency.window_ms), front),
-            keys.build_router(_keys(parts), front),
-            login.build_router(_logging_in(parts, found, entrance, front, overrides), front),
+            cache.build_router(Caching(replay, parts.colleagues, plan.idempotency.window_ms, routes), front),
+            keys.build_router(managed_keys, front),
+            budget.build_router(Budgets(managed_keys, parts.keys, parts.good_keys, parts.spending, time.time), front),
+            *operated(parts, found, overrides, entrance, front, control, report),
             monitoring.build_router(Monitoring(parts.sessions, parts.colleagues, time.time), front),
             root.build_router(Root(COMPILER, artefact.build), front),
             *managed(parts, found, overrides, routes, gateway, recorder, front),
@@ -196,36 +223,10 @@ def _front(parts: Lasting, found: Effective, entrance: Entrance) -> Front:
         spoken=SPOKEN,
         write_limit_s=found.artefact.plan.timeouts.client_write_ms / 1000,
         header_limit_bytes=server.header_limit_bytes,
-        trusted_proxies=tuple(network(written) for written in server.trusted_proxies),
-    )
-
-
-def _login_required(parts: Lasting, found: Effective) -> bool:
-    """Whether managing needs a key or a login; where other machines reach us, always."""
-    return found.artefact.plan.login.required or not is_loopback(parts.ready.host)
-
-
-def _logging_in(parts: Lasting, found: Effective, entrance: Entrance, front: Front, overrides: Overrides) -> LoggingIn:
-    settings = msgspec.structs.replace(found.artefact.plan.login, required=_login_required(parts, found))
-    attempts = SqlAttempts(parts.database, settings.attempts, settings.attempts_within_ms / 1000)
-
-    async def require(required: bool, caller: KeyRecord) -> None:
-        await overrides.change(
-            [Change(section="login", name="required", document=required)], caller, action="login.required"
-        )
-
-    return LoggingIn(
-        settings,
-        entrance,
-        parts.people,
-        attempts,
-        parts.passwords,
-        parts.audit.store,
-        parts.ready.pepper,
-        time.time,
-        os.urandom,
-        front.trusted_proxies,
-        require,
+        trusted_proxies=trusted_proxies(found),
+        askings=parts.askings,
+        fixed=server.management == "read_only",
+        unfixed=UNFIXED,
     )
 
 
@@ -241,11 +242,14 @@ def _health(parts: Lasting, found: Effective, routes: RouteTable) -> HealthRepor
         lambda: shared.trouble,
         parts.started_s,
         lambda: parts.drain.standing,
+        parts.store_watch,
     )
 
 
-def _keys(parts: Lasting) -> Keys:
-    return Keys(parts.keys, parts.good_keys, parts.colleagues, parts.ready.pepper, time.time, os.urandom)
+def _keys(parts: Lasting, plan: Plan) -> Keys:
+    return Keys(
+        parts.keys, parts.good_keys, parts.colleagues, parts.ready.pepper, time.time, os.urandom, plan, parts.audit
+    )
 
 
 def _kept(parts: Lasting, gateway: Gateway, recorder: Recorder) -> Kept | None:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from granian import Granian
 from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings, HTTP2Settings
@@ -60,7 +61,7 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
 
     Returns the exit code. Raises ConfigError for what keeps it from starting.
     """
-    ready = prepare(root, host=host, port=port)
+    ready = msgspec.structs.replace(prepare(root, host=host, port=port), supervisor=os.getpid())
     for line in banner(ready):
         out(line)
     server = ready.plan.server
@@ -236,6 +237,11 @@ def banner(ready: Ready) -> list[str]:
     """What a newcomer needs to make a first call. The key is shown only when it is the data directory's own."""
     url = f"http://{f'[{ready.host}]' if ':' in ready.host else ready.host}:{ready.port}"
     lines = [f"Gatewright serves build {ready.effective.artefact.build} at {url}/v1"]
+    if changed := len(ready.effective.overrides):
+        lines.append(
+            f"{changed} override{'s' if changed > 1 else ''} of the management API in force over the build; "
+            "see `gatewright diff --overrides`"
+        )
     if ready.dev_key is None:
         return lines
     lines.append(f"Key (kept in data/dev-key): {ready.dev_key}")

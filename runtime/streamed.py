@@ -15,11 +15,13 @@ import msgspec
 from runtime.accounting.received import Received
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamTimeout
+from runtime.limits.admission import LimitReached
 from runtime.protocols.relay import Relay
 from runtime.rescue import DivergedError
 from runtime.resilience import Door
 from runtime.routing import Attempt
 from runtime.telemetry import CallRecord, Recorder
+from runtime.telemetry.call import Held
 from runtime.upstream.types import UpstreamResponse
 
 __all__ = ["Rescue", "Speaker", "StreamedAnswer"]
@@ -100,11 +102,18 @@ class StreamedAnswer:
                     await self._go_on(error)
                     continue
                 self._note()
+                if record.held is not None and record.held.due(self._received.came_bytes):
+                    await self._keep_within(record.held)
                 if data:
                     if self._relay.finished:
                         self._settle()
                     yield data
             self._settle()
+        except LimitReached as error:
+            record.outcome, record.error = "error", error.kind
+            self._attempt.abandon(usage=self._relay.usage)  # no fault of the provider's
+            self._recorder.settle(record)
+            yield self._relay.fail(error)
         except GatewayError as error:
             record.outcome, record.error = "error", error.kind
             self._attempt.end(error, self._relay.usage)
@@ -122,6 +131,12 @@ class StreamedAnswer:
             record.usage = _sum(self._before, self._relay.usage)
             self._attempt.abandon(usage=self._relay.usage)  # no event where it was ended above
             await self._response.aclose()
+
+    async def _keep_within(self, held: Held) -> None:
+        """Raises LimitReached where the answer has taken all that its limits allow."""
+        if not self._relay.finished:
+            before = 0 if self._before is None else self._before.output
+            await held.grow(before + self._received.tokens(), self._received.came_bytes)
 
     def _hear(self, speaker: Speaker) -> None:
         self._attempt = speaker.attempt

@@ -86,6 +86,14 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {"day": 2, "week": 9, "month": 33}[self.calendar] * _DAY_MS if self.calendar else 2 * self.length_ms
 
     @property
+    def per(self) -> str:
+        """Its window, as `read_window` reads it; empty with neither."""
+        if self.calendar is not None or not self.length_ms:
+            return self.calendar or ""
+        unit = next(unit for unit in ("d", "h", "m", "s") if self.length_ms % _UNITS[unit] == 0)
+        return f"{self.length_ms // _UNITS[unit]}{unit}"
+
+    @property
     def words(self) -> str:
         """It, as people say it."""
         if self.of == "concurrency":

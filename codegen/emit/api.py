@@ -7,7 +7,7 @@ type error where it is given to `build_router`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from jinja2 import Environment
@@ -32,6 +32,7 @@ from codegen.emit.value import expression
 from codegen.ir import ListOf, Project, Reference, Type
 from codegen.ir.operations import Content, Operation, Parameter, Resource
 from codegen.lower.openapi import ROOT
+from codegen.lower.rules import NEGOTIATED, PROBLEM
 from codegen.passes.rewrite import references
 
 __all__ = ["emit_api"]
@@ -62,9 +63,24 @@ def emit_api(project: Project, env: Environment) -> Iterator[Output]:
         sources=(ROOT,),
         text=env.get_template("api_package.py.jinja").render(
             header=header(ROOT),
-            spoken=_spoken(project.api.dialects),
+            spoken=_spoken(_territories(project.resources, project.api.dialects)),
         ),
     )
+
+
+def _territories(resources: Iterable[Resource], dialects: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """``dialects``, and what is ours below a vendor's prefix: there unknown paths are refused as its operations are."""
+    vendors = {prefix for prefix, protocol in dialects if protocol != NEGOTIATED}
+    ours: set[str] = set()
+    theirs: set[str] = set()
+    for operation in (operation for resource in resources for operation in resource.operations):
+        for path in operation.paths:
+            prefix = next((prefix for prefix, _ in dialects if path.startswith(f"{prefix}/")), None)
+            first = path[len(prefix) + 1 :].partition("/")[0] if prefix in vendors and prefix is not None else ""
+            if first and "{" not in first:
+                (ours if operation.protocol in {None, PROBLEM} else theirs).add(f"{prefix}/{first}")
+    added = [(path, PROBLEM) for path in ours - theirs]
+    return tuple(sorted([*dialects, *added], key=lambda pair: (-len(pair[0]), pair[0])))
 
 
 def _spoken(dialects: tuple[tuple[str, str], ...]) -> str:
@@ -76,8 +92,9 @@ def _imports(resource: Resource) -> list[list[str]]:
     """Import lines, a list for each group, as import sorters order them."""
     raw = any(operation.protocol is not None for operation in resource.operations)
     typed = any(operation.protocol is None for operation in resource.operations)
-    annotations = [*_typing_names(resource), "Protocol"]
-    groups = [[from_import("typing", sorted(annotations))]]
+    annotations = _typing_names(resource)
+    renamed = any("Annotated[" in text for text in _handlers(resource))
+    groups = [[from_import("typing", sorted({*annotations, *(["Annotated"] if renamed else []), "Protocol"}))]]
     told = any(operation.caller for operation in resource.operations)
     third_party = [
         *(["import msgspec"] if "Annotated" in annotations else []),
@@ -101,10 +118,17 @@ def _imports(resource: Resource) -> list[list[str]]:
 
 def _sources(resource: Resource) -> list[str]:
     """Litestar's words for where the handlers' arguments come from."""
+    words = sorted(
+        set(re.findall(r"\b(?:From(?:Path|Query)|(?:Path|Query)Parameter)(?=[\[(])", " ".join(_handlers(resource))))
+    )
+    bodies = any(operation.body for operation in resource.operations if operation.protocol is None)
+    return [*words, *(["JSONBody"] if bodies else [])]
+
+
+def _handlers(resource: Resource) -> list[str]:
+    """The arguments of handlers."""
     handled = [operation for operation in resource.operations if operation.protocol is None]
-    text = " ".join(_handled(parameter) for operation in handled for parameter in operation.parameters)
-    words = sorted(set(re.findall(r"\b(?:From(?:Path|Query)|(?:Path|Query)Parameter)(?=[\[(])", text)))
-    return [*words, *(["JSONBody"] if any(operation.body for operation in handled) else [])]
+    return [_handled(parameter) for operation in handled for parameter in operation.parameters]
 
 
 def _typing_names(resource: Resource) -> list[str]:
@@ -226,12 +250,15 @@ def _parameter(parameter: Parameter) -> str:
 def _handled(parameter: Parameter) -> str:
     """A parameter of a handler, with Litestar's word for where it comes from, which takes the limits too."""
     place = parameter.place.title()
+    named = (("name", expression(parameter.wire)),) if parameter.name != parameter.wire else ()
     match type_expression(parameter.type):
         case Subscript("Annotated", (inner, Call(_, limits))):
             if isinstance(parameter.type, ListOf):
                 limits = tuple((name.replace("length", "items"), value) for name, value in limits)
-            marker = flat(Call(f"{place}Parameter", limits))
+            marker = flat(Call(f"{place}Parameter", (*named, *limits)))
             return _argument(parameter, inner, f"Annotated[{{}}, {marker}]")
+        case plain if named:
+            return _argument(parameter, plain, f"Annotated[{{}}, {flat(Call(f'{place}Parameter', named))}]")
         case plain:
             return _argument(parameter, plain, f"From{place}[{{}}]")
 

@@ -124,6 +124,7 @@ def _declaration(item: Declaration) -> Json:
             "description": item.description,
             "properties": _properties(item),
             "required": _required(item) or None,
+            "additionalProperties": False if item.closed else None,
         }
     )
 

@@ -145,6 +145,8 @@ def _declaration(item: Declaration) -> dict[str, Any]:
     arguments: list[tuple[str, Expression]] = [("kw_only", Atom("True"))]
     if item.tag is not None:
         arguments += [("tag_field", expression(item.tag.field)), ("tag", expression(item.tag.value))]
+    if item.closed:
+        arguments.append(("forbid_unknown_fields", Atom("True")))
     return {
         "record": True,
         "header": class_header(item.name, "msgspec.Struct", arguments),

@@ -109,10 +109,13 @@ class Tag(Node, frozen=True, kw_only=True):
 
 
 class Record(Node, frozen=True, kw_only=True, tag_field="is", tag="record"):
+    """``closed``: properties that it does not name are refused, not let through."""
+
     name: str
     description: str | None = None
     fields: tuple[Field, ...]
     tag: Tag | None = None
+    closed: bool = False
     span: Span
 
 

@@ -172,7 +172,7 @@ class Rules:
                 self._error(
                     "bad-name", parameter.span, f"{parameter.name!r} has another meaning in handlers", "rename it"
                 )
-            elif parameter.name != parameter.wire:
+            elif parameter.name != parameter.wire and parameter.place != "query":
                 self._error(
                     "bad-name",
                     parameter.span,

@@ -202,11 +202,15 @@ class _Lowerer:
         return OneOf(members=(choice, Null()), span=node.span) if nullable else choice
 
     def _object(self, schema: Schema, node: Node) -> Type:
-        if schema.additional_properties is not None:
+        more = schema.additional_properties
+        if more is True:
+            hint = "leave it out: what is not named is let through"
+            self._unsupported(locate(node, ("additionalProperties",)), "`additionalProperties: true`", hint)
+        elif isinstance(more, Schema):
             if schema.properties:
                 hint = "give the map a property of its own, or use `x-raw: true`"
                 self._unsupported(node.span, "an object with properties and additionalProperties", hint)
-            return MapOf(value=self.type(schema.additional_properties, _at(node, "additionalProperties")))
+            return MapOf(value=self.type(more, _at(node, "additionalProperties")))
         for number, name in enumerate(schema.required):
             if name not in schema.properties:
                 span = locate(node, ("required", number))
@@ -220,7 +224,10 @@ class _Lowerer:
             self._field(name, child, _at(node, "properties", name), name in schema.required, node)
             for name, child in schema.properties.items()
         ]
-        return Inline(record=Record(name="", description=schema.description, fields=tuple(fields), span=node.span))
+        record = Record(
+            name="", description=schema.description, fields=tuple(fields), closed=more is False, span=node.span
+        )
+        return Inline(record=record)
 
     def _field(self, name: str, schema: Schema, node: Node, required: bool, parent: Node) -> Field:
         return Field(

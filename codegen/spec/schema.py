@@ -31,7 +31,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     properties: dict[str, Schema] = {}
     required: Annotated[tuple[str, ...], Meta(description="The properties that are always there.")] = ()
     additional_properties: Annotated[
-        Schema | None, Meta(description="The type of every value: the object is a map.")
+        Schema | bool | None,
+        Meta(description="The type of every value: the object is a map. Or `false`: other properties are refused."),
     ] = msgspec.field(name="additionalProperties", default=None)
     items: Annotated[Schema | None, Meta(description="The type of an array's items.")] = None
     enum: Annotated[tuple[Any, ...], Meta(description="The allowed texts or whole numbers.")] = ()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from litestar import Request, Router
 from litestar.datastructures import State
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from generated.types.keys import ApiKey, CreatedKey, KeyDeleted, KeyFields, KeyList
 from runtime.web.front import Front
@@ -20,7 +20,7 @@ __all__ = ["KeysService", "build_router"]
 class KeysService(Protocol):
     """Implements the operations of keys."""
 
-    async def list_keys(self) -> KeyList:
+    async def list_keys(self, caller: KeyRecord, company_id: str | None = None) -> KeyList:
         """List the keys.
 
         Keys that were made here and keys of the configuration, revoked ones included. Of each only its beginning is
@@ -40,7 +40,7 @@ class KeysService(Protocol):
         """
         ...
 
-    async def get_key(self, key_id: str) -> ApiKey:
+    async def get_key(self, caller: KeyRecord, key_id: str) -> ApiKey:
         """Show a key.
 
         What is known of the key. Of the key itself only its beginning is shown.
@@ -58,7 +58,7 @@ class KeysService(Protocol):
         """
         ...
 
-    async def delete_key(self, key_id: str) -> KeyDeleted:
+    async def delete_key(self, caller: KeyRecord, key_id: str) -> KeyDeleted:
         """Delete a key.
 
         Revokes the key and forgets it. A key of the configuration is deleted there.
@@ -67,7 +67,7 @@ class KeysService(Protocol):
         """
         ...
 
-    async def revoke_key(self, key_id: str) -> ApiKey:
+    async def revoke_key(self, caller: KeyRecord, key_id: str) -> ApiKey:
         """Revoke a key for good.
 
         New calls with the key are refused in every worker within a second, and its running streams end with an error
@@ -88,8 +88,11 @@ def build_router(service: KeysService, front: Front) -> Router:
         operation_id="listKeys",
         scope="admin",
     )
-    async def list_keys() -> KeyList:
-        return await service.list_keys()
+    async def list_keys(
+        request: Request[KeyRecord, object, State],
+        company_id: FromQuery[str | None] = None,
+    ) -> KeyList:
+        return await service.list_keys(caller=request.user, company_id=company_id)
 
     @typed(
         front,
@@ -109,8 +112,8 @@ def build_router(service: KeysService, front: Front) -> Router:
         operation_id="getKey",
         scope="admin",
     )
-    async def get_key(key_id: FromPath[str]) -> ApiKey:
-        return await service.get_key(key_id=key_id)
+    async def get_key(request: Request[KeyRecord, object, State], key_id: FromPath[str]) -> ApiKey:
+        return await service.get_key(caller=request.user, key_id=key_id)
 
     @typed(
         front,
@@ -133,8 +136,8 @@ def build_router(service: KeysService, front: Front) -> Router:
         operation_id="deleteKey",
         scope="admin",
     )
-    async def delete_key(key_id: FromPath[str]) -> KeyDeleted:
-        return await service.delete_key(key_id=key_id)
+    async def delete_key(request: Request[KeyRecord, object, State], key_id: FromPath[str]) -> KeyDeleted:
+        return await service.delete_key(caller=request.user, key_id=key_id)
 
     @typed(
         front,
@@ -143,8 +146,8 @@ def build_router(service: KeysService, front: Front) -> Router:
         operation_id="revokeKey",
         scope="admin",
     )
-    async def revoke_key(key_id: FromPath[str]) -> ApiKey:
-        return await service.revoke_key(key_id=key_id)
+    async def revoke_key(request: Request[KeyRecord, object, State], key_id: FromPath[str]) -> ApiKey:
+        return await service.revoke_key(caller=request.user, key_id=key_id)
 
     return Router(
         path="/",

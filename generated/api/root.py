@@ -39,6 +39,15 @@ class RootService(Protocol):
         """
         ...
 
+    async def get_spec(self) -> Document:
+        """Describe every operation, by its other name.
+
+        The same as `GET /openapi.json`.
+
+        Answers GET /api/openapi/spec.
+        """
+        ...
+
     async def get_document(self) -> Document:
         """Describe every operation.
 
@@ -66,6 +75,16 @@ def build_router(service: RootService, front: Front) -> Router:
     @typed(
         front,
         "GET",
+        ["/api/openapi/spec"],
+        operation_id="getSpec",
+        scope="public",
+    )
+    async def get_spec() -> Document:
+        return await service.get_spec()
+
+    @typed(
+        front,
+        "GET",
         ["/openapi.json"],
         operation_id="getDocument",
         scope="public",
@@ -77,6 +96,7 @@ def build_router(service: RootService, front: Front) -> Router:
         path="/",
         route_handlers=[
             get_hello,
+            get_spec,
             get_document,
             raw_route(
                 front,

@@ -71,6 +71,7 @@ FACTS: WireProtocol = WireProtocol(
         ErrorShape(kind="too_large", status=413, type="request_too_large"),
         ErrorShape(kind="unsupported_media", status=415, type="invalid_request_error"),
         ErrorShape(kind="rate_limit", status=429, type="rate_limit_error"),
+        ErrorShape(kind="budget", status=429, type="rate_limit_error"),
         ErrorShape(kind="upstream_quota", status=429, type="rate_limit_error"),
         ErrorShape(kind="upstream", status=502, type="api_error"),
         ErrorShape(kind="upstream_auth", status=502, type="api_error"),

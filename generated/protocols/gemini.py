@@ -73,6 +73,7 @@ FACTS: WireProtocol = WireProtocol(
         ErrorShape(kind="too_large", status=413, type="INVALID_ARGUMENT"),
         ErrorShape(kind="unsupported_media", status=415, type="INVALID_ARGUMENT"),
         ErrorShape(kind="rate_limit", status=429, type="RESOURCE_EXHAUSTED"),
+        ErrorShape(kind="budget", status=429, type="RESOURCE_EXHAUSTED"),
         ErrorShape(kind="upstream_quota", status=429, type="RESOURCE_EXHAUSTED"),
         ErrorShape(kind="upstream", status=502, type="INTERNAL"),
         ErrorShape(kind="upstream_auth", status=502, type="INTERNAL"),

@@ -46,6 +46,7 @@ FACTS: WireProtocol = WireProtocol(
         ErrorShape(kind="rate_limit", status=429, type="error"),
         ErrorShape(kind="upstream", status=502, type="error"),
         ErrorShape(kind="upstream_auth", status=502, type="error"),
+        ErrorShape(kind="budget", status=429, type="error"),
         ErrorShape(kind="upstream_quota", status=429, type="error"),
         ErrorShape(kind="upstream_protocol", status=502, type="error"),
         ErrorShape(kind="timeout", status=504, type="error"),

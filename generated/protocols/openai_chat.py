@@ -85,6 +85,7 @@ FACTS: WireProtocol = WireProtocol(
         ErrorShape(kind="rate_limit", status=429, type="rate_limit_error", code="rate_limit_exceeded"),
         ErrorShape(kind="upstream", status=502, type="server_error", code="upstream_error"),
         ErrorShape(kind="upstream_auth", status=502, type="server_error", code="upstream_auth"),
+        ErrorShape(kind="budget", status=429, type="insufficient_quota", code="insufficient_quota"),
         ErrorShape(kind="upstream_quota", status=429, type="insufficient_quota", code="insufficient_quota"),
         ErrorShape(kind="upstream_protocol", status=502, type="server_error", code="upstream_protocol"),
         ErrorShape(kind="timeout", status=504, type="server_error", code="timeout"),

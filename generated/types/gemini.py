@@ -311,6 +311,7 @@ class UsageMetadata(msgspec.Struct, kw_only=True):
     thoughtsTokenCount: int | None | msgspec.UnsetType = msgspec.UNSET
     totalTokenCount: int | None | msgspec.UnsetType = msgspec.UNSET
     promptTokensDetails: list[ModalityTokenCount] | None | msgspec.UnsetType = msgspec.UNSET
+    cacheTokensDetails: list[ModalityTokenCount] | None | msgspec.UnsetType = msgspec.UNSET
     candidatesTokensDetails: list[ModalityTokenCount] | None | msgspec.UnsetType = msgspec.UNSET
     trafficType: str | None | msgspec.UnsetType = msgspec.UNSET
 

@@ -7,14 +7,39 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-__all__ = ["ApiKey", "CreatedKey", "KeyDeleted", "KeyFields", "KeyList"]
+from generated.types.values import Value2
+
+__all__ = ["ApiKey", "CreatedKey", "KeyDeleted", "KeyFields", "KeyLimit", "KeyList"]
 
 
-KeyFields: TypeAlias = dict[str, str | bool | list[str] | None]
-"""What is set of a key: `name` (1 to 200 characters, required for a new key), `scopes` (of `chat`, `view`, `action`,
-`admin`), `allowedModels` and `pins` (lists of names, `*` standing for any text), `expiresAt` (a time like
-`2027-01-31T00:00:00Z`, or null for never), `isActive`. Anything else is refused.
+KeyFields: TypeAlias = dict[str, Value2]
+"""What is set of a key: `name` (1 to 200 characters, required for a new key), `company_id` (the tenant, of a new key),
+`scopes` (of `chat`, `view`, `action`, `admin`), `allowedModels`, `allowedCombos` and `pins` (lists of names, `*`
+standing for any text), `limits` (a list as in `gateway.yaml`: `{requests|tokens|usd: …, per: …}`, `{concurrency: …}`),
+`budget` (dollars per month, or `{limit, period}` with `daily`, `weekly` or `monthly`; null for none),
+`maxRequestsPerMinute`, `maxRequestsPerDay` (null for none), `expiresAt` (a time like `2027-01-31T00:00:00Z`, or null
+for never), `isActive`. A new key may be given a `prefix`, `gw-` or `oag_`; or be one that exists already, as `key`.
+Anything else is refused.
 """
+
+
+class KeyLimit(msgspec.Struct, kw_only=True):
+    """How much may be used in a time, or at the same time."""
+
+    requests: int | msgspec.UnsetType = msgspec.UNSET
+    """Calls."""
+
+    tokens: int | msgspec.UnsetType = msgspec.UNSET
+    """Tokens sent and answered."""
+
+    usd: str | msgspec.UnsetType = msgspec.UNSET
+    """Dollars."""
+
+    concurrency: int | msgspec.UnsetType = msgspec.UNSET
+    """Calls at the same time."""
+
+    per: str | msgspec.UnsetType = msgspec.UNSET
+    """The time, such as `1m`, `day` or `month`."""
 
 
 class KeyList(msgspec.Struct, kw_only=True):
@@ -39,6 +64,9 @@ class ApiKey(msgspec.Struct, kw_only=True):
     source: Literal["store", "config"]
     """Where it stands: `store` for one that was made here, `config` for one of `gateway.yaml`."""
 
+    company_id: str
+    """The tenant it belongs to."""
+
     keyPrefix: str | msgspec.UnsetType = msgspec.UNSET
     """How it begins; absent for one of the configuration."""
 
@@ -48,8 +76,14 @@ class ApiKey(msgspec.Struct, kw_only=True):
     allowedModels: list[str]
     """The public names it may use; none means all."""
 
+    allowedCombos: list[str]
+    """Those of them that are combos."""
+
     pins: list[str]
     """The connections that its requests may demand."""
+
+    limits: list[KeyLimit]
+    """How much it may use; none means any amount, within the limits of its tenant and of policies."""
 
     isActive: bool
     """Whether calls can be made with it now."""

@@ -32,7 +32,7 @@ class AvailabilityList(msgspec.Struct, kw_only=True):
     """The names."""
 
 
-class AvailabilityQuestion(msgspec.Struct, kw_only=True):
+class AvailabilityQuestion(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which model is meant."""
 
     model: str

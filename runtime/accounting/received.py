@@ -40,6 +40,11 @@ class Received:
         self._held: deque[bytes] = deque() if whole is None else deque((whole,))
         self._held_bytes = self._bytes = 0 if whole is None else len(whole)
 
+    @property
+    def came_bytes(self) -> int:
+        """How much came."""
+        return self._bytes
+
     def note(self, data: bytes) -> None:
         """A piece of the stream."""
         size = len(data)

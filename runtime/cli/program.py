@@ -12,6 +12,7 @@ import rich_click as click
 from click import option  # typed, which rich_click's are not
 from typing_extensions import override
 
+from runtime.cli.audit import audit
 from runtime.cli.build import build
 from runtime.cli.check import check
 from runtime.cli.completion import completion
@@ -36,7 +37,7 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
         context.exit()
 
 
-COMMANDS = (init, check, build, diff, explain, serve, keys, people, doctor, completion)
+COMMANDS = (init, check, build, diff, explain, serve, keys, people, doctor, audit, completion)
 
 
 class Program(click.RichGroup):

@@ -160,6 +160,8 @@ def _plan(scope: Scope, draft: Draft) -> Plan:
         policies=lower_policies(scope, draft.names),
         limits=config.limits,
         login=config.login,
+        backups=config.backups,
+        audit=config.audit,
         unlisted=_unlisted(scope, used),
     )
 

@@ -11,7 +11,9 @@ import msgspec
 from typing_extensions import override
 
 from generated.config import (
+    AuditSettings,
     AutoFactors,
+    BackupSettings,
     BreakerSettings,
     CacheSettings,
     ConnectionLimit,
@@ -251,9 +253,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unlisted: tuple[str, ...] = ()
     ledger: LedgerSettings = LedgerSettings()
     tenants: dict[str, Tenant] = {}
+    audit: AuditSettings = AuditSettings()
     policies: dict[str, Policy] = {}
     limits: LimitSettings = LimitSettings()
     login: LoginSettings = LoginSettings()
+    backups: BackupSettings = BackupSettings()
 
 
 class PlannedModel(msgspec.Struct, frozen=True, kw_only=True):

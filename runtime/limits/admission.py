@@ -5,14 +5,14 @@ Knows neither protocols nor targets. A call without limits costs one look-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 from typing_extensions import override
 
 from generated.config import LimitSettings
-from runtime.errors import PermissionDenied, RateLimited, RouteUnavailable
+from runtime.errors import BudgetExceeded, PermissionDenied, RateLimited, RouteUnavailable
 from runtime.limits.base import CountersGoneError
 from runtime.limits.bound import Bound
 from runtime.limits.reserves import ExceededError, Reserves
@@ -23,7 +23,7 @@ from runtime.telemetry.call import Held
 from runtime.web.key import KeyRecord
 from runtime.window import Measure, dollars
 
-__all__ = ["Admission", "LimitReached", "Reservation", "Standing"]
+__all__ = ["Admission", "LimitReached", "Reservation", "Standing", "Together"]
 
 MORE: Final = 4
 """A stream that takes more than was kept aside for it asks for a quarter of that more."""
@@ -48,9 +48,14 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class LimitReached(RateLimited):
-    """``standings`` are those of the limits of requests and tokens that are nearest their ends."""
+    """``standings`` are those of the limits of requests and tokens that are nearest their ends, ``at_s`` is when."""
 
     standings: tuple[Standing, ...] = ()
+    at_s: float = 0.0
+
+
+class BudgetReached(LimitReached, BudgetExceeded):
+    """The limit is one of money."""
 
 
 class Reservation(Held):
@@ -118,6 +123,26 @@ class Reservation(Held):
         return self._admission.nearest((want.rule, now) for want, now in zip(self._wants, self._now, strict=False))
 
 
+class Together(Held):
+    """What is kept aside for the parts of one call, which are settled as one."""
+
+    def __init__(self, parts: Sequence[Held]) -> None:
+        self._parts = parts
+
+    @override
+    def settle(self, tokens: int, nano_usd: int) -> None:
+        for number, part in enumerate(self._parts):
+            part.settle(*((0, 0) if number else (tokens, nano_usd)))
+
+    @override
+    def due(self, received_bytes: int) -> bool:
+        return False  # each part looks after itself
+
+    @override
+    async def grow(self, output_tokens: int, received_bytes: int) -> None:
+        raise NotImplementedError("the parts are streams, and they together are none")
+
+
 class Admission:
     """Of one plan. ``refused`` is told which limit of whom was in the way."""
 
@@ -177,11 +202,8 @@ class Admission:
         if error.due_ms is None and rule.limit.of in {"tokens", "usd"}:
             left = f"${dollars(error.left)}" if rule.limit.of == "usd" else f"{error.left} tokens"
             message += f": {left} of it is left beside what running calls may take; fewer output tokens may fit"
-        reached = LimitReached(
-            message,
-            retry_after_s=wait_s,
-            code="insufficient_quota" if rule.limit.of == "usd" else "rate_limit_exceeded",
-        )
+        reached = (BudgetReached if rule.limit.of == "usd" else LimitReached)(message, retry_after_s=wait_s)
+        reached.at_s = now_ms / 1000
         reached.standings = self.nearest([(rule, rule.limit.amount - error.left)])
         return reached
 

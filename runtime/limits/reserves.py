@@ -136,19 +136,49 @@ class Reserves:
                     await self._wake.wait()
             except TimeoutError:
                 pass
-            if self._alone is None:
-                if not self._waiting:
-                    await asyncio.sleep(GATHER_S)
-                self._wake.clear()
-                if not await self._turn():
-                    await asyncio.sleep(AGAIN_S)
-            else:
-                self._wake.clear()
+            if self._alone is None and not self._waiting:
+                await asyncio.sleep(GATHER_S)
+            self._wake.clear()
+            if not await self.say():
+                await asyncio.sleep(AGAIN_S)
             if loop.time() >= compared_s + BEAT_S:
                 compared_s = loop.time()
-                await self._compare()
+                oldest_ms = self._now_ms() - round(_RECALLED_S * 1000)
+                self._recent = {name: each for name, each in self._recent.items() if each[1] >= oldest_ms}
+                await self.compare([rule for rule, _ in self._recent.values()])
+
+    async def say(self) -> bool:
+        """Say and ask all there is, and be heard of; whether that could be done. Whoever keeps nothing aside need not."""
+        if self._alone is not None or not self._has_news:
+            return True
+        return await self._turn()
+
+    async def compare(self, rules: Iterable[Rule]) -> None:
+        """Where the ledger knows of more than a counter, as of what a worker used that died, the counter learns it.
+
+        Windows that slide are told apart more finely than the ledger keeps sums; they forget soon.
+        """
+        lasting = [rule for rule in rules if rule.limit.calendar is not None]
+        if not lasting or self.trouble is not None:
+            return
+        try:
+            await self._sow(await self._seeds(lasting))
+        except (StoreError, CountersGoneError):
+            return  # it is said where it is in the way
+
+    async def aclose(self) -> None:
+        """Say what was used, if it can be said, and let go."""
+        try:
+            await self.say()
+        finally:
+            await self._counters.aclose()
 
     # -- inside
+
+    @property
+    def _has_news(self) -> bool:
+        """Whether there is anything to say, or to be heard of for."""
+        return bool(self._waiting or self._used or self._telling or self._unsaid or self._held)
 
     async def _ask(self, wants: tuple[Want, ...]) -> Outcome:
         self._recall(wants)
@@ -304,18 +334,3 @@ class Reserves:
         now_ms = self._now_ms()
         found = await self._ledger.since([rule.wanted(now_ms) for rule in rules])
         return tuple(rule.seed(rows, now_ms) for rule, rows in zip(rules, found, strict=True))
-
-    async def _compare(self) -> None:
-        """Where the ledger knows of more than a counter, as of what a worker used that died, the counter learns it.
-
-        Windows that slide are told apart more finely than the ledger keeps sums; they forget soon.
-        """
-        oldest_ms = self._now_ms() - round(_RECALLED_S * 1000)
-        self._recent = {name: each for name, each in self._recent.items() if each[1] >= oldest_ms}
-        rules = [rule for rule, _ in self._recent.values() if rule.limit.calendar is not None]
-        if not rules or self.trouble is not None:
-            return
-        try:
-            await self._sow(await self._seeds(rules))
-        except (StoreError, CountersGoneError):
-            return  # it is said where it is in the way

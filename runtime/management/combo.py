@@ -146,6 +146,6 @@ def _model(id_: str, target: object, combos: Collection[str]) -> ComboModel:
         model.connectionId = connection
     if isinstance(weight, int):
         model.weight = weight
-    if isinstance(when, Mapping):
-        model.when = shown(when)
+    if when is not None:
+        model.when = shown(settings_of(when))
     return model

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,9 +17,11 @@ from msgspec import UNSET, Meta, UnsetType
 from runtime.errors import InvalidRequest
 from runtime.management.body import Document, read_body, settings_of
 
-__all__ = ["NodeFields", "api_type", "is_private", "node_document", "node_type", "read_node", "refuse_private"]
+__all__ = ["OWN", "NodeFields", "api_type", "is_private", "node_document", "node_type", "read_node", "refuse_private"]
 
-PROTOCOLS: Final[Mapping[str, str]] = MappingProxyType(
+ApiType: TypeAlias = Literal["chat", "responses", "embeddings"]
+
+PROTOCOLS: Final[Mapping[ApiType, str]] = MappingProxyType(
     {"chat": "openai_chat", "responses": "openai_responses", "embeddings": "openai_embeddings"}
 )
 """What `apiType` stands for."""
@@ -36,7 +38,7 @@ class NodeFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     name: _Text | UnsetType = UNSET
     prefix: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]*$", max_length=100)] | UnsetType = UNSET
     type: Literal["openai-compatible", "anthropic-compatible"] | UnsetType = UNSET
-    apiType: str | UnsetType | None = UNSET  # noqa: N815 — as clients write it
+    apiType: ApiType | UnsetType | None = UNSET  # noqa: N815 — as clients write it
     baseUrl: Annotated[str, Meta(min_length=1, max_length=2000)] | UnsetType = UNSET  # noqa: N815
     chatPath: _Path | UnsetType | None = UNSET  # noqa: N815
     local: bool | UnsetType = UNSET
@@ -45,18 +47,17 @@ class NodeFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     source: str | UnsetType = UNSET
 
 
-_OWN: Final = ("name", "base_url", "local", "surfaces", "connections")
+OWN: Final = ("name", "base_url", "local", "surfaces", "connections")
 """What the API says otherwise, or elsewhere."""
 
 
 def read_node(data: Mapping[str, object]) -> NodeFields:
     """Raises InvalidRequest."""
     fields = read_body(data, NodeFields)
-    if isinstance(fields.apiType, str) and fields.apiType not in PROTOCOLS:
-        known = ", ".join(PROTOCOLS)
-        raise InvalidRequest(f"apiType: {fields.apiType!r} is not spoken; known is {known}", param="apiType")
+    if fields.apiType and fields.type == "anthropic-compatible":
+        raise InvalidRequest("apiType: it says which of OpenAI's protocols; leave it out", param="apiType")
     for name in fields.settings if isinstance(fields.settings, dict) else ():
-        if name in _OWN and name != "surfaces":
+        if name in OWN and name != "surfaces":
             raise InvalidRequest(f"settings.{name}: this is not said here", param=f"settings.{name}")
     return fields
 
@@ -65,7 +66,7 @@ def node_document(fields: NodeFields, before: Mapping[str, object] | None = None
     """What gateway.yaml says of the provider once ``fields`` have changed what it said ``before``."""
     document: Document = dict(before or {})
     if isinstance(fields.settings, dict):
-        document = {name: value for name, value in document.items() if name in _OWN} | fields.settings
+        document = {name: value for name, value in document.items() if name in OWN} | fields.settings
     if fields.name is not UNSET:
         document["name"] = fields.name
     if fields.local is not UNSET:
@@ -91,7 +92,7 @@ def node_type(document: Mapping[str, object]) -> Literal["openai-compatible", "a
     return "anthropic-compatible" if _protocol(document) == ANTHROPIC else "openai-compatible"
 
 
-def api_type(document: Mapping[str, object]) -> str | None:
+def api_type(document: Mapping[str, object]) -> ApiType | None:
     """The `apiType` of its first protocol; None where that is none of OpenAI's."""
     return next((word for word, protocol in PROTOCOLS.items() if protocol == _protocol(document)), None)
 
@@ -135,7 +136,7 @@ def _surface(fields: NodeFields, document: Mapping[str, object]) -> tuple[str, D
     protocol = _protocol(document)
     if fields.type == "anthropic-compatible":
         protocol = ANTHROPIC
-    elif isinstance(fields.apiType, str):
+    elif fields.apiType is not UNSET and fields.apiType is not None:
         protocol = PROTOCOLS[fields.apiType]
     elif fields.type == "openai-compatible" and protocol not in PROTOCOLS.values():
         protocol = PROTOCOLS["chat"]

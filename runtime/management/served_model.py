@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from runtime.errors import InvalidRequest
 from runtime.management.body import Document, read_body
 
-__all__ = ["ServedModelFields", "api_format", "model_document", "read_served_model"]
+__all__ = ["OWN", "ServedModelFields", "api_format", "model_document", "read_served_model"]
 
 _FORMATS: Final[Mapping[str, tuple[str, str | None]]] = MappingProxyType(
     {
@@ -25,7 +25,7 @@ _FORMATS: Final[Mapping[str, tuple[str, str | None]]] = MappingProxyType(
 )
 """What `apiFormat` says: the kind of call, and the one protocol, where it means one."""
 
-_OWN: Final = ("name", "endpoint", "protocol")
+OWN: Final = ("name", "endpoint", "protocol")
 
 
 class ServedModelFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,7 +47,7 @@ def read_served_model(data: Mapping[str, object]) -> ServedModelFields:
         known = ", ".join(_FORMATS)
         raise InvalidRequest(f"apiFormat: {fields.apiFormat!r} is not spoken; known is {known}", param="apiFormat")
     for name in fields.settings if isinstance(fields.settings, dict) else ():
-        if name in _OWN:
+        if name in OWN:
             own = "modelName" if name == "name" else "apiFormat"
             raise InvalidRequest(f"settings.{name}: this is said in {own!r}", param=f"settings.{name}")
     return fields
@@ -57,7 +57,7 @@ def model_document(fields: ServedModelFields, before: Mapping[str, object] | Non
     """What gateway.yaml says of the model once ``fields`` have changed what it said ``before``."""
     document: Document = dict(before or {})
     if fields.settings is not UNSET:
-        document = {name: value for name, value in document.items() if name in _OWN} | dict(fields.settings or {})
+        document = {name: value for name, value in document.items() if name in OWN} | dict(fields.settings or {})
     if fields.modelName is not UNSET:
         document["name"] = fields.modelName
     if isinstance(fields.apiFormat, str):

@@ -62,6 +62,11 @@ class Door:
             visit.owner = owner
 
     @property
+    def calls(self) -> int:
+        """How many calls are being served."""
+        return len(self._inside)
+
+    @property
     def owners(self) -> frozenset[str]:
         """Whose calls are being served."""
         return frozenset(visit.owner for visit in self._inside.values() if visit.owner)

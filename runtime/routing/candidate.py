@@ -9,7 +9,7 @@ from runtime.config.plan import Connection
 from runtime.config.protocol import protocols_for
 from runtime.protocols.base import Target
 
-__all__ = ["Candidate", "candidate", "spoken"]
+__all__ = ["Candidate", "candidate", "headers_of", "spoken"]
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +42,14 @@ def spoken(provider: Provider, model: Model, wanted: str) -> str | None:
     return wanted if wanted in offered else next(iter(offered), None)
 
 
+def headers_of(provider: Provider, connection: Connection, secret: str | None) -> dict[str, str]:
+    """What every request over ``connection`` carries, the credential included; names are lower-case."""
+    headers = {name.lower(): value for name, value in (provider.headers | connection.headers).items()}
+    if secret is not None and provider.auth.scheme != "none":
+        headers[provider.auth.header.lower()] = provider.auth.prefix + secret
+    return headers
+
+
 def candidate(
     id_: str,
     provider: Provider,
@@ -57,9 +65,7 @@ def candidate(
     protocol = spoken(provider, model, wanted)
     if protocol is None:
         return None
-    headers = {name.lower(): value for name, value in (provider.headers | connection.headers).items()}
-    if secret is not None and provider.auth.scheme != "none":
-        headers[provider.auth.header.lower()] = provider.auth.prefix + secret
+    headers = headers_of(provider, connection, secret)
     return Candidate(
         id=id_,
         protocol=protocol,

@@ -101,6 +101,10 @@ class RouteTable:
         route = resolve(self._plan, name)
         return route if route is not None and any(self._lit(target) for target in route.targets) else None
 
+    def knows(self, name: str) -> bool:
+        """Whether ``name`` leads anywhere, whether that can be called now or not."""
+        return resolve(self._plan, name) is not None
+
     def lists(self, name: str) -> bool:
         """Whether ``name`` is one of the plan's own, not one that a pattern makes up."""
         return name in self._plan.routes

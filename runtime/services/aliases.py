@@ -45,11 +45,11 @@ class Aliases:
     # -- as OmniRoute's clients know them
 
     async def list_aliases(self, caller: KeyRecord) -> AliasList:
-        caller.require_operator()
+        await self._written.reads(caller)
         return AliasList(aliases=self._all(), catalogVersion=self._overrides.effective.artefact.build)
 
     async def create_alias(self, caller: KeyRecord, data: AliasFields) -> AliasChanged:
-        caller.require_manages()
+        await self._written.manages(caller)
 
         def created() -> Entries:
             led = self._all().get(data.alias)
@@ -70,11 +70,11 @@ class Aliases:
     # -- as one map
 
     async def get_model_aliases(self, caller: KeyRecord) -> ModelAliases:
-        caller.require_operator()
+        await self._written.reads(caller)
         return self._map()
 
     async def set_model_aliases(self, caller: KeyRecord, data: AliasMap) -> ModelAliases:
-        caller.require_manages()
+        await self._written.manages(caller)
 
         def changed() -> Entries:
             gone = dict.fromkeys(self._all().keys() - data.aliases.keys())
@@ -136,11 +136,11 @@ class Aliases:
         return ModelAliases(builtIn={}, custom=aliases, all=aliases)
 
     async def _set(self, caller: KeyRecord, entries: Mapping[str, str]) -> None:
-        caller.require_manages()
+        await self._written.manages(caller)
         await self._written.edit(caller, "changed", lambda: entries)
 
     async def _delete(self, caller: KeyRecord, alias: str | None) -> str:
-        caller.require_manages()
+        await self._written.manages(caller)
         if not alias:
             raise InvalidRequest("say which alias: `?alias=…`", param="alias")
 

@@ -12,6 +12,7 @@ from generated.types.cache import CacheCleared, CachedModel, CacheFigures, Cache
 from runtime.errors import RouteUnavailable
 from runtime.replay.replay import Replay, ReplayStats
 from runtime.replay.shelf import ShelfStats
+from runtime.routing import RouteTable
 from runtime.shared import SharedError
 from runtime.shared.colleagues import Colleagues
 
@@ -28,8 +29,9 @@ def told_caches(replay: Replay) -> Callable[[bytes], bytes]:
 class Caching:
     """Implements `generated.api.cache.CacheService`. ``window_ms`` is that of idempotency."""
 
-    def __init__(self, replay: Replay, colleagues: Colleagues, window_ms: int) -> None:
+    def __init__(self, replay: Replay, colleagues: Colleagues, window_ms: int, routes: RouteTable) -> None:
         self._replay = replay
+        self._routes = routes
         self._colleagues = colleagues
         self._window_ms = window_ms
 
@@ -49,10 +51,13 @@ class Caching:
         return await self.get_cache()
 
     async def clear_cache(self, model: str | None = None) -> CacheCleared:
+        name = None if model is None else self._routes.public(model)
         try:
-            entries = await self._replay.clear(model)
+            entries = await self._replay.clear(name)
         except SharedError as error:
             raise RouteUnavailable("the caches cannot be reached now", retry_after_s=1) from error
+        if name is not None and not entries and not self._routes.knows(name):
+            raise self._routes.unknown(name)
         of = "" if model is None else f" for {model}"
         return CacheCleared(success=True, entries=entries, message=f"Forgot {entries} answer(s){of}")
 

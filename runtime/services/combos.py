@@ -35,16 +35,16 @@ class Combos:
         self._now = now
 
     async def list_combos(self, caller: KeyRecord) -> ComboList:
-        caller.require_operator()
+        await self._written.reads(caller)
         combos = [self._shown(name) for name in self._written.all()]
         return ComboList(combos=combos, total=len(combos))
 
     async def get_combo(self, caller: KeyRecord, combo_id: str) -> Combo:
-        caller.require_operator()
+        await self._written.reads(caller)
         return self._shown(combo_id)
 
     async def create_combo(self, caller: KeyRecord, data: Document) -> Combo:
-        caller.require_manages()
+        await self._written.manages(caller)
         fields = read_combo(data)
         name = fields.name
         if name is UNSET or fields.models is UNSET:
@@ -59,7 +59,7 @@ class Combos:
         return self._shown(name)
 
     async def change_combo(self, caller: KeyRecord, data: Document, combo_id: str) -> Combo:
-        caller.require_manages()
+        await self._written.manages(caller)
         fields = read_combo(data)
         name = combo_id if fields.name is UNSET else fields.name
 
@@ -74,7 +74,7 @@ class Combos:
         return self._shown(name)
 
     async def delete_combo(self, caller: KeyRecord, combo_id: str) -> ComboDeleted:
-        caller.require_manages()
+        await self._written.manages(caller)
 
         def deleted() -> Entries:
             self._written.document(combo_id)
@@ -84,11 +84,11 @@ class Combos:
         return ComboDeleted(id=combo_id, deleted=True)
 
     async def test_combo_by_name(self, caller: KeyRecord, data: NamedComboTest) -> ComboTest:
-        caller.require_manages()
+        await self._written.manages(caller)
         return await self._test(caller, data.comboName, live=data.live)
 
     async def test_combo(self, caller: KeyRecord, data: ComboTestRequest, combo_id: str) -> ComboTest:
-        caller.require_manages()
+        await self._written.manages(caller)
         return await self._test(caller, combo_id, live=data.live)
 
     async def _test(self, caller: KeyRecord, name: str, *, live: bool) -> ComboTest:

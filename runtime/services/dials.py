@@ -21,7 +21,17 @@ from runtime.shared.colleagues import Colleagues
 from runtime.source import Diagnostic, Diagnostics, MappingNode, closest, decode, parse
 from runtime.source.unit import Milliseconds
 
-__all__ = ["DIALS", "DIALS_ASKED", "Dials", "Settings", "apply_settings", "changed_from", "settings_of", "shown", "with_changes"]
+__all__ = [
+    "DIALS",
+    "DIALS_ASKED",
+    "Dials",
+    "Settings",
+    "apply_settings",
+    "changed_from",
+    "settings_of",
+    "shown",
+    "with_changes",
+]
 
 DIALS: Final = "dials"
 """The kind of news that `Dials.set` hears."""

@@ -14,10 +14,13 @@ from runtime.errors import AuthenticationFailed, RouteUnavailable
 from runtime.services.access import Access
 from runtime.stores.base import StoreError
 from runtime.stores.people import Login, SqlPeople
+from runtime.web.address import Network
+from runtime.web.asking import Askings
 from runtime.web.cookie import find_cookie
 from runtime.web.credential import find_key
+from runtime.web.exchange import Exchange
 from runtime.web.key import ADMIN, PUBLIC, KeyRecord, hash_key
-from runtime.web.visit import Visit
+from runtime.web.visit import Visit, visit_of
 
 __all__ = ["PERSON", "Entrance", "stored_logins", "token_hash"]
 
@@ -29,7 +32,10 @@ PERSON: Final = "person:"
 
 
 class Entrance:
-    """``required`` false lets everybody manage who is on this machine, as an operator may choose on loopback."""
+    """``required`` false lets everybody manage who is on this machine, as an operator may choose on loopback.
+
+    ``trusted`` are the proxies in front that are believed.
+    """
 
     def __init__(
         self,
@@ -37,6 +43,8 @@ class Entrance:
         people: SqlPeople,
         pepper: bytes,
         now: Callable[[], float],
+        askings: Askings,
+        trusted: tuple[Network, ...] = (),
         *,
         required: bool,
     ) -> None:
@@ -44,7 +52,19 @@ class Entrance:
         self._people = people
         self._pepper = pepper
         self._now = now
+        self._askings = askings
+        self._trusted = trusted
         self._required = required
+
+    def visit(self, exchange: Exchange) -> Visit:
+        """How the call of ``exchange`` came; what is written down about it says so."""
+        visit = visit_of(exchange, self._trusted)
+        self._askings.note(exchange.request_id, visit.address)
+        return visit
+
+    async def enter(self, exchange: Exchange) -> KeyRecord:
+        """Whose call it is, of an operation that is served raw. Raises as `admit` does."""
+        return await self.admit(self.visit(exchange), exchange.required_scope)
 
     async def admit(self, visit: Visit, scope: str) -> KeyRecord:
         """Whose call it is.

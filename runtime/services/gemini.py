@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from runtime.errors import InvalidRequest, NotFound
+from runtime.errors import InvalidRequest, NotFound, brief
 from runtime.gateway import Count
 from runtime.protocols.base import Asked, Envelope
 from runtime.services.catalogue import Catalogue
@@ -111,7 +111,7 @@ def _no_endpoint(exchange: Exchange) -> NotFound:
 def _no_action(path: str, action: str, known: Mapping[str, object]) -> NotFound:
     offered = ", ".join(known)
     if not action:
-        return NotFound(f"{path} names no action; write it behind the model and a colon, one of: {offered}")
+        return NotFound(f"{brief(path)} names no action; write it behind the model and a colon, one of: {offered}")
     near = closest(action, known)
     hint = f"did you mean {near!r}?" if near else f"one of: {offered}"
     return NotFound(f"there is no action {action!r}; {hint}")

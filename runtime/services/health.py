@@ -8,9 +8,10 @@ from typing import Final
 from generated.types.health import Health, HealthCheck, Liveness
 from runtime.accounting.drain import Standing
 from runtime.config.plan import Artefact
-from runtime.errors import LedgerUnavailable, ShuttingDown
+from runtime.errors import LedgerUnavailable, RouteUnavailable, ShuttingDown
 from runtime.resilience import Door
 from runtime.routing import RouteTable
+from runtime.services.store_watch import StoreWatch
 from runtime.telemetry import Metrics
 
 __all__ = ["HealthReport"]
@@ -26,7 +27,7 @@ _LEDGER: Final[dict[Standing, str]] = {
 class HealthReport:
     """Implements `generated.api.health.HealthService`. ``clock`` is monotonic seconds, ``trouble`` why nothing is shared now.
 
-    ``standing`` tells whether what calls cost is written down.
+    ``standing`` tells whether what calls cost is written down, ``store`` how the store is.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class HealthReport:
         trouble: Callable[[], str | None] = lambda: None,
         started_s: float | None = None,
         standing: Callable[[], Standing] = lambda: "ok",
+        store: StoreWatch | None = None,
     ) -> None:
         self._artefact = artefact
         self._version = version
@@ -50,9 +52,10 @@ class HealthReport:
         self._trouble = trouble
         self._started_s = clock() if started_s is None else started_s
         self._standing = standing
+        self._store = store
 
     async def get_health(self) -> Health:
-        return self._report()
+        return await self._report()
 
     async def get_liveness(self) -> Liveness:
         return Liveness()
@@ -62,12 +65,14 @@ class HealthReport:
             raise ShuttingDown("the gateway is shutting down", retry_after_s=1)
         if self._standing() == "refusing":
             raise LedgerUnavailable(_LEDGER["refusing"], retry_after_s=1)
-        return self._report()
+        if self._store is not None and (await self._store.state()).too_old:
+            raise RouteUnavailable((await self._store.state()).detail, retry_after_s=1)
+        return await self._report()
 
     async def get_metrics(self) -> str:
         return self._metrics.render().decode()
 
-    def _report(self) -> Health:
+    async def _report(self) -> Health:
         models = sum(1 for _ in self._routes.listed())
         check = HealthCheck(name="models", ok=models > 0, detail=f"{models} public names can be called")
         trouble = self._trouble()
@@ -75,10 +80,15 @@ class HealthReport:
         shared = HealthCheck(name="shared", ok=trouble is None, detail=detail)
         standing = self._standing()
         ledger = HealthCheck(name="ledger", ok=standing == "ok", detail=_LEDGER[standing])
+        checks = [check, shared, ledger]
+        if self._store is not None:
+            state = await self._store.state()
+            checks.append(HealthCheck(name="store", ok=state.ok, detail=state.detail))
+        sound = all(each.ok for each in checks)
         return Health(
-            status="stopping" if self._door.closed else "ok" if check.ok and shared.ok and ledger.ok else "degraded",
+            status="stopping" if self._door.closed else "ok" if sound else "degraded",
             version=self._version,
             build=self._artefact.build,
             uptime_s=int(self._clock() - self._started_s),
-            checks=[check, shared, ledger],
+            checks=checks,
         )

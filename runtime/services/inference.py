@@ -18,6 +18,8 @@ from runtime.accounting.price import usd
 from runtime.config.plan import Plan
 from runtime.errors import ClientClosed, GatewayError, InternalError
 from runtime.gateway import Call, Complete, Count, EmbedCall, Gateway, Streaming
+from runtime.limits.admission import LimitReached
+from runtime.limits.headers import limit_headers
 from runtime.protocols.base import Asked, ClientCodec, Envelope
 from runtime.protocols.embedding import Embedder
 from runtime.replay.replay import Replay
@@ -250,7 +252,10 @@ class Inference:
         reply = codec.encode_error(error, exchange.request_id)
         record.outcome, record.error, record.status = "error", error.kind, reply.status
         self._recorder.settle(record)
-        await exchange.respond(reply.status, reply.headers, reply.body)
+        headers = reply.headers
+        if isinstance(error, LimitReached):
+            headers = (*headers, *limit_headers(codec.protocol, error.standings, error.at_s))
+        await exchange.respond(reply.status, headers, reply.body)
 
     async def _fail_inside(self, exchange: Exchange, call: Call, error: GatewayError) -> None:
         """The error of a stream that was begun before anybody answered."""

@@ -24,17 +24,17 @@ from runtime.errors import (
     RateLimited,
     UnsupportedMedia,
 )
+from runtime.services.audit import Audit
 from runtime.services.entrance import PERSON, Entrance, stored_logins, token_hash
 from runtime.services.passwords import Passwords
 from runtime.stores.attempts import SqlAttempts
-from runtime.stores.audit import AuditEntry, SqlAudit
 from runtime.stores.people import Login, Person, SqlPeople
-from runtime.web.address import Network, origin_of
+from runtime.web.address import origin_of
 from runtime.web.cookie import cleared_cookie, find_cookie, login_cookie
 from runtime.web.exchange import Exchange
 from runtime.web.key import ADMIN, OPERATOR, KeyRecord, hash_key
 from runtime.web.password import demand_good_name, demand_good_password
-from runtime.web.visit import Visit, visit_of
+from runtime.web.visit import Visit
 
 __all__ = ["FIRST", "LoggingIn", "Require"]
 
@@ -64,11 +64,10 @@ class LoggingIn:
         people: SqlPeople,
         attempts: SqlAttempts,
         passwords: Passwords,
-        audit: SqlAudit,
+        audit: Audit,
         pepper: bytes,
         now: Callable[[], float],
         random: Callable[[int], bytes],
-        trusted: tuple[Network, ...],
         require: Require,
     ) -> None:
         self._settings = settings
@@ -80,25 +79,24 @@ class LoggingIn:
         self._pepper = pepper
         self._now = now
         self._random = random
-        self._trusted = trusted
         self._require = require
 
     async def log_in(self, exchange: Exchange) -> None:
-        visit = visit_of(exchange, self._trusted)
+        visit = self._entrance.visit(exchange)
         if visit.foreign(unsaid=False):  # nobody is to be logged in by a page of somebody else's
             raise PermissionDenied("a page of another site cannot log in here", code="cross_origin")
         said = await _body(exchange, Credentials)
         async with stored_logins():
             person = await self._compared(visit, said.username, said.password)
             login, token = await self._opened(person)
-            await self._note(visit, "auth.login", person.name, person.tenant)
+            await self._note("auth.login", person.name, person.tenant)
         answer = LoggedIn(
             success=True, username=person.name, company_id=person.tenant, expiresAt=_time(login.expires_s)
         )
         await _respond(exchange, answer, login_cookie(token, self._settings.session_ms // 1000, secure=visit.secure))
 
     async def log_out(self, exchange: Exchange) -> None:
-        visit = visit_of(exchange, self._trusted)
+        visit = self._entrance.visit(exchange)
         token = find_cookie(visit.headers)
         if token is not None:
             visit.demand_own_page()
@@ -106,11 +104,11 @@ class LoggingIn:
                 login = await self._entrance.login(visit)
                 name = await self._people.close(token_hash(self._pepper, token))
                 if name is not None and login is not None:
-                    await self._note(visit, "auth.logout", name, login.tenant)
+                    await self._note("auth.logout", name, login.tenant)
         await _respond(exchange, LoggedOut(success=True), cleared_cookie(secure=visit.secure))
 
     async def get_login_status(self, exchange: Exchange) -> None:
-        visit = visit_of(exchange, self._trusted)
+        visit = self._entrance.visit(exchange)
         login, token = await self._entrance.login(visit), find_cookie(visit.headers)
         if login is None or token is None:
             await _respond(exchange, LoginStatus(authenticated=False))
@@ -142,7 +140,7 @@ class LoggingIn:
         await self.set_require_login(exchange)
 
     async def set_require_login(self, exchange: Exchange) -> None:
-        visit = visit_of(exchange, self._trusted)
+        visit = self._entrance.visit(exchange)
         caller = await self._caller(visit)
         said = await _body(exchange, LoginChange)
         if said.password is not UNSET:
@@ -174,19 +172,19 @@ class LoggingIn:
             raise RateLimited("too many attempts to log in failed; wait", retry_after_s=wait_s, code="locked_out")
         person = await self._people.get(name)
         if not await self._passwords.matches(None if person is None else person.password, password):
-            await self._refused(visit, person)
+            await self._refused(person)
         assert person is not None
         await self._attempts.succeeded(attempt, account)
         return person
 
-    async def _refused(self, visit: Visit, person: Person | None) -> NoReturn:
+    async def _refused(self, person: Person | None) -> NoReturn:
         if person is None and not await self._people.any():
             raise PermissionDenied(
                 "nobody can log in yet: the operator sets the first password with `gatewright people add`",
                 code="needs_setup",
             )
         name, tenant = ("unknown", OPERATOR) if person is None else (person.name, person.tenant)
-        await self._note(visit, "auth.login.failed", name, tenant, status="refused")
+        await self._note("auth.login.failed", name, tenant, status="refused")
         raise AuthenticationFailed("the name or the password is wrong", code="invalid_credentials")
 
     async def _opened(self, person: Person) -> tuple[Login, str]:
@@ -235,7 +233,7 @@ class LoggingIn:
                     raise Conflict("somebody else set the first password at this moment")
             elif not await self._people.set_password(name, hashed, now_s, kept):
                 raise Conflict(f"{name!r} was removed at this moment")
-            await self._note(visit, "auth.password.set", name, caller.tenant, actor=caller.id)
+            await self._note("auth.password.set", name, caller.tenant, actor=caller.id)
 
         return set_password
 
@@ -271,22 +269,15 @@ class LoggingIn:
             there = await self._people.any()
         return RequireLogin(requireLogin=self._settings.required, hasPassword=there, setupComplete=there)
 
-    async def _note(
-        self, visit: Visit, action: str, name: str, tenant: str, *, status: str = "success", actor: str = ""
-    ) -> None:
-        entry = AuditEntry(
-            id=self._random(16).hex(),
-            at_s=self._now(),
-            tenant=tenant,
-            action=action,
+    async def _note(self, action: str, name: str, tenant: str, *, status: str = "success", actor: str = "") -> None:
+        await self._audit.write(
+            action,
             actor=actor or f"{PERSON}{name}",
             target=name,
             resource_type="person",
             status=status,
-            request_id=visit.request_id,
-            ip=visit.address,
+            tenant=tenant,
         )
-        await self._audit.add(entry)
 
 
 async def _nothing() -> None:

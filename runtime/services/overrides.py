@@ -92,6 +92,7 @@ class Overrides:
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._refused = -1
+        self._away = False
 
     # -- what is in force
 
@@ -158,6 +159,11 @@ class Overrides:
         sealed = sealed_rows(rows, lambda secret: self._vault.seal(secret, self._now()))
         brought = self._vault.open(sealed.secrets)
         return await self._compiled(_overrides(self._laid(found, sealed.rows)), secrets | brought)
+
+    async def demand_fit(self, found: OverrideSet) -> None:
+        """Raises Refused, or ConfigError for secrets that do not open, where ``found`` could not be in force here."""
+        overrides = _overrides({(each.section, each.name): each.document for each in found.overrides})
+        await self._compiled(overrides, self._vault.open(found.secrets))
 
     async def _try(
         self,
@@ -252,19 +258,22 @@ class Overrides:
 
     async def run(self) -> None:
         """Until it is cancelled: follow what other workers and machines change."""
-        failed = False
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()
             self._wake.clear()
-            try:
-                await self.refresh()
-                failed = False
-            except (StoreError, Refused, ConfigError) as error:
-                if not failed or not isinstance(error, StoreError):  # a store that is away is said once
-                    self._on_fault(error, "")
-                failed = isinstance(error, StoreError)
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """`refresh`; where that fails, what is in force stays, and it is said, of a store that is away once only."""
+        try:
+            await self.refresh()
+            self._away = False
+        except (StoreError, Refused, ConfigError) as error:
+            if not self._away or not isinstance(error, StoreError):
+                self._on_fault(error, "")
+            self._away = isinstance(error, StoreError)
 
     async def _tell(self) -> None:
         with suppress(SharedError):  # they ask the store themselves

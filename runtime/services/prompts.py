@@ -16,6 +16,7 @@ from generated.config import RequestSettings
 from runtime.canonical import Usage
 from runtime.errors import GatewayError
 from runtime.gateway import Call, Complete, Gateway, Streaming
+from runtime.limits.admission import Together
 from runtime.protocols.base import Answer
 from runtime.protocols.openai_completions.answer import Share
 from runtime.protocols.openai_completions.prompts import PromptCodec, join_answers, split_prompts, write_stream_end
@@ -146,6 +147,10 @@ def _gather(record: CallRecord, parts: Sequence[CallRecord]) -> None:
         setattr(record, field, getattr(told, field))
     record.attempts = sorted((row for part in parts for row in part.attempts), key=lambda row: row.started_s)
     record.skipped = [skipped for part in parts for skipped in part.skipped]
+    record.counters = next((part.counters for part in parts if part.counters), ())
+    held = [part.held for part in parts if part.held is not None]
+    if held:
+        record.held = Together(held)
     record.losses = tuple(dict.fromkeys(loss for part in parts for loss in part.losses))
     record.first_token_s = min((part.first_token_s for part in parts if part.first_token_s is not None), default=None)
     usages = [part.usage for part in parts if part.usage is not None]

@@ -6,12 +6,30 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from generated.config import ResponseSettings
+from generated.config import AuditSettings, ResponseSettings
+from runtime.stores.audit import SqlAudit
 from runtime.stores.base import ResponseStore, StoreError
 
-__all__ = ["keep_swept"]
+__all__ = ["keep_audit_swept", "keep_swept"]
 
 SWEEP_S: Final = 60.0
+AUDIT_SWEEP_S: Final = 3600.0
+
+
+async def keep_audit_swept(
+    store: SqlAudit,
+    settings: Callable[[], AuditSettings],
+    now: Callable[[], float],
+    on_fault: Callable[[Exception, str], None],
+    every_s: float = AUDIT_SWEEP_S,
+) -> None:
+    """The same for the audit log: what is older than is wanted goes."""
+    while True:
+        try:
+            await store.sweep(now() - settings().retention_ms / 1000)
+        except StoreError as error:
+            on_fault(error, "")
+        await asyncio.sleep(every_s)
 
 
 async def keep_swept(

@@ -47,6 +47,9 @@ class Root:
     async def get_document(self) -> msgspec.Raw:
         return self._document
 
+    async def get_spec(self) -> msgspec.Raw:
+        return self._document
+
     @cached_property
     def _document(self) -> msgspec.Raw:
         """Read once, when it is first asked for."""

@@ -6,7 +6,7 @@ trial is a call like any other, with its place in the log and the ledger.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -23,7 +23,7 @@ from runtime.resilience import Health
 from runtime.routing import Candidate, RouteTable
 from runtime.telemetry import Recorder
 from runtime.upstream import Upstream
-from runtime.upstream.listing import LISTS, ListingAnswer, list_models
+from runtime.upstream.listing import LISTS, ListingAnswer, Server, list_models
 from runtime.web.key import KeyRecord
 
 __all__ = ["Listed", "Trial", "Tried"]
@@ -130,15 +130,15 @@ class Trial:
         took_ms = self._since(began_s)
         return Tried(model=model, connection=connection, status="ok", took_ms=took_ms, http_status=200)
 
-    async def listing(
-        self, base_url: str, protocol: str, headers: Mapping[str, str], path: str | None = None
-    ) -> Listed:
+    async def listing(self, server: Server) -> Listed:
         """Ask a server for its models; never raises for what the server does."""
-        if protocol not in LISTS and path is None:
-            return Listed(valid=None, message=f"servers of {protocol} have no list of models to ask for")
+        if server.base_url.startswith("sim:"):
+            return Listed(valid=True)
+        if server.protocol not in LISTS and server.path is None:
+            return Listed(valid=None, message=f"servers of {server.protocol} have no list of models to ask for")
         began_s = self._clock()
         try:
-            found = await list_models(self._upstream, base_url, protocol, headers, path)
+            found = await list_models(self._upstream, server)
         except GatewayError as error:
             return Listed(valid=False, message=f"{error.kind}: {error.message}", took_ms=self._since(began_s))
         valid, message = _verdict(found)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, Literal, TypeAlias
 
-from runtime.errors import Conflict, NotFound, RouteUnavailable
+from runtime.errors import ConfigError, Conflict, NotFound, Refused, RouteUnavailable
 from runtime.management.body import Document, settings_of
 from runtime.services.overrides import REMOVED, Change, Overrides
 from runtime.source import closest
@@ -29,6 +30,16 @@ class Written:
         self._overrides = overrides
         self._section = section
         self._what = what
+
+    async def manages(self, caller: KeyRecord) -> None:
+        """Before a change: the key may make it, and what others changed is known. Raises PermissionDenied."""
+        caller.require_manages()
+        await self._fresh()
+
+    async def reads(self, caller: KeyRecord) -> None:
+        """Before an answer: the key may have it, and what others changed is in it. Raises PermissionDenied."""
+        caller.require_operator()
+        await self._fresh()
 
     def all(self) -> Mapping[str, object]:
         """The entries in the order in which they are written."""
@@ -68,6 +79,11 @@ class Written:
             else:
                 return
         raise RouteUnavailable("others change the configuration all the time; nothing was changed", retry_after_s=1)
+
+    async def _fresh(self) -> None:
+        """Know what others changed, where that can be known now."""
+        with suppress(StoreError, Refused, ConfigError):
+            await self._overrides.refresh()
 
     async def _catch_up(self) -> None:
         """Know what others changed."""

@@ -74,8 +74,11 @@ class SqlAudit:
         return await self._database.read(partial(_find, question=question))
 
     async def sweep(self, before_s: float) -> int:
-        """Delete entries made before ``before_s``, a part of them at a time; how many went."""
-        return await self._database.write(partial(_sweep, before_s=before_s))
+        """Delete entries made before ``before_s``, a part of them in each transaction; how many went."""
+        swept = 0
+        while some := await self._database.write(partial(_sweep, before_s=before_s)):
+            swept += some
+        return swept
 
 
 async def add_entry(db: AsyncConnection, entry: AuditEntry) -> None:

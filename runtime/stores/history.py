@@ -17,7 +17,7 @@ from runtime.stores.database import Database
 from runtime.stores.entries import AttemptEntry, Counts, Settlement
 from runtime.stores.tables import USAGE, attempts, days, settlements
 
-__all__ = ["Dimension", "History", "Logged", "LoggedPage", "Total", "Wanted"]
+__all__ = ["Dimension", "History", "Logged", "LoggedPage", "Total", "Wanted", "attempt_of", "settlement_of"]
 
 Dimension: TypeAlias = Literal["day", "tenant", "key", "model", "provider", "connection"]
 
@@ -107,7 +107,7 @@ async def _requests(db: AsyncConnection, wanted: Wanted, limit: int, before: int
     if before is not None:
         query = query.where(settlements.c.number < before)
     rows = (await db.execute(query)).all()
-    found = tuple(Logged(number=row.number, settlement=_settlement(row, ())) for row in rows[:limit])
+    found = tuple(Logged(number=row.number, settlement=settlement_of(row, ())) for row in rows[:limit])
     return LoggedPage(requests=found, before=found[-1].number if len(rows) > limit else None)
 
 
@@ -130,8 +130,8 @@ async def _request(db: AsyncConnection, tenant: str | None, id_: str) -> Logged 
         row = (await db.execute(query)).one_or_none()
         if row is not None:
             of_it = select(attempts).where(attempts.c.settlement == row.id).order_by(attempts.c.number)
-            entries = tuple(_attempt(each) for each in await db.execute(of_it))
-            return Logged(number=row.number, settlement=_settlement(row, entries))
+            entries = tuple(attempt_of(each) for each in await db.execute(of_it))
+            return Logged(number=row.number, settlement=settlement_of(row, entries))
     return None
 
 
@@ -156,12 +156,14 @@ async def _totals(
     )
 
 
-def _settlement(row: Row[*tuple[object, ...]], entries: tuple[AttemptEntry, ...]) -> Settlement:
+def settlement_of(row: Row[*tuple[object, ...]], entries: tuple[AttemptEntry, ...]) -> Settlement:
+    """What a row of `settlements` holds."""
     plain = {name: getattr(row, name) for name in Settlement.__struct_fields__ if name in settlements.c}
     return Settlement(**plain, counts=_counts(row), attempts=entries)
 
 
-def _attempt(row: Row[*tuple[object, ...]]) -> AttemptEntry:
+def attempt_of(row: Row[*tuple[object, ...]]) -> AttemptEntry:
+    """What a row of `attempts` holds."""
     plain = {name: getattr(row, name) for name in AttemptEntry.__struct_fields__ if name in attempts.c}
     return AttemptEntry(**plain, counts=_counts(row))
 

@@ -20,7 +20,7 @@ from runtime.stores.database import Database, give_back, insert_new
 from runtime.stores.entries import AttemptEntry, Settlement
 from runtime.stores.tables import USAGE, attempts, days, journals, ledger_marks, prices, settlements
 
-__all__ = ["DAY_S", "PRUNED", "Post", "SqlLedger", "Taken"]
+__all__ = ["DAY_S", "PRUNED", "SUMS", "Post", "SqlLedger", "Taken", "Where", "summed"]
 
 Post: TypeAlias = Callable[[AsyncConnection, Sequence[Settlement]], Awaitable[None]]
 """What else is to be counted of settlements that are new, in the transaction that takes them."""
@@ -29,8 +29,11 @@ DAY_S: Final = 86_400
 PRUNED: Final = "pruned_before_s"
 PRUNE_ROWS: Final = 500
 
+Where: TypeAlias = tuple[int, str, str, str, str, str]
+"""A day, and whose it is: tenant, key, model, provider, connection."""
+
 _DIMENSIONS: Final = ("day", "tenant", "key", "model", "provider", "connection")
-_SUMS: Final = (
+SUMS: Final = (
     "requests",
     "errors",
     "replays",
@@ -40,6 +43,7 @@ _SUMS: Final = (
     "unpriced",
     "cost_nano_usd",
 )
+"""What is summed by day."""
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,26 +159,26 @@ async def _mark(db: AsyncConnection, pruned_s: float) -> None:
 async def _add_days(db: AsyncConnection, given: Iterable[Settlement]) -> None:
     sums = summed(given)
     rows = [
-        dict(zip((*_DIMENSIONS, *_SUMS), (*where, *amounts), strict=True)) for where, amounts in sorted(sums.items())
+        dict(zip((*_DIMENSIONS, *SUMS), (*where, *amounts), strict=True)) for where, amounts in sorted(sums.items())
     ]
     statement = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(days)
-    added = {name: days.c[name] + statement.excluded[name] for name in _SUMS}
+    added = {name: days.c[name] + statement.excluded[name] for name in SUMS}
     await db.execute(statement.on_conflict_do_update(index_elements=list(_DIMENSIONS), set_=added), rows)
 
 
-def summed(given: Iterable[Settlement]) -> dict[tuple[int, str, str, str, str, str], list[int]]:
+def summed(given: Iterable[Settlement]) -> dict[Where, list[int]]:
     """By day, tenant, key, model, provider and connection: what `days` holds of ``given``, in the order of its columns."""
-    sums: dict[tuple[int, str, str, str, str, str], list[int]] = {}
+    sums: dict[Where, list[int]] = {}
     for each in given:
         day = int(each.at_s // DAY_S)
         where = (day, each.tenant, each.key, each.target, each.provider, each.connection)
-        own = sums.setdefault(where, [0] * len(_SUMS))
+        own = sums.setdefault(where, [0] * len(SUMS))
         own[0] += 1
         own[1] += each.outcome == "error"
         own[2] += bool(each.replay)
         for attempt in each.attempts:
             where = (day, each.tenant, each.key, attempt.target, attempt.provider, attempt.connection)
-            spent = sums.setdefault(where, [0] * len(_SUMS))
+            spent = sums.setdefault(where, [0] * len(SUMS))
             spent[3] += 1
             for at, count in enumerate(attempt.counts, 4):
                 spent[at] += count

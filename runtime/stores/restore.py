@@ -21,10 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, insert_new
 from runtime.stores.migrate import SCHEMA, migrate
+from runtime.stores.overrides import OverrideSet, SqlOverrides
 from runtime.stores.snapshot import Contents, Unfit, examine, opened
 from runtime.stores.tables import METADATA, audit_log, keys, revisions, revoked_keys, settlements
 
-__all__ = ["ADDED", "LEDGER", "REPLACED", "fit", "restore"]
+__all__ = ["ADDED", "LEDGER", "REPLACED", "fit", "overrides_in", "restore"]
 
 LEDGER: Final = frozenset({"attempts", "days", "journals", "ledger_marks", "prices", "settlements", "spent"})
 """Tables that are taken from a snapshot only where there is no settlement yet."""
@@ -56,6 +57,16 @@ def fit(path: Path) -> Contents:
     return examine(path)
 
 
+async def overrides_in(path: Path) -> OverrideSet:
+    """What the snapshot ``path``, which is `fit`, would lay over the configuration. Raises StoreError."""
+    database = Database(URL.create("sqlite+aiosqlite", database=str(path)))
+    try:
+        return await SqlOverrides(database).all()
+    finally:
+        await database.aclose()
+        await asyncio.to_thread(_alone, path)
+
+
 async def restore(database: Database, path: Path) -> None:
     """Put the snapshot ``path``, which is `fit`, into ``database``. Raises StoreError, and nothing was changed."""
     if database.file is not None:
@@ -77,8 +88,13 @@ async def _migrate(path: Path) -> None:
         await migrate(database)
     finally:
         await database.aclose()
+    _alone(path)
+
+
+def _alone(path: Path) -> None:
+    """All of it in one file, nothing beside it."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("PRAGMA journal_mode = DELETE")  # nothing of it lies beside it
+        db.execute("PRAGMA journal_mode = DELETE")
 
 
 # -- SQLite into SQLite: the files are attached, and the database copies by itself

@@ -41,15 +41,19 @@ class Unfit(Exception):  # noqa: N818 — told to whoever brought the file
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in a snapshot. ``schema`` is the last step of the migrations, ``rows`` are counted by table."""
+    """What is in a snapshot. ``schema`` is the last step of the migrations, ``rows`` are counted by table.
+
+    ``mark`` says with which pepper its keys are hashed, without telling it; 0 where nobody wrote it.
+    """
 
     schema: str
+    mark: int = 0
     size_bytes: int
     rows: dict[str, int]
 
 
-async def snapshot(database: Database, target: Path) -> Contents:
-    """Make ``target``, for its owner alone. Nothing is left of it where that fails. Raises StoreError."""
+async def snapshot(database: Database, target: Path, mark: int = 0) -> Contents:
+    """Make ``target``, for its owner alone, with ``mark`` in its head. Nothing is left where that fails. Raises StoreError."""
     draft = target.with_name(f".{target.name}.part")
     try:
         draft.unlink(missing_ok=True)
@@ -57,7 +61,7 @@ async def snapshot(database: Database, target: Path) -> Contents:
             await asyncio.to_thread(_vacuum, database.file, draft)
         else:
             await _copy(database, draft)
-        contents = await asyncio.to_thread(_finished, draft)
+        contents = await asyncio.to_thread(_finished, draft, mark)
         await asyncio.to_thread(_put, draft, target)
     except (Unfit, sqlite3.Error, OSError) as error:
         raise StoreError(f"{target.name} cannot be made: {error}") from error
@@ -112,7 +116,8 @@ def _examined(db: sqlite3.Connection, size_bytes: int) -> Contents:
     if not tables:
         raise Unfit("it is a database of something else: it has none of our tables")
     rows = {name: int(db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for name in tables}  # noqa: S608
-    return Contents(schema=schema, size_bytes=size_bytes, rows=rows)
+    (mark,) = db.execute("PRAGMA user_version").fetchone()
+    return Contents(schema=schema, mark=mark, size_bytes=size_bytes, rows=rows)
 
 
 def _vacuum(source: Path, draft: Path) -> None:
@@ -156,11 +161,12 @@ def _insertion(table: Table) -> str:
     return f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})'  # noqa: S608 — names of ours
 
 
-def _finished(draft: Path) -> Contents:
+def _finished(draft: Path, mark: int) -> Contents:
     """Take out what is not kept, and see that it can be read."""
     with closing(sqlite3.connect(draft, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = DELETE")
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {mark}")
         db.execute("PRAGMA secure_delete = ON")
         there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for name in sorted(LEFT_OUT & there):

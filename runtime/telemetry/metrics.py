@@ -45,6 +45,11 @@ METRICS: Final = (
     ("gatewright_journal_up", "Whether what calls cost can be written into the journal: 1 or 0."),
     ("gatewright_journal_waiting_bytes", "What of the journal the store has not taken in yet."),
     ("gatewright_journal_lost", "Settlements that could not be written anywhere since the start."),
+    (
+        "gatewright_limits_reached_total",
+        "Calls refused or stopped by a limit, by what it limits (`requests`, `tokens`, `usd`, `concurrency`) and of whom.",
+    ),
+    ("gatewright_limits_up", "Whether what workers count together of limits can be reached: 1 or 0."),
     ("gatewright_build_info", "The build that is served; its value is 1."),
 )
 """Every metric with its help; ``docs/guide/observability.md`` is checked against this table."""
@@ -120,6 +125,14 @@ class Metrics:
             for name in ("gatewright_journal_up", "gatewright_journal_waiting_bytes", "gatewright_journal_lost")
         )
         self._journal_up.set(1)
+        self._limits_reached = Counter(
+            "gatewright_limits_reached",
+            helps["gatewright_limits_reached_total"],
+            ("limit", "of"),
+            registry=self._registry,
+        )
+        self._limits_up = Gauge("gatewright_limits_up", helps["gatewright_limits_up"], registry=self._registry)
+        self._limits_up.set(1)
         self._info = Gauge(
             "gatewright_build_info", helps["gatewright_build_info"], ("build", "version"), registry=self._registry
         )
@@ -173,6 +186,14 @@ class Metrics:
         """Asked when the metrics are read."""
         self._journal_waiting.set_function(waiting_bytes)
         self._journal_lost.set_function(lost)
+
+    def limit_reached(self, limit: str, of: str) -> None:
+        """A call was refused or stopped by a ``limit`` of a key, a tenant, a combo or a policy."""
+        self._limits_reached.labels(limit, of).inc()
+
+    def limits_changed(self, reason: str | None) -> None:
+        """What workers count together is gone, for ``reason``, or back."""
+        self._limits_up.set(0 if reason is not None else 1)
 
     def shared_changed(self, reason: str | None) -> None:
         """The shared state is gone, for ``reason``, or back."""

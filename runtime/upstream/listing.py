@@ -13,7 +13,7 @@ import msgspec
 
 from runtime.upstream.types import Limits, Upstream, UpstreamRequest
 
-__all__ = ["LISTS", "ListingAnswer", "list_models"]
+__all__ = ["LISTS", "ListingAnswer", "Server", "list_models"]
 
 MAX_BYTES: Final = 8 << 20
 LIMITS: Final = Limits(connect_ms=10_000, first_byte_ms=20_000, idle_ms=10_000, total_ms=30_000)
@@ -56,20 +56,26 @@ class _List(msgspec.Struct, frozen=True):
 _ANSWER: Final[msgspec.json.Decoder[_List | list[_Entry]]] = msgspec.json.Decoder(_List | list[_Entry])
 
 
-async def list_models(
-    upstream: Upstream, base_url: str, protocol: str, headers: Mapping[str, str], path: str | None = None
-) -> ListingAnswer:
-    """Ask the server at ``base_url``. ``headers`` hold the credential, ``path`` is where it is not the usual one.
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to ask. ``headers`` hold the credential, ``path`` is where it is not the protocol's usual one; never logged."""
 
-    Raises UpstreamUnavailable, UpstreamTimeout or UpstreamProtocolError.
-    """
+    base_url: str
+    protocol: str
+    headers: Mapping[str, str] = {}
+    path: str | None = None
+    proxy: str = ""
+
+
+async def list_models(upstream: Upstream, server: Server) -> ListingAnswer:
+    """Ask ``server``. Raises UpstreamUnavailable, UpstreamTimeout or UpstreamProtocolError."""
     asked = UpstreamRequest(
         method="GET",
-        url=base_url.rstrip("/") + (path or LISTS[protocol]),
-        headers=tuple(headers.items()),
+        url=server.base_url.rstrip("/") + (server.path or LISTS[server.protocol]),
+        headers=tuple(server.headers.items()),
         body=b"",
         limits=LIMITS,
         pool="listing",
+        proxy=server.proxy,
     )
     response = await upstream.send(asked)
     try:

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from runtime.errors import ClientClosed, InvalidRequest, TooLarge, UnsupportedMedia
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from types import ModuleType
 
     from runtime.web.wire import Receive
 
-__all__ = ["decode_body", "read_body"]
+__all__ = ["decode_body", "pieces_of_body", "read_body"]
 
 MAX_ENCODINGS: Final = 2
 MAX_ZSTD_WINDOW_BYTES: Final = 128 << 20
@@ -59,6 +59,40 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
     if not encoding or encoding == "identity":
         return raw
     return await asyncio.to_thread(decode_body, raw, encoding, max_bytes)
+
+
+async def pieces_of_body(
+    receive: Receive, headers: Mapping[str, str], max_bytes: int, idle_s: float
+) -> AsyncGenerator[bytes, None]:
+    """The body as it arrives, for what does not fit into memory. Each piece has ``idle_s`` to arrive.
+
+    Raises as `read_body` does; an encoding is not undone, so one is refused.
+    """
+    declared = _declared_length(headers)
+    if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMedia("a file is taken without a content-encoding")
+    if declared is not None and declared > max_bytes:
+        if "expect" not in headers:
+            await _linger(receive, min(idle_s, LINGER_S))
+        raise _too_large(max_bytes)
+    size, more = 0, True
+    while more and size != declared:
+        try:
+            async with asyncio.timeout(idle_s):
+                message = await receive()
+        except TimeoutError:
+            raise InvalidRequest(f"nothing of the body arrived for {idle_s:g} s", code="request_timeout") from None
+        if message["type"] != "http.request":
+            raise ClientClosed
+        piece, more = message.get("body", b""), message.get("more_body", False)
+        size += len(piece)
+        if size > max_bytes:
+            await _linger(receive, min(idle_s, LINGER_S))
+            raise _too_large(max_bytes)
+        if piece:
+            yield piece
+    if declared is not None and size != declared:
+        raise InvalidRequest(f"the body has {size} bytes where content-length says {declared}")
 
 
 def decode_body(raw: bytes, encoding: str, max_bytes: int) -> bytes:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from runtime.errors import ClientClosed, InvalidRequest
-from runtime.web.body import read_body
+from runtime.web.body import pieces_of_body, read_body
 from runtime.web.header import encode_headers
 
 if TYPE_CHECKING:
@@ -126,6 +126,14 @@ class Exchange:
         if self._on_body is not None:
             self._on_body()
         return body
+
+    async def pieces(self, max_bytes: int, idle_s: float) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives; once. Raises as `runtime.web.body.pieces_of_body` does."""
+        async for piece in pieces_of_body(self._receive, self.headers, max_bytes, idle_s):
+            yield piece
+        self._body_read = True
+        if self._on_body is not None:
+            self._on_body()
 
     # -- the answer
 

@@ -13,6 +13,7 @@ import msgspec
 
 from runtime.errors import GatewayError
 from runtime.web.address import Network
+from runtime.web.asking import Askings
 from runtime.web.header import RawHeaders
 from runtime.web.key import KeyRecord
 from runtime.web.negotiate import NEGOTIATED, dialect, territory
@@ -94,6 +95,8 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         spoken: path prefixes, the longest first, and the protocol that is spoken below each.
         write_limit_s: how long a client may take nothing of its answer; None: however long.
         trusted_proxies: the proxies in front whose word for who called is believed.
+        askings: told which call is being answered.
+        fixed: whether nothing is changed through the management API, but by the operations in ``unfixed``.
         header_limit_bytes: how much the headers of a request may have, all together.
     """
 
@@ -107,6 +110,9 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     write_limit_s: float | None = None
     header_limit_bytes: int = 64 << 10
     trusted_proxies: tuple[Network, ...] = ()
+    askings: Askings = msgspec.field(default_factory=Askings)
+    fixed: bool = False
+    unfixed: frozenset[str] = frozenset()
 
     def scope(self, operation_id: str, declared: str) -> str:
         """The key scope that an operation needs."""

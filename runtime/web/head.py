@@ -11,10 +11,14 @@ from typing import Final
 
 from runtime.errors import InvalidRequest
 
-__all__ = ["demand_small_head", "readable_bytes"]
+__all__ = ["HeadTooLarge", "demand_small_head", "readable_bytes"]
 
 TOLD_BYTES: Final = 1 << 20
 _SHOWN: Final = 64
+
+
+class HeadTooLarge(InvalidRequest):
+    """The connection ends with the answer: what follows such a head is not read."""
 
 
 def readable_bytes(limit_bytes: int) -> int:
@@ -23,7 +27,7 @@ def readable_bytes(limit_bytes: int) -> int:
 
 
 def demand_small_head(headers: Iterable[tuple[bytes, bytes]], limit_bytes: int) -> None:
-    """Raises InvalidRequest, naming the largest header, when all of them together have more than ``limit_bytes``."""
+    """Raises HeadTooLarge, naming the largest header, when all of them together have more than ``limit_bytes``."""
     size = 0
     for name, value in headers:
         size += len(name) + len(value)
@@ -31,10 +35,10 @@ def demand_small_head(headers: Iterable[tuple[bytes, bytes]], limit_bytes: int) 
         raise _too_large(headers, size, limit_bytes)
 
 
-def _too_large(headers: Iterable[tuple[bytes, bytes]], size: int, limit_bytes: int) -> InvalidRequest:
+def _too_large(headers: Iterable[tuple[bytes, bytes]], size: int, limit_bytes: int) -> HeadTooLarge:
     name, value = max(headers, key=lambda pair: len(pair[0]) + len(pair[1]))
     shown = name[:_SHOWN].decode("latin-1")
-    return InvalidRequest(
+    return HeadTooLarge(
         f"the headers have {size} bytes, and {limit_bytes} are taken; the largest is {shown}, with {len(value)}",
         param=shown,
     )

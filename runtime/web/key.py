@@ -171,12 +171,12 @@ def hash_key(pepper: bytes, plain: str) -> str:
     return hmac.digest(pepper, plain.encode("utf-8", "surrogateescape"), "sha256").hex()
 
 
-def mint(rng_bytes: Callable[[int], bytes], pepper: bytes) -> tuple[str, str]:
+def mint(rng_bytes: Callable[[int], bytes], pepper: bytes, prefix: str = PREFIX) -> tuple[str, str]:
     """A new key, to be shown once, and its hash, to be stored. ``rng_bytes`` gives so many random bytes."""
     random = rng_bytes(KEY_BYTES)
     if len(random) != KEY_BYTES:
         raise ValueError(f"{KEY_BYTES} random bytes are needed, found {len(random)}")
-    plain = PREFIX + base64.urlsafe_b64encode(random).rstrip(b"=").decode()
+    plain = prefix + base64.urlsafe_b64encode(random).rstrip(b"=").decode()
     return plain, hash_key(pepper, plain)
 
 

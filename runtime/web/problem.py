@@ -28,6 +28,7 @@ from runtime.errors import (
     brief,
 )
 from runtime.web.front import Front, Rendered, request_id
+from runtime.web.head import HeadTooLarge
 from runtime.web.negotiate import NEGOTIATED, territory
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def exception_handler(
         headers = {name.decode(): value.decode() for name, value in base} | dict(reply.headers)
         if isinstance(told, MethodNotAllowed):
             headers["allow"] = _allow(request, error)
+        if isinstance(told, HeadTooLarge):
+            headers["connection"] = "close"
         media_type = headers.pop("content-type", CONTENT_TYPE)
         return Response(reply.body, status_code=reply.status, headers=headers, media_type=media_type)
 

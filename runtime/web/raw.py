@@ -18,7 +18,7 @@ from litestar.types import ASGIApp, Method, Receive, Scope, Send
 from runtime.errors import ClientClosed, GatewayError, MethodNotAllowed, brief
 from runtime.web.exchange import Exchange
 from runtime.web.front import Front, request_id
-from runtime.web.head import demand_small_head
+from runtime.web.head import HeadTooLarge, demand_small_head
 from runtime.web.key import PUBLIC
 from runtime.web.negotiate import NEGOTIATED
 
@@ -130,6 +130,8 @@ class _Dispatcher:
         reply = self._front.render(protocol, exchange.path, exchange.headers)(error, exchange.request_id)
         extra = (("allow", self.allow),) if isinstance(error, MethodNotAllowed) else ()
         status = reply.status
+        if isinstance(error, HeadTooLarge):
+            extra = (("connection", "close"),)
         if isinstance(error, _UpgradeRefused):
             status, extra = 426, (*extra, ("connection", "upgrade"), ("upgrade", "HTTP/1.1"))
         try:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from litestar.handlers import HTTPRouteHandler
 
+from runtime.errors import PermissionDenied
 from runtime.web.address import client_address
 from runtime.web.front import Front, request_id
 from runtime.web.head import demand_small_head
 from runtime.web.json_body import check_body
-from runtime.web.key import PUBLIC
+from runtime.web.key import ADMIN, PUBLIC
 from runtime.web.visit import Visit
 
 if TYPE_CHECKING:
@@ -44,9 +45,16 @@ def typed(
 
     async def authorize(connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler) -> None:
         demand_small_head(connection.scope["headers"], front.header_limit_bytes)
+        visit = _visit(connection, front)
+        front.askings.note(front.askings.now().request_id, visit.address)
         if needed == PUBLIC:
             return
-        connection.scope["user"] = await front.authorize(_visit(connection, front), needed)
+        connection.scope["user"] = await front.authorize(visit, needed)
+        if front.fixed and needed == ADMIN and visit.changes and operation_id not in front.unfixed:
+            raise PermissionDenied(
+                "nothing is changed here through the management API: `server.management` is `read_only`; change gateway.yaml "
+                "and build"
+            )
 
     def stamped(app: ASGIApp) -> ASGIApp:
         return _stamped(app, front)
@@ -81,6 +89,7 @@ def _stamped(app: ASGIApp, front: Front) -> ASGIApp:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         identity = request_id(scope["headers"], front.new_id)
+        front.askings.note(identity, "")
 
         async def stamp(message: Message) -> None:
             if message["type"] == "http.response.start":

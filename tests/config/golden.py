@@ -93,6 +93,11 @@ def summary(plan: Plan) -> Iterator[str]:
         if not connection.discovered:
             headers = f" with {', '.join(connection.headers)}" if connection.headers else ""
             yield f"connection {id_}: {connection.base_url} by {connection.secret or 'no secret'}{headers}"
+            if connection.proxy is not None:
+                proxy = connection.proxy
+                yield f"  through {proxy.url} as {proxy.username} by {proxy.password or 'no secret'}"
+            if not connection.enabled:
+                yield "  not used"
             for limit in connection.limits:
                 yield f"  at most {limit.requests} requests, {limit.tokens} tokens in {limit.per_ms} ms"
     for name, route in plan.routes.items():
@@ -101,6 +106,7 @@ def summary(plan: Plan) -> Iterator[str]:
             yield from (f"  {' → '.join(target.path)} over {', '.join(target.connections)}" for target in route.targets)
             if route.kind == "combo" and route.combo is not None:
                 yield from order_lines(explain_order(plan, {}, route.combo))
+    yield from (f"unlisted {name}" for name in plan.unlisted)
     yield from (f"sessions of {provider}: {mode}" for provider, mode in plan.provider_sessions.items())
     yield from (f"pattern {pattern.pattern} → {pattern.target}" for pattern in plan.patterns)
     for key in plan.keys:

@@ -58,11 +58,11 @@ def test_every_fact_can_be_overridden(
 
 
 def test_every_fact_of_a_model_can_be_overridden() -> None:
-    assert fields(Model) - {"id", "limits", "released"} | fields(Limits) == fields(config.ModelSettings)
+    assert fields(Model) - {"id", "limits", "released"} | fields(Limits) | {"listed"} == fields(config.ModelSettings)
 
 
 def test_every_fact_of_a_provider_can_be_overridden() -> None:
-    ours = {"connections", "connections_strategy", "sessions", "timeouts"}
+    ours = {"connections", "connections_strategy", "sessions", "timeouts", "proxy"}
     catalogue_only = {"id", "variables", "website", "source", "notes"}
 
     assert fields(Provider) - catalogue_only | ours == fields(config.ProviderSettings)
@@ -90,7 +90,8 @@ def test_endpoints_are_those_of_the_catalogue() -> None:
 
 def test_every_setting_says_what_it_does_and_secrets_are_marked() -> None:
     assert [] == [setting.path for setting in config.SETTINGS if not setting.help]
-    assert {"keys.*.key", "providers.*.connections.*.key", "store.url", "shared.url"} == {
+    proxies = {f"{place}proxy.password" for place in ("", "providers.*.", "providers.*.connections.*.")}
+    assert {"keys.*.key", "providers.*.connections.*.key", "store.url", "shared.url"} | proxies == {
         item.path for item in config.SETTINGS if item.secret
     }
 

@@ -64,10 +64,7 @@ NAMES = {  # where a client's own words may come back, by dialect; `{}` is a nam
     "completions": [{"model": LONG}, {"prompt": {LONG: 1}}, {"stream": LONG}],
     "responses": [{"model": LONG}, {"input": [{"type": LONG}]}, {"input": [{"role": LONG, "content": "x"}]}],
     "messages": [{"model": LONG}, {"messages": [{"role": LONG, "content": "x"}]}, {"tool_choice": {"type": LONG}}],
-    "gemini": [
-        {"contents": [{"role": LONG, "parts": [{"text": "x"}]}]},
-        {"toolConfig": {"functionCallingConfig": {"mode": LONG}}},
-    ],
+    "gemini": [{"contents": [{"role": LONG, "parts": [{"text": "x"}]}]}],
     "ollama": [{"model": LONG}, {"messages": [{"role": LONG, "content": "x"}]}, {"think": LONG}],
 }
 

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -78,7 +79,9 @@ def settled(served: Running, key: str, status: int) -> None:
 
 def test_a_key_is_good_in_every_worker_within_a_second_and_is_shown_once(served: Running) -> None:
     id_, key = made(served)
-    settled(served, key, 200)
+    assert {200} == {chat(served, key) for _ in range(12)}, (
+        "whichever worker gets it, it knows a key that was just made"
+    )
 
     listed = ask(served, "GET", "/api/keys")[1]
     assert key.startswith("gw-")
@@ -88,7 +91,7 @@ def test_a_key_is_good_in_every_worker_within_a_second_and_is_shown_once(served:
     }.items()
     assert ask(served, "PATCH", f"/api/keys/{id_}", {"isActive": False})[1]["isActive"] is False
     settled(served, key, 401)
-    assert ask(served, "PATCH", f"/api/keys/{id_}", {"isActive": True, "allowedModels": ["other"]})[0] == 200
+    assert ask(served, "PATCH", f"/api/keys/{id_}", {"isActive": True, "allowedModels": ["sim/slow"]})[0] == 200
     settled(served, key, 403)
     assert ask(served, "DELETE", f"/api/keys/{id_}")[0] == 200
     settled(served, key, 401)
@@ -96,7 +99,9 @@ def test_a_key_is_good_in_every_worker_within_a_second_and_is_shown_once(served:
 
 
 def test_an_expired_key_is_refused_at_the_moment(served: Running) -> None:
-    _, key = made(served, expiresAt="2020-01-01T00:00:00Z")
+    at_s = time.time() + 1.5
+    _, key = made(served, expiresAt=datetime.fromtimestamp(at_s, UTC).isoformat())
+    time.sleep(max(0.0, at_s - time.time()))
 
     assert {401} == {chat(served, key) for _ in range(6)}
 
@@ -163,6 +168,13 @@ def test_only_an_admin_may(served: Running, method: str, path: str) -> None:
         ({"name": "x", "scopes": ["root"]}, "scopes[0]"),
         ({"name": "x", "expiresAt": "tomorrow"}, "expiresAt"),
         ({"name": "x", "isActive": "yes"}, "isActive"),
+        ({"name": "x", "scopes": []}, "scopes"),
+        ({"name": "x", "expiresAt": "2020-01-01T00:00:00Z"}, "expiresAt"),
+        ({"name": "spare"}, "name"),
+        ({"name": "x", "allowedModels": ["sim/echo", "sim/ehco"]}, "allowedModels[1]"),
+        ({"name": "x", "allowedModels": ["nobody/*"]}, "allowedModels[0]"),
+        ({"name": "x", "allowedModels": ["s*m/*"]}, "allowedModels[0]"),
+        ({"name": "x", "pins": ["sim/*", "sim/none"]}, "pins[1]"),
     ],
 )
 def test_a_bad_body_changes_nothing(served: Running, body: object, param: str) -> None:
@@ -171,3 +183,20 @@ def test_a_bad_body_changes_nothing(served: Running, body: object, param: str) -
 
     assert (400, param) == (status, problem.get("param"))
     assert ask(served, "GET", "/api/keys")[1]["total"] == before
+
+
+def test_a_change_is_checked_as_a_new_key_is(served: Running) -> None:
+    id_, _ = made(served, allowedModels=["sim/*", "echo"], pins=["sim/*"])
+    for body, param in (
+        ({"scopes": []}, "scopes"),
+        ({"name": "root"}, "name"),
+        ({"allowedModels": ["nope"]}, "allowedModels[0]"),
+        ({"pins": ["nope/*"]}, "pins[0]"),
+        ({"expiresAt": "2020-01-01T00:00:00Z"}, "expiresAt"),
+    ):
+        status, problem = ask(served, "PATCH", f"/api/keys/{id_}", body)
+        assert (400, param) == (status, problem.get("param"))
+
+    kept = ask(served, "GET", f"/api/keys/{id_}")[1]
+    assert (["chat"], ["sim/*", "echo"], ["sim/*"]) == (kept["scopes"], kept["allowedModels"], kept["pins"])
+    assert "expiresAt" not in kept

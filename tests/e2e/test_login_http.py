@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +15,10 @@ from typing import Any
 
 import pytest
 
+from runtime.stores.attempts import SqlAttempts
+from runtime.stores.database import Database, database_url
+from runtime.stores.people import Person, SqlPeople
+from runtime.web.password import hash_password
 from tests.support.gateway import CLI, Running, gateway, run_cli
 
 ADMIN = "gw-an-admin-of-the-tests-0123456789"
@@ -79,12 +85,31 @@ def log_in(served: Running, password: str = PASSWORD, username: str = "admin", *
 
 
 def people(root: Path, *arguments: str, given: str = "") -> None:
-    import subprocess
-
+    """What the operator types."""
     done = subprocess.run(
         [*CLI, "people", *arguments, "--root", str(root)], input=given, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def prepared(root: Path) -> None:
+    """Everybody is there, with their passwords, and nobody is locked out."""
+
+    async def prepare() -> None:
+        database = Database(database_url(None, root / "data"))
+        store = SqlPeople(database)
+        hashed = hash_password(PASSWORD)
+        for person in (
+            Person(name="admin", password=hashed),
+            Person(name="eve", password=hashed, tenant="acme"),
+            Person(name="vic", password=hashed, scopes=("view",)),
+        ):
+            if not await store.add(person):
+                await store.set_password(person.name, hashed, 0.0)
+        await SqlAttempts(database, 1, 1.0).forget_all()
+        await database.aclose()
+
+    asyncio.run(prepare())
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +121,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def served(running: Running) -> Running:
     """With the people `admin` and `eve`, of another tenant, nobody locked out."""
-    listed = run_cli("people", "list", "--json", root=running.root)
-    names = {one["name"] for one in json.loads(listed.stdout)}
-    for name, more in (("admin", ()), ("eve", ("--tenant", "acme")), ("vic", ("--scope", "view"))):
-        if name not in names:
-            people(running.root, "add", name, *more, "--password-stdin", given=f"{PASSWORD}\n")
-    people(running.root, "unlock")
+    prepared(running.root)
     return running
+
+
+def everywhere(served: Running, status: int) -> None:
+    """Both workers answer ``status`` to whoever shows nothing, as soon as they serve the new plan."""
+    deadline = time.monotonic() + 20
+    while {status} != {ask(served, "GET", "/api/keys").status for _ in range(8)}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_nobody_can_log_in_before_the_operator_says_so(tmp_path: Path) -> None:
@@ -311,6 +339,7 @@ def test_a_new_password_needs_the_old_one_and_ends_the_other_logins(served: Runn
     assert log_in(served, OTHER).status == 200
     people(served.root, "password", "admin", "--password-stdin", given=f"{PASSWORD}\n")
     assert ask(served, "GET", "/api/keys", cookie=mine).status == 401
+    assert log_in(served).status == 200
 
 
 def test_a_person_of_another_tenant_manages_nothing_of_all(served: Running) -> None:
@@ -330,7 +359,6 @@ def test_a_person_who_only_views_changes_nothing(served: Running) -> None:
     assert ask(served, "PUT", "/api/settings/require-login", {"requireLogin": False}, cookie=cookie).status == 403
     change = {"password": OTHER, "currentPassword": PASSWORD}
     assert ask(served, "PUT", "/api/settings/require-login", change, cookie=cookie).status == 200
-    people(served.root, "password", "vic", "--password-stdin", given=f"{PASSWORD}\n")
 
 
 def test_whoever_is_removed_is_out_at_once(served: Running) -> None:
@@ -361,3 +389,36 @@ def test_no_password_and_no_token_is_written_anywhere(served: Running) -> None:
 
     kept = served.log.encode() + b"".join(path.read_bytes() for path in (served.root / "data").glob("gatewright.db*"))
     assert not [word for word in (PASSWORD, cookie, "a wrong passphrase", OTHER) if word.encode() in kept]
+
+
+def test_who_lets_all_of_this_machine_manage_lets_in_nobody_else(served: Running) -> None:
+    admin = log_in(served).cookie
+    path = "/api/settings/require-login"
+    assert ask(served, "GET", "/api/keys").status == 401
+    assert ask(served, "PUT", path, {"requireLogin": False}, key=GUEST).status == 403
+    assert ask(served, "PUT", path, {"requireLogin": False}, cookie=admin).body["requireLogin"] is False
+    try:
+        everywhere(served, 200)
+        assert ask(served, "GET", "/api/keys", x_forwarded_for="9.9.9.9").status == 401
+        assert ask(served, "GET", "/api/keys", host="rebound.evil.test").status == 401
+        assert ask(served, "GET", "/api/keys", origin="https://evil.test").status == 401
+        assert ask(served, "GET", "/api/keys", sec_fetch_site="cross-site").status == 401
+        assert ask(served, "GET", "/api/keys", key="gw-not-a-key").status == 401
+        chat = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
+        assert ask(served, "POST", "/v1/chat/completions", chat).status == 401
+        assert ask(served, "GET", path).body["requireLogin"] is False
+    finally:
+        assert ask(served, "PUT", path, {"requireLogin": True}, key=ADMIN).status == 200
+    everywhere(served, 401)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_what_other_machines_reach_is_never_open(tmp_path: Path, host: str) -> None:
+    (tmp_path / "gateway.yaml").write_text(CONFIG.replace("login: {", "login: {required: false, "))
+    assert run_cli("build", root=tmp_path, env=KEYS).returncode == 0
+    (tmp_path / "gateway.yaml").write_text(
+        CONFIG.replace("workers: 2", f'host: "{host}"').replace("login: {", "login: {required: false, ")
+    )
+    refused = run_cli("build", root=tmp_path, env=KEYS)
+    assert refused.returncode == 1
+    assert "open-server" in refused.stdout + refused.stderr

@@ -309,7 +309,6 @@ def test_settings_change_while_it_runs(served: Running) -> None:
         ({"foo": 1}, "foo", "expected an object"),
         ({"retries": {"backoff": "1m"}}, "retries.backoff", "longer than max_backoff (5s)"),
         ({"breakers": {"max_open_for": "1s"}}, "breakers.max_open_for", "open_for (5s) is longer"),
-        ({"cooldowns": {"max": "0s"}}, "cooldowns.max", "less than 1"),
         ({"timeouts": {"total": "1s"}}, "timeouts.total", "total"),
         ({"cooldowns": {"max": "1s"}, "breakers": {"mode": "shut"}}, "breakers.mode", "open"),
         ({"breaker": {}}, "breaker", "did you mean 'breakers'?"),
@@ -372,9 +371,29 @@ def test_the_caches_are_told_and_emptied(served: Running) -> None:
     assert "semanticCache" not in told
     assert {"activeKeys": 0, "windowMs": 5000} == told["idempotency"]
     other = call(served, "DELETE", "/api/cache?model=smart", "BOSS")[2]
+    status, _, nobody = call(served, "DELETE", "/api/cache?model=sim/ehco", "BOSS")
+    assert (404, "model_not_found", True) == (status, nobody["kind"], "did you mean 'sim/echo'?" in nobody["detail"])
     cleared = call(served, "DELETE", "/api/cache/stats", "BOSS")[2]
     assert ((True, 0), (True, 1)) == tuple((each["success"], each["entries"]) for each in (other, cleared))
     assert 0 == call(served, "GET", "/api/cache", "ONE")[2]["exactCache"]["memorySize"]
+
+
+def test_a_question_of_availability_has_no_other_fields(served: Running) -> None:
+    status, headers, told = call(
+        served, "POST", "/api/models/availability", "ONE", {"model": "sim/echo", "modle": "sim/echo"}
+    )
+
+    assert (400, "application/problem+json", "modle") == (status, headers["content-type"], told["param"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/explain/", "/api/explain", "/api/explain/a/b", "/api/keys/a/b", "/api/cache/all"]
+)
+def test_unknown_paths_of_the_management_are_refused_as_its_operations_are(served: Running, path: str) -> None:
+    status, headers, told = call(served, "GET", path, "BOSS")
+
+    assert (404, "application/problem+json", "not_found") == (status, headers["content-type"], told["kind"])
+    assert {"error"} == call(served, "GET", "/api/unheard-of", "BOSS")[2].keys(), "Ollama's clients read this"
 
 
 def test_an_answer_from_the_cache_and_several_prompts_are_explained(served: Running) -> None:

@@ -8,16 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from random import Random
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typing_extensions import override
 
 from runtime.protocols import codec
 from runtime.protocols.base import Answer, Outgoing
@@ -157,32 +155,24 @@ async def test_fault_24_a_kept_connection_that_had_died_is_replaced_unnoticed(st
 # -- 27: names
 
 
-class Names(AbstractResolver):
+class Names:
     """Knows one name by address after address, no other, and `slow.test` never."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = list(addresses)
         self.asked = 0
 
-    @override
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
         self.asked += 1
         if host == "slow.test":
             await asyncio.Event().wait()
         if host != "moving.test":
-            raise OSError(None, "no such name")
-        address = self.addresses.pop(0)
-        return [ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)]
-
-    @override
-    async def close(self) -> None:
-        return None
+            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+        return (self.addresses.pop(0),)
 
 
 @asynccontextmanager
-async def named(host: str, resolver: AbstractResolver) -> AsyncGenerator[Pipeline, None]:
+async def named(host: str, resolver: Names) -> AsyncGenerator[Pipeline, None]:
     """``host`` behind `a/m`, where our provider is if it resolves to this machine; a healthy one behind `b/m`."""
     limits = LIMITS.replace("{", "{connect: 200ms, ")
     async with raw_server(acts(then=healthy)) as one, raw_server(acts(then=healthy)) as other:

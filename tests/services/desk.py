@@ -27,6 +27,9 @@ __all__ = ["CONFIG", "KEY", "Desk"]
 
 KEY = "gw-desk"
 LIMITED_KEY = "gw-limited"
+ENVIRONMENT = {"DESK_KEY": KEY, "LIMITED_KEY": LIMITED_KEY, "VIEWER_KEY": "gw-viewer", "DARK_KEY": "dark-0123456789"}
+"""What is set when the configuration is changed; at the start the provider `dark` has no credential."""
+
 CONFIG = """version: 1
 discovery: {providers: none}
 logging: {level: error}
@@ -80,7 +83,9 @@ class Desk:
         plan = compiled.artefact.plan
         lit = {name: None for name, one in plan.connections.items() if one.provider != "dark"}
         secrets = Secrets(connections=lit, keys={"desk": KEY, "limited": LIMITED_KEY, "viewer": "gw-viewer"})
-        base = Base(sources=sources, catalog=Catalog.shipped(), look_up=lambda _: None)
+        base = Base(
+            sources=sources, catalog=Catalog.shipped(), look_up=lambda reference: ENVIRONMENT.get(reference.env or "")
+        )
         ready = Ready(
             effective=Effective(artefact=compiled.artefact, secrets=secrets, overrides=(), base=base),
             base=base,

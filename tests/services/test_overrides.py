@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
-from runtime.config.compile import compile_plan
-from runtime.errors import Conflict, InvalidRequest, PermissionDenied, Refused
+from runtime.errors import Conflict, InvalidRequest, PermissionDenied, Refused, UpstreamAuthFailed
+from runtime.gateway import Gateway
 from runtime.services.overrides import REMOVED, Change, Overrides
 from runtime.stores.audit import AuditQuestion, SqlAudit
-from runtime.stores.overrides import SqlOverrides
 from tests.services.desk import CONFIG, Desk, NotedDatabase
 
 SECRET = "sk-canary-0123456789abcdef"
@@ -62,7 +60,8 @@ async def test_taking_all_overrides_back_gives_the_build_back(desk: Desk, overri
     before = await build_id(desk)
     await overrides.change([COMBO, Change(section="requests", document={"default_max_tokens": 7})], "tester")
     await overrides.change(
-        [Change(section="combos", name="best"), Change(section="requests", document={"default_max_tokens": None})], "tester"
+        [Change(section="combos", name="best"), Change(section="requests", document={"default_max_tokens": None})],
+        "tester",
     )
 
     assert before == await build_id(desk)
@@ -150,7 +149,9 @@ async def test_changes_made_at_once_are_made_one_after_the_other(desk: Desk, ove
 
 
 async def test_the_audit_log_says_who_changed_what(desk: Desk, overrides: Overrides) -> None:
-    await overrides.change([COMBO], "tester", action="combo.created", details={"api_key": SECRET, "note": f"x {SECRET}"})
+    await overrides.change(
+        [COMBO], "tester", action="combo.created", details={"api_key": SECRET, "note": f"x {SECRET}"}
+    )
     found = await SqlAudit(desk.built.parts.database).find(AuditQuestion(action="combo"))
 
     assert 1 == found.total
@@ -185,7 +186,9 @@ def provider(key: str) -> Change:
     )
 
 
-async def test_a_secret_is_sealed_used_and_nowhere_in_the_clear(desk: Desk, overrides: Overrides, tmp_path: Path) -> None:
+async def test_a_secret_is_sealed_used_and_nowhere_in_the_clear(
+    desk: Desk, overrides: Overrides, tmp_path: Path
+) -> None:
     await overrides.change([provider(SECRET)], "tester")
 
     assert SECRET == overrides.effective.secrets.connections["own/main"]
@@ -243,13 +246,14 @@ async def test_a_stream_goes_on_with_the_plan_it_began_with(desk: Desk, override
 
 
 async def test_what_served_a_plan_goes_with_it(desk: Desk, overrides: Overrides) -> None:
-    old = weakref.ref(desk.app._serving)  # type: ignore[attr-defined]
-    await answers(desk, "quick")
-    await overrides.change([COMBO], "tester")
-    await answers(desk, "best")
-    gc.collect()
+    for number in range(3):
+        await answers(desk, "quick")
+        await overrides.change([msgspec.structs.replace(COMBO, name=f"best-{number}")], "tester")
+        await answers(desk, f"best-{number}")
 
-    assert old() is None
+    gc.collect()
+    plans = {id(each) for each in gc.get_objects() if isinstance(each, Gateway)}
+    assert 1 == len(plans)
 
 
 async def test_health_outlives_a_swap_but_not_a_new_credential(desk: Desk, overrides: Overrides) -> None:
@@ -257,8 +261,6 @@ async def test_health_outlives_a_swap_but_not_a_new_credential(desk: Desk, overr
     await overrides.change([provider(SECRET)], "tester")
     ticket = health.enter("own/a", "own/main")
     assert ticket is not None
-    from runtime.errors import UpstreamAuthFailed
-
     ticket.end(UpstreamAuthFailed("no"))
     assert health.hindrance("own/a", "own/main") is not None
 
@@ -267,8 +269,3 @@ async def test_health_outlives_a_swap_but_not_a_new_credential(desk: Desk, overr
 
     await overrides.change([provider(SECRET + "-2")], "tester")
     assert health.hindrance("own/a", "own/main") is None
-
-
-def compiled_build(overrides: Overrides) -> Any:
-    base = overrides.effective.base
-    return compile_plan(base.sources, base.catalog, overrides.effective.overrides).build

@@ -204,7 +204,7 @@ async def test_a_snapshot_is_its_owners_and_nothing_is_left_of_one_that_fails(
     assert (target / "s.sqlite").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in target.iterdir()] == ["s.sqlite"]
 
-    def full(_: object) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("runtime.stores.snapshot._finished", full)

@@ -15,8 +15,6 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from aiohttp.abc import AbstractResolver
-
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import MAIN, Source
@@ -35,6 +33,7 @@ from runtime.telemetry import CallRecord, Metrics, Recorder
 from runtime.telemetry.log import logger
 from runtime.upstream import UpstreamTable
 from runtime.upstream.client import HttpUpstream
+from runtime.upstream.pool import Resolver
 from runtime.web.key import KeyRecord
 from tests.support.dialect import DIALECT
 from tests.support.raw_server import RawConnection, RawRequest, RawServer, Script
@@ -73,7 +72,7 @@ class Pipeline:
         time: Time,
         seed: int = 1,
         shared: SharedState | None = None,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self.time = time
         self.upstream = HttpUpstream(resolver=resolver)
@@ -148,9 +147,7 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def pipeline(
-    config: str, *, seed: int = 1, resolver: AbstractResolver | None = None
-) -> AsyncGenerator[Pipeline, None]:
+async def pipeline(config: str, *, seed: int = 1, resolver: Resolver | None = None) -> AsyncGenerator[Pipeline, None]:
     """Serve ``config``, which knows no provider but its own."""
     made = Pipeline(compiled(config), Time(), seed, resolver=resolver)
     try:

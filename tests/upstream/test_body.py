@@ -355,7 +355,7 @@ async def test_read_stops_at_its_size_and_closes(upstream: HttpUpstream, coding:
 
     async def script(connection: RawConnection) -> None:
         await connection.request()
-        await connection.send(answer(data, *lines))
+        await connection.send(head(200, f"content-length: {len(data) + 1}", *lines) + data)
         await connection.gone()
         closed.set()
 

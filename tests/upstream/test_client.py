@@ -6,12 +6,11 @@ import resource
 import socket
 import ssl
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from runtime.errors import GatewayError, OutOfFiles, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from runtime.upstream.client import HttpUpstream, default_tls
@@ -272,15 +271,10 @@ async def test_a_name_that_does_not_resolve(upstream: HttpUpstream) -> None:
         await upstream.send(post("http://nothing.invalid"))
 
 
-class NeverResolves(AbstractResolver):
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
+class NeverResolves:
+    async def resolve(self, host: str, port: int) -> Sequence[str]:
         await asyncio.Event().wait()
-        return []
-
-    async def close(self) -> None:
-        return None
+        return ()
 
 
 async def test_slow_name_resolution_counts_as_connecting() -> None:

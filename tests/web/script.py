@@ -21,7 +21,7 @@ __all__ = ["Answer", "Script", "call", "exchange_of", "front", "scope"]
 
 DIALECTS = (
     "anthropic_messages", "gemini", "ollama_chat", "ollama_generate", "openai_chat", "openai_completions",
-    "openai_embeddings", "openai_responses",
+    "openai_embeddings", "openai_responses", "problem",
 )  # fmt: skip
 
 

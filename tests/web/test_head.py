@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from litestar import Litestar
 
-from runtime.errors import InvalidRequest
 from runtime.web.exchange import Exchange
-from runtime.web.head import demand_small_head, readable_bytes
+from runtime.web.head import HeadTooLarge, demand_small_head, readable_bytes
 from runtime.web.problem import exception_handler
 from runtime.web.raw import RawOperation, raw_route
 from runtime.web.typed import typed
@@ -17,7 +16,7 @@ from tests.web.script import call, front
 def test_headers_fit_to_the_byte_and_the_largest_is_named() -> None:
     headers = [(b"host", b"x" * 6), (b"session-id", b"y" * 80)]
     demand_small_head(headers, 100)
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(HeadTooLarge) as refused:
         demand_small_head(headers, 99)
 
     assert "session-id" == refused.value.param
@@ -25,7 +24,7 @@ def test_headers_fit_to_the_byte_and_the_largest_is_named() -> None:
 
 
 def test_a_name_without_end_is_not_told_back() -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(HeadTooLarge) as refused:
         demand_small_head([(b"n" * 1000, b"")], 99)
 
     assert "n" * 64 == refused.value.param
@@ -61,6 +60,7 @@ async def test_raw_and_typed_operations_refuse_it_before_they_ask_for_a_key() ->
     asked = [await call(app, *where, large) for where in (("POST", "/ask"), ("GET", "/things"), ("GET", "/open"))]
 
     assert [400, 400, 400] == [answer.status for answer in asked]
+    assert {"close"} == {answer.headers["connection"] for answer in asked}
     assert asked[0].body.startswith(b"gemini: invalid_request: the headers have ")
     assert all(b"x-session-id" in answer.body for answer in asked)
     assert "application/problem+json" == asked[1].headers["content-type"] == asked[2].headers["content-type"]

@@ -47,7 +47,7 @@ def _check(scope: Scope, timeouts: TimeoutSettings, path: tuple[str, ...]) -> No
 
 def _check_within(scope: Scope, path: tuple[str, ...], part_ms: int, whole: str, whole_ms: int) -> None:
     """Warn of what was written at ``path`` where it is longer than ``whole``, which comes first."""
-    if part_ms > whole_ms > 0 and scope.at.node(*path) is not None:
+    if part_ms > whole_ms and scope.at.node(*path) is not None:
         message = f"{path[-1]} ({part_ms / 1000:g}s) is longer than {whole} ({whole_ms / 1000:g}s) and never reached"
         hint = f"raise `{whole}` or lower it"
         scope.diagnostics.warn("limit-never-reached", scope.at.value(*path), message, hint)

@@ -6,9 +6,11 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from generated.config import OwnProxy, ProxySettings
 from runtime.catalog import Provider
 from runtime.config.checks.server import is_loopback
 from runtime.config.draft import Draft
+from runtime.config.lower.proxy import DIRECT
 from runtime.config.scope import Scope
 from runtime.source import Span
 
@@ -19,7 +21,8 @@ _VERSION: Final = re.compile(r"v[0-9]+[a-z0-9]*")
 
 
 def check_urls(scope: Scope, draft: Draft) -> None:
-    """Check every base URL that the operator wrote."""
+    """Check every base URL that the operator wrote, and every proxy's."""
+    _check_proxy(scope, scope.config.proxy, "proxy")
     for id_, settings in scope.config.providers.items():
         provider = draft.providers.get(id_)
         local = bool(settings.local if settings.local is not None else provider is not None and provider.local)
@@ -27,10 +30,26 @@ def check_urls(scope: Scope, draft: Draft) -> None:
             _check(scope, settings.base_url, scope.at.value("providers", id_, "base_url"), local=local)
         if provider is not None and (settings.base_url is not None or settings.surfaces):
             _check_version(scope, provider)
+        _check_proxy(scope, settings.proxy, "providers", id_, "proxy")
         for index, connection in enumerate(settings.connections):
+            _check_proxy(scope, connection.proxy, "providers", id_, "connections", index, "proxy")
             if connection.base_url is not None:
                 span = scope.at.value("providers", id_, "connections", index, "base_url")
                 _check(scope, connection.base_url, span, local=local)
+
+
+def _check_proxy(scope: Scope, proxy: OwnProxy | ProxySettings | None, *path: str | int) -> None:
+    if proxy is None or proxy.url is None or (proxy.url == DIRECT and path != ("proxy",)):
+        return
+    span = scope.at.value(*path, "url")
+    parts = urlsplit(proxy.url) if "://" in proxy.url else None
+    if parts is not None and (parts.username is not None or parts.password is not None):
+        hint = "write them as `username` and `password` beside it"
+        scope.diagnostics.error("bad-url", span, "url: it holds a user name or password", hint)
+    elif parts is not None and parts.hostname and parts.path.strip("/"):
+        scope.diagnostics.error("bad-url", span, "url: a proxy has no path", "remove everything behind the port")
+    elif (complaint := _complaint(proxy.url)) is not None:
+        scope.diagnostics.error("bad-url", span, f"url: {complaint[0]}", complaint[1])
 
 
 def _check(scope: Scope, url: str, span: Span, *, local: bool) -> None:

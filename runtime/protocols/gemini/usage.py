@@ -51,14 +51,15 @@ def decode_usage(given: UsageMetadata, searched: int = 0) -> Usage:
     if present(given.candidatesTokenCount) is None and present(given.totalTokenCount) is not None:
         candidates = max(0, _count(given.totalTokenCount) - prompt - tool_use - thoughts)
     details, said = present(given.promptTokensDetails) or (), present(given.candidatesTokensDetails) or ()
+    kept = present(given.cacheTokensDetails) or ()
     return Usage(
         input=prompt + tool_use - cached,
         output=candidates + thoughts,
         cache_read=cached,
         reasoning=thoughts,
-        audio_input=_of("AUDIO", details),
+        audio_input=max(0, _of("AUDIO", details) - _of("AUDIO", kept)),
         audio_output=_of("AUDIO", said),
-        image_input=_of("IMAGE", details),
+        image_input=max(0, _of("IMAGE", details) - _of("IMAGE", kept)),
         search_requests=searched,
     )
 

@@ -5,6 +5,7 @@ __all__ = ["SPOKEN"]
 
 SPOKEN: tuple[tuple[str, str], ...] = (
     ("/v1beta/any", "negotiated"),
+    ("/api/ours", "problem"),
     ("/api/v1", "negotiated"),
     ("/v1beta", "talking"),
     ("/api", "waving"),

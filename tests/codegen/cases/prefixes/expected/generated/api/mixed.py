@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from litestar import Router
+from litestar.params import FromPath
 
 from runtime.web.exchange import Exchange
 from runtime.web.front import Front
@@ -46,6 +47,27 @@ class MixedService(Protocol):
         """
         ...
 
+    async def ours(self, id: str) -> None:
+        """Ours below a prefix where a vendor's protocol is spoken.
+
+        Answers GET /api/ours/{id}.
+        """
+        ...
+
+    async def wave(self, exchange: Exchange) -> None:
+        """The vendor's own.
+
+        Answers GET /api/wave.
+        """
+        ...
+
+    async def wave_of_ours(self, id: str) -> None:
+        """Ours below the vendor's own, where unknown paths are the vendor's all the same.
+
+        Answers GET /api/wave/{id}.
+        """
+        ...
+
 
 def build_router(service: MixedService, front: Front) -> Router:
     """Connect the operations of mixed to ``service``."""
@@ -64,10 +86,34 @@ def build_router(service: MixedService, front: Front) -> Router:
     async def deep() -> None:
         await service.deep()
 
+    @typed(
+        front,
+        "GET",
+        ["/api/ours/{id:str}"],
+        operation_id="ours",
+        scope="public",
+        status=204,
+    )
+    async def ours(id: FromPath[str]) -> None:
+        await service.ours(id=id)
+
+    @typed(
+        front,
+        "GET",
+        ["/api/wave/{id:str}"],
+        operation_id="waveOfOurs",
+        scope="public",
+        status=204,
+    )
+    async def wave_of_ours(id: FromPath[str]) -> None:
+        await service.wave_of_ours(id=id)
+
     return Router(
         path="/",
         route_handlers=[
             deep,
+            ours,
+            wave_of_ours,
             raw_route(
                 front,
                 [
@@ -104,6 +150,19 @@ def build_router(service: MixedService, front: Front) -> Router:
                         protocol="talking",
                         scope="public",
                         serve=service.call,
+                    ),
+                ],
+            ),
+            raw_route(
+                front,
+                ["/api/wave"],
+                [
+                    RawOperation(
+                        method="GET",
+                        operation_id="wave",
+                        protocol="waving",
+                        scope="public",
+                        serve=service.wave,
                     ),
                 ],
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Thing"]
+__all__ = ["Closed", "ClosedInner", "Thing"]
 
 
 class Thing(msgspec.Struct, kw_only=True):
@@ -23,3 +23,16 @@ class Thing(msgspec.Struct, kw_only=True):
     flags: list[bool] = []
     labels: dict[str, str] = {}
     words: list[str] = msgspec.field(default_factory=lambda: ["a", "b"])
+
+
+class ClosedInner(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The wire object `ClosedInner`."""
+
+    id: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Closed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What it does not name is refused."""
+
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    inner: ClosedInner | msgspec.UnsetType = msgspec.UNSET

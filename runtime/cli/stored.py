@@ -1,0 +1,92 @@
+"""The store of a project, for commands: which overrides lie over its configuration, and taking them back.
+
+Reads the files, not the build: what is asked about may be what keeps a build from being served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy.engine import URL
+
+from runtime.cli.project import project_sources
+from runtime.cli.terminal import FAULT, Stop
+from runtime.config.catalog import Catalog
+from runtime.config.effective import Base
+from runtime.config.files import MAIN
+from runtime.config.load import load
+from runtime.config.override import Override
+from runtime.config.secrets import environment, read_reference
+from runtime.in_force import overrides_of, peek
+from runtime.source import Diagnostics
+from runtime.stores.audit import AuditEntry
+from runtime.stores.base import StoreError
+from runtime.stores.database import Database, database_url
+from runtime.stores.overrides import OverrideChange, OverrideSet, SqlOverrides, StoredOverride
+
+__all__ = ["base_of", "drop", "overrides_below", "stored_below"]
+
+
+def base_of(root: Path) -> Base:
+    """What overrides are laid over: the files below ``root`` as they are now."""
+    return Base(sources=project_sources(root), catalog=Catalog.shipped(), look_up=environment(root))
+
+
+def stored_below(root: Path) -> OverrideSet:
+    """What the store of the project below ``root`` holds. Raises Stop without a readable gateway.yaml, ConfigError."""
+    return asyncio.run(peek(_url(root)))
+
+
+def overrides_below(root: Path) -> tuple[Override, ...]:
+    """The overrides of the project below ``root``. Raises as `stored_below` does."""
+    return overrides_of(stored_below(root))
+
+
+def drop(root: Path, names: Sequence[str]) -> tuple[StoredOverride, ...]:
+    """Take back the overrides called ``names`` (`combos/smart`); which those are. Raises Stop for one there is not."""
+    return asyncio.run(_drop(_url(root), names))
+
+
+async def _drop(url: URL, names: Sequence[str]) -> tuple[StoredOverride, ...]:
+    database = Database(url)
+    store = SqlOverrides(database)
+    try:
+        found = await store.all()
+        known = {f"{each.section}/{each.name}": each for each in found.overrides}
+        for name in names:
+            if name not in known:
+                raise Stop(FAULT, f"there is no override {name!r}; `gatewright overrides` lists them")
+        taken = tuple(known[name] for name in dict.fromkeys(names))
+        entry = AuditEntry(
+            id=uuid.uuid4().hex,
+            at_s=round(time.time(), 3),
+            action="configuration.taken_back",
+            actor="gatewright overrides",
+            target=", ".join(f"{each.section}.{each.name}" for each in taken),
+            resource_type=taken[0].section if taken else "",
+        )
+        change = OverrideChange(taken=tuple((each.section, each.name) for each in taken))
+        if taken and await store.change(change, found.revision, [entry]) is None:
+            raise Stop(FAULT, "the configuration was changed meanwhile; nothing was taken back")
+        return taken
+    except StoreError as error:
+        raise Stop(FAULT, f"the store cannot be used: {error}") from error
+    finally:
+        await database.aclose()
+
+
+def _url(root: Path) -> URL:
+    """Where the store is. Raises Stop, or ConfigError for a URL that names no database."""
+    loaded = load(project_sources(root), Diagnostics())
+    if loaded is None:
+        raise Stop(FAULT, f"{MAIN} cannot be read; see `gatewright check`")
+    written = loaded.config.store.url
+    reference = read_reference(written) if written is not None else None
+    found = environment(root)(reference) if reference is not None else None
+    if written is not None and found is None:
+        raise Stop(FAULT, f"`store.url` refers to {reference or 'nothing'}, which is not set here")
+    return database_url(found, root / loaded.config.server.data_dir)

@@ -1,0 +1,82 @@
+"""A configuration written back as YAML: what stands in the files with the overrides laid over it, or the overrides alone.
+
+Scalars are written as they were, so that nothing is read otherwise than before; comments and layout are not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from io import StringIO
+from typing import Final
+
+import yaml
+
+from runtime.config.effective import Base
+from runtime.config.load import VERSION, load
+from runtime.config.override import Override
+from runtime.source import Diagnostics, Entry, MappingNode, Node, ScalarNode, SequenceNode, Span, parse
+
+__all__ = ["overrides_yaml", "whole_yaml"]
+
+WIDTH: Final = 120
+_IMPLICIT: Final = (True, True)
+
+
+def whole_yaml(base: Base, overrides: Sequence[Override]) -> str:
+    """One gateway.yaml that says what ``base`` says with ``overrides``; empty where that cannot be read."""
+    loaded = load(base.sources, Diagnostics(), overrides, base.catalog)
+    return "" if loaded is None else _dumped(loaded.root)
+
+
+def overrides_yaml(overrides: Sequence[Override]) -> str:
+    """The entries and settings of ``overrides`` by section, to be put in the place of those in gateway.yaml."""
+    nowhere = Span("", 1, 1)
+    sections: dict[str, list[Entry]] = {}
+    for override in overrides:
+        node = None if override.text is None else parse(override.text, override.path, Diagnostics())
+        if node is not None:
+            sections.setdefault(override.section, []).append(Entry(override.name, nowhere, node))
+    entries = [Entry("version", nowhere, ScalarNode(VERSION, str(VERSION), plain=True, span=nowhere))]
+    entries += [Entry(section, nowhere, MappingNode(tuple(below), nowhere)) for section, below in sections.items()]
+    away = "".join(f"# {each.section}.{each.name} is taken away\n" for each in overrides if each.text is None)
+    return away + _dumped(MappingNode(tuple(entries), nowhere))
+
+
+def _dumped(root: Node) -> str:
+    stream = StringIO()
+    dumper = yaml.Dumper(stream, allow_unicode=True, width=WIDTH)
+    try:
+        for event in (yaml.StreamStartEvent(), yaml.DocumentStartEvent(explicit=False), *_events(root)):
+            dumper.emit(event)
+        dumper.emit(yaml.DocumentEndEvent(explicit=False))
+        dumper.emit(yaml.StreamEndEvent())
+    finally:
+        dumper.dispose()
+    return stream.getvalue().removesuffix("...\n")
+
+
+def _events(node: Node) -> Iterator[yaml.Event]:
+    if isinstance(node, MappingNode):
+        yield yaml.MappingStartEvent(anchor=None, tag=None, implicit=True, flow_style=not node.entries)
+        for entry in node.entries:
+            yield from _text(entry.key)
+            yield from _events(entry.node)
+        yield yaml.MappingEndEvent()
+    elif isinstance(node, SequenceNode):
+        flow = all(isinstance(item, ScalarNode) for item in node.items)
+        yield yaml.SequenceStartEvent(anchor=None, tag=None, implicit=True, flow_style=flow)
+        for item in node.items:
+            yield from _events(item)
+        yield yaml.SequenceEndEvent()
+    elif node.plain:
+        yield yaml.ScalarEvent(anchor=None, tag=None, implicit=_IMPLICIT, value=node.raw or "null")
+    else:
+        yield from _text(node.raw)
+
+
+def _text(text: str) -> Iterator[yaml.Event]:
+    """Without quotes where it is read as the same text so."""
+    found = Diagnostics()
+    node = parse(text, "", found)
+    plain = not found and isinstance(node, ScalarNode) and node.plain and node.value == text
+    yield yaml.ScalarEvent(anchor=None, tag=None, implicit=_IMPLICIT, value=text, style=None if plain else '"')

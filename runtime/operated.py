@@ -1,0 +1,179 @@
+"""The operations by which people run the gateway itself, of one plan: logging in, backups, orders, the audit log."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import msgspec
+from litestar import Router
+
+from generated.api import backups, compliance, login, system
+from runtime.config.build import COMPILER
+from runtime.config.effective import Effective
+from runtime.lasting import Lasting
+from runtime.services.backup_files import BACKUPS, BackupFiles
+from runtime.services.backups import Backups
+from runtime.services.bundle import Bundle
+from runtime.services.compliance import Compliance
+from runtime.services.entrance import Entrance
+from runtime.services.health import HealthReport
+from runtime.services.logging_in import LoggingIn
+from runtime.services.overrides import Change, Overrides
+from runtime.services.resilience import ResilienceControl
+from runtime.services.system import Neighbours, System, Worker, memory_bytes
+from runtime.shared.colleagues import Told
+from runtime.stores.attempts import SqlAttempts
+from runtime.web.address import Network, is_loopback, network
+from runtime.web.front import Front
+from runtime.web.key import KeyRecord
+
+__all__ = ["entrance_of", "operated", "told_system", "trusted_proxies"]
+
+
+def operated(
+    parts: Lasting,
+    found: Effective,
+    overrides: Overrides,
+    entrance: Entrance,
+    front: Front,
+    control: ResilienceControl,
+    report: HealthReport,
+) -> list[Router]:
+    """The routes. ``control`` and ``report`` are those of the plan's own operations."""
+    return [
+        login.build_router(_logging_in(parts, found, overrides, entrance), front),
+        compliance.build_router(Compliance(parts.audit.store, entrance), front),
+        backups.build_router(_backups(parts, found, overrides, entrance), front),
+        system.build_router(_system(parts, found, control, report), front),
+    ]
+
+
+def told_system(parts: Lasting, found: Effective) -> Told:
+    """What a worker answers to SYSTEM."""
+
+    def answer(_: bytes) -> bytes:
+        worker = Worker(
+            worker=parts.worker,
+            pid=os.getpid(),
+            build=found.artefact.build,
+            uptime_s=int(time.monotonic() - parts.started_s),
+            memory_bytes=memory_bytes(),
+            calls=parts.door.calls,
+        )
+        return msgspec.msgpack.encode(worker)
+
+    return answer
+
+
+def entrance_of(parts: Lasting, found: Effective) -> Entrance:
+    """Who may manage."""
+    return Entrance(
+        parts.access,
+        parts.people,
+        parts.ready.pepper,
+        time.time,
+        parts.askings,
+        trusted_proxies(found),
+        required=_login_required(parts, found),
+    )
+
+
+def trusted_proxies(found: Effective) -> tuple[Network, ...]:
+    """The proxies in front that are believed."""
+    return tuple(network(written) for written in found.artefact.plan.server.trusted_proxies)
+
+
+def _login_required(parts: Lasting, found: Effective) -> bool:
+    """Whether managing needs a key or a login; where other machines reach us, always."""
+    return found.artefact.plan.login.required or not is_loopback(parts.ready.host)
+
+
+def _logging_in(parts: Lasting, found: Effective, overrides: Overrides, entrance: Entrance) -> LoggingIn:
+    settings = msgspec.structs.replace(found.artefact.plan.login, required=_login_required(parts, found))
+    attempts = SqlAttempts(parts.database, settings.attempts, settings.attempts_within_ms / 1000)
+
+    async def require(required: bool, caller: KeyRecord) -> None:
+        change = Change(section="login", name="required", document=required)
+        await overrides.change([change], caller, action="login.required")
+
+    return LoggingIn(
+        settings,
+        entrance,
+        parts.people,
+        attempts,
+        parts.passwords,
+        parts.audit,
+        parts.ready.pepper,
+        time.time,
+        os.urandom,
+        require,
+    )
+
+
+def _system(parts: Lasting, found: Effective, control: ResilienceControl, report: HealthReport) -> System:
+    return System(
+        found,
+        COMPILER,
+        parts.ready.data_dir,
+        _files(parts),
+        parts.database,
+        parts.store_watch,
+        parts.people,
+        parts.sessions,
+        parts.colleagues,
+        Neighbours(
+            resilience=control.get_resilience,
+            reset=control.reset_resilience,
+            health=report.get_health,
+            order=_orders(parts.ready.supervisor),
+        ),
+        parts.audit,
+        time.time,
+        lambda: time.monotonic() - parts.started_s,
+        login_required=_login_required(parts, found),
+    )
+
+
+def _orders(supervisor: int | None) -> Callable[[signal.Signals], None] | None:
+    """Sends a signal to the process that keeps the workers, as long as that is our parent."""
+    if supervisor is None:
+        return None
+
+    def order(which: signal.Signals) -> None:
+        if os.getppid() == supervisor:
+            os.kill(supervisor, which)
+
+    return order
+
+
+def _files(parts: Lasting) -> BackupFiles:
+    return BackupFiles(parts.ready.data_dir / BACKUPS, time.time, os.urandom)
+
+
+def _backups(parts: Lasting, found: Effective, overrides: Overrides, entrance: Entrance) -> Backups:
+    def bundle() -> Bundle:
+        facts = {"version": COMPILER, "build": found.artefact.build}
+        return Bundle(files={source.path: source.data for source in found.base.sources}, facts=facts)
+
+    return Backups(
+        found.artefact.plan.backups,
+        _files(parts),
+        parts.database,
+        overrides,
+        parts.colleagues,
+        entrance,
+        parts.audit,
+        _mark(parts.ready.pepper),
+        bundle,
+        time.time,
+        fixed=found.artefact.plan.server.management == "read_only",
+    )
+
+
+def _mark(pepper: bytes) -> int:
+    """Says that two stores have keys of the same pepper, and does not say which; never 0."""
+    return int.from_bytes(hmac.digest(pepper, b"snapshot", "sha256")[:4], "big") >> 1 | 1

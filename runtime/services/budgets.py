@@ -1,0 +1,190 @@
+"""What keys may spend and have spent, and setting it: limits in dollars by the day, the week and the month, in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from generated.types.budget import BudgetCheck, BudgetFields, BudgetList, BudgetSet, KeyBudget
+from runtime.errors import InvalidRequest, NotFound, RouteUnavailable
+from runtime.services.key_limits import PERIODS, Amount, nano_usd, replaced
+from runtime.services.keyring import GoodKeys
+from runtime.services.keys import Keys
+from runtime.stores.base import StoreError
+from runtime.stores.keys import SqlKeys
+from runtime.stores.spending import SpentRow, SqlSpending
+from runtime.web.key import KeyRecord
+from runtime.window import Calendar, Limit, calendar_start_ms
+
+__all__ = ["Budgets"]
+
+_NANO: Final = 10**9
+_CALENDARS: Final[tuple[tuple[Calendar, Literal["daily", "weekly", "monthly"]], ...]] = (
+    ("day", "daily"), ("week", "weekly"), ("month", "monthly"),
+)  # fmt: skip
+
+_Set = Amount | UnsetType | None
+
+
+class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What may be said of a budget, in either form."""
+
+    apiKeyId: str | UnsetType = UNSET  # noqa: N815 — as clients write it
+    keyId: str | UnsetType = UNSET  # noqa: N815
+    dailyLimitUsd: _Set = UNSET  # noqa: N815
+    weeklyLimitUsd: _Set = UNSET  # noqa: N815
+    monthlyLimitUsd: _Set = UNSET  # noqa: N815
+    limit: _Set = UNSET
+    period: Literal["daily", "weekly", "monthly", "day", "week", "month"] | UnsetType = UNSET
+
+
+class _Whose(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    tenant: str
+    limits: tuple[Limit, ...]
+
+
+class Budgets:
+    """Implements `generated.api.budget.BudgetService`. ``now`` gives Unix seconds."""
+
+    def __init__(
+        self, keys: Keys, store: SqlKeys, good: GoodKeys, spending: SqlSpending, now: Callable[[], float]
+    ) -> None:
+        self._keys = keys
+        self._store = store
+        self._good = good
+        self._spending = spending
+        self._now = now
+
+    async def list_budgets(
+        self,
+        caller: KeyRecord,
+        api_key_id: str | None = None,
+        key_id: str | None = None,
+        company_id: str | None = None,
+    ) -> BudgetList:
+        whose = caller.tenant_filter(company_id)
+        wanted = api_key_id or key_id
+        keys = [key for key in await self._all() if whose in {None, key.tenant} and wanted in {None, key.id}]
+        if wanted is not None and not keys:
+            raise NotFound(f"there is no key {wanted[:100]!r}")
+        shown = await self._shown(keys)
+        return BudgetList(budgets=shown, total=len(shown))
+
+    async def set_budget(self, caller: KeyRecord, data: BudgetFields) -> BudgetSet:
+        fields = _read(data)
+        if fields.apiKeyId is not UNSET and fields.keyId is not UNSET and fields.apiKeyId != fields.keyId:
+            raise InvalidRequest("keyId: `apiKeyId` says another one", param="keyId")
+        id_ = fields.apiKeyId if fields.apiKeyId is not UNSET else fields.keyId
+        if id_ is UNSET:
+            raise InvalidRequest("apiKeyId: say which key it is for", param="apiKeyId")
+        amounts = _amounts(fields)
+
+        def change(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+            for period, amount in amounts.items():
+                limits = replaced(limits, "usd", period, amount)
+            return limits
+
+        key = await self._keys.change_limits(caller, id_, change)
+        shown = await self._shown([_Whose(key.id, key.name, key.tenant, key.limits)])
+        return BudgetSet(success=True, apiKeyId=id_, budget=shown[0])
+
+    async def _all(self) -> list[_Whose]:
+        """Configured keys, then stored ones."""
+        found = [_Whose(each.id, each.id, each.tenant, each.limits) for each in self._good.configured.hashes.values()]
+        try:
+            stored = (await self._store.all()).keys
+        except StoreError as error:
+            raise RouteUnavailable("the store of keys cannot be reached now", retry_after_s=1) from error
+        return found + [_Whose(key.id, key.name, key.tenant, key.limits) for key in stored]
+
+    async def _shown(self, keys: Sequence[_Whose]) -> list[KeyBudget]:
+        now_ms = int(self._now() * 1000)
+        starts = {calendar: calendar_start_ms(calendar, now_ms) // 1000 for calendar, _ in _CALENDARS}
+        earliest_s = min(starts.values())
+        try:
+            spent = await self._spending.since([(f"key/{key.id}", "day", earliest_s) for key in keys])
+        except StoreError as error:
+            raise RouteUnavailable("the ledger cannot be reached now", retry_after_s=1) from error
+        return [_budget(key, rows, starts, now_ms) for key, rows in zip(keys, spent, strict=True)]
+
+
+def _budget(key: _Whose, rows: Sequence[SpentRow], starts: dict[Calendar, int], now_ms: int) -> KeyBudget:
+    limits = {limit.calendar: limit.amount for limit in key.limits if limit.of == "usd" and limit.calendar is not None}
+    used = {name: sum(row.nano_usd for row in rows if row.start_s >= start_s) for name, start_s in starts.items()}
+    today = [row for row in rows if row.start_s >= starts["day"]]
+    tightest = min(limits, key=lambda name: (limits[name] - used[name]) / limits[name], default=None)
+    of = Limit(of="usd", amount=1, calendar=tightest or "day")
+    return KeyBudget(
+        apiKeyId=key.id,
+        keyId=key.id,
+        name=key.name,
+        company_id=key.tenant,
+        dailyLimitUsd=limits.get("day", 0) / _NANO,
+        weeklyLimitUsd=limits.get("week", 0) / _NANO,
+        monthlyLimitUsd=limits.get("month", 0) / _NANO,
+        totalCostToday=used["day"] / _NANO,
+        totalCostWeek=used["week"] / _NANO,
+        totalCostMonth=used["month"] / _NANO,
+        requestsToday=sum(row.requests for row in today),
+        tokensToday=sum(row.tokens for row in today),
+        nextResetAt=_time(of.over_ms(of.bucket(now_ms))),
+        budgetCheck=_check(tightest, limits, used),
+    )
+
+
+def _check(tightest: Calendar | None, limits: dict[Calendar, int], used: dict[Calendar, int]) -> BudgetCheck:
+    if tightest is None:
+        return BudgetCheck(allowed=True, period="none", limit=0.0, used=0.0, remaining=0.0)
+    left = max(0, limits[tightest] - used[tightest])
+    return BudgetCheck(
+        allowed=left > 0,
+        period=dict(_CALENDARS)[tightest],
+        limit=limits[tightest] / _NANO,
+        used=used[tightest] / _NANO,
+        remaining=left / _NANO,
+    )
+
+
+def _amounts(fields: _Fields) -> dict[Calendar, int | None]:
+    """What each budget that is named becomes, in nano-dollars; None: there is none any more."""
+    named: list[tuple[Calendar, str, _Set]] = [
+        ("day", "dailyLimitUsd", fields.dailyLimitUsd),
+        ("week", "weeklyLimitUsd", fields.weeklyLimitUsd),
+        ("month", "monthlyLimitUsd", fields.monthlyLimitUsd),
+    ]
+    if fields.limit is not UNSET:
+        period = "monthly" if fields.period is UNSET else fields.period
+        named.append((PERIODS[period], "limit", fields.limit))
+    elif fields.period is not UNSET:
+        raise InvalidRequest("limit: say how much, beside `period`", param="limit")
+    found: dict[Calendar, int | None] = {}
+    for calendar, at, amount in named:
+        if amount is UNSET:
+            continue
+        if calendar in found:
+            raise InvalidRequest(f"{at}: the budget of a {calendar} is said twice", param=at)
+        found[calendar] = None if amount is None or amount in {0, "0"} else nano_usd(amount, at)
+    if not found:
+        raise InvalidRequest(
+            "say `dailyLimitUsd`, `weeklyLimitUsd` or `monthlyLimitUsd`; or `limit` and `period`", param="limit"
+        )
+    return found
+
+
+def _read(data: BudgetFields) -> _Fields:
+    try:
+        return msgspec.convert(data, _Fields)
+    except msgspec.ValidationError as error:
+        told, _, path = str(error).partition(" - at `$")
+        named = path.strip("`.") or (told.rpartition("unknown field `")[2].strip("`") if "unknown" in told else "")
+        raise InvalidRequest(str(error).replace(" - at `$.", " - at `"), param=named or None) from error
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

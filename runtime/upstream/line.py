@@ -1,0 +1,328 @@
+"""One connection to a provider: HTTP/1.1 over a transport, one exchange after the other. llhttp parses what comes.
+
+Knows no pools and no limits: whoever asks sets a timer and cuts the line. What it reads goes straight into the `Answer`
+that is being waited for; while nobody takes that, it does not read on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from typing_extensions import override
+
+from runtime.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
+
+__all__ = ["Answer", "Line"]
+
+READ_BUFFER_BYTES: Final = 64 * 1024
+HEAD_LIMIT_BYTES: Final = 64 * 1024
+HEADERS_LIMIT: Final = 256
+LARGE_BODY_BYTES: Final = 512 * 1024
+"""Above this a body is written piece by piece, so that other requests get their turn."""
+
+PIECE_BYTES: Final = 256 * 1024
+BODILESS: Final = frozenset({204, 304})
+
+
+class Answer:
+    """What comes back for one request. ``wake`` is resolved at its head, at every read, at its end, when it fails.
+
+    Attributes:
+        status: 0 until the head is complete.
+        headers: lower-case names; values of one that came several times are joined by a comma.
+        begun: whether anything of it came.
+        complete: whether all of it came.
+        failure: why the rest will not come.
+        line: what it still comes over.
+        came: how many reads had some of it.
+    """
+
+    __slots__ = ("begun", "came", "complete", "failure", "headers", "line", "parts", "size", "status", "wake")
+
+    def __init__(self, line: Line) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.begun = False
+        self.complete = False
+        self.failure: UpstreamError | None = None
+        self.line: Line | None = line
+        self.wake: asyncio.Future[None] | None = None
+        self.came = 0
+
+    def take(self) -> bytes:
+        """What came since the last call, perhaps nothing."""
+        parts = self.parts
+        if not parts:
+            return b""
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self.size = 0
+        if self.line is not None:
+            self.line.taken()
+        return data
+
+    def fail(self, failure: UpstreamError) -> None:
+        """It will not come any more. What came before can still be taken. Not once it is complete, and only once."""
+        if not self.complete and self.failure is None:
+            self.failure = failure
+            self.line = None
+            self.awake()
+
+    def awake(self) -> None:
+        wake = self.wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
+
+
+class Line(asyncio.Protocol):
+    """``free`` is told when the line can be used again, ``lost`` when it is gone.
+
+    Attributes:
+        used: whether it has carried an answer.
+        open: whether requests may be sent over it.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_fault",
+        "_free",
+        "_head",
+        "_head_bytes",
+        "_headers",
+        "_interim",
+        "_lines",
+        "_loop",
+        "_lost",
+        "_parser",
+        "_paused",
+        "_room",
+        "_sized",
+        "_transport",
+        "_uploading",
+        "open",
+        "used",
+    )
+
+    def __init__(self, free: Callable[[Line], None], lost: Callable[[Line], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._free = free
+        self._lost = lost
+        self._transport: asyncio.Transport | None = None
+        self._answer: Answer | None = None
+        self._parser = self._new_parser()
+        self._headers: dict[str, str] = {}
+        self._head = ""
+        self._head_bytes = 0
+        self._fault = ""
+        self._lines = 0
+        self._interim = False
+        self._sized = True
+        self._paused = False
+        self._uploading = False
+        self._room: asyncio.Future[None] | None = None
+        self.used = False
+        self.open = False
+
+    # -- what is asked
+
+    def ask(self, head: bytes, body: bytes, method: str) -> Answer:
+        """Send a request. Large bodies are only begun: `upload` sends the rest."""
+        answer = self._answer = Answer(self)
+        transport = self._transport
+        if transport is None or not self.open:
+            answer.fail(UpstreamUnavailable("the provider closed the connection before it answered"))
+            return answer
+        self._head = method
+        self._uploading = len(body) > LARGE_BODY_BYTES
+        transport.write(head if self._uploading else head + body)
+        return answer
+
+    async def upload(self, answer: Answer, body: bytes) -> None:
+        """Send a large body, no faster than it is taken, until its answer's head is here."""
+        view = memoryview(body)
+        for start in range(0, len(body), PIECE_BYTES):
+            if answer.status or answer.failure is not None or self._transport is None:
+                return
+            self._transport.write(view[start : start + PIECE_BYTES])
+            if self._room is not None:
+                answer.wake = self._room
+                await self._room
+        self._uploading = False
+
+    def taken(self) -> None:
+        """There is room for more."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def cut(self) -> None:
+        """Close at once: unsent bytes are dropped, no farewell is waited for. What still comes, fails."""
+        self.open = False
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self._end_of(answer, broken=True)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close a line that carries nothing."""
+        self.open = False
+        if self._transport is not None:
+            self._transport.close()
+
+    # -- what the transport tells
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.open = True
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        answer = self._answer
+        if answer is None:  # nobody asked
+            self.cut()
+            return
+        answer.begun = True
+        answer.came += 1
+        if not answer.status:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade:
+            self._break(answer, ": it changes the protocol")
+        except HttpParserError:
+            self._break(answer, self._fault)
+        if not answer.status:
+            if self._head_bytes > HEAD_LIMIT_BYTES:
+                self._break(answer, ": a line or header is too long")
+            return
+        if answer.size > READ_BUFFER_BYTES and answer.line is self and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        answer.awake()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        self._transport = None
+        answer, self._answer = self._answer, None
+        self._make_room()
+        if answer is not None:
+            self._end_of(answer, broken=exc is not None)
+        self._lost(self)
+
+    @override
+    def pause_writing(self) -> None:
+        if self._room is None:
+            self._room = self._loop.create_future()
+
+    @override
+    def resume_writing(self) -> None:
+        self._make_room()
+
+    # -- what the parser tells
+
+    def on_message_begin(self) -> None:
+        if self._answer is None:
+            raise ValueError("nobody asked")
+        self._headers = {}
+        self._lines = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers = self._headers
+        if key in headers:
+            text = f"{headers[key]}, {text}"
+        headers[key] = text
+        self._lines += 1
+        if self._lines > HEADERS_LIMIT:
+            self._fault = ": a line or header is too long"
+            raise ValueError(self._fault)
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        self._interim = 100 <= status < 200
+        answer = self._answer
+        if self._interim or answer is None:
+            return
+        headers = self._headers
+        self._sized = "content-length" in headers or "transfer-encoding" in headers or status in BODILESS
+        answer.headers = headers
+        answer.status = status
+        if self._head == "HEAD" and not answer.complete:
+            self._complete(answer, reusable=False)
+
+    def on_body(self, data: bytes) -> None:
+        answer = self._answer
+        if answer is not None:
+            answer.parts.append(data)
+            answer.size += len(data)
+
+    def on_message_complete(self) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        if not self._interim:
+            self._complete(answer, reusable=self._parser.should_keep_alive())
+
+    # -- inside
+
+    def _new_parser(self) -> HttpResponseParser:
+        parser = HttpResponseParser(self)
+        # Servers of old end lines with LF alone, and some put a space behind a chunk's size.
+        parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True, lenient_optional_lf_after_cr=True, lenient_spaces_after_chunk_size=True
+        )
+        return parser
+
+    def _complete(self, answer: Answer, *, reusable: bool) -> None:
+        self._answer = None
+        answer.complete = True
+        answer.line = None
+        self._head_bytes = 0
+        self.used = True
+        self.taken()
+        if reusable and not self._uploading and self.open:
+            self._free(self)
+        else:
+            self.cut()
+
+    def _break(self, answer: Answer, detail: str) -> None:
+        if answer.complete:
+            self.cut()
+            return
+        if answer.status:
+            said = f"the body of the provider's answer is broken{detail}"
+        else:
+            said = f"the provider answered with what is not HTTP{detail}"
+        self._answer = None
+        answer.fail(UpstreamProtocolError(said))
+        self.cut()
+
+    def _end_of(self, answer: Answer, *, broken: bool) -> None:
+        """The connection ended while ``answer`` came."""
+        if not answer.status:
+            how = "the connection to the provider broke" if broken else "the provider closed the connection"
+            answer.fail(UpstreamUnavailable(f"{how} before it answered"))
+        elif not broken and not self._sized:
+            answer.complete = True
+            answer.line = None
+            answer.awake()
+        else:
+            how = "the connection to the provider broke" if broken else "the provider closed the connection"
+            answer.fail(UpstreamUnavailable(f"{how} in the middle of its answer"))
+
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)

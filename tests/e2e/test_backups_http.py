@@ -1,0 +1,289 @@
+"""Backups over a real server of two workers: made, put back, exported and imported while calls go on."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sqlite3
+import tarfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gateway import Running, gateway
+
+ADMIN = "gw-an-admin-of-the-tests-0123456789"
+GUEST = "gw-a-guest-of-the-tests-01234567890"
+FOREIGN = "gw-a-foreign-admin-of-tests-0123456"
+CONFIG = """version: 1
+discovery: {providers: none}
+server: {workers: 2}
+providers: {sim: {}}
+tenants: {acme: {}}
+keys:
+  root: {key: "${ADMIN_KEY}", scopes: [admin]}
+  guest: {key: "${GUEST_KEY}", scopes: [chat, view]}
+  foreign: {key: "${FOREIGN_KEY}", scopes: [admin], tenant: acme}
+backups: {keep: 6, upload_limit: 4MiB}
+"""
+KEYS = {"ADMIN_KEY": ADMIN, "GUEST_KEY": GUEST, "FOREIGN_KEY": FOREIGN}
+BAD_OVERRIDE = """INSERT INTO overrides (section, name, document, author, changed_s, revision)
+VALUES ('combos', 'bad', 'targets: [nothing/nowhere]', 'x', 1, 1)"""
+CHAT = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with gateway(tmp_path_factory.mktemp("backups"), CONFIG, KEYS) as running:
+        yield running
+
+
+def send(
+    served: Running, method: str, path: str, data: bytes | None, media_type: str, key: str | None
+) -> tuple[int, Any, bytes]:
+    headers = {"connection": "close"} | ({"content-type": media_type} if media_type else {})
+    headers |= {"authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, response.headers, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+def ask(served: Running, method: str, path: str, body: object = None, key: str | None = ADMIN) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    status, _, raw = send(served, method, path, data, "application/json", key)
+    return status, json.loads(raw or b"null")
+
+
+def made_key(served: Running, name: str) -> tuple[str, str]:
+    status, key = ask(served, "POST", "/api/keys", {"name": name})
+    assert status == 201
+    return key["id"], key["key"]
+
+
+def names(served: Running) -> set[str]:
+    return {key["name"] for key in ask(served, "GET", "/api/keys")[1]["keys"]}
+
+
+def test_a_backup_is_made_listed_and_put_back_in_every_worker(served: Running) -> None:
+    _, kept = made_key(served, "kept")
+    status, backup = ask(served, "PUT", "/api/db-backups")
+    assert (status, backup["created"]) == (200, True)
+    file = served.root / "data" / "backups" / backup["filename"]
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert file.stat().st_size == backup["size"]
+    listed = ask(served, "GET", "/api/db-backups")[1]["backups"]
+    assert {"id": backup["id"], "size": backup["size"], "reason": "manual"}.items() <= listed[0].items()
+
+    _, late = made_key(served, "late")
+    kept_id = next(key["id"] for key in ask(served, "GET", "/api/keys")[1]["keys"] if key["name"] == "kept")
+    ask(served, "DELETE", f"/api/keys/{kept_id}")
+    status, back = ask(served, "POST", "/api/db-backups", {"backupId": backup["id"]})
+    assert (status, back["restored"]) == (200, True)
+    time.sleep(1.0)
+    assert {(200, 401)} == {
+        (
+            ask(served, "POST", "/v1/chat/completions", CHAT, kept)[0],
+            ask(served, "POST", "/v1/chat/completions", CHAT, late)[0],
+        )
+        for _ in range(6)
+    }
+    assert "late" not in names(served)
+    assert ask(served, "POST", "/api/db-backups", {"backupId": back["previous"]})[0] == 200
+    assert {"late"} <= names(served)
+
+
+def test_calls_go_on_while_backups_are_made_and_put_back(served: Running) -> None:
+    stop, failed, answered = threading.Event(), [], []
+
+    def call() -> None:
+        while not stop.is_set():
+            status = ask(served, "POST", "/v1/chat/completions", CHAT, GUEST)[0]
+            (answered if status == 200 else failed).append(status)
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    try:
+        for _ in range(3):
+            status, backup = ask(served, "PUT", "/api/db-backups")
+            assert status == 200
+            assert ask(served, "POST", "/api/db-backups", {"backupId": backup["id"]})[0] == 200
+    finally:
+        stop.set()
+        for caller in callers:
+            caller.join()
+
+    assert not failed
+    assert len(answered) > 20
+    with closing(sqlite3.connect(served.root / "data" / "gatewright.db")) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_what_is_exported_can_be_imported_both_ways(served: Running) -> None:
+    made_key(served, "exported")
+    status, headers, raw = send(served, "GET", "/api/db-backups/export", None, "", ADMIN)
+    assert (status, headers["content-type"]) == (200, "application/vnd.sqlite3")
+    assert "attachment" in headers["content-disposition"]
+    assert raw.startswith(b"SQLite format 3\0")
+    assert int(headers["content-length"]) == len(raw)
+    made_key(served, "after the export")
+
+    status, _, said = send(served, "POST", "/api/db-backups/import", raw, "application/octet-stream", ADMIN)
+    told = json.loads(said)
+    assert (status, told["imported"]) == (200, True)
+    assert told["apiKeyCount"] == len([name for name in names(served) if name not in {"root", "guest", "foreign"}])
+    assert "exported" in names(served)
+    assert "after the export" not in names(served)
+
+    made_key(served, "before the form")
+    form = (
+        b'--cut\r\nContent-Disposition: form-data; name="file"; filename="x.sqlite"\r\n'
+        b"Content-Type: application/octet-stream\r\n\r\n" + raw + b"\r\n--cut--\r\n"
+    )
+    status, _, said = send(served, "POST", "/api/db-backups/import", form, "multipart/form-data; boundary=cut", ADMIN)
+    assert status == 200, said
+    assert "before the form" not in names(served)
+
+
+def test_everything_in_one_archive_holds_no_secret_in_the_clear(served: Running) -> None:
+    status, headers, raw = send(served, "GET", "/api/db-backups/exportAll", None, "", ADMIN)
+    assert (status, headers["content-type"]) == (200, "application/gzip")
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        members = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}  # type: ignore[union-attr]
+
+    assert {"manifest.json", "gatewright.sqlite", "config/gateway.yaml"} <= set(members)
+    manifest = json.loads(members["manifest.json"])
+    assert manifest["rows"]["keys"] >= 0
+    pepper = (served.root / "data" / "pepper").read_text().strip()
+    together = b"".join(members.values())
+    assert not [secret for secret in (ADMIN, GUEST, FOREIGN, pepper) if secret.encode() in together]
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "status"),
+    [
+        (b"", "application/octet-stream", 400),
+        (b"rubbish" * 1000, "application/octet-stream", 400),
+        (b"SQLite format 3\0" + b"\0" * 8000, "application/octet-stream", 400),
+        (b"x" * (5 << 20), "application/octet-stream", 413),
+        (b"{}", "application/json", 415),
+        (b"--a\r\n\r\n", "multipart/form-data; boundary=a", 400),
+        (b"--a--\r\n", "multipart/form-data; boundary=a", 400),
+        (b"", "multipart/form-data", 415),
+    ],
+)
+def test_what_is_no_store_is_refused_and_changes_nothing(
+    served: Running, body: bytes, media_type: str, status: int
+) -> None:
+    before = names(served), len(ask(served, "GET", "/api/db-backups")[1]["backups"])
+
+    found, headers, said = send(served, "POST", "/api/db-backups/import", body, media_type, ADMIN)
+    assert found == status, said
+    assert headers["content-type"] == "application/problem+json"
+    assert (names(served), len(ask(served, "GET", "/api/db-backups")[1]["backups"])) == before
+    assert not [path for path in (served.root / "data" / "backups").glob(".*") if path.name != ".lock"]
+
+
+def spoiled(served: Running, path: Path, statement: str) -> bytes:
+    raw = send(served, "GET", "/api/db-backups/export", None, "", ADMIN)[2]
+    path.write_bytes(raw)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript(statement)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("statement", "status", "said"),
+    [
+        ("UPDATE schema_version SET version_num = '9999'", 400, "newer release"),
+        ("DROP TABLE schema_version", 400, "something else"),
+        ("CREATE TRIGGER t AFTER DELETE ON keys BEGIN DELETE FROM people; END", 400, "trigger"),
+        ("PRAGMA user_version = 12345", 409, "another pepper"),
+        (
+            BAD_OVERRIDE,
+            422,
+            "nothing",
+        ),
+    ],
+)
+def test_a_store_that_does_not_fit_is_refused_with_the_reason(
+    served: Running, tmp_path: Path, statement: str, status: int, said: str
+) -> None:
+    made_key(served, f"there {status} {said}")
+    before = names(served)
+    raw = spoiled(served, tmp_path / "x.sqlite", statement)
+
+    found, _, told = send(served, "POST", "/api/db-backups/import", raw, "application/octet-stream", ADMIN)
+    assert (found, said in told.decode()) == (status, True), told
+    assert names(served) == before
+
+
+@pytest.mark.parametrize(
+    "name", ["../gatewright.db", "db_x.sqlite", "", "/etc/passwd", "db_20260101T000000Z_manual_00000000.sqlite\0"]
+)
+def test_no_name_leads_elsewhere(served: Running, name: str) -> None:
+    assert ask(served, "POST", "/api/db-backups", {"backupId": name})[0] == 400
+
+
+def test_an_unknown_backup_and_a_damaged_one_are_told_apart(served: Running) -> None:
+    unknown = {"backupId": "db_20260101T000000Z_manual_00000000.sqlite"}
+    assert ask(served, "POST", "/api/db-backups", unknown)[0] == 404
+    _, backup = ask(served, "PUT", "/api/db-backups")
+    file = served.root / "data" / "backups" / backup["filename"]
+    file.write_bytes(file.read_bytes()[:-4096])
+    status, told = ask(served, "POST", "/api/db-backups", {"backupId": backup["id"]})
+    assert (status, told["param"]) == (400, "backupId")
+    (served.root / "data" / "backups" / "db_20260101T000000Z_manual_11111111.sqlite").symlink_to("/etc/passwd")
+    assert "11111111" not in json.dumps(ask(served, "GET", "/api/db-backups")[1])
+
+
+def test_no_more_are_kept_than_the_operator_wants(served: Running) -> None:
+    for _ in range(8):
+        assert ask(served, "PUT", "/api/db-backups")[0] == 200
+    assert len(ask(served, "GET", "/api/db-backups")[1]["backups"]) == 6
+
+    status, cleaned = ask(served, "DELETE", "/api/db-backups", {"keepLatest": 2})
+    assert (status, len(cleaned["deleted"])) == (200, 4)
+    assert len(ask(served, "GET", "/api/db-backups")[1]["backups"]) == 2
+    for wrong in ({"keepLatest": 0}, {"retentionDays": -1}, {"keepLatest": "all"}, {"keepLatest": 1001}):
+        assert ask(served, "DELETE", "/api/db-backups", wrong)[0] == 400
+    assert len(ask(served, "GET", "/api/db-backups")[1]["backups"]) == 2
+
+
+@pytest.mark.parametrize(("key", "status"), [(None, 401), (GUEST, 403), (FOREIGN, 403)])
+def test_only_the_operators_admins_are_let_in(served: Running, key: str | None, status: int) -> None:
+    calls = [
+        ("GET", "/api/db-backups", None),
+        ("PUT", "/api/db-backups", None),
+        ("POST", "/api/db-backups", {"backupId": "x"}),
+        ("DELETE", "/api/db-backups", {"keepLatest": 1}),
+        ("GET", "/api/db-backups/export", None),
+        ("GET", "/api/db-backups/exportAll", None),
+        ("POST", "/api/db-backups/import", None),
+    ]
+    before = ask(served, "GET", "/api/db-backups")[1]
+
+    assert {status} == {ask(served, method, path, body, key)[0] for method, path, body in calls}
+    assert ask(served, "GET", "/api/db-backups")[1] == before
+
+
+def test_a_machine_that_was_lost_comes_back_with_the_pepper_and_the_export(served: Running, tmp_path: Path) -> None:
+    _, key = made_key(served, "survivor")
+    raw = send(served, "GET", "/api/db-backups/export", None, "", ADMIN)[2]
+    (tmp_path / "data").mkdir(mode=0o700)
+    shutil.copy(served.root / "data" / "pepper", tmp_path / "data" / "pepper")
+    with gateway(tmp_path, CONFIG.replace("workers: 2", "workers: 1"), KEYS) as fresh:
+        assert send(fresh, "POST", "/api/db-backups/import", raw, "application/octet-stream", ADMIN)[0] == 200
+        time.sleep(0.7)
+        assert ask(fresh, "POST", "/v1/chat/completions", CHAT, key)[0] == 200

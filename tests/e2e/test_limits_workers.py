@@ -1,0 +1,119 @@
+"""Two hundred calls at once against one budget on two workers: it is never exceeded, whatever the workers count in."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.gateway import Running, gateway
+from tests.support.postgres import Postgres, postgres
+from tests.support.redis_server import RedisServer, redis_server
+
+KEY = "gw-a-key-of-the-tests-0123456789"
+ADMIN = "gw-an-admin-of-the-tests-0123456789"
+SECRETS = {"LIMITED_KEY": KEY, "ADMIN_KEY": ADMIN}
+
+INPUT_NANO_USD = 1_000_000
+OUTPUT_NANO_USD = 2_000_000
+"""Of a token: a thousandth and two of a dollar."""
+
+LIMIT_NANO_USD = 2_000_000_000
+CONFIG = """version: 1
+discovery: {{providers: none}}
+server: {{workers: 2}}
+providers:
+  sim:
+    models:
+      echo: {{prices: {{input: "1000", output: "2000", source: test, date: "2026-11-01"}}}}
+keys:
+  limited: {{key: "${{LIMITED_KEY}}", limits: [{{usd: "2.00", per: month}}]}}
+  root: {{key: "${{ADMIN_KEY}}", scopes: [admin]}}
+{more}
+"""
+CALLS = 200
+AT_ONCE = 50
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@pytest.fixture(scope="module")
+def redis_at() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def postgres_at() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+def ask(running: Running, key: str = KEY, max_tokens: int = 20, stream: bool = False) -> Answer:
+    """Over a connection of its own, so that either worker may get it."""
+    body = {
+        "model": "sim/echo",
+        "max_tokens": max_tokens,
+        "stream": stream,
+        "messages": [{"role": "user", "content": "one two three four"}],
+    }
+    at = urlsplit(running.url)
+    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=60)
+    try:
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        reply = connection.getresponse()
+        return Answer(reply.status, dict(reply.getheaders()), json.loads(reply.read()))
+    finally:
+        connection.close()
+
+
+def cost(answer: Answer) -> int:
+    usage = answer.body["usage"]
+    return int(usage["prompt_tokens"]) * INPUT_NANO_USD + int(usage["completion_tokens"]) * OUTPUT_NANO_USD
+
+
+def check_the_budget(running: Running) -> None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda _: ask(running), range(CALLS)))
+    assert {200, 429} == {answer.status for answer in answers}
+    spent = sum(cost(answer) for answer in answers if answer.status == 200)
+    assert spent <= LIMIT_NANO_USD
+
+    while (answer := ask(running)).status == 200:  # what was kept aside and not used is there for others
+        spent += cost(answer)
+        time.sleep(0.05)
+    one = max(cost(answer) for answer in answers if answer.status == 200)
+    assert spent <= LIMIT_NANO_USD
+    assert spent > LIMIT_NANO_USD - 30 * OUTPUT_NANO_USD - 100 * INPUT_NANO_USD, one
+    assert "the limit of $2.00 per month for this key is reached" in answer.body["error"]["message"]
+    assert answer.body["error"]["code"] == "insufficient_quota"
+    assert 200 == ask(running, ADMIN).status
+
+
+def test_a_budget_is_never_exceeded_in_a_file(tmp_path: Path) -> None:
+    with gateway(tmp_path, CONFIG.format(more=""), SECRETS) as running:
+        check_the_budget(running)
+
+
+def test_a_budget_is_never_exceeded_in_redis(tmp_path: Path, redis_at: RedisServer) -> None:
+    more = 'shared: {url: "${REDIS_URL}"}'
+    with gateway(tmp_path, CONFIG.format(more=more), {**SECRETS, "REDIS_URL": redis_at.url}) as running:
+        check_the_budget(running)
+
+
+def test_a_budget_is_never_exceeded_in_postgresql(tmp_path: Path, postgres_at: Postgres) -> None:
+    more = 'store: {url: "${DATABASE_URL}"}'
+    with gateway(tmp_path, CONFIG.format(more=more), {**SECRETS, "DATABASE_URL": postgres_at.url()}) as running:
+        check_the_budget(running)

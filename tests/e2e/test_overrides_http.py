@@ -1,0 +1,189 @@
+"""The configuration is changed while two workers serve: what callers notice, and what they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.gateway import Running, gateway, run_cli
+from tests.support.postgres import Postgres, postgres
+from tests.support.redis_server import RedisServer, redis_server
+
+ADMIN = "gw-an-admin-of-the-tests-0123456789"
+CONFIG = """version: 1
+discovery: {{providers: none}}
+server: {{workers: 2}}
+providers: {{sim: {{}}}}
+aliases: {{quick: sim/echo, steady: sim/slow}}
+keys:
+  root: {{key: "${{ADMIN_KEY}}", scopes: [admin]}}
+{more}
+"""
+STREAMS = 200
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cache() -> Iterator[RedisServer]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["sqlite and a file", "postgresql and redis"])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    more, env = "", {"ADMIN_KEY": ADMIN}
+    if request.param != "sqlite and a file":
+        more = "store: {url: '${DATABASE_URL}'}\nshared: {url: '${REDIS_URL}'}"
+        env["DATABASE_URL"] = request.getfixturevalue("database").url()
+        env["REDIS_URL"] = request.getfixturevalue("cache").url
+    with gateway(tmp_path_factory.mktemp("overrides"), CONFIG.format(more=more), env) as running:
+        yield running
+
+
+def ask(served: Running, method: str, path: str, body: object = None) -> tuple[int, Any, str]:
+    """Status, body and build. Each call is a connection of its own, so that any worker may get it."""
+    headers = {"content-type": "application/json", "connection": "close", "authorization": f"Bearer {ADMIN}"}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.loads(response.read() or b"null"), response.headers["x-gatewright-build"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read() or b"null"), error.headers["x-gatewright-build"]
+
+
+def chat(served: Running, model: str) -> tuple[int, str]:
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}]}
+    status, _, build = ask(served, "POST", "/v1/chat/completions", body)
+    return status, build
+
+
+def everywhere(served: Running, model: str, calls: int = 16) -> set[tuple[int, str]]:
+    return {chat(served, model) for _ in range(calls)}
+
+
+def settled(served: Running, model: str, status: int = 200) -> float:
+    """How many seconds it took until every worker answered so; not longer than a busy machine may take."""
+    began = time.monotonic()
+    while True:
+        asked = time.monotonic()
+        if {status} == {status for status, _ in everywhere(served, model)}:
+            return asked - began
+        assert asked - began < 10
+
+
+def test_a_change_is_in_force_in_every_worker_within_a_second_and_so_is_its_end(served: Running) -> None:
+    """Within a second where the machine has nothing else to do: of four times at least once."""
+    before, took = everywhere(served, "quick"), []
+    assert 1 == len(before)
+    for _ in range(2):
+        assert 201 == ask(served, "POST", "/api/combos", {"name": "best", "models": ["sim/echo"]})[0]
+        took.append(settled(served, "best"))
+        assert before.isdisjoint(everywhere(served, "quick"))
+        assert 200 == ask(served, "DELETE", "/api/combos/best")[0]
+        took.append(settled(served, "best", 404))
+        assert before == everywhere(served, "quick")
+    assert min(took) < 1.0
+
+
+def test_a_change_that_does_not_compile_is_refused_with_its_place_and_changes_nothing(served: Running) -> None:
+    before = everywhere(served, "quick")
+    status, told, _ = ask(served, "POST", "/api/combos", {"name": "bad", "models": ["sim/echo", "sim/nix"]})
+
+    assert 422 == status
+    assert "combos.bad.targets[1]" == told["param"] == told["diagnostics"][0]["path"]
+    assert ["error", "unknown-model"] == [told["diagnostics"][0][name] for name in ("severity", "code")]
+    assert told["diagnostics"][0]["hint"]
+    assert before == everywhere(served, "quick")
+
+
+async def _stream(client: httpx.AsyncClient, served: Running) -> tuple[str, bytes]:
+    body = {"model": "steady", "stream": True, "messages": [{"role": "user", "content": "w " * 60}]}
+    headers = {"authorization": f"Bearer {ADMIN}"}
+    url = f"{served.url}/v1/chat/completions"
+    async with client.stream("POST", url, json=body, headers=headers, timeout=120) as response:
+        assert 200 == response.status_code
+        return response.headers["x-gatewright-build"], await response.aread()
+
+
+def test_fault_37_a_new_configuration_breaks_no_stream(served: Running) -> None:
+    """200 streams run on with the plan they began with while it is replaced three times; none ends without its end."""
+
+    async def run() -> list[tuple[str, bytes]]:
+        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=STREAMS + 10)) as client:
+            streams = [asyncio.create_task(_stream(client, served)) for _ in range(STREAMS)]
+            for number in range(3):
+                await asyncio.sleep(0.3)
+                body = {"name": f"swap-{number}", "models": ["sim/echo"]}
+                status = await asyncio.to_thread(ask, served, "POST", "/api/combos", body)
+                assert 201 == status[0]
+            return await asyncio.gather(*streams)
+
+    ended = asyncio.run(run())
+    assert STREAMS == sum(answer.endswith(b"data: [DONE]\n\n") for _, answer in ended)
+    assert 0 == sum(b'"error"' in answer for _, answer in ended)
+    settled(served, "swap-2")
+    assert 1 == len(everywhere(served, "swap-2"))
+    for number in range(3):
+        assert 200 == ask(served, "DELETE", f"/api/combos/swap-{number}")[0]
+
+
+def workers(served: Running) -> list[str]:
+    found = subprocess.run(["pgrep", "-P", str(served.process.pid)], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+def test_a_worker_that_died_is_replaced_by_one_that_serves_what_is_in_force(served: Running) -> None:
+    assert 201 == ask(served, "POST", "/api/combos", {"name": "lasting", "models": ["sim/echo"]})[0]
+    settled(served, "lasting")
+    build = everywhere(served, "lasting")
+    before = workers(served)
+    os.kill(int(before[0]), signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while before[0] in (now := workers(served)) or len(now) < len(before):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    seen: set[tuple[int, str]] = set()
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        try:
+            seen.add(chat(served, "lasting"))
+        except (ConnectionError, urllib.error.URLError):
+            continue
+    assert build == seen
+    assert 200 == ask(served, "DELETE", "/api/combos/lasting")[0]
+
+
+def test_overrides_last_and_the_start_says_that_they_are_in_force(tmp_path: Path) -> None:
+    config = CONFIG.format(more="").replace("workers: 2", "workers: 1")
+    env = {"ADMIN_KEY": ADMIN}
+    with gateway(tmp_path, config, env) as running:
+        assert 201 == ask(running, "POST", "/api/combos", {"name": "best", "models": ["quick"]})[0]
+        build = chat(running, "best")
+    with gateway(tmp_path, config, env) as running:
+        assert build == chat(running, "best")
+        assert "1 override" in running.log
+    # a new gateway.yaml with which it does not compile
+    (tmp_path / "gateway.yaml").write_text(config.replace("quick: sim/echo, ", ""))
+    assert 0 == run_cli("build", root=tmp_path, env=env).returncode
+    started = run_cli("serve", "--port", "0", root=tmp_path, env=env)
+    assert 1 == started.returncode
+    assert "overrides/combos/best" in started.stderr
+    assert "gatewright overrides" in started.stderr
