@@ -31,11 +31,14 @@ __all__ = [
     "GatewayConfig",
     "HedgeSettings",
     "IdempotencySettings",
+    "IpBan",
+    "IpFilterSettings",
     "KeySettings",
     "LedgerSettings",
     "LimitSettings",
     "LoggingSettings",
     "LoginSettings",
+    "MeterSettings",
     "ModelSettings",
     "OwnProxy",
     "ParameterSettings",
@@ -581,6 +584,17 @@ class LoginSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         msgspec.field(name="attempts_within", default=900_000)
     )
     """For how long an attempt that failed counts."""
+
+
+class MeterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What clients may report of what they used elsewhere, and what it costs: `POST /v1/usage` takes it into the
+    ledger, where it counts for budgets like a call. There are `voice_call` and `whisper` unless they are changed here.
+    """
+
+    per_second_nano_usd: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000, extra={"quantity": "usd"})] = (
+        msgspec.field(name="per_second")
+    )
+    """What a second of it costs."""
 
 
 class UsageLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -1198,6 +1212,40 @@ class RetrySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """
 
 
+class IpBan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Somebody who may not call for a time."""
+
+    address: str
+    """The address or block."""
+
+    until: Annotated[str, msgspec.Meta(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
+    """Until when, as `2027-01-31T00:00:00Z`."""
+
+    reason: str = ""
+    """Why."""
+
+
+class IpFilterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Addresses and CIDR blocks, of IPv4 and IPv6. Behind a proxy the address is the one that `trusted_proxies` say; a
+    call that another proxy handed on counts as that proxy's.
+    """
+
+    enabled: bool = False
+    """Whether it is in force."""
+
+    mode: Literal["deny", "allow", "both"] = "both"
+    """Which lists count. What is denied is denied, allowed or not."""
+
+    allow: tuple[str, ...] = ()
+    """Who may call. Nobody listed means everybody, but with the mode `allow`."""
+
+    deny: tuple[str, ...] = ()
+    """Who may not call."""
+
+    bans: tuple[IpBan, ...] = ()
+    """Who may not call for a time."""
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Where the gateway listens and what it takes in."""
 
@@ -1220,13 +1268,18 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """The largest request body; a larger one is answered 413."""
 
     header_limit_bytes: Bytes = msgspec.field(name="header_limit", default=65_536)
-    """The largest request head, all headers together; a larger one is refused."""
+    """How much the headers of a request may have, all together; more is answered 400 in the client's dialect. Beyond a
+    mebibyte more than that the server itself ends the connection, with 431 and no word.
+    """
 
     shutdown_grace_ms: Milliseconds = msgspec.field(name="shutdown_grace", default=30_000)
     """How long answers under way may take to end after the order to stop."""
 
     cors_origins: tuple[str, ...] = ()
     """Web origins whose pages may call the gateway; `*` allows all."""
+
+    ip_filter: IpFilterSettings | None = None
+    """Which addresses may call at all. Without it, every one. The gateway's own machine always may."""
 
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and CIDR blocks of the proxies in front, whose `X-Forwarded-For` is believed. Without any, whoever is
@@ -1440,6 +1493,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     login: LoginSettings = LoginSettings()
     """People who manage the gateway with a browser. Nobody can log in until the operator sets a password with
     `gatewright people add`; there is none to begin with.
+    """
+
+    meters: dict[str, MeterSettings] = {}
+    """What clients may report of what they used elsewhere, and what it costs: `POST /v1/usage` takes it into the
+    ledger, where it counts for budgets like a call. There are `voice_call` and `whisper` unless they are changed here.
     """
 
     policies: dict[str, PolicySettings] = {}
@@ -2271,6 +2329,14 @@ SETTINGS: tuple[Setting, ...] = (
         help="For how long an attempt that failed counts.",
         secret=False,
         reload="static",
+    ),
+    Setting(
+        path="meters.*.per_second",
+        type="usd",
+        default=None,
+        help="What a second of it costs.",
+        secret=False,
+        reload="dynamic",
     ),
     Setting(
         path="policies.*.keys",
@@ -3541,7 +3607,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="server.header_limit",
         type="size",
         default="64KiB",
-        help="The largest request head, all headers together; a larger one is refused.",
+        help="How much the headers of a request may have, all together; more is answered 400 in the client's dialect. Beyond a mebibyte more than that the server itself ends the connection, with 431 and no word.",
         secret=False,
         reload="static",
     ),
@@ -3560,6 +3626,78 @@ SETTINGS: tuple[Setting, ...] = (
         help="Web origins whose pages may call the gateway; `*` allows all.",
         secret=False,
         reload="static",
+    ),
+    Setting(
+        path="server.ip_filter",
+        type="record",
+        default=None,
+        help="Which addresses may call at all. Without it, every one. The gateway's own machine always may.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="server.ip_filter.enabled",
+        type="boolean",
+        default="false",
+        help="Whether it is in force.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="server.ip_filter.mode",
+        type="choice",
+        default="both",
+        help="Which lists count. What is denied is denied, allowed or not.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="server.ip_filter.allow",
+        type="list",
+        default="[]",
+        help="Who may call. Nobody listed means everybody, but with the mode `allow`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="server.ip_filter.deny",
+        type="list",
+        default="[]",
+        help="Who may not call.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="server.ip_filter.bans",
+        type="list",
+        default="[]",
+        help="Who may not call for a time.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="server.ip_filter.bans.*.address",
+        type="text",
+        default=None,
+        help="The address or block.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="server.ip_filter.bans.*.until",
+        type="text",
+        default=None,
+        help="Until when, as `2027-01-31T00:00:00Z`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="server.ip_filter.bans.*.reason",
+        type="text",
+        default="",
+        help="Why.",
+        secret=False,
+        reload="dynamic",
     ),
     Setting(
         path="server.trusted_proxies",

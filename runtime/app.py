@@ -18,10 +18,8 @@ from runtime.config.effective import Effective
 from runtime.lasting import Lasting, Ready, adopt, lasting, lives
 from runtime.lifespan import Life, beside
 from runtime.planned import planned
-from runtime.resilience import Door
 from runtime.services.overrides import Overrides
 from runtime.swap import Worker
-from runtime.upstream import UpstreamTable
 
 __all__ = ["Assembled", "Ready", "assemble", "build"]
 
@@ -50,11 +48,12 @@ def assemble(ready: Ready) -> Assembled:
         made = await asyncio.to_thread(planned, parts, found, overrides)
 
         def switch() -> None:
-            before = parts.plan
             adopt(parts, found, made.public)
             parts.told.update(made.told)
             worker.swap(made.app)
-            parts.log.info("plan_swapped", connections=sorted(found.secrets.connections), changed=before != parts.plan)
+            parts.log.info(
+                "plan_swapped", connections=sorted(found.secrets.connections), overrides=len(found.overrides)
+            )
 
         return switch
 
@@ -62,7 +61,7 @@ def assemble(ready: Ready) -> Assembled:
     first = planned(parts, ready.effective, overrides)
     parts.told.update(first.told)
     parts.good_keys.adopt(parts.good_keys.configured, first.public)
-    ends = [_following(overrides), _ending(parts.door, parts.upstream, ready.plan.server.shutdown_grace_ms / 1000)]
+    ends = [_following(overrides), _ending(parts, ready.plan.server.shutdown_grace_ms / 1000)]
     worker = Worker(first.app, [*lives(parts), *ends])
     parts.log.info("worker_built", connections=sorted(ready.secrets.connections), keys=len(ready.plan.keys))
     return Assembled(worker=worker, parts=parts, overrides=overrides)
@@ -97,12 +96,12 @@ def _following(overrides: Overrides) -> Life:
     return life
 
 
-def _ending(door: Door, upstream: UpstreamTable, grace_s: float) -> Life:
+def _ending(parts: Lasting, grace_s: float) -> Life:
     """How the worker stops.
 
     Granian waits for running calls at SIGTERM without telling them. The signal is therefore taken here first: new calls
     are refused, running ones get their grace and then an honest end; only then Granian is told, by the signal it also
-    stops on.
+    stops on. Where another worker has taken over, Granian is told first, so that new calls reach that one.
     """
 
     @asynccontextmanager
@@ -111,8 +110,11 @@ def _ending(door: Door, upstream: UpstreamTable, grace_s: float) -> Life:
         stopping: list[asyncio.Task[None]] = []
 
         async def stop() -> None:
-            await door.close(grace_s)
-            os.kill(os.getpid(), signal.SIGINT)
+            if parts.replaced:
+                os.kill(os.getpid(), signal.SIGINT)
+            await parts.door.close(grace_s)
+            if not parts.replaced:
+                os.kill(os.getpid(), signal.SIGINT)
 
         def on_signal() -> None:
             if not stopping:
@@ -122,6 +124,6 @@ def _ending(door: Door, upstream: UpstreamTable, grace_s: float) -> Life:
             loop.add_signal_handler(signal.SIGTERM, on_signal)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # held since the worker was forked
         yield
-        await upstream.aclose()
+        await parts.upstream.aclose()
 
     return life

@@ -85,10 +85,10 @@ async def peek(url: URL) -> OverrideSet:
 
     Raises ConfigError.
     """
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        return OverrideSet()
     database = Database(url)
     try:
+        if not database.there():
+            return OverrideSet()
         version = await schema_version(database)
         return await SqlOverrides(database).all() if version is not None and version >= SINCE else OverrideSet()
     except StoreError as error:

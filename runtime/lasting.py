@@ -10,7 +10,6 @@ import asyncio
 import hmac
 import os
 import time
-import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -46,7 +45,6 @@ from runtime.resilience.sharing import Sharing
 from runtime.routing import Attempts, Pace
 from runtime.services.access import Access
 from runtime.services.audit import Audit
-from runtime.services.dials import Dials, settings_of
 from runtime.services.keyring import GoodKeys
 from runtime.services.passwords import Passwords
 from runtime.services.retention import keep_audit_swept, keep_swept
@@ -109,7 +107,10 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lasting(msgspec.Struct, kw_only=True):
-    """The parts. ``log`` and ``serving`` change with the plan; ``told`` holds what is done with news of colleagues."""
+    """The parts. ``log`` and ``serving`` change with the plan; ``told`` holds what is done with news of colleagues.
+
+    ``replaced``: when this worker is told to stop, another one serves in its place already.
+    """
 
     ready: Ready
     log: FilteringBoundLogger
@@ -133,7 +134,6 @@ class Lasting(msgspec.Struct, kw_only=True):
     estimator: Estimator
     sessions: Sessions
     attempts: Attempts
-    dials: Dials
     memory: Memory
     keys: SqlKeys
     access: Access
@@ -151,6 +151,7 @@ class Lasting(msgspec.Struct, kw_only=True):
     clock: SteadyClock
     reserves: Reserves
     on_fault: Callable[[Exception, str], None]
+    replaced: bool = False
 
     @property
     def plan(self) -> Plan:
@@ -167,7 +168,7 @@ class Lasting(msgspec.Struct, kw_only=True):
 
 
 def new_id() -> str:
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def lasting(ready: Ready) -> Lasting:
@@ -222,7 +223,6 @@ def lasting(ready: Ready) -> Lasting:
         estimator=Estimator(_tokenizer(plan)),
         sessions=Sessions(shared, plan.sessions, time.time),
         attempts=attempts,
-        dials=Dials(settings_of(plan), attempts, time.time),
         memory=Memory(plan, shared, door, clocks, new_id, on_fault),
         keys=keys,
         access=access,
@@ -260,7 +260,6 @@ def adopt(parts: Lasting, new: Effective, public: Callable[[str], str]) -> None:
     health.adopt(_places(plan), _limits(plan), plan.cooldowns.max_ms / 1000, renewed)
     parts.sharing.adopt(_marks(parts.ready, new.secrets))
     parts.attempts.adopt(Pace.of(plan))
-    parts.dials.adopt(settings_of(plan))
     parts.good_keys.adopt(key_ring(parts.ready, new), public)
     parts.sessions.configure(plan.sessions)
     parts.memory.configure(plan)
@@ -284,7 +283,7 @@ def lives(parts: Lasting) -> list[Life]:
     ]
     if not parts.alone:
         quotas = partial(tell_quotas, parts.attempts.health, parts.worker, parts.colleagues, asyncio.sleep)
-        found += [beside(parts.sharing.run, parts.colleagues.listen, quotas), _joining(parts)]
+        found += [beside(parts.sharing.run, parts.colleagues.listen, quotas)]
     audit = partial(keep_audit_swept, parts.audit.store, lambda: parts.plan.audit, time.time, parts.on_fault)
     found.append(beside(audit))
     if parts.runs is not None and parts.responses is not None:
@@ -323,18 +322,6 @@ def _memory_life(memory: Memory) -> Life:
     return life
 
 
-def _joining(parts: Lasting) -> Life:
-    """Knows what was set while others ran before the worker is ready: one that died has a successor like itself."""
-
-    @asynccontextmanager
-    async def life() -> AsyncGenerator[None, None]:
-        await parts.colleagues.listening()
-        await parts.dials.join(parts.colleagues)
-        yield
-
-    return life
-
-
 def _log(found: Effective) -> FilteringBoundLogger:
     settings = found.artefact.plan.logging
     return logger(settings.level, settings.format, found.artefact.build)
@@ -355,16 +342,17 @@ def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> Watche
     return WatchedState(state, settings.timeout_ms / 1000, time.monotonic, changed, metrics.shared_failed)
 
 
-def _ledger(ready: Ready, worker: str, metrics: Metrics, log: Callable[[], FilteringBoundLogger]) -> Ledger:
+def _ledger(ready: Ready, worker: str, metrics: Metrics, current: Callable[[], FilteringBoundLogger]) -> Ledger:
     """What is used is noted here, and said once when it cannot be, and once when it can be again."""
     settings = ready.plan.ledger
 
     def changed(reason: str | None) -> None:
         metrics.journal_changed(reason)
+        log = current()
         if reason is None:
-            log().info("journal_resumed")
+            log.info("journal_resumed")
         else:
-            log().error("journal_failing", reason=reason, when_full=settings.when_full)
+            log.error("journal_failing", reason=reason, when_full=settings.when_full)
 
     journal = Journal(ready.data_dir / JOURNAL, worker, settings.journal_limit_bytes)
     ledger = Ledger(journal, time.monotonic, time.time, when_full=settings.when_full, on_fault=changed)

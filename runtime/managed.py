@@ -6,7 +6,7 @@ import time
 
 from litestar import Router
 
-from generated.api import aliases, combos, connections, provider_models, provider_nodes
+from generated.api import aliases, combos, connections, policies, pricing, provider_models, provider_nodes, settings
 from runtime.config.effective import Effective
 from runtime.gateway import Gateway
 from runtime.lasting import Lasting, new_id
@@ -15,8 +15,12 @@ from runtime.services.aliases import Aliases
 from runtime.services.combos import Combos
 from runtime.services.connections import Connections
 from runtime.services.overrides import Overrides
+from runtime.services.policies import Policies
+from runtime.services.pricing import Pricing
 from runtime.services.provider_models import ProviderModels
 from runtime.services.provider_nodes import ProviderNodes
+from runtime.services.proxying import Proxying
+from runtime.services.settings import GatewaySettings
 from runtime.services.trial import Trial
 from runtime.telemetry import Recorder
 from runtime.web.front import Front
@@ -49,6 +53,9 @@ def managed(
         connections.build_router(Connections(overrides, trial, time.time), front),
         provider_nodes.build_router(ProviderNodes(overrides, trial, parts.ready.base.catalog.ids), front),
         provider_models.build_router(ProviderModels(overrides), front),
+        pricing.build_router(Pricing(overrides, parts.ready.base.catalog, time.time), front),
+        policies.build_router(Policies(overrides), front),
+        settings.build_router(GatewaySettings(overrides, Proxying(overrides, trial)), front),
         combos.build_router(Combos(overrides, trial, time.time), front),
         aliases.build_router(Aliases(found.artefact, overrides, routes), front),
     ]

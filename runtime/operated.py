@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import os
 import signal
 import time
@@ -11,16 +10,17 @@ from collections.abc import Callable
 import msgspec
 from litestar import Router
 
-from generated.api import backups, compliance, login, system
+from generated.api import backups, compliance, ip_filter, login, system
 from runtime.config.build import COMPILER
 from runtime.config.effective import Effective
 from runtime.lasting import Lasting
-from runtime.services.backup_files import BACKUPS, BackupFiles
+from runtime.services.backup_files import BACKUPS, BackupFiles, pepper_mark
 from runtime.services.backups import Backups
 from runtime.services.bundle import Bundle
 from runtime.services.compliance import Compliance
 from runtime.services.entrance import Entrance
 from runtime.services.health import HealthReport
+from runtime.services.ip_filtering import IpFiltering
 from runtime.services.logging_in import LoggingIn
 from runtime.services.overrides import Change, Overrides
 from runtime.services.resilience import ResilienceControl
@@ -31,7 +31,7 @@ from runtime.web.address import Network, is_loopback, network
 from runtime.web.front import Front
 from runtime.web.key import KeyRecord
 
-__all__ = ["entrance_of", "operated", "told_system", "trusted_proxies"]
+__all__ = ["entrance_of", "operated", "told_restart", "told_system", "trusted_proxies"]
 
 
 def operated(
@@ -48,8 +48,18 @@ def operated(
         login.build_router(_logging_in(parts, found, overrides, entrance), front),
         compliance.build_router(Compliance(parts.audit.store, entrance), front),
         backups.build_router(_backups(parts, found, overrides, entrance), front),
+        ip_filter.build_router(IpFiltering(overrides, parts.askings.now, time.time), front),
         system.build_router(_system(parts, found, control, report), front),
     ]
+
+
+def told_restart(parts: Lasting) -> Told:
+    """What a worker does at RESTART."""
+
+    def answer(_: bytes) -> None:
+        parts.replaced = True
+
+    return answer
 
 
 def told_system(parts: Lasting, found: Effective) -> Told:
@@ -167,13 +177,8 @@ def _backups(parts: Lasting, found: Effective, overrides: Overrides, entrance: E
         parts.colleagues,
         entrance,
         parts.audit,
-        _mark(parts.ready.pepper),
+        pepper_mark(parts.ready.pepper),
         bundle,
         time.time,
         fixed=found.artefact.plan.server.management == "read_only",
     )
-
-
-def _mark(pepper: bytes) -> int:
-    """Says that two stores have keys of the same pepper, and does not say which; never 0."""
-    return int.from_bytes(hmac.digest(pepper, b"snapshot", "sha256")[:4], "big") >> 1 | 1

@@ -6,7 +6,6 @@ effect until `runtime.swap` lets calls in.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -14,17 +13,16 @@ from typing import Final
 import msgspec
 from litestar import Litestar
 from litestar.exceptions import HTTPException
+from litestar.types import ASGIApp
 
 from generated.api import (
     SPOKEN,
-    budget,
     cache,
     chat,
     completions,
     embeddings,
     explain,
     health,
-    keys,
     messages,
     models,
     monitoring,
@@ -37,32 +35,30 @@ from generated.api import (
 )
 from runtime.config.build import COMPILER
 from runtime.config.effective import Effective
-from runtime.config.plan import Plan
 from runtime.gateway import Gateway
 from runtime.guide import Guide
 from runtime.lasting import Lasting, new_id
 from runtime.limits.admission import Admission
 from runtime.limits.rules import Rulings
 from runtime.managed import managed
-from runtime.operated import entrance_of, operated, told_system, trusted_proxies
+from runtime.metered import metered
+from runtime.operated import entrance_of, operated, told_restart, told_system, trusted_proxies
 from runtime.replay.parts import Clocks, build_replay
 from runtime.resilience.quota_news import QUOTA, told_quota
 from runtime.routing import RouteTable
 from runtime.services.background import Background
-from runtime.services.budgets import Budgets
 from runtime.services.caching import CACHES, Caching, told_caches
 from runtime.services.catalogue import Catalogue
 from runtime.services.chat import Chat
 from runtime.services.completions import Completions
-from runtime.services.dials import DIALS, DIALS_ASKED
 from runtime.services.embeddings import Embeddings
 from runtime.services.entrance import Entrance
 from runtime.services.explaining import EXPLAIN, Explaining, Reasoner
 from runtime.services.gemini import Gemini
 from runtime.services.health import HealthReport
 from runtime.services.inference import Inference
+from runtime.services.ip_filtering import ip_filter_of
 from runtime.services.keyring import KEYS
-from runtime.services.keys import Keys
 from runtime.services.messages import Messages
 from runtime.services.models import Models
 from runtime.services.monitoring import LATENCIES, Monitoring, told_latencies
@@ -74,11 +70,12 @@ from runtime.services.resilience import HEALTH, RESET, ResilienceControl, told_h
 from runtime.services.response_request import Reader
 from runtime.services.responses import Kept, Responses
 from runtime.services.root import Root
-from runtime.services.system import SYSTEM
+from runtime.services.system import RESTART, SYSTEM
 from runtime.shared.colleagues import Told
 from runtime.telemetry import Recorder
 from runtime.web.front import Cors, Front
 from runtime.web.header import RawHeaders
+from runtime.web.ip_filter import filtered
 from runtime.web.key import ADMIN, PUBLIC
 from runtime.web.negotiate import PROBLEM
 from runtime.web.problem import exception_handler, render_problem
@@ -110,7 +107,7 @@ UNFIXED: Final = frozenset(
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """The application of one plan. ``told`` is what it does with news of colleagues, ``public`` what bare names stand for."""
 
-    app: Litestar
+    app: ASGIApp
     effective: Effective
     told: Mapping[str, Told]
     public: Callable[[str], str]
@@ -125,6 +122,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
     )
     routes = RouteTable(plan, secrets.connections)
     guide = Guide(parts.sessions, plan.sessions.keep)
+    admission = Admission(Rulings(plan), plan.limits, parts.reserves, parts.clock.now_ms, parts.metrics.limit_reached)
     gateway = Gateway(
         plan,
         parts.codecs,
@@ -138,7 +136,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
         time.time,
         guide,
         secrets.proxies,
-        Admission(Rulings(plan), plan.limits, parts.reserves, parts.clock.now_ms, parts.metrics.limit_reached),
+        admission,
     )
     replay = build_replay(
         artefact,
@@ -164,19 +162,18 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
     reader = Reader(kept.store if kept is not None else None, new_id, plan.server.body_limit_bytes)
     keeping = Responses(inference, gateway, parts.access, reader, kept, time.time, new_id, on_fault)
     reasoner = Reasoner(artefact, secrets.connections.keys(), parts.decisions, time.monotonic, time.time)
-    control = ResilienceControl(plan, routes, parts.attempts.health, parts.dials, parts.colleagues, time.time)
+    control = ResilienceControl(plan, routes, parts.attempts.health, overrides, parts.colleagues, time.time)
     report = _health(parts, found, routes)
     told: dict[str, Told] = {
         EXPLAIN: reasoner.answer,
         HEALTH: told_health(parts.attempts.health),
         RESET: told_reset(parts.attempts.health),
-        DIALS: parts.dials.set,
-        DIALS_ASKED: parts.dials.last,
         LATENCIES: told_latencies(parts.latencies),
         CACHES: told_caches(replay),
         QUOTA: told_quota(parts.attempts.health, parts.worker),
         KEYS: parts.good_keys.told,
         OVERRIDES: overrides.told,
+        RESTART: told_restart(parts),
         SYSTEM: told_system(parts, found),
     }
     app = Litestar(
@@ -194,8 +191,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
             explain.build_router(Explaining(reasoner, parts.colleagues, plan.explain.keep), front),
             resilience.build_router(control, front),
             cache.build_router(Caching(replay, parts.colleagues, plan.idempotency.window_ms, routes), front),
-            keys.build_router(managed_keys, front),
-            budget.build_router(Budgets(managed_keys, parts.keys, parts.good_keys, parts.spending, time.time), front),
+            *metered(parts, plan, admission, recorder, front),
             *operated(parts, found, overrides, entrance, front, control, report),
             monitoring.build_router(Monitoring(parts.sessions, parts.colleagues, time.time), front),
             root.build_router(Root(COMPILER, artefact.build), front),
@@ -205,7 +201,9 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
         openapi_config=None,
         request_max_body_size=None,
     )
-    return Planned(app=app, effective=found, told=told, public=routes.public)
+    ip_filter = ip_filter_of(found, time.time)
+    serving = app if ip_filter is None else filtered(app, ip_filter, front)
+    return Planned(app=serving, effective=found, told=told, public=routes.public)
 
 
 def _front(parts: Lasting, found: Effective, entrance: Entrance) -> Front:
@@ -243,12 +241,6 @@ def _health(parts: Lasting, found: Effective, routes: RouteTable) -> HealthRepor
         parts.started_s,
         lambda: parts.drain.standing,
         parts.store_watch,
-    )
-
-
-def _keys(parts: Lasting, plan: Plan) -> Keys:
-    return Keys(
-        parts.keys, parts.good_keys, parts.colleagues, parts.ready.pepper, time.time, os.urandom, plan, parts.audit
     )
 
 

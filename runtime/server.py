@@ -30,10 +30,12 @@ from runtime.config.keyfile import kept_secret, pepper
 from runtime.config.lock import load_artefact
 from runtime.config.plan import LOCAL_EMBEDDING, Plan, SecretRef
 from runtime.config.secrets import environment, resolve_secrets
-from runtime.errors import ConfigError, InvalidRequest
+from runtime.errors import ConfigError, GatewayError, InvalidRequest
 from runtime.in_force import in_force, open_vault, read_stored
 from runtime.replay.local import demand_minilm
+from runtime.services.backup_files import pepper_mark
 from runtime.services.logging_in import FIRST
+from runtime.services.upgrade import back_up_before_upgrade
 from runtime.shared.choose import place_of, url_complaint
 from runtime.shared.sqlite import SCHEMA, SHARED_FILE
 from runtime.shared.sqlite_file import check_file
@@ -102,6 +104,7 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     data = root / plan.server.data_dir
     salt = pepper(data, look_up)
     database = database_url(found.urls.get("store.url"), data)
+    _back_up(database, data, salt)
     vault = open_vault(data, look_up)
     stored = asyncio.run(read_stored(database, vault))
     base, served = in_force(root, artefact, look_up, stored)
@@ -162,6 +165,16 @@ def _check_shared(plan: Plan, data: Path, url: str | None) -> None:
         raise ConfigError(f"`shared.url` ({plan.shared.url}) leads to no Redis: {complaint}")
     if place == "file":
         check_file(data / SHARED_FILE, SCHEMA)
+
+
+def _back_up(url: URL, data: Path, salt: bytes) -> None:
+    """Keep the store as it is, before it is brought into another shape. Raises ConfigError where that fails."""
+    try:
+        asyncio.run(back_up_before_upgrade(url, data, pepper_mark(salt), time.time, secrets.token_bytes))
+    except (StoreError, GatewayError) as error:
+        raise ConfigError(
+            f"the store is of an older release, and cannot be backed up before it is changed: {error}"
+        ) from error
 
 
 async def _add_first(url: URL, password: str) -> None:

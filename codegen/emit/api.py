@@ -76,7 +76,7 @@ def _territories(resources: Iterable[Resource], dialects: tuple[tuple[str, str],
     for operation in (operation for resource in resources for operation in resource.operations):
         for path in operation.paths:
             prefix = next((prefix for prefix, _ in dialects if path.startswith(f"{prefix}/")), None)
-            first = path[len(prefix) + 1 :].partition("/")[0] if prefix in vendors and prefix is not None else ""
+            first = path[len(prefix) + 1 :].partition("/")[0] if prefix in vendors else ""
             if first and "{" not in first:
                 (ours if operation.protocol in {None, PROBLEM} else theirs).add(f"{prefix}/{first}")
     added = [(path, PROBLEM) for path in ours - theirs]

@@ -51,29 +51,30 @@ class ResilienceService(Protocol):
     async def get_resilience(self) -> Resilience:
         """Show how failures are dealt with, and who rests.
 
-        The settings as they are now, which of them were changed since the start, and the circuit breakers and cooldowns
-        of all workers.
+        The settings as they are now, which of them were changed here, and the circuit breakers and cooldowns of all
+        workers.
 
         Answers GET /api/resilience.
         """
         ...
 
-    async def set_resilience(self, data: ResilienceSettings) -> Resilience:
+    async def set_resilience(self, caller: KeyRecord, data: ResilienceSettings) -> Resilience:
         """Set how failures are dealt with.
 
         Sets the settings that are given, and takes all others back to what the configuration says. The body has the
-        shape of `gateway.yaml`, whose checks it passes or changes nothing. It holds for all workers within a second and
-        until the gateway is restarted: it is not written down.
+        shape of `gateway.yaml`, whose checks it passes or changes nothing. It holds for all workers within a second,
+        and lasts: it is kept in the store and laid over the configuration.
 
         Answers PUT /api/resilience.
         """
         ...
 
-    async def change_resilience(self, data: ResilienceSettings) -> Resilience:
+    async def change_resilience(self, caller: KeyRecord, data: ResilienceSettings) -> Resilience:
         """Change how failures are dealt with.
 
         Changes the settings that are given. The body has the shape of `gateway.yaml`, whose checks it passes or changes
-        nothing. It holds for all workers within a second and until the gateway is restarted: it is not written down.
+        nothing. It holds for all workers within a second, and lasts: it is kept in the store and laid over the
+        configuration.
 
         Answers PATCH /api/resilience.
         """
@@ -150,8 +151,11 @@ def build_router(service: ResilienceService, front: Front) -> Router:
         operation_id="setResilience",
         scope="admin",
     )
-    async def set_resilience(data: JSONBody[ResilienceSettings]) -> Resilience:
-        return await service.set_resilience(data=data)
+    async def set_resilience(
+        request: Request[KeyRecord, object, State],
+        data: JSONBody[ResilienceSettings],
+    ) -> Resilience:
+        return await service.set_resilience(caller=request.user, data=data)
 
     @typed(
         front,
@@ -160,8 +164,11 @@ def build_router(service: ResilienceService, front: Front) -> Router:
         operation_id="changeResilience",
         scope="admin",
     )
-    async def change_resilience(data: JSONBody[ResilienceSettings]) -> Resilience:
-        return await service.change_resilience(data=data)
+    async def change_resilience(
+        request: Request[KeyRecord, object, State],
+        data: JSONBody[ResilienceSettings],
+    ) -> Resilience:
+        return await service.change_resilience(caller=request.user, data=data)
 
     @typed(
         front,

@@ -31,7 +31,7 @@ EVERY_S: Final = 0.5
 ADOPT_S: Final = 5.0
 PRUNE_S: Final = 5.0
 PRUNE_BATCHES: Final = 20
-PIECE_BYTES: Final = 128 << 10
+PIECE_BYTES: Final = 64 << 10
 """What is taken in at once: about two hundred requests."""
 
 

@@ -219,7 +219,7 @@ class Ledger:
         usage, estimated = (None, False) if attempt.free else _used(attempt)
         cost, counts = NOTHING, NO_COUNTS
         if usage is not None:
-            cost, counts = price(usage, attempt.prices), counts_of(usage)
+            cost, counts = price(usage, attempt.prices, requests=attempt.requests), counts_of(usage)
         attempt.cost_nano_usd, attempt.unpriced = cost.nano_usd, cost.unpriced
         return AttemptEntry(
             attempt.number,
@@ -235,7 +235,7 @@ class Ledger:
             cost.nano_usd,
             cost.unpriced,
             self._version(attempt.prices)[0],
-            0 if usage is None else 1,
+            0 if usage is None else attempt.requests,
         )
 
     def _version(self, prices: Prices | None) -> tuple[str, tuple[str, bytes] | None]:

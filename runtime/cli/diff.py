@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import rich_click as click
-from click import argument  # typed, which rich_click's is not
+from click import argument, option  # typed, which rich_click's are not
 
-from runtime.cli.terminal import DIFFERS, FAULT, SAME, Stop, as_json, print_json, root_option
+from runtime.cli.terminal import DIFFERS, FAULT, SAME, Stop, as_json, note, print_json, root_option
 
 if TYPE_CHECKING:
     from runtime.config.plan import Artefact
@@ -24,18 +24,22 @@ PLAN = "generated/plan.json"
 @root_option
 @argument("old", required=False)
 @argument("new", required=False)
+@option("--overrides", is_flag=True, help="Lay what was changed through the management API over what the sources say.")
 @as_json
-def diff(root: Path, old: str | None, new: str | None, as_json: bool) -> int:
+def diff(root: Path, old: str | None, new: str | None, overrides: bool, as_json: bool) -> int:
     """Compare two builds. Exits 2 when they differ.
 
     OLD and NEW are each a plan.json, a directory that was built, or a git revision of this one. NEW unless given is what
-    the sources say now, OLD unless given what was built last.
+    the sources say now, OLD unless given what was built last. With `--overrides` and neither of them it shows what the
+    overrides change: OLD is what the sources say without them.
     """
     from runtime.cli.project import sound_artefact
     from runtime.config.diff import diff_plans, render_diff
 
-    before = _named(root, old) if old else _decoded(_read(root / PLAN), PLAN)
-    after = _named(root, new) if new else sound_artefact(root)
+    if overrides and new:
+        raise Stop(FAULT, "overrides are laid over the sources, so that with `--overrides` there is no NEW")
+    before = _named(root, old) if old else _unnamed(root, overrides=overrides)
+    after = _named(root, new) if new else _overridden(root) if overrides else sound_artefact(root)
     found = diff_plans(before.plan, after.plan)
     if as_json:
         print_json({"old": before.build, "new": after.build, **msgspec.to_builtins(found)})
@@ -44,6 +48,26 @@ def diff(root: Path, old: str | None, new: str | None, as_json: bool) -> int:
     else:
         click.echo(f"build {after.build}: no difference")
     return DIFFERS if found else SAME
+
+
+def _unnamed(root: Path, *, overrides: bool) -> Artefact:
+    from runtime.cli.project import sound_artefact
+
+    return sound_artefact(root) if overrides else _decoded(_read(root / PLAN), PLAN)
+
+
+def _overridden(root: Path) -> Artefact:
+    """What the sources compile to with the overrides. Raises Stop, with every fault, when they do not."""
+    from runtime.cli.report import as_text, summary
+    from runtime.cli.stored import base_of, overrides_below
+    from runtime.config.compile import compile_plan
+
+    base = base_of(root)
+    compiled = compile_plan(base.sources, base.catalog, overrides_below(root))
+    if compiled.artefact is None:
+        note(as_text(compiled.diagnostics))
+        raise Stop(FAULT, f"{summary(compiled.diagnostics)} in the sources with the overrides")
+    return compiled.artefact
 
 
 def _named(root: Path, name: str) -> Artefact:

@@ -21,10 +21,15 @@ import httpx
 import msgspec
 from sqlalchemy.engine import URL
 
+from runtime.cli.kept import backups, kept
+from runtime.config.catalog import Catalog
+from runtime.config.effective import Base
+from runtime.config.files import read_sources
 from runtime.config.lock import PLAN, load_artefact
 from runtime.config.plan import Artefact, Plan
 from runtime.config.secrets import Secrets, environment, resolve_secrets
 from runtime.errors import ConfigError
+from runtime.in_force import Stored, open_vault, outcome_of, peek
 from runtime.shared import SharedError
 from runtime.shared.choose import open_state, place_of, url_complaint
 from runtime.shared.sqlite import SCHEMA, SHARED_FILE
@@ -64,6 +69,8 @@ def examine(root: Path, *, probe: bool) -> tuple[Finding, ...]:
     findings += [*plan(artefact), *port(server.host, server.port), *data_directory(root / server.data_dir)]
     findings += credentials(artefact.plan, secrets)
     findings += store(artefact.plan, root / server.data_dir, secrets.urls.get("store.url"))
+    findings += overrides(root, artefact)
+    findings += keepings(artefact.plan, root / server.data_dir, secrets.urls.get("store.url"))
     findings += asyncio.run(shared(artefact.plan, root / server.data_dir, secrets.urls.get("shared.url")))
     if probe:
         findings += asyncio.run(reach(artefact.plan, secrets))
@@ -134,7 +141,7 @@ def data_directory(path: Path) -> Iterator[Finding]:
     yield _finding("data", "ok", f"{path} can be written to")
     for file in sorted(path.iterdir()):
         mode = file.stat().st_mode & 0o777
-        if file.name in {"pepper", "dev-key"} and mode & 0o077:
+        if file.name in {"pepper", "dev-key", "store-key"} and mode & 0o077:
             yield _finding("data", "fault", f"{file} can be read by others (mode {mode:04o}); run: chmod 600 {file}")
 
 
@@ -173,12 +180,52 @@ def store(plan: Plan, data_dir: Path, url: str | None) -> Sequence[Finding]:
     return (_finding("store", "ok", f"{where} has the shape {version}"),)
 
 
+def overrides(root: Path, artefact: Artefact) -> Iterator[Finding]:
+    """What lies over the build, whether it compiles with it, and whether its secrets can be opened."""
+    look_up = environment(root)
+    data_dir = root / artefact.plan.server.data_dir
+    url = resolve_secrets(artefact.plan, look_up).urls.get("store.url")
+    if url is None and artefact.plan.store.url is not None:
+        return  # said already
+    try:
+        found = asyncio.run(peek(database_url(url, data_dir)))
+        vault = open_vault(data_dir, look_up)
+        secrets = vault.open(found.secrets) if found.secrets else {}
+        base = Base(sources=read_sources(root), catalog=Catalog.shipped(), look_up=look_up)
+        outcome = outcome_of(base, artefact, Stored(found=found, secrets=secrets)) if found.overrides else None
+    except ConfigError as error:
+        yield _finding("overrides", "fault", error.message)
+        return
+    if outcome is None:
+        yield _finding("overrides", "ok", "nothing was changed through the management API")
+    elif outcome.effective is None:
+        for item in outcome.diagnostics:
+            yield _finding("overrides", "fault", f"{item}; `gatewright overrides` takes changes back")
+    else:
+        build = outcome.effective.artefact.build
+        yield _finding("overrides", "ok", f"{len(found.overrides)} lie over the build; what is served is build {build}")
+        if artefact.plan.server.management == "read_only":
+            yield _finding("overrides", "warning", "management is read only, and earlier changes are still in force")
+
+
 async def _shape(address: URL) -> str | None:
     database = Database(address)
     try:
         return await schema_version(database)
     finally:
         await database.aclose()
+
+
+def keepings(plan: Plan, data_dir: Path, url: str | None) -> Iterator[Finding]:
+    """What the store keeps, and its backups."""
+    if url is None and plan.store.url is not None:
+        return  # said already
+    try:
+        yield _finding("keys", "ok", asyncio.run(kept(database_url(url, data_dir))))
+    except (ConfigError, StoreError):
+        return  # said already
+    for sound, message in backups(data_dir):
+        yield _finding("backups", "ok" if sound else "warning", message)
 
 
 async def shared(plan: Plan, data_dir: Path, url: str | None) -> Sequence[Finding]:

@@ -19,8 +19,10 @@ from runtime.cli.completion import completion
 from runtime.cli.diff import diff
 from runtime.cli.doctor import doctor
 from runtime.cli.explain import explain
+from runtime.cli.export import export
 from runtime.cli.init import init
 from runtime.cli.keys import keys
+from runtime.cli.overrides import overrides
 from runtime.cli.people import people
 from runtime.cli.serve import serve
 from runtime.cli.terminal import FAULT, SAME, Stop
@@ -37,7 +39,7 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
         context.exit()
 
 
-COMMANDS = (init, check, build, diff, explain, serve, keys, people, doctor, audit, completion)
+COMMANDS = (init, check, build, diff, explain, serve, keys, overrides, export, people, doctor, audit, completion)
 
 
 class Program(click.RichGroup):

@@ -70,13 +70,14 @@ async def _drop(url: URL, names: Sequence[str]) -> tuple[StoredOverride, ...]:
             resource_type=taken[0].section if taken else "",
         )
         change = OverrideChange(taken=tuple((each.section, each.name) for each in taken))
-        if taken and await store.change(change, found.revision, [entry]) is None:
-            raise Stop(FAULT, "the configuration was changed meanwhile; nothing was taken back")
-        return taken
+        made = await store.change(change, found.revision, [entry]) if taken else found.revision
     except StoreError as error:
         raise Stop(FAULT, f"the store cannot be used: {error}") from error
     finally:
         await database.aclose()
+    if made is None:
+        raise Stop(FAULT, "the configuration was changed meanwhile; nothing was taken back")
+    return taken
 
 
 def _url(root: Path) -> URL:

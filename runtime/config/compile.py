@@ -27,6 +27,7 @@ from runtime.config.lower.combo import lower_combos
 from runtime.config.lower.connection import lower_connections
 from runtime.config.lower.given import overridden
 from runtime.config.lower.key import lower_keys
+from runtime.config.lower.meter import lower_meters
 from runtime.config.lower.model import lower_models
 from runtime.config.lower.name import read_names
 from runtime.config.lower.policy import lower_policies
@@ -159,6 +160,7 @@ def _plan(scope: Scope, draft: Draft) -> Plan:
         tenants=lower_tenants(scope),
         policies=lower_policies(scope, draft.names),
         limits=config.limits,
+        meters=lower_meters(scope),
         login=config.login,
         backups=config.backups,
         audit=config.audit,

@@ -111,7 +111,7 @@ def _entities(plan: Plan) -> dict[str, Mapping[str, object]]:
     ):
         named = cast("Mapping[str, Mapping[str, object]]", shown.get(section, {}))
         entities |= {f"{section}.{name}": value for name, value in named.items()}
-    for section in ("connection_strategies", "provider_sessions"):
+    for section in ("connection_strategies", "provider_sessions", "meters"):
         if section in shown:
             entities[section] = cast("Mapping[str, object]", shown[section])
     for section, name in (("keys", "id"), ("patterns", "pattern")):

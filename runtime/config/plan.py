@@ -256,6 +256,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     audit: AuditSettings = AuditSettings()
     policies: dict[str, Policy] = {}
     limits: LimitSettings = LimitSettings()
+    meters: dict[str, int] = {}
     login: LoginSettings = LoginSettings()
     backups: BackupSettings = BackupSettings()
 

@@ -160,6 +160,10 @@ class Admission:
         self._now_ms = now_ms
         self._refused = refused
 
+    def concerns(self, key: KeyRecord) -> bool:
+        """Whether limits may hold for calls with ``key``."""
+        return self._rulings.concern(key)
+
     async def admit(
         self, record: CallRecord, key: KeyRecord, sole: str, bound: Callable[[], Bound]
     ) -> Reservation | None:
@@ -192,6 +196,13 @@ class Admission:
         reservation = Reservation(self, wants, most, now)
         record.held = reservation
         return reservation
+
+    def charge(self, record: CallRecord, key: KeyRecord) -> None:
+        """Count what was used already, whether or not there is enough left: settling ``record`` says how much."""
+        ruling = self._rulings.of(key, record.model, "", record.model)
+        record.counters = ruling.counters
+        wants = tuple(Want(rule, 0) for rule in ruling.rules if rule.limit.of in {"tokens", "usd"})
+        record.held = Reservation(self, wants, None, ()) if wants else None
 
     def refusal(self, error: ExceededError, begin: str = "") -> LimitReached:
         """What the client is told. Nothing of it is about others."""

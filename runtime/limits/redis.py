@@ -7,7 +7,7 @@ A counter is two hashes, what was used by bucket and what is kept aside by holde
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, cast
+from typing import Final, TypeAlias, cast
 
 import msgspec
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -170,7 +170,7 @@ class RedisCounters(Counters):
             raise CountersGoneError(f"Redis did not answer within {self._limit_s:g} s") from error
         except (RedisError, OSError) as error:
             raise CountersGoneError(f"Redis: {str(error) or type(error).__name__}") from error
-        known, outcomes = cast("tuple[int, list[list[Any]]]", found)
+        known, outcomes = cast("tuple[int, list[_Found]]", found)
         return Answer(bool(known), tuple(_outcome(each) for each in outcomes))
 
     @override
@@ -183,12 +183,21 @@ class RedisCounters(Counters):
             return  # it is gone already
 
 
-def _outcome(found: list[Any]) -> Outcome:
+_Found: TypeAlias = "list[bytes | int | list[bytes]]"
+
+
+def _outcome(found: _Found) -> Outcome:
     kind, rest = found[0], found[1:]
     if kind == b"taken":
-        return Taken(tuple(int(each) for each in rest))
+        return Taken(tuple(_number(each) for each in rest))
     if kind == b"unseeded":
-        return Unseeded(tuple(int(each) for each in rest))
+        return Unseeded(tuple(_number(each) for each in rest))
     index, held, buckets = rest
+    assert isinstance(buckets, list), "what was used stands last"
     used = {int(name): int(amount) for name, amount in zip(buckets[::2], buckets[1::2], strict=True)}
-    return Short(int(index), used, int(held))
+    return Short(_number(index), used, _number(held))
+
+
+def _number(found: bytes | int | list[bytes]) -> int:
+    assert not isinstance(found, list), "only what was used is a list"
+    return int(found)

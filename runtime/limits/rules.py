@@ -27,9 +27,6 @@ class Ruling(msgspec.Struct, frozen=True):
     barred: str | None = None
 
 
-NONE: Final = Ruling()
-
-
 class Rulings:
     """Of one plan."""
 
@@ -39,10 +36,12 @@ class Rulings:
         combos = any(combo.limits for combo in plan.combos.values())
         self._everybody = bool(plan.policies) or combos or any(each.limits for each in plan.tenants.values())
 
+    def concern(self, key: KeyRecord) -> bool:
+        """Whether there may be any for ``key``: most have none, and pay for nothing more than this."""
+        return self._everybody or bool(key.limits)
+
     def of(self, key: KeyRecord, model: str, combo: str, sole: str) -> Ruling:
         """``model`` is the public name that is asked for, ``combo`` the one it leads to, ``sole`` the only model it does."""
-        if not self._everybody and not key.limits:
-            return NONE
         named = (key.tenant, key.id, model, combo, sole, key.limits)
         found = self._known.get(named)
         if found is None:

@@ -38,12 +38,14 @@ def read_reports(headers: Mapping[str, str]) -> tuple[Reported, ...]:
     """The quotas that lower-case ``headers`` speak of with all that is needed: what is left, and when it is back."""
     found: list[Reported] = []
     for name, value in headers.items():
-        if "ratelimit" not in name:
+        if "ratelimit" not in name or "remaining" not in name:
             continue
         match = _REMAINING.fullmatch(name)
         if match is None:
             continue
         limit, reset = (headers.get(name.replace("remaining", word), "") for word in ("limit", "reset"))
+        if not reset:
+            continue
         remaining, most, reset_s = _number(value), _number(limit), _wait_s(reset, headers.get("date", ""))
         if remaining is None or reset_s is None or reset_s <= 0:
             continue

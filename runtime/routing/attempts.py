@@ -10,9 +10,6 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeVar
 
-import msgspec
-
-from generated.config import RetrySettings
 from runtime.resilience import Health
 from runtime.routing.attempt import Attempt
 from runtime.routing.kept import kept_first
@@ -52,10 +49,6 @@ class Attempts:
     def adopt(self, pace: Pace) -> None:
         """From now on as persistent as this; not requests under way."""
         self._pace = pace
-
-    def configure(self, retries: RetrySettings, queue_ms: int) -> None:
-        """From now on as persistent as this; not requests under way."""
-        self._pace = msgspec.structs.replace(self._pace, retries=retries, queue_ms=queue_ms)
 
     def pursue(
         self,

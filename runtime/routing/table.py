@@ -22,6 +22,9 @@ __all__ = ["RouteTable"]
 MAX_NAME_CHARS: Final = 1000
 """Some providers take any name, and what is asked for is logged, counted and remembered."""
 
+MAX_MADE_UP: Final = 1000
+"""Of how many names that only a pattern leads to, and that are without end, the targets are kept."""
+
 MAX_OFFERS: Final = 8
 """How many models an ambiguous name is said to stand for."""
 
@@ -38,6 +41,7 @@ class RouteTable:
         self._secrets = secrets
         self._trees = Trees(plan, secrets)
         self._prepared: dict[tuple[str, str], Prepared] = {}
+        self._made_up: set[tuple[str, str]] = set()
         self._absent = absent(plan, secrets)
         self._unlisted = frozenset(plan.unlisted)
 
@@ -77,8 +81,10 @@ class RouteTable:
                 hedge=combo.hedge,
                 combo=combo.name,
             )
-        if name in self._plan.routes:  # names that patterns make up are without end, and are not kept
+        if name in self._plan.routes or len(self._made_up) < MAX_MADE_UP:
             self._prepared[name, protocol] = found
+            if name not in self._plan.routes:
+                self._made_up.add((name, protocol))
         return found
 
     def _sessions(self, route: Route, *, relays: bool) -> SessionMode:

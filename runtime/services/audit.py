@@ -74,7 +74,7 @@ class Audit:
         whose = actor.tenant if isinstance(actor, KeyRecord) else "default"
         return AuditEntry(
             id=self._new_id(),
-            at_s=self._now(),
+            at_s=round(self._now(), 3),  # as it is shown, so that a time that was read finds it
             action=action,
             actor=actor.id if isinstance(actor, KeyRecord) else actor,
             target=without_keys(target[:500]),

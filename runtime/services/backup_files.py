@@ -6,6 +6,7 @@ Only files with a name of ours are backups, and only names are taken from outsid
 from __future__ import annotations
 
 import fcntl
+import hmac
 import os
 import re
 from collections.abc import Callable, Generator
@@ -18,7 +19,7 @@ import msgspec
 
 from runtime.errors import Conflict, InvalidRequest, NotFound
 
-__all__ = ["BACKUPS", "BackupFile", "BackupFiles"]
+__all__ = ["BACKUPS", "BackupFile", "BackupFiles", "pepper_mark"]
 
 BACKUPS: Final = "backups"
 """The name of the directory in the data directory."""
@@ -114,3 +115,8 @@ def _read(path: Path) -> BackupFile | None:
     except (ValueError, OSError):
         return None
     return BackupFile(name=path.name, reason=match["reason"], made_s=made.timestamp(), size_bytes=size_bytes)
+
+
+def pepper_mark(pepper: bytes) -> int:
+    """Says that two stores have keys of the same pepper, and does not say which; never 0."""
+    return int.from_bytes(hmac.digest(pepper, b"snapshot", "sha256")[:4], "big") >> 1 | 1

@@ -1,45 +1,27 @@
-"""How failures are dealt with, as it can be changed while the gateway runs: read, checked as a configuration is, applied.
+"""How failures are dealt with, as the management API says it: read, checked as a configuration is, and shown.
 
 A change is a piece of `gateway.yaml`. It is decoded by the same decoder with the same bounds, so that what is refused there
-is refused here, in the same words, and changes nothing.
+is refused here, in the same words, before anything is compiled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 
 from generated.config import BreakerSettings, CooldownSettings, RetrySettings
 from generated.types.resilience import ResilienceSettings
 from runtime.config.dial import inverted
+from runtime.config.effective import Base
+from runtime.config.load import load
 from runtime.config.plan import Plan
 from runtime.errors import InvalidRequest
-from runtime.routing import Attempts
-from runtime.shared.colleagues import Colleagues
 from runtime.source import Diagnostic, Diagnostics, MappingNode, closest, decode, parse
 from runtime.source.unit import Milliseconds
 
-__all__ = [
-    "DIALS",
-    "DIALS_ASKED",
-    "Dials",
-    "Settings",
-    "apply_settings",
-    "changed_from",
-    "settings_of",
-    "shown",
-    "with_changes",
-]
-
-DIALS: Final = "dials"
-"""The kind of news that `Dials.set` hears."""
-
-DIALS_ASKED: Final = "dials.asked"
-"""The kind of question that `Dials.last` answers."""
-
-_APART_S: Final = 0.000_001
+__all__ = ["Settings", "configured_settings", "settings_of", "shown", "with_changes"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -57,8 +39,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: _Queue
 
 
+def configured_settings(base: Base) -> Settings:
+    """What the files say."""
+    loaded = load(base.sources, Diagnostics())
+    assert loaded is not None, "what was built can be read"
+    config = loaded.config
+    return Settings(
+        breakers=config.breakers,
+        cooldowns=config.cooldowns,
+        retries=config.retries,
+        timeouts=_Queue(queue_ms=config.timeouts.queue_ms),
+    )
+
+
 def settings_of(plan: Plan) -> Settings:
-    """What the configuration says."""
+    """What is in force."""
     return Settings(
         breakers=plan.breakers,
         cooldowns=plan.cooldowns,
@@ -88,16 +83,6 @@ def with_changes(settings: Settings, change: ResilienceSettings) -> Settings:
     return changed
 
 
-def changed_from(configured: Settings, now: Settings) -> list[str]:
-    """The settings that differ, as `breakers.window`."""
-    return [
-        f"{section}.{field.encode_name}"
-        for section in configured.__struct_fields__
-        for field in msgspec.structs.fields(getattr(now, section))
-        if getattr(getattr(configured, section), field.name) != getattr(getattr(now, section), field.name)
-    ]
-
-
 def shown(section: msgspec.Struct) -> dict[str, str | int]:
     """A section as it would be written."""
     values: dict[str, str | int] = {}
@@ -105,62 +90,6 @@ def shown(section: msgspec.Struct) -> dict[str, str | int]:
         value = getattr(section, field.name)
         values[field.encode_name] = _duration(value) if field.name.endswith("_ms") else value
     return values
-
-
-def apply_settings(settings: Settings, attempts: Attempts) -> None:
-    """From now on by these."""
-    attempts.health.configure(settings.breakers, settings.cooldowns)
-    attempts.configure(settings.retries, settings.timeouts.queue_ms)
-
-
-class _Set(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """``settings`` as they were set at ``at_s``, in Unix seconds."""
-
-    at_s: float
-    settings: Settings
-
-
-class Dials:
-    """This worker's settings. ``configured`` are those of the plan; ``clock`` gives Unix seconds.
-
-    Of two settings the later ones hold, in whatever order a worker hears of them, so that all agree in the end.
-    """
-
-    def __init__(self, configured: Settings, attempts: Attempts, clock: Callable[[], float]) -> None:
-        self.configured = configured
-        self.now = configured
-        self._attempts = attempts
-        self._clock = clock
-        self._last: _Set | None = None
-
-    def message(self, settings: Settings) -> bytes:
-        """That ``settings`` hold from now on, for `set`, here and everywhere."""
-        after_s = self._last.at_s + _APART_S if self._last is not None else 0.0
-        return msgspec.msgpack.encode(_Set(at_s=max(self._clock(), after_s), settings=settings))
-
-    def set(self, message: bytes) -> None:
-        """Take over what a worker was told, this one or another, unless something later is known."""
-        try:
-            told = msgspec.msgpack.decode(message, type=_Set)
-        except msgspec.MsgspecError:  # of another release
-            return
-        if self._last is not None and told.at_s <= self._last.at_s:
-            return
-        self._last, self.now = told, told.settings
-        apply_settings(self.now, self._attempts)
-
-    def last(self, _: bytes) -> bytes | None:
-        """What was set last, for who asks; None where it is as configured since the start."""
-        return None if self._last is None else msgspec.msgpack.encode(self._last)
-
-    def adopt(self, configured: Settings) -> None:
-        """Another plan is served: what it says holds now."""
-        self.configured = self.now = configured
-
-    async def join(self, colleagues: Colleagues) -> None:
-        """Take over what was set before this worker came, as far as others know it. It must be listening by now."""
-        for message in (await colleagues.ask(DIALS_ASKED, b"")).answers:
-            self.set(message)
 
 
 def _section(name: str, now: S, change: Mapping[str, str | int] | None) -> S:

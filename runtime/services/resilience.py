@@ -30,8 +30,8 @@ from runtime.errors import PermissionDenied, RouteUnavailable
 from runtime.resilience import Health, HealthSnapshot
 from runtime.resilience.snapshot import merged
 from runtime.routing import Candidate, RouteTable
-from runtime.services.dials import DIALS, Dials, Settings, changed_from, shown, with_changes
-from runtime.shared import SharedError
+from runtime.services.dials import Settings, configured_settings, settings_of, shown, with_changes
+from runtime.services.overrides import Change, Overrides
 from runtime.shared.colleagues import Colleagues
 from runtime.web.key import KeyRecord
 
@@ -39,7 +39,15 @@ __all__ = ["HEALTH", "RESET", "ResilienceControl", "told_health", "told_reset"]
 
 HEALTH: Final = "health"
 RESET: Final = "reset"
-LASTS: Final = "until the gateway is restarted"
+LASTS: Final = "until it is changed again"
+
+
+def _changes(data: ResilienceSettings) -> list[Change]:
+    return [
+        Change(section=section, name=name, document=value)
+        for section, settings in data.items()
+        for name, value in settings.items()
+    ]
 
 
 class _Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,14 +76,14 @@ class ResilienceControl:
         plan: Plan,
         routes: RouteTable,
         health: Health,
-        dials: Dials,
+        overrides: Overrides,
         colleagues: Colleagues,
         now: Callable[[], float],
     ) -> None:
         self._plan = plan
         self._routes = routes
         self._health = health
-        self._dials = dials
+        self._overrides = overrides
         self._colleagues = colleagues
         self._now = now
 
@@ -135,13 +143,13 @@ class ResilienceControl:
     # -- settings and state
 
     async def get_resilience(self) -> Resilience:
-        known, now = await self._known(), self._dials.now
+        known, now = await self._known(), self._settings
         return Resilience(
             breakers=shown(now.breakers),
             cooldowns=shown(now.cooldowns),
             retries=shown(now.retries),
             timeouts=shown(now.timeouts),
-            changed=changed_from(self._dials.configured, now),
+            changed=[f"{section}.{name}" for section, name in self._changed()],
             lasts=LASTS,
             circuits=[
                 Circuit(
@@ -158,11 +166,20 @@ class ResilienceControl:
             heard=known.heard,
         )
 
-    async def change_resilience(self, data: ResilienceSettings) -> Resilience:
-        return await self._set(with_changes(self._dials.now, data))
+    async def change_resilience(self, caller: KeyRecord, data: ResilienceSettings) -> Resilience:
+        caller.require_manages()
+        with_changes(self._settings, data)
+        await self._overrides.change(_changes(data), caller, action="resilience.changed")
+        return await self.get_resilience()
 
-    async def set_resilience(self, data: ResilienceSettings) -> Resilience:
-        return await self._set(with_changes(self._dials.configured, data))
+    async def set_resilience(self, caller: KeyRecord, data: ResilienceSettings) -> Resilience:
+        caller.require_manages()
+        with_changes(configured_settings(self._overrides.effective.base), data)
+        back = [
+            Change(section=section, name=name) for section, name in self._changed() if name not in data.get(section, {})
+        ]
+        await self._overrides.change([*back, *_changes(data)], caller, action="resilience.set")
+        return await self.get_resilience()
 
     async def reset_resilience(self) -> ResilienceReset:
         answers = await self._colleagues.ask(RESET, b"")
@@ -173,13 +190,20 @@ class ResilienceControl:
         message += f"; {silent} of {answers.workers} workers did not answer" if silent else ""
         return ResilienceReset(ok=not silent, reset_count=opened, cooldowns=rests, message=message)
 
-    async def _set(self, settings: Settings) -> Resilience:
-        try:
-            await self._colleagues.tell(DIALS, self._dials.message(settings))
-        except SharedError as error:
-            message = "nothing was changed: the other workers cannot be told now"
-            raise RouteUnavailable(message, retry_after_s=1) from error
-        return await self.get_resilience()
+    @property
+    def _settings(self) -> Settings:
+        """What is in force: a change that is made here takes this object's plan out of it."""
+        return settings_of(self._overrides.effective.artefact.plan)
+
+    def _changed(self) -> list[tuple[str, str]]:
+        """The settings that are not the files' own."""
+        settings = self._settings
+        return [
+            (section, field.encode_name)
+            for section in settings.__struct_fields__
+            for field in msgspec.structs.fields(getattr(settings, section))
+            if field.encode_name in self._overrides.overridden(section)
+        ]
 
     # -- connections
 
@@ -195,7 +219,7 @@ class ResilienceControl:
             for id_, each in self._plan.connections.items()
             if each.max_in_flight is not None or each.limits
         ]
-        return ConfiguredLimits(queue_s=self._dials.now.timeouts.queue_ms / 1000, connections=limited)
+        return ConfiguredLimits(queue_s=self._plan.timeouts.queue_ms / 1000, connections=limited)
 
     def _load(self, id_: str, health: HealthSnapshot) -> ConnectionLoad:
         connection = self._plan.connections[id_]

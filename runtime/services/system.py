@@ -7,6 +7,7 @@ import platform
 import shutil
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -45,7 +46,10 @@ from runtime.stores.migrate import SCHEMA
 from runtime.stores.people import SqlPeople
 from runtime.web.key import KeyRecord
 
-__all__ = ["SYSTEM", "Neighbours", "System", "Worker", "memory_bytes"]
+__all__ = ["RESTART", "SYSTEM", "Neighbours", "System", "Worker", "memory_bytes"]
+
+RESTART: Final = "restart"
+"""The news that every worker is about to be replaced."""
 
 SYSTEM: Final = "system"
 """The question what a worker is and takes."""
@@ -182,6 +186,9 @@ class System:
             await self._audit.write(action, actor=caller, resource_type="system")
         except StoreError as error:
             raise RouteUnavailable("the order cannot be written to the audit log now", retry_after_s=1) from error
+        if order is signal.SIGHUP:
+            with suppress(SharedError):  # then they refuse calls while they end, as at a stop
+                await self._colleagues.tell(RESTART, b"")
         asyncio.get_running_loop().call_later(ANSWERED_S, send, order)
         return Ordered(ordered=True, message=message)
 

@@ -13,7 +13,7 @@ from runtime.source import closest
 from runtime.stores.base import StoreError
 from runtime.web.key import KeyRecord
 
-__all__ = ["Entries", "Origin", "Written"]
+__all__ = ["Entries", "Origin", "Written", "edit"]
 
 TRIES: Final = 5
 
@@ -63,31 +63,39 @@ class Written:
 
         Raises what ``edited`` raises, and as `Overrides.change`.
         """
-        for _ in range(TRIES):
-            revision = self._overrides.revision
-            changes = [
+
+        def changes() -> list[Change]:
+            return [
                 Change(section=self._section, name=name, document=REMOVED if document is None else document)
                 for name, document in edited().items()
             ]
-            if not changes:
-                return
-            try:
-                action = f"{self._what.replace(' ', '_')}.{happened}"
-                await self._overrides.change(changes, caller, expected=revision, action=action)
-            except Conflict:
-                await self._catch_up()
-            else:
-                return
-        raise RouteUnavailable("others change the configuration all the time; nothing was changed", retry_after_s=1)
+
+        await edit(self._overrides, caller, f"{self._what.replace(' ', '_')}.{happened}", changes)
 
     async def _fresh(self) -> None:
         """Know what others changed, where that can be known now."""
         with suppress(StoreError, Refused, ConfigError):
             await self._overrides.refresh()
 
-    async def _catch_up(self) -> None:
-        """Know what others changed."""
+
+async def edit(overrides: Overrides, caller: KeyRecord, action: str, changes: Callable[[], list[Change]]) -> None:
+    """Make the changes that ``changes`` makes of what is written now. Raises as `Written.edit`."""
+    for _ in range(TRIES):
+        revision, made = overrides.revision, changes()
+        if not made:
+            return
         try:
-            await self._overrides.refresh()
-        except StoreError as error:
-            raise RouteUnavailable("the store of the configuration cannot be reached now", retry_after_s=1) from error
+            await overrides.change(made, caller, expected=revision, action=action)
+        except Conflict:
+            await _catch_up(overrides)
+        else:
+            return
+    raise RouteUnavailable("others change the configuration all the time; nothing was changed", retry_after_s=1)
+
+
+async def _catch_up(overrides: Overrides) -> None:
+    """Know what others changed."""
+    try:
+        await overrides.refresh()
+    except StoreError as error:
+        raise RouteUnavailable("the store of the configuration cannot be reached now", retry_after_s=1) from error

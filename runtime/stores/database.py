@@ -63,6 +63,10 @@ class Database:
         """The SQLite file; None where it is another server's."""
         return self._path
 
+    def there(self) -> bool:
+        """Whether there may be something in it: a file that is not there yet has nothing."""
+        return self._path is None or self._path.exists()
+
     async def read(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What ``ask`` answers, in a transaction that sees one state. Raises StoreError."""
         try:

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Final, TypeAlias
 
 import msgspec
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.catalog import Prices
@@ -101,10 +102,10 @@ async def _take(db: AsyncConnection, piece: Taken, post: Post | None) -> int:
         await db.execute(insert_new(db, prices), documents)
     new = await _new(db, piece.settlements)
     if new:
-        await db.execute(insert(settlements), [_settlement_row(each) for each in new])
+        await _put(db, _SETTLEMENTS, [_settlement_row(each) for each in new])
         rows = [_attempt_row(each.id, attempt) for each in new for attempt in each.attempts]
         if rows:
-            await db.execute(insert(attempts), rows)
+            await _put(db, _ATTEMPTS, rows)
         await _add_days(db, new)
         if post is not None:
             await post(db, new)
@@ -191,18 +192,49 @@ def summed(given: Iterable[Settlement]) -> dict[Where, list[int]]:
 # -- rows
 
 
-def _settlement_row(each: Settlement) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(each, name) for name in _PLAIN}
-    row.update(zip(USAGE, each.counts, strict=True))
-    return row
+async def _put(db: AsyncConnection, insertion: _Insertion, rows: list[tuple[object, ...]]) -> None:
+    """Without a look at each value by SQLAlchemy, which took more than all the rest of the way into the ledger."""
+    await db.exec_driver_sql(insertion.sqlite if db.dialect.name == "sqlite" else insertion.postgresql, rows)
 
 
-def _attempt_row(settlement: str, each: AttemptEntry) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(each, name) for name in _PLAIN_ATTEMPT}
-    row["settlement"] = settlement
-    row.update(zip(USAGE, each.counts, strict=True))
-    return row
+def _settlement_row(each: Settlement) -> tuple[object, ...]:
+    row = msgspec.structs.astuple(each)
+    return (*row[:_PLAIN], *each.counts, each.estimated, each.unpriced, each.cost_nano_usd)
 
 
-_PLAIN: Final = tuple(name for name in Settlement.__struct_fields__ if name in settlements.c)
-_PLAIN_ATTEMPT: Final = tuple(name for name in AttemptEntry.__struct_fields__ if name in attempts.c)
+def _attempt_row(settlement: str, each: AttemptEntry) -> tuple[object, ...]:
+    row = msgspec.structs.astuple(each)
+    spent = (each.estimated, each.unpriced, each.cost_nano_usd, each.price_version, each.requests, each.images)
+    return (settlement, *row[:_PLAIN_ATTEMPT], *each.counts, *spent)
+
+
+class _Insertion(msgspec.Struct, frozen=True):
+    """One statement, as each driver wants it. Values come in the order of the table's columns."""
+
+    sqlite: str
+    postgresql: str
+
+    @classmethod
+    def into(cls, table: Table, *names: str) -> _Insertion:
+        assert list(names) == [each.name for each in table.c if each.name in names], "in the table's own order"
+        made = insert(table).inline()
+        return cls(
+            str(made.compile(dialect=sqlite.dialect(), column_keys=names)),
+            str(made.compile(dialect=asyncpg.dialect(), column_keys=names)),  # type: ignore[no-untyped-call]
+        )
+
+
+_SPENT: Final = ("estimated", "unpriced", "cost_nano_usd")
+_PLAIN: Final = Settlement.__struct_fields__.index("counts")
+_PLAIN_ATTEMPT: Final = AttemptEntry.__struct_fields__.index("counts")
+_SETTLEMENTS: Final = _Insertion.into(settlements, *Settlement.__struct_fields__[:_PLAIN], *USAGE, *_SPENT)
+_ATTEMPTS: Final = _Insertion.into(
+    attempts,
+    "settlement",
+    *AttemptEntry.__struct_fields__[:_PLAIN_ATTEMPT],
+    *USAGE,
+    *_SPENT,
+    "price_version",
+    "requests",
+    "images",
+)

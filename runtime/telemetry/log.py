@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
-from typing import Literal, TextIO, cast
+from datetime import UTC, datetime
+from typing import Final, Literal, TextIO, cast
 
 import orjson
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 __all__ = ["logger"]
+
+_LEVELS: Final = {"warn": "warning", "exception": "error"}
+"""What structlog calls otherwise."""
 
 
 def logger(
@@ -21,17 +26,18 @@ def logger(
 ) -> FilteringBoundLogger:
     """A logger of our own: the process's global logging is left alone. Every record carries the build id."""
     target = stream if stream is not None else sys.stderr
-    processors: list[Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
+    processors: list[Processor]
     if format_ == "json":
-        processors.append(structlog.processors.JSONRenderer(serializer=_dumps))
+        processors = [_line]
     else:
-        processors.append(structlog.dev.ConsoleRenderer(colors=target.isatty()))
+        processors = [
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=target.isatty()),
+        ]
     log = structlog.wrap_logger(
-        structlog.PrintLogger(target),
+        structlog.PrintLogger(target) if stream is not None else _Lines(target),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         cache_logger_on_first_use=True,
@@ -39,5 +45,35 @@ def logger(
     return cast("FilteringBoundLogger", log.bind(build=build))
 
 
-def _dumps(record: object, **_: object) -> str:
-    return orjson.dumps(record, default=str).decode()
+class _Lines:
+    """Writes what one turn of the loop has to say at once, at its end; without a loop, at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+
+    def msg(self, line: str) -> None:
+        self._lines.append(line)
+        if len(self._lines) > 1:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._write)
+        except RuntimeError:
+            self._write()
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
+        self._stream.write("\n".join((*lines, "")))
+        self._stream.flush()
+
+
+def _line(_: object, level: str, event: EventDict) -> str:
+    """One record as JSON; all that is done to it in one step."""
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(None, level, event)
+    event["level"] = _LEVELS.get(level, level)
+    event["timestamp"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+    return orjson.dumps(event, default=str).decode()

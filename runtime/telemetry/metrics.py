@@ -8,7 +8,7 @@ carries the prefix `gatewright_`. Labels come from the plan, never from what a c
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -60,6 +60,23 @@ _TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 
 _CALL_LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 
 
+Child = TypeVar("Child", Counter, Histogram)
+
+
+class _By(Generic[Child]):
+    """A metric's children by their labels: the library checks and locks at every look, which costs more than the count."""
+
+    def __init__(self, metric: Child) -> None:
+        self._metric: Child = metric
+        self._known: dict[tuple[str, ...], Child] = {}
+
+    def __call__(self, *labels: str) -> Child:
+        child = self._known.get(labels)
+        if child is None:
+            child = self._known[labels] = self._metric.labels(*labels)
+        return child
+
+
 class Metrics:
     """The process's metrics, in a registry of their own."""
 
@@ -72,39 +89,45 @@ class Metrics:
         def histogram(name: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, helps[name], labels, buckets=buckets, registry=self._registry)
 
-        self._duration = histogram(
-            "gen_ai_server_request_duration_seconds", (*_CALL_LABELS, "error_type"), _DURATION_BUCKETS
+        self._duration = _By(
+            histogram("gen_ai_server_request_duration_seconds", (*_CALL_LABELS, "error_type"), _DURATION_BUCKETS)
         )
-        self._first_token = histogram("gen_ai_server_time_to_first_token_seconds", _CALL_LABELS, _FIRST_TOKEN_BUCKETS)
-        self._tokens = histogram("gen_ai_client_token_usage", (*_CALL_LABELS, "gen_ai_token_type"), _TOKEN_BUCKETS)
-        self._requests = Counter(
+        self._first_token = _By(
+            histogram("gen_ai_server_time_to_first_token_seconds", _CALL_LABELS, _FIRST_TOKEN_BUCKETS)
+        )
+        self._tokens = _By(histogram("gen_ai_client_token_usage", (*_CALL_LABELS, "gen_ai_token_type"), _TOKEN_BUCKETS))
+        self._requests = _By(Counter(
             "gatewright_requests", helps["gatewright_requests_total"], (*_CALL_LABELS, "outcome", "error_type"),
             registry=self._registry,
-        )  # fmt: skip
-        self._refused = Counter(
-            "gatewright_refused",
-            helps["gatewright_refused_total"],
-            ("operation", "error_type"),
-            registry=self._registry,
+        ))  # fmt: skip
+        self._refused = _By(
+            Counter(
+                "gatewright_refused",
+                helps["gatewright_refused_total"],
+                ("operation", "error_type"),
+                registry=self._registry,
+            )
         )
-        self._attempts = Counter(
+        self._attempts = _By(Counter(
             "gatewright_attempts", helps["gatewright_attempts_total"], ("provider", "model", "outcome"),
             registry=self._registry,
-        )  # fmt: skip
-        self._skipped = Counter(
+        ))  # fmt: skip
+        self._skipped = _By(Counter(
             "gatewright_skipped", helps["gatewright_skipped_total"], ("provider", "model", "reason"),
             registry=self._registry,
-        )  # fmt: skip
-        self._replays = Counter(
-            "gatewright_replays", helps["gatewright_replays_total"], ("operation", "kind"), registry=self._registry
+        ))  # fmt: skip
+        self._replays = _By(
+            Counter(
+                "gatewright_replays", helps["gatewright_replays_total"], ("operation", "kind"), registry=self._registry
+            )
         )
-        self._sessions = Counter(
-            "gatewright_sessions", helps["gatewright_sessions_total"], ("step",), registry=self._registry
+        self._sessions = _By(
+            Counter("gatewright_sessions", helps["gatewright_sessions_total"], ("step",), registry=self._registry)
         )
-        self._rescues = Counter(
+        self._rescues = _By(Counter(
             "gatewright_rescues", helps["gatewright_rescues_total"], ("provider", "model", "outcome"),
             registry=self._registry,
-        )  # fmt: skip
+        ))  # fmt: skip
         self._in_flight = Gauge(
             "gatewright_requests_in_flight", helps["gatewright_requests_in_flight"], registry=self._registry
         )
@@ -114,11 +137,11 @@ class Metrics:
             "gatewright_shared_failures", helps["gatewright_shared_failures_total"], ("topic",), registry=self._registry
         )
         by_model = ("provider", "model")
-        self._cost = Counter(
-            "gatewright_cost_usd", helps["gatewright_cost_usd_total"], by_model, registry=self._registry
+        self._cost = _By(
+            Counter("gatewright_cost_usd", helps["gatewright_cost_usd_total"], by_model, registry=self._registry)
         )
-        self._unpriced = Counter(
-            "gatewright_unpriced", helps["gatewright_unpriced_total"], by_model, registry=self._registry
+        self._unpriced = _By(
+            Counter("gatewright_unpriced", helps["gatewright_unpriced_total"], by_model, registry=self._registry)
         )
         self._journal_up, self._journal_waiting, self._journal_lost = (
             Gauge(name, helps[name], registry=self._registry)
@@ -152,29 +175,29 @@ class Metrics:
         """A call is over, however it went."""
         self._in_flight.dec()
         for attempt in call.attempts:
-            self._attempts.labels(attempt.label.partition("/")[0], attempt.label, attempt.outcome).inc()
+            self._attempts(attempt.label.partition("/")[0], attempt.label, attempt.outcome).inc()
             if attempt.cost_nano_usd:
-                self._cost.labels(attempt.provider, attempt.label).inc(attempt.cost_nano_usd / 1e9)
+                self._cost(attempt.provider, attempt.label).inc(attempt.cost_nano_usd / 1e9)
             if attempt.unpriced:
-                self._unpriced.labels(attempt.provider, attempt.label).inc()
+                self._unpriced(attempt.provider, attempt.label).inc()
         for each in call.skipped:
-            self._skipped.labels(each.label.partition("/")[0], each.label, each.reason).inc()
+            self._skipped(each.label.partition("/")[0], each.label, each.reason).inc()
         if call.session_step:
-            self._sessions.labels(call.session_step).inc()
+            self._sessions(call.session_step).inc()
         if call.replay:
-            self._replays.labels(call.operation, call.replay).inc()
+            self._replays(call.operation, call.replay).inc()
         if not call.provider:
             if call.replay and call.outcome != "error":
                 return
-            self._refused.labels(call.operation, call.error or "").inc()
+            self._refused(call.operation, call.error or "").inc()
             return
         if call.rescues:
-            self._rescues.labels(call.provider, call.served, call.outcome).inc()
+            self._rescues(call.provider, call.served, call.outcome).inc()
         labels = (call.operation, call.provider, call.served)
-        self._requests.labels(*labels, call.outcome, call.error or "").inc()
-        self._duration.labels(*labels, call.error or "").observe(call.ended_s - call.started_s)
+        self._requests(*labels, call.outcome, call.error or "").inc()
+        self._duration(*labels, call.error or "").observe(call.ended_s - call.started_s)
         if call.first_token_s is not None:
-            self._first_token.labels(*labels).observe(call.first_token_s - call.started_s)
+            self._first_token(*labels).observe(call.first_token_s - call.started_s)
         if call.usage is not None:
             self._count_tokens(labels, call)
 
@@ -219,4 +242,4 @@ class Metrics:
         }
         for kind, count in counts.items():
             if count:
-                self._tokens.labels(*labels, kind).observe(count)
+                self._tokens(*labels, kind).observe(count)

@@ -116,7 +116,7 @@ def _facts(call: CallRecord) -> dict[str, object]:
         "attempts": [_attempt(each) for each in call.attempts] if _tells(call) else None,
         "skipped": [f"{each.target} over {each.connection}: {each.reason}" for each in call.skipped] or None,
     }
-    return {name: value for name, value in facts.items() if value not in (None, "")}
+    return {name: value for name, value in facts.items() if value is not None and value != ""}
 
 
 def _tells(call: CallRecord) -> bool:

@@ -32,7 +32,7 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
     """One request that was sent to one target, or was to be. ``outcome`` is `ok`, `cancelled`, or `GatewayError.kind`.
 
     ``label`` stands for the target where names must not be made up by clients. ``status`` is None until there was one.
-    ``number`` is the ledger's, 0 for one that was not sent; ``free`` is what no provider charges for. ``measure``, which tells
+    ``requests`` is how often a price by the request counts. ``number`` is the ledger's, 0 for one that was not sent; ``free`` is what no provider charges for. ``measure``, which tells
     about how many tokens were sent, and ``received`` are let go when the call is settled.
     """
 
@@ -48,6 +48,7 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
     prices: Prices | None = None
     number: int = 0
     free: bool = False
+    requests: int = 1
     measure: Callable[[], int] | None = None
     received: Coming | None = None
     cost_nano_usd: int = 0

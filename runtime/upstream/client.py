@@ -28,6 +28,7 @@ from runtime.upstream.body import HttpResponse
 from runtime.upstream.errors import error_of
 from runtime.upstream.line import LARGE_BODY_BYTES, Answer, Line
 from runtime.upstream.pool import Dialler, Pool, Resolver, SystemResolver
+from runtime.upstream.through import ThroughProxy
 from runtime.upstream.timeouts import timeout_error
 from runtime.upstream.types import UpstreamRequest
 
@@ -38,7 +39,7 @@ MAX_ADDRESSES: Final = 4096
 
 
 class HttpUpstream:
-    """`Upstream` over HTTP/1.1. One pool per ``UpstreamRequest.pool``; within it, connections are kept per host.
+    """`Upstream` over HTTP/1.1. One pool per ``UpstreamRequest.pool`` and proxy; within it, connections are kept per host.
 
     Args:
         tls: what server certificates are checked against; None means the system's store.
@@ -55,10 +56,11 @@ class HttpUpstream:
         keep_idle_s: float = 15.0,
         max_connections: int = 4096,
     ) -> None:
-        self._dialler = Dialler(tls if tls is not None else default_tls(), resolver or SystemResolver())
+        self._tls = tls if tls is not None else default_tls()
+        self._dialler = Dialler(self._tls, resolver or SystemResolver())
         self._keep_idle_s = keep_idle_s
         self._max_connections = max_connections
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[tuple[str, str], Pool] = {}
         self._retired: list[Pool] = []
         self._addresses: dict[str, Address] = {}
         self._closed = False
@@ -69,9 +71,10 @@ class HttpUpstream:
         try:
             address = self._address(request.url)
             head = request_head(request, address)
+            pool = self._pools.get((request.pool, request.proxy)) or self._new_pool(request.pool, request.proxy)
         except ValueError as failure:
             raise error_of(failure) from None
-        loop, pool = asyncio.get_running_loop(), self._pool(request.pool)
+        loop = asyncio.get_running_loop()
         end = loop.time() + request.limits.total_ms / 1000
         line = pool.idle(address.origin)
         if line is not None:
@@ -92,15 +95,15 @@ class HttpUpstream:
 
     def retire(self, pool: str) -> None:
         """New requests of ``pool`` get lines of their own; those that are in use are closed when their answers end."""
-        retired = self._pools.pop(pool, None)
-        if retired is not None:
+        for name in [each for each in self._pools if each[0] == pool]:
+            retired = self._pools.pop(name)
             retired.retire()
             self._retired = [each for each in self._retired if each.busy] + [retired]
 
-    def _pool(self, name: str) -> Pool:
-        pool = self._pools.get(name)
-        if pool is None:
-            pool = self._pools[name] = Pool(self._dialler, self._keep_idle_s, self._max_connections)
+    def _new_pool(self, name: str, proxy: str) -> Pool:
+        """Raises ValueError for a proxy whose URL is none."""
+        dialler = ThroughProxy(self._dialler, self._tls, proxy) if proxy else self._dialler
+        pool = self._pools[name, proxy] = Pool(dialler, self._keep_idle_s, self._max_connections)
         return pool
 
     def _address(self, url: str) -> Address:

@@ -13,18 +13,29 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from runtime.upstream.address import Address
+from runtime.upstream.gate import Gate
 from runtime.upstream.line import Line
 
-__all__ = ["Dialler", "Pool", "Resolver", "SystemResolver"]
+__all__ = ["Dialler", "Dials", "Pool", "Resolver", "SystemResolver"]
 
 DNS_CACHE_S: Final = 10.0
 STAGGER_S: Final = 0.25
 """How long one address is tried alone, before the next is tried beside it (RFC 8305)."""
 
 Origin = tuple[str, int, bool]
+
+Opened = TypeVar("Opened", Line, Gate)
+
+
+class Dials(Protocol):
+    """Opens lines, one way or another."""
+
+    async def dial(self, address: Address, line: Callable[[], Line]) -> Line:
+        """Raises OSError or UpstreamUnavailable. Cancelling closes what was opened."""
+        ...
 
 
 class Resolver(Protocol):
@@ -59,7 +70,7 @@ class Dialler:
         self._tls = tls
         self._resolver = resolver
 
-    async def dial(self, address: Address, line: Callable[[], Line]) -> Line:
+    async def dial(self, address: Address, line: Callable[[], Opened]) -> Opened:
         """Raises OSError (`socket.gaierror` and `ssl.SSLError` are ones). Cancelling closes what was opened."""
         try:
             ipaddress.ip_address(address.host)
@@ -73,7 +84,7 @@ class Dialler:
             return await self._connect(address, hosts[0], line)
         return await _first([partial(self._connect, address, host, line) for host in hosts])
 
-    async def _connect(self, address: Address, host: str, line: Callable[[], Line]) -> Line:
+    async def _connect(self, address: Address, host: str, line: Callable[[], Opened]) -> Opened:
         loop = asyncio.get_running_loop()
         if not address.tls:
             return (await loop.create_connection(line, host, address.port))[1]
@@ -88,9 +99,9 @@ class Dialler:
         return connected[1]
 
 
-async def _first(attempts: Sequence[Callable[[], Awaitable[Line]]]) -> Line:
+async def _first(attempts: Sequence[Callable[[], Awaitable[Opened]]]) -> Opened:
     """The first line that opens. Raises the last failure when none does."""
-    running: set[asyncio.Future[Line]] = set()
+    running: set[asyncio.Future[Opened]] = set()
     left, failure = deque(attempts), OSError("no address")
     try:
         while left or running:
@@ -113,7 +124,7 @@ async def _first(attempts: Sequence[Callable[[], Awaitable[Line]]]) -> Line:
             each.add_done_callback(_close_late)
 
 
-def _close_late(dialled: asyncio.Future[Line]) -> None:
+def _close_late(dialled: asyncio.Future[Opened]) -> None:
     """A line that opened when another one was taken already."""
     if not dialled.cancelled() and dialled.exception() is None:
         dialled.result().cut()
@@ -122,7 +133,7 @@ def _close_late(dialled: asyncio.Future[Line]) -> None:
 class Pool:
     """The lines of one connection of the plan, by origin. Who finds no free place for another one waits."""
 
-    def __init__(self, dialler: Dialler, keep_idle_s: float, most: int) -> None:
+    def __init__(self, dialler: Dials, keep_idle_s: float, most: int) -> None:
         self._dialler = dialler
         self._keep_idle_s = keep_idle_s
         self._most = most

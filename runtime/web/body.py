@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runtime.errors import ClientClosed, InvalidRequest, TooLarge, UnsupportedMedia
+from runtime.web.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -46,8 +47,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
             await _linger(receive, min(timeout_s, LINGER_S))
         raise _too_large(max_bytes)
     try:
-        async with asyncio.timeout(timeout_s):
-            raw = await _collect(receive, declared, max_bytes)
+        raw = await within(timeout_s, _collect(receive, declared, max_bytes))
     except TimeoutError:
         message = f"the request's body did not arrive within {timeout_s:g} s"
         raise InvalidRequest(message, code="request_timeout") from None

@@ -27,7 +27,9 @@ from urllib.parse import parse_qsl
 
 from runtime.errors import ClientClosed, InvalidRequest
 from runtime.web.body import pieces_of_body, read_body
+from runtime.web.connected import Beat, WhileConnected
 from runtime.web.header import encode_headers
+from runtime.web.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -39,7 +41,6 @@ __all__ = ["Exchange"]
 
 MAX_QUERY_FIELDS: Final = 200
 YIELD_BYTES: Final = 256 << 10
-WATCH_AFTER_S: Final = 0.05
 
 
 class Exchange:
@@ -83,7 +84,8 @@ class Exchange:
         self._body_read = self.method in {"GET", "HEAD"}
         self._gone = False
         self._on_body: Callable[[], None] | None = None
-        self._turn: asyncio.Lock | None = None
+        self._beat: Beat | None = None
+        self._writing = False
         self._last_sent_s = 0.0
         self._unyielded_bytes = 0
 
@@ -159,12 +161,7 @@ class Exchange:
         """A piece of the answer, sent at once. Waits while the client does not read. Raises ClientClosed."""
         if not data or self.method == "HEAD":
             return
-        message: OutMessage = {"type": "http.response.body", "body": data, "more_body": True}
-        if self._turn is None:
-            await self._put(message)
-        else:
-            async with self._turn:
-                await self._put(message)
+        await self._put({"type": "http.response.body", "body": data, "more_body": True})
         self._last_sent_s = asyncio.get_running_loop().time()
         self._unyielded_bytes += len(data)
         if self._unyielded_bytes >= YIELD_BYTES:
@@ -174,12 +171,7 @@ class Exchange:
     async def finish(self) -> None:
         """The end of a complete answer. To abandon one, return without it: the client then sees that it was cut."""
         self.finished = True
-        message: OutMessage = {"type": "http.response.body", "body": b"", "more_body": False}
-        if self._turn is None:
-            await self._put(message)
-        else:
-            async with self._turn:
-                await self._put(message)
+        await self._put({"type": "http.response.body", "body": b"", "more_body": False})
 
     # -- while it lasts
 
@@ -192,48 +184,19 @@ class Exchange:
                     return
                 self._gone = True
 
-    @asynccontextmanager
-    async def while_connected(self) -> AsyncGenerator[None, None]:
+    def while_connected(self) -> WhileConnected:
         """Cancel the block soon after the client leaves, and raise ClientClosed in place of the cancellation.
 
         Watching begins WATCH_AFTER_S after the body was read, so that a quick answer does not pay for it (`read_body`
         itself notices a client that leaves before). What the block does in its `finally` runs, and may wait.
         """
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None
-        cancellations = task.cancelling()
-        timers: list[asyncio.TimerHandle] = []
-        watchers: list[asyncio.Task[None]] = []
-        left = False
+        return WhileConnected(self)
 
-        async def watch() -> None:
-            nonlocal left
-            await self.watch_disconnect()
-            if not self.finished:
-                left = True
-                task.cancel()
-
-        def begin() -> None:
-            timers.append(loop.call_later(WATCH_AFTER_S, lambda: watchers.append(loop.create_task(watch()))))
-
-        if self._body_read:
+    def when_read(self, begin: Callable[[], None] | None) -> None:
+        """Call ``begin`` once the body was read: now, where it was. None: call nobody."""
+        self._on_body = begin
+        if self._body_read and begin is not None:
             begin()
-        else:
-            self._on_body = begin
-        try:
-            yield
-        except asyncio.CancelledError as error:
-            if left and task.cancelling() <= cancellations + 1:
-                raise ClientClosed from error
-            raise
-        finally:
-            self._on_body = None
-            for timer in timers:
-                timer.cancel()
-            for watcher in watchers:
-                watcher.cancel()
-            if left:
-                task.uncancel()
 
     @asynccontextmanager
     async def keep_alive(self, data: bytes | None, silence_s: float) -> AsyncGenerator[None, None]:
@@ -244,13 +207,17 @@ class Exchange:
         if not data or silence_s <= 0:
             yield
             return
-        self._turn = asyncio.Lock()
-        beat = asyncio.create_task(self._break_silences(data, silence_s))
+
+        async def send() -> None:
+            await self._write({"type": "http.response.body", "body": data, "more_body": True})
+            self._last_sent_s = asyncio.get_running_loop().time()
+
+        self._beat = Beat(send, self._silent_s, silence_s)
         try:
             yield
         finally:
-            beat.cancel()
-            self._turn = None
+            self._beat.stop()
+            self._beat = None
 
     # -- inside
 
@@ -269,27 +236,29 @@ class Exchange:
         await self._put({"type": "http.response.start", "status": status, "headers": head})
 
     async def _put(self, message: OutMessage) -> None:
+        if self._beat is not None:
+            while self._beat.sending is not None:  # the client has not taken it yet
+                await asyncio.wait((self._beat.sending,))
+        await self._write(message)
+
+    async def _write(self, message: OutMessage) -> None:
         if self._gone:
             raise ClientClosed
+        self._writing = True
         try:
-            async with asyncio.timeout(self._write_limit_s):
-                await self._send(message)
+            await within(self._write_limit_s, self._send(message))
         except (
             OSError
         ) as error:  # a TimeoutError is one; other servers than Granian say "Disconnected client" so (ASGI 2.4)
             self._gone = True
             raise ClientClosed from error
+        finally:
+            self._writing = False
         if self._gone:
             raise ClientClosed
 
-    async def _break_silences(self, data: bytes, silence_s: float) -> None:
-        now = asyncio.get_running_loop().time
-        while not self.finished:
-            silent_s = now() - self._last_sent_s if self.started else 0.0
-            if silent_s < silence_s:
-                await asyncio.sleep(silence_s - silent_s)
-                continue
-            try:
-                await self.send(data)
-            except ClientClosed:
-                return
+    def _silent_s(self) -> float | None:
+        """For how long nothing was sent; None where nothing may be sent now."""
+        if not self.started or self.finished or self._writing:
+            return None
+        return asyncio.get_running_loop().time() - self._last_sent_s

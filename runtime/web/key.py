@@ -1,7 +1,8 @@
 """Client keys: who presents one, and what it may do. Secrets are kept as HMAC-SHA-256 under the server's pepper only.
 
-Keys are 256 random bits, so a plain keyed hash is enough: there is nothing to guess, and a lookup is one hash and one
-dictionary access. Any other text an operator configures as a key works too. Where it stands in a request, `credential`
+Keys are 256 random bits, so a plain keyed hash is enough: there is nothing to guess, and a lookup is one dictionary
+access, behind one hash for a key that is presented for the first time. What is presented stays in this process's memory as
+long as the ring does, as it does in the request it came with. Any other text an operator configures as a key works too. Where it stands in a request, `credential`
 knows; where the configured ones come from, `runtime.config` knows.
 """
 
@@ -128,6 +129,7 @@ class KeyRing:
             raise ConfigError(f"the key pepper has {len(pepper)} bytes; it needs {MIN_PEPPER_BYTES} at least")
         self._pepper = pepper
         self._records: dict[str, KeyRecord] = {}
+        self._presented: dict[str, KeyRecord] = {}  # good keys as they came, so that each is hashed once
         for entry in entries:
             digest = self._digest(entry)
             if digest in self._records:
@@ -151,9 +153,15 @@ class KeyRing:
 
     def lookup(self, presented: str) -> KeyRecord | None:
         """Whose key this is, or None."""
+        known = self._presented.get(presented)
+        if known is not None:
+            return known
         if len(presented) > MAX_PRESENTED:
             return None
-        return self._records.get(hash_key(self._pepper, presented))
+        found = self._records.get(hash_key(self._pepper, presented))
+        if found is not None:
+            self._presented[presented] = found
+        return found
 
     def _digest(self, entry: KeyEntry) -> str:
         if entry.form == "plain":

@@ -338,11 +338,11 @@ def test_no_operation_without_a_scope_compiles(tmp_path: Path):
 
 
 def test_a_scope_that_no_key_can_have_is_refused(tmp_path: Path):
-    keys = ROOT / "schemas" / "config" / "keys.yaml"
+    keys = "version: 1\nsection: keys\nstruct: KeySettings\nshape: map\nhelp: Keys.\nsettings:\n  scopes: {type: list, of: choice, choices: [chat, view], default: [chat], help: What., reload: dynamic}\n"
     root = 'version: 1\ninfo: {title: T, version: "1"}\nx-prefixes: [/v1]\ntags: [{name: t}]\n'
     resource = 'version: 1\npaths:\n  /x:\n    get:\n      operationId: getX\n      summary: X\n      tags: [t]\n      x-scope: veiw\n      responses: {"204": {description: d}}\n'
     files = {
-        "schemas/config/keys.yaml": keys.read_text("utf-8"),
+        "schemas/config/keys.yaml": keys,
         "schemas/openapi/gateway.yaml": root,
         "schemas/openapi/x.yaml": resource,
     }

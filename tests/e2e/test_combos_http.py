@@ -124,9 +124,8 @@ def test_the_catalogue_shows_what_a_key_may_use(served: Running) -> None:
     catalog = ask(served, "GET", "/api/models/catalog", key=VIEWER)[1]["catalog"]
     assert (True, "chat") == (catalog["sim"]["active"], catalog["sim"]["models"][0]["type"])
     assert {} == ask(served, "GET", "/api/models/catalog?endpoint=embeddings")[1]["catalog"]
-    assert (400, "endpoint") == (lambda found: (found[0], found[1]["param"]))(
-        ask(served, "GET", "/api/models/catalog?endpoint=chatt")
-    )
+    status, problem = ask(served, "GET", "/api/models/catalog?endpoint=chatt")
+    assert (400, "endpoint") == (status, problem["param"])
     kinds = {each["id"]: each["kind"] for each in ask(served, "GET", "/api/models", key=VIEWER)[1]["models"]}
     assert {"sim/echo": "model", "above": "combo", "plain": "alias"}.items() <= kinds.items()
 

@@ -69,7 +69,10 @@ def test_a_node_and_its_connection_serve_in_every_worker_and_the_credential_is_n
     changed = ask(served, "PUT", "/api/providers/mine:my-acc", {**connection, "maxConcurrent": 3})[1]["connection"]
     assert (3, "…mnop") == (changed["maxConcurrent"], changed["apiKey"])
     agreed(lambda: chat(served, "mine/one"), 200)
-    assert ask(served, "PUT", "/api/providers/mine:my-acc", {"isActive": False})[1]["connection"]["testStatus"] == "disabled"
+    assert (
+        ask(served, "PUT", "/api/providers/mine:my-acc", {"isActive": False})[1]["connection"]["testStatus"]
+        == "disabled"
+    )
     agreed(lambda: chat(served, "mine/one"), 503)
     assert ask(served, "PATCH", "/api/providers/mine:my-acc", {"isActive": True})[0] == 200
     agreed(lambda: chat(served, "mine/one"), 200)
@@ -79,7 +82,9 @@ def test_a_node_and_its_connection_serve_in_every_worker_and_the_credential_is_n
     database = sqlite3.connect(served.root / "data" / "gatewright.db")
     dump = "\n".join(database.iterdump())
     database.close()
-    assert [] == [where for where, text in {"answers": everything, "log": served.log, "store": dump}.items() if CANARY in text]
+    assert [] == [
+        where for where, text in {"answers": everything, "log": served.log, "store": dump}.items() if CANARY in text
+    ]
 
     assert ask(served, "DELETE", "/api/providers/mine:my-acc")[0] == 200
     agreed(lambda: chat(served, "mine/one"), 502)
@@ -92,7 +97,9 @@ def test_a_credential_is_tried_without_being_kept(served: Running, upstream: Pro
     made = {"name": "Tried", "prefix": "tried", "baseUrl": upstream.url, "local": True}
     assert ask(served, "POST", "/api/provider-nodes", made)[0] == 201
     good = ask(served, "POST", "/api/providers/validate", {"provider": "tried", "apiKey": CANARY})[1]
-    bad = ask(served, "POST", "/api/providers/validate", {"provider": "tried", "apiKey": "sk-wrong-0123456789abcdef"})[1]
+    bad = ask(served, "POST", "/api/providers/validate", {"provider": "tried", "apiKey": "sk-wrong-0123456789abcdef"})[
+        1
+    ]
     assert (True, "models", ["one", "two"]) == (good["valid"], good["method"], good["models"])
     assert (False, 401) == (bad["valid"], bad["statusCode"])
     assert "sk-wrong" not in json.dumps(bad) + served.log
@@ -113,25 +120,36 @@ def test_connections_of_the_file_change_their_order_and_their_names(served: Runn
     moved = ask(served, "PUT", "/api/providers/own:second", {"priority": 1})[1]["connection"]
     assert (1, "override", "${OWN_KEY}") == (moved["priority"], moved["source"], moved["apiKey"])
     data = {"baseUrl": "https://eu.example.com/v1", "customHeaders": {"x-team": "a"}, "customUserAgent": "mine"}
-    changed = ask(served, "PUT", "/api/providers/own:first", {"name": "one", "providerSpecificData": data})[1]["connection"]
+    changed = ask(served, "PUT", "/api/providers/own:first", {"name": "one", "providerSpecificData": data})[1][
+        "connection"
+    ]
     assert ("own:one", data) == (changed["id"], changed["providerSpecificData"])
     assert ask(served, "PUT", "/api/providers/own:second", {"name": "two"})[0] == 422, "a combo names it"
     assert ask(served, "DELETE", "/api/providers/own:second")[0] == 422
 
 
 def test_facts_of_models_are_said_hidden_and_taken_back(served: Running) -> None:
-    body = {"provider": "sim", "modelId": "echo", "modelName": "The echo", "settings": {"prices": {"input": "1.5", "output": "2"}}}
+    body = {
+        "provider": "sim",
+        "modelId": "echo",
+        "modelName": "The echo",
+        "settings": {"prices": {"input": "1.5", "output": "2"}},
+    }
     status, answer = ask(served, "POST", "/api/provider-models", body)
     assert (201, "The echo", "override", "chat") == (
         status, answer["model"]["modelName"], answer["model"]["source"], answer["model"]["apiFormat"],
     )  # fmt: skip
-    hidden = ask(served, "PATCH", "/api/provider-models", {"provider": "sim", "modelId": "echo", "isHidden": True})[1]["model"]
+    hidden = ask(served, "PATCH", "/api/provider-models", {"provider": "sim", "modelId": "echo", "isHidden": True})[1][
+        "model"
+    ]
     assert (True, body["settings"]) == (hidden["isHidden"], hidden["settings"])
     listed = lambda: "sim/echo" in {each["id"] for each in ask(served, "GET", "/v1/models")[1]["data"]}  # noqa: E731
     agreed(listed, False)
     assert 200 == chat(served, "sim/echo")
     models = ask(served, "GET", "/api/provider-models?provider=sim")[1]["models"]["sim"]
-    assert {"echo": "override", "tools": "catalog"}.items() <= {each["modelId"]: each["source"] for each in models}.items()
+    assert {"echo": "override", "tools": "catalog"}.items() <= {
+        each["modelId"]: each["source"] for each in models
+    }.items()
     assert ask(served, "DELETE", "/api/provider-models?provider=sim&model=echo")[0] == 200
     agreed(listed, True)
     assert 404 == ask(served, "DELETE", "/api/provider-models?provider=sim&model=echo")[0]

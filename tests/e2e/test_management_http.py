@@ -292,7 +292,7 @@ def test_settings_change_while_it_runs(served: Running) -> None:
         "timeouts.queue",
     ]
     assert expected == sorted(again["changed"])
-    assert "until the gateway is restarted" == again["lasts"]
+    assert "until it is changed again" == again["lasts"]
     assert "retry" not in [reason["kind"] for reason in reasons]
     assert ["cooldowns.quota"] == put["changed"]
 

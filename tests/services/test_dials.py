@@ -1,116 +1,50 @@
-"""All workers go by the settings that were set last, whenever they came and in whatever order they heard of them."""
+"""A change of how failures are dealt with is read as a piece of gateway.yaml, against what it is a change of."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import time
-from collections.abc import AsyncGenerator
-from itertools import count, permutations
+import pytest
 
-from runtime.routing import Attempts
-from runtime.services.dials import DIALS, DIALS_ASKED, Dials, Settings, settings_of, with_changes
-from runtime.shared.colleagues import Colleagues
-from runtime.shared.memory import MemoryState
+from runtime.config.catalog import Catalog
+from runtime.config.effective import Base
+from runtime.config.files import MAIN, Source
+from runtime.errors import InvalidRequest
+from runtime.services.dials import configured_settings, settings_of, shown, with_changes
 from tests.support.pipeline import compiled
-from tests.support.routing import Time, attempts
 
-CONFIGURED = settings_of(compiled("providers: {}"))
-
-
-def changed(tries: int) -> Settings:
-    return with_changes(CONFIGURED, {"retries": {"per_target": tries}})
+CONFIGURED = settings_of(compiled("retries: {per_target: 5, backoff: 90s, max_backoff: 2m}"))
 
 
-class Worker:
-    def __init__(self, shared: MemoryState, name: str, clock: Time | None = None) -> None:
-        ids = count()
-        self.attempts: Attempts = attempts()
-        self.dials = Dials(CONFIGURED, self.attempts, clock.clock if clock is not None else time.time)
-        told = {DIALS: self.dials.set, DIALS_ASKED: self.dials.last}
-        self.colleagues = Colleagues(shared, name, lambda: f"{name}{next(ids)}", told)
+def test_what_is_given_changes_and_all_else_stays() -> None:
+    changed = with_changes(CONFIGURED, {"retries": {"per_target": 7}, "timeouts": {"queue": "2s"}})
 
-    @property
-    def tries(self) -> int:
-        """What its requests go by."""
-        return self.attempts.pace.retries.per_target
-
-    async def set(self, tries: int) -> None:
-        await self.colleagues.tell(DIALS, self.dials.message(changed(tries)))
+    assert (7, 90_000, 2000) == (changed.retries.per_target, changed.retries.backoff_ms, changed.timeouts.queue_ms)
+    assert (CONFIGURED.breakers, CONFIGURED.cooldowns) == (changed.breakers, changed.cooldowns)
 
 
-@contextlib.asynccontextmanager
-async def listening(*workers: Worker) -> AsyncGenerator[None, None]:
-    tasks = [asyncio.create_task(worker.colleagues.listen()) for worker in workers]
-    for worker in workers:
-        await worker.colleagues.listening()
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"retries": {"per_target": -1}}, "retries.per_target"),
+        ({"retries": {"max_backoff": "1s"}}, "retries.max_backoff"),
+        ({"timeouts": {"total": "1s"}}, "timeouts.total"),
+        ({"requests": {}}, "requests"),
+    ],
+)
+def test_what_gateway_yaml_would_not_take_is_refused(change: dict[str, dict[str, str | int]], param: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        with_changes(CONFIGURED, change)
+
+    assert param == refused.value.param
 
 
-async def test_a_worker_that_comes_later_begins_with_what_was_set() -> None:
-    shared = MemoryState(time.monotonic)
-    old, new = Worker(shared, "old"), Worker(shared, "new")
-    async with listening(old):
-        await old.set(7)
-        async with listening(new):
-            await new.dials.join(new.colleagues)
+def test_settings_are_shown_as_they_would_be_written() -> None:
+    told = shown(CONFIGURED.retries)
 
-    assert (7, 7) == (old.tries, new.tries)
+    assert (5, "90s", "2m") == (told["per_target"], told["backoff"], told["max_backoff"])
 
 
-async def test_where_nothing_was_set_it_begins_as_configured() -> None:
-    shared = MemoryState(time.monotonic)
-    old, new = Worker(shared, "old"), Worker(shared, "new")
-    async with listening(old, new):
-        await new.dials.join(new.colleagues)
+def test_what_the_files_say_is_known_without_what_lies_over_them() -> None:
+    sources = (Source(MAIN, b"version: 1\nretries: {per_target: 5}\ntimeouts: {queue: 3s}\n"),)
+    found = configured_settings(Base(sources=sources, catalog=Catalog.of(()), look_up=lambda _: None))
 
-    assert CONFIGURED == new.dials.now
-    assert new.dials.last(b"") is None
-
-
-async def test_what_is_set_while_it_joins_is_not_lost() -> None:
-    shared = MemoryState(time.monotonic)
-    old, new = Worker(shared, "old"), Worker(shared, "new")
-    async with listening(old):
-        await old.set(7)
-        async with listening(new):
-            await asyncio.gather(new.dials.join(new.colleagues), old.set(9))
-            await old.colleagues.ask(DIALS_ASKED, b"")  # new has heard everything before it answers this
-
-    assert (9, 9) == (old.tries, new.tries)
-
-
-def test_whatever_is_heard_first_the_last_one_holds() -> None:
-    clock = Time()
-    teller = Worker(MemoryState(time.monotonic), "teller", clock)
-    messages = []
-    for tries in (3, 5, 8):
-        messages.append(teller.dials.message(changed(tries)))
-        teller.dials.set(messages[-1])
-
-    for order in permutations(messages):
-        hearer = Worker(MemoryState(time.monotonic), "hearer", clock)
-        for message in order:
-            hearer.dials.set(message)
-        assert 8 == hearer.tries == hearer.dials.now.retries.per_target
-
-
-def test_a_change_after_one_from_a_clock_that_is_ahead_holds_all_the_same() -> None:
-    ahead, behind = (Worker(MemoryState(time.monotonic), "w", Time(now_s)) for now_s in (5000.0, 1000.0))
-    behind.dials.set(ahead.dials.message(changed(3)))
-    behind.dials.set(behind.dials.message(changed(4)))
-
-    assert 4 == behind.tries
-
-
-def test_what_another_release_says_changes_nothing() -> None:
-    worker = Worker(MemoryState(time.monotonic), "w")
-    for message in (b"", b"\xc1", b"\x80", b"\x92\x01\x02"):
-        worker.dials.set(message)
-
-    assert CONFIGURED == worker.dials.now
+    assert (5, 3000) == (found.retries.per_target, found.timeouts.queue_ms)

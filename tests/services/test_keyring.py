@@ -29,9 +29,7 @@ class Store:
         self.gate.set()
 
     def make(self, plain: str) -> None:
-        key = StoredKey(
-            id=plain, name=plain, prefix=plain, hash=hash_key(PEPPER, plain), scopes=("chat",), created_s=0
-        )
+        key = StoredKey(id=plain, name=plain, prefix=plain, hash=hash_key(PEPPER, plain), scopes=("chat",), created_s=0)
         self.keys.append(key)
 
     async def revision(self) -> int:

@@ -135,7 +135,7 @@ class Crowd:
                 await self._call(client, f"r-{number}", stream=number % 2 == 0)
             except httpx.HTTPError:
                 self.broken += 1
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
 
     async def _call(self, client: httpx.AsyncClient, id_: str, *, stream: bool) -> None:
         body = {"model": self._model, "stream": stream, "messages": [{"role": "user", "content": f"id={id_}"}]}

@@ -10,6 +10,7 @@ from runtime.config.checks.capability import check_capabilities
 from runtime.config.checks.discovery import check_discovery
 from runtime.config.checks.fact import check_facts
 from runtime.config.checks.header import check_headers
+from runtime.config.checks.ip_filter import check_ip_filter
 from runtime.config.checks.key import check_keys
 from runtime.config.checks.limit import check_limits
 from runtime.config.checks.name import check_names
@@ -32,6 +33,7 @@ __all__ = ["CHECKS"]
 
 CHECKS: Final[tuple[Callable[[Scope, Draft], None], ...]] = (
     check_server,
+    check_ip_filter,
     check_shared,
     check_timeouts,
     check_providers,

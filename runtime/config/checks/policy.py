@@ -59,4 +59,5 @@ def _check_name(
         return
     near = closest(wanted, sorted(known))
     hint = f"did you mean {near!r}?" if near else f"{kind}s are written under `{section}`"
-    scope.diagnostics.error(f"unknown-{kind}", span, f"no {kind} {wanted!r}", hint)
+    code = "unknown-key" if kind == "key" else "unknown-tenant"
+    scope.diagnostics.error(code, span, f"no {kind} {wanted!r}", hint)

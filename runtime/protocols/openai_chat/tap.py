@@ -53,22 +53,25 @@ class ChatTap(EventTap):
 
     @override
     def _plain(self, block: bytes) -> bytes | None:
-        return block.replace(self._head, self._new_head) if self._is_plain(block) else None
+        return block.replace(self._head, self._new_head) if self._run(block, 0) == len(block) else None
 
-    def _is_plain(self, block: bytes) -> bool:
-        """Nothing in it needs a look: every event begins and ends as the last one that was looked at and had no news.
+    @override
+    def _run(self, block: bytes, start: int) -> int:
+        """An event needs no look that begins and ends as the last one that was looked at and had no news.
 
         Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote.
         """
         head, tail = self._head, self._tail
-        if not head or not block.endswith(b"\n\n"):
-            return False
-        for event in block[:-2].split(b"\n\n"):
-            if not (event.startswith(head) and event.endswith(tail)):
-                return False
-            if b"\n" in event or event.count(b'"finish_reason"') != 1:
-                return False
-        return True
+        if not head:
+            return start
+        while block.startswith(head, start):
+            end = block.find(b"\n", start)
+            if end < 0 or not block.startswith(b"\n\n", end) or not block.endswith(tail, start, end):
+                break
+            if block.find(b'"finish_reason"', start, end - len(tail)) >= 0 or block.find(b"\r", start, end) >= 0:
+                break
+            start = end + 2
+        return start
 
     @override
     def _event(self, event: bytes) -> bytes:

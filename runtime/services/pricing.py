@@ -1,0 +1,132 @@
+"""Prices over HTTP: what models cost, and changes laid over the catalogue. The ledger reckons by the plan's prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from generated.types.pricing import PriceChanges, PricedModel, PricedModels, PriceTable
+from runtime.config.catalog import Catalog
+from runtime.config.plan import Plan
+from runtime.errors import NotFound
+from runtime.management.body import Document, settings_of
+from runtime.management.price import price_document, shown_prices, written_prices
+from runtime.services.overrides import Overrides
+from runtime.services.written import Entries, Written
+from runtime.source import closest
+from runtime.web.key import KeyRecord
+
+__all__ = ["Pricing"]
+
+SOURCE: Final = "management API"
+
+
+class Pricing:
+    """Implements `generated.api.pricing.PricingService`. ``now`` gives Unix seconds."""
+
+    def __init__(self, overrides: Overrides, catalog: Catalog, now: Callable[[], float]) -> None:
+        self._overrides = overrides
+        self._written = Written(overrides, "providers", "provider")
+        self._catalog = catalog
+        self._now = now
+
+    async def get_pricing(self, caller: KeyRecord, provider: str | None = None) -> PriceTable:
+        await self._written.reads(caller)
+        if provider is not None and provider not in self._plan.providers:
+            raise _no_provider(provider, self._plan)
+        return self._table(None if provider is None else {provider})
+
+    async def change_pricing(self, caller: KeyRecord, data: PriceChanges) -> PriceTable:
+        await self._written.manages(caller)
+        date = datetime.fromtimestamp(self._now(), UTC).date().isoformat()
+
+        def changed() -> Entries:
+            return {provider: self._repriced(provider, models, date) for provider, models in data.items()}
+
+        await self._written.edit(caller, "prices_changed", changed)
+        return self._table(set(data))
+
+    async def reset_pricing(
+        self, caller: KeyRecord, provider: str | None = None, model: str | None = None
+    ) -> PriceTable:
+        await self._written.manages(caller)
+
+        def changed() -> Entries:
+            found = self._written.all()
+            if provider is not None and provider not in found and provider not in self._plan.providers:
+                raise _no_provider(provider, self._plan)
+            if model is not None and not written_prices(found.get(provider or ""), model):
+                raise NotFound(f"nothing is said of the prices of {model[:100]!r}")
+            wanted = [provider] if provider is not None else list(found)
+            entries = {id_: _without_prices(settings_of(found.get(id_)), model) for id_ in wanted}
+            return {id_: entry for id_, entry in entries.items() if entry != found.get(id_) and id_ in found}
+
+        await self._written.edit(caller, "prices_reset", changed)
+        return self._table(None if provider is None else {provider})
+
+    async def get_default_pricing(self, caller: KeyRecord) -> PriceTable:
+        await self._written.reads(caller)
+        table: PriceTable = {}
+        for id_ in self._catalog.ids:
+            priced = {model.id: shown_prices(model.prices) for model in self._catalog.load(id_).models if model.prices}
+            if priced:
+                table[id_] = priced
+        return table
+
+    async def list_priced_models(self, caller: KeyRecord) -> PricedModels:
+        await self._written.reads(caller)
+        models = [
+            PricedModel(
+                id=each.id,
+                provider=each.provider,
+                model=each.facts.id,
+                priced=each.facts.prices is not None,
+                source=each.facts.prices.source if each.facts.prices is not None else "",
+                date=each.facts.prices.date if each.facts.prices is not None else "",
+            )
+            for each in self._plan.models.values()
+        ]
+        return PricedModels(models=models, total=len(models))
+
+    @property
+    def _plan(self) -> Plan:
+        return self._overrides.effective.artefact.plan
+
+    def _table(self, providers: set[str] | None) -> PriceTable:
+        table: PriceTable = {}
+        for each in self._plan.models.values():
+            if each.facts.prices is not None and (providers is None or each.provider in providers):
+                table.setdefault(each.provider, {})[each.facts.id] = shown_prices(each.facts.prices)
+        return table
+
+    def _repriced(self, provider: str, changes: Mapping[str, Mapping[str, object]], date: str) -> Document:
+        entry = settings_of(self._written.all().get(provider))
+        models = dict(settings_of(entry.get("models")))
+        for model, fields in changes.items():
+            before = written_prices(entry, model)
+            prices = price_document(fields, before, f"{provider}.{model}", SOURCE, date)
+            rest = {name: value for name, value in settings_of(models.get(model)).items() if name != "prices"}
+            models[model] = {**rest, "prices": prices} if prices else rest
+        return {**entry, "models": models}
+
+
+def _without_prices(entry: Mapping[str, object], model: str | None) -> Document:
+    """``entry`` without what it says of prices, of one model or of all. What then says nothing of a model goes with it."""
+    models: Document = {}
+    for name, written in settings_of(entry.get("models")).items():
+        if model is not None and name != model:
+            models[name] = written
+            continue
+        said = settings_of(written)
+        rest = {key: value for key, value in said.items() if key != "prices"}
+        if rest or "prices" not in said:
+            models[name] = rest
+    rest = {key: value for key, value in entry.items() if key != "models"}
+    return {**rest, "models": models} if models else rest
+
+
+def _no_provider(provider: str, plan: Plan) -> NotFound:
+    near = closest(provider, plan.providers)
+    hint = f"; did you mean {near!r}?" if near else ""
+    return NotFound(f"there is no provider {provider[:100]!r}{hint}")

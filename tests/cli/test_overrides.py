@@ -1,0 +1,113 @@
+"""`gatewright overrides`, `export` and `diff --overrides`, beside no server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from runtime.config.catalog import Catalog
+from runtime.config.compile import compile_plan
+from runtime.config.files import MAIN, Source
+from runtime.stores.audit import AuditQuestion, SqlAudit
+from runtime.stores.database import Database
+from runtime.stores.overrides import OverrideChange, SqlOverrides, StoredOverride
+from tests.cli.conftest import Run
+from tests.support.database import prepared
+
+
+def row(section: str, name: str, document: str | None) -> StoredOverride:
+    return StoredOverride(section=section, name=name, document=document, author="root", changed_s=1.0)
+
+
+ROWS = (
+    row("combos", "best", '{"targets": ["sim/echo"]}'),
+    row("aliases", "hello", None),
+    row("requests", "default_max_tokens", "77"),
+)
+
+
+def lay(root: Path, *rows: StoredOverride) -> None:
+    async def write() -> None:
+        database = Database(prepared(root / "data"))
+        store = SqlOverrides(database)
+        await store.change(OverrideChange(put=rows), await store.revision(), [])
+        await database.aclose()
+
+    asyncio.run(write())
+
+
+@pytest.fixture
+def overridden(root: Path) -> Path:
+    lay(root, *ROWS)
+    return root
+
+
+def test_without_a_store_there_are_none_and_none_is_made(run: Run, root: Path) -> None:
+    assert (0, "no overrides\n") == run("overrides", "--root", root)[:2]
+    assert (0, "version: 1\n") == run("export", "--root", root)[:2]
+    assert 0 == run("diff", "--overrides", "--root", root).code
+    assert not (root / "data").exists()
+
+
+def test_they_are_listed_with_who_made_them(run: Run, overridden: Path) -> None:
+    listed = json.loads(run("overrides", "--json", "--root", overridden).out)
+
+    assert ["aliases/hello", "combos/best", "requests/default_max_tokens"] == [each["name"] for each in listed]
+    assert [True, False, False] == [each["removed"] for each in listed]
+    assert {("root", "1970-01-01T00:00:01Z", 1)} == {
+        (each["author"], each["changed"], each["revision"]) for each in listed
+    }
+    assert "aliases/hello  1970-01-01T00:00:01Z by root, removes it" in run("overrides", "--root", overridden).out
+
+
+def test_the_export_of_the_whole_is_the_same_plan(run: Run, overridden: Path) -> None:
+    exported = run("export", "--whole", "--root", overridden).out
+    facts = json.loads(run("diff", "--overrides", "--json", "--root", overridden).out)
+
+    assert facts["new"] == compile_plan((Source(MAIN, exported.encode()),), Catalog.shipped()).build
+    assert {"routes.best", "routes.hello", "combos.best", "requests"} == {each["entity"] for each in facts["changes"]}
+
+
+def test_the_export_of_the_changes_says_what_goes(run: Run, overridden: Path) -> None:
+    expected = "# aliases.hello is taken away\nversion: 1\ncombos:\n  best:\n    targets: [sim/echo]\nrequests:\n  default_max_tokens: 77\n"
+
+    assert expected == run("export", "--root", overridden).out
+
+
+def test_one_is_taken_back_and_the_audit_log_says_so(run: Run, overridden: Path) -> None:
+    assert (0, "aliases/hello  taken back\n") == run("overrides", "--drop", "aliases/hello", "--root", overridden)[:2]
+    assert "aliases/hello" not in run("overrides", "--root", overridden).out
+
+    async def noted() -> str:
+        database = Database(prepared(overridden / "data"))
+        page = await SqlAudit(database).find(AuditQuestion())
+        await database.aclose()
+        return page.entries[0].target
+
+    assert "aliases.hello" == asyncio.run(noted())
+    assert 0 == run("overrides", "--drop-all", "--root", overridden).code
+    assert "no overrides\n" == run("overrides", "--root", overridden).out
+
+
+def test_one_there_is_not_is_a_fault(run: Run, overridden: Path) -> None:
+    ran = run("overrides", "--drop", "combos/best", "--drop", "combos/none", "--root", overridden)
+
+    assert 1 == ran.code
+    assert "combos/none" in ran.err
+    assert "combos/best" in run("overrides", "--root", overridden).out
+
+
+def test_those_that_do_not_compile_are_shown_with_their_place(run: Run, root: Path) -> None:
+    lay(root, row("combos", "bad", '{"targets": ["sim/nix"]}'))
+    ran = run("diff", "--overrides", "--root", root)
+
+    assert 1 == ran.code
+    assert "overrides/combos/bad:1:14: error[unknown-model]" in ran.err
+    assert 0 == run("export", "--root", root).code
+    doctor = run("build", "--root", root), run("doctor", "--root", root)
+    assert 0 == doctor[0].code
+    assert "overrides/combos/bad:1:14" in doctor[1].out
+    assert 1 == doctor[1].code

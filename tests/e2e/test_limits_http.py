@@ -1,0 +1,407 @@
+"""What clients see of limits, in every dialect: headers, refusals, streams that are stopped; and budgets over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.gateway import Running, gateway
+
+KEYS = {
+    name: f"gw-{name}-of-the-tests-0123456789"
+    for name in ("root", "minute", "tokens", "one", "poor", "acme", "anna", "free", "walled", "tight", "parallel")
+}
+ROOT = KEYS["root"]
+SECRETS = {f"KEY_{name.upper()}": key for name, key in KEYS.items()}
+CONFIG = """version: 1
+discovery: {providers: none}
+providers:
+  sim:
+    models:
+      echo: {prices: {input: "1000", output: "2000", source: test, date: "2026-11-01"}}
+      thinking: {max_output: 20}
+      slow: {prices: {input: "1000", output: "2000", source: test, date: "2026-11-01"}}
+  blank:
+    base_url: http://127.0.0.1:9
+    local: true
+    surfaces: {openai_chat: {}}
+    auth: {scheme: none}
+    models: {free: {}}
+tenants:
+  acme: {name: Acme Ltd, limits: [{requests: 3, per: 1h}]}
+combos:
+  smart: {targets: [sim/echo], limits: [{requests: 1, per: 1h}]}
+keys:
+  root: {key: "${KEY_ROOT}", scopes: [admin]}
+  minute: {key: "${KEY_MINUTE}", limits: [{requests: 2, per: 1h}, {tokens: 100000, per: 1h}]}
+  tokens: {key: "${KEY_TOKENS}", limits: [{tokens: 400, per: 1h}]}
+  one: {key: "${KEY_ONE}", limits: [{concurrency: 1}]}
+  poor: {key: "${KEY_POOR}", limits: [{usd: "0.01", per: month}]}
+  acme: {key: "${KEY_ACME}", tenant: acme}
+  anna: {key: "${KEY_ANNA}", tenant: acme, scopes: [admin]}
+  free: {key: "${KEY_FREE}"}
+  walled: {key: "${KEY_WALLED}"}
+  tight: {key: "${KEY_TIGHT}", limits: [{tokens: 2000, per: 1h}]}
+  parallel: {key: "${KEY_PARALLEL}"}
+policies:
+  wall: {keys: [walled], allowed_models: [sim/tools]}
+  few: {keys: [parallel], models: ["sim/e*"], limits: [{requests: 1, per: 1h}]}
+"""
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with gateway(tmp_path_factory.mktemp("limits"), CONFIG, SECRETS) as running:
+        yield running
+
+
+def ask(served: Running, method: str, path: str, body: object = None, key: str = ROOT) -> Answer:
+    at = urlsplit(served.url)
+    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=60)
+    try:
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        reply = connection.getresponse()
+        return Answer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read().decode())
+    finally:
+        connection.close()
+
+
+def chat(served: Running, key: str, model: str = "sim/echo", **more: object) -> Answer:
+    body = {"model": model, "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}], **more}
+    return ask(served, "POST", "/v1/chat/completions", body, KEYS[key])
+
+
+DIALECTS = {
+    "chat": ("/v1/chat/completions", {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}),
+    "messages": (
+        "/v1/messages",
+        {"model": "sim/echo", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]},
+    ),
+    "responses": ("/v1/responses", {"model": "sim/echo", "input": "hi"}),
+    "completions": ("/v1/completions", {"model": "sim/echo", "prompt": "hi"}),
+    "gemini": ("/v1beta/models/sim/echo:generateContent", {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
+    "ollama": ("/api/chat", {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}], "stream": False}),
+}
+
+
+def made(served: Running, **fields: object) -> tuple[str, str]:
+    answer = ask(served, "POST", "/api/keys", {"name": "test", **fields})
+    assert answer.status == 201, answer.text
+    return answer.body["id"], answer.body["key"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_says_how_limits_stand_and_refuses_in_its_own_words(served: Running, dialect: str) -> None:
+    path, body = DIALECTS[dialect]
+    _, key = made(served, maxRequestsPerDay=1, limits=[{"requests": 1, "per": "1h"}])
+    first = ask(served, "POST", path, body, key)
+    assert first.status == 200, first.text
+    second = ask(served, "POST", path, body, key)
+    assert second.status == 429, second.text
+    assert "1 request per" in second.text
+    assert "for this key is reached" in second.text
+    assert 1 <= int(second.headers["retry-after"])
+    for answer, left in ((first, "0"), (second, "0")):
+        if dialect == "messages":
+            assert ("1", left) == (
+                answer.headers["anthropic-ratelimit-requests-limit"],
+                answer.headers["anthropic-ratelimit-requests-remaining"],
+            )
+            assert answer.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
+        else:
+            assert ("1", left) == (
+                answer.headers["x-ratelimit-limit-requests"],
+                answer.headers["x-ratelimit-remaining-requests"],
+            )
+            assert answer.headers["x-ratelimit-reset-requests"]
+    shapes = {
+        "chat": lambda: second.body["error"]["code"] == "rate_limit_exceeded",
+        "messages": lambda: second.body["error"]["type"] == "rate_limit_error",
+        "responses": lambda: second.body["error"]["code"] == "rate_limit_exceeded",
+        "completions": lambda: second.body["error"]["code"] == "rate_limit_exceeded",
+        "gemini": lambda: second.body["error"]["status"] == "RESOURCE_EXHAUSTED",
+        "ollama": lambda: isinstance(second.body["error"], str),
+    }
+    assert shapes[dialect](), second.text
+
+
+def test_what_is_left_goes_down_and_the_error_says_which_limit_of_whom(served: Running) -> None:
+    found = [chat(served, "minute") for _ in range(3)]
+    assert [200, 200, 429] == [each.status for each in found]
+    assert ["1", "0", "0"] == [each.headers["x-ratelimit-remaining-requests"] for each in found]
+    assert "100000" == found[0].headers["x-ratelimit-limit-tokens"]
+    left = [int(each.headers["x-ratelimit-remaining-tokens"]) for each in found[:2]]
+    assert 100_000 > left[0] > 99_800
+    assert "the limit of 2 requests per hour for this key is reached" in found[2].body["error"]["message"]
+    assert 3500 < int(found[2].headers["retry-after"]) <= 3660
+
+
+def test_a_tenants_limit_is_for_all_of_its_keys_and_nobody_elses(served: Running) -> None:
+    found = [chat(served, key).status for key in ("acme", "anna", "acme", "anna")]
+    assert [200, 200, 200, 429] == found
+    refused = chat(served, "acme")
+    assert "3 requests per hour for all keys of Acme Ltd" in refused.body["error"]["message"]
+    assert 200 == chat(served, "free").status
+
+
+def test_a_combos_limit_is_for_everybody_who_asks_for_it(served: Running) -> None:
+    assert 200 == chat(served, "free", "smart").status
+    refused = chat(served, "root", "smart")
+    assert (429, True) == (refused.status, "all calls for 'smart'" in refused.body["error"]["message"])
+    assert 200 == chat(served, "free", "sim/echo").status
+
+
+def test_policies_bar_models_and_limit_those_that_fit(served: Running) -> None:
+    barred = chat(served, "walled")
+    assert (403, True) == (barred.status, "the policy 'wall' does not allow" in barred.body["error"]["message"])
+    assert 200 == chat(served, "walled", "sim/tools").status
+
+    assert [200, 429] == [chat(served, "parallel").status for _ in range(2)]
+    assert 200 == chat(served, "parallel", "sim/tools").status
+
+
+def test_a_call_that_could_take_more_than_is_left_is_refused_and_a_smaller_one_fits(served: Running) -> None:
+    refused = chat(served, "tokens", max_tokens=400)
+    assert 429 == refused.status
+    assert "400 tokens of it is left" in refused.body["error"]["message"]
+    answer = chat(served, "tokens", max_tokens=100)
+    assert 200 == answer.status
+    assert int(answer.headers["x-ratelimit-remaining-tokens"]) < 400
+
+    used = answer.body["usage"]["total_tokens"]
+    after = chat(served, "tokens", max_tokens=10)
+    assert 400 - used - 100 < int(after.headers["x-ratelimit-remaining-tokens"]) <= 400 - used - 10, (
+        "what was kept aside and not used is there again"
+    )
+
+
+def test_money_that_is_spent_is_refused_as_such(served: Running) -> None:
+    answers = [chat(served, "poor", max_tokens=2) for _ in range(3)]
+    refused = next(each for each in answers if each.status == 429)
+    assert "insufficient_quota" == refused.body["error"]["code"]
+    assert "$0.01 per month" in refused.body["error"]["message"]
+
+
+def test_a_model_without_a_price_is_refused_under_a_limit_in_dollars(served: Running) -> None:
+    refused = chat(served, "poor", "blank/free")
+    assert (403, True) == (refused.status, "no price of 'blank/free' is known" in refused.body["error"]["message"])
+
+
+def test_calls_at_the_same_time_are_limited_while_they_run(served: Running) -> None:
+    at = urlsplit(served.url)
+    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=60)
+    body = {"model": "sim/slow", "stream": True, "messages": [{"role": "user", "content": "w " * 200}]}
+    headers = {"authorization": f"Bearer {KEYS['one']}", "content-type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+    reply = connection.getresponse()
+    reply.read(10)
+    refused = chat(served, "one")
+    assert (429, True) == (refused.status, "1 call at the same time" in refused.body["error"]["message"])
+
+    connection.close()
+    deadline = time.monotonic() + 5
+    while chat(served, "one").status != 200:
+        assert time.monotonic() < deadline, "a client that leaves gives its place back"
+        time.sleep(0.05)
+
+
+LONG = "word " * 900
+STREAMS = {
+    "chat": (
+        "/v1/chat/completions",
+        {"model": "sim/thinking", "stream": True, "messages": [{"role": "user", "content": LONG}]},
+        "[DONE]",
+    ),
+    "responses": (
+        "/v1/responses",
+        {"model": "sim/thinking", "stream": True, "store": False, "input": LONG},
+        "response.completed",
+    ),
+    "ollama": (
+        "/api/chat",
+        {"model": "sim/thinking", "stream": True, "messages": [{"role": "user", "content": LONG}]},
+        '"done":true',
+    ),
+}
+
+
+@pytest.mark.parametrize("dialect", STREAMS)
+def test_a_stream_that_takes_more_than_its_limits_allow_is_stopped_with_an_error(served: Running, dialect: str) -> None:
+    """The model says more than it is known to say at most; more is kept aside again and again, until nothing is left."""
+    _, key = made(served, limits=[{"tokens": 2000, "per": "1h"}])
+    path, body, terminator = STREAMS[dialect]
+    answer = ask(served, "POST", path, body, key)
+    assert answer.status == 200, answer.text
+    assert "the answer was stopped: the limit of 2000 tokens per hour for this key is reached" in answer.text
+    assert answer.text.count("word") > 100
+    assert terminator not in answer.text
+
+    again = ask(served, "POST", path, body, key)
+    assert 429 == again.status, "what came was counted"
+
+
+def test_budgets_are_set_in_both_forms_and_show_what_was_spent(served: Running) -> None:
+    id_, key = made(served)
+    body = {"model": "sim/echo", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]}
+    assert 200 == ask(served, "POST", "/v1/chat/completions", body, key).status
+    set_ = ask(served, "POST", "/api/usage/budget", {"keyId": id_, "limit": 50.00, "period": "monthly"})
+    assert (200, True, 50.0) == (set_.status, set_.body["success"], set_.body["budget"]["monthlyLimitUsd"])
+    other = {"apiKeyId": id_, "dailyLimitUsd": 5, "weeklyLimitUsd": "20.5"}
+    assert 200 == ask(served, "POST", "/api/usage/budget", other).status
+    deadline = time.monotonic() + 10
+    while True:
+        shown = ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]
+        if shown["requestsToday"]:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert (5.0, 20.5, 50.0) == (shown["dailyLimitUsd"], shown["weeklyLimitUsd"], shown["monthlyLimitUsd"])
+    assert 0 < shown["totalCostToday"] == shown["totalCostMonth"] < 1
+    assert ("daily", True) == (shown["budgetCheck"]["period"], shown["budgetCheck"]["allowed"])
+    assert shown["tokensToday"] > 2
+    limits = ask(served, "GET", f"/api/keys/{id_}").body["limits"]
+    assert [{"usd": "50.00", "per": "month"}, {"usd": "5.00", "per": "day"}, {"usd": "20.50", "per": "week"}] == limits
+
+    assert 200 == ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 0}).status
+    assert 0 == ask(served, "GET", f"/api/usage/budget?keyId={id_}").body["budgets"][0]["dailyLimitUsd"]
+    assert ask(served, "GET", "/api/usage/budget").body["total"] >= 10
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({}, "apiKeyId"),
+        ({"apiKeyId": "root", "dailyLimitUsd": -1}, "dailyLimitUsd"),
+        ({"apiKeyId": "root", "dailyLimitUsd": "much"}, "dailyLimitUsd"),
+        ({"apiKeyId": "root"}, "limit"),
+        ({"keyId": "root", "period": "daily"}, "limit"),
+        ({"keyId": "root", "limit": 1, "period": "yearly"}, "period"),
+        ({"keyId": "root", "limit": 1, "spent": 3}, "spent"),
+        ({"keyId": "root", "limit": 1, "monthlyLimitUsd": 3}, "limit"),
+    ],
+)
+def test_budgets_that_say_nothing_sound_are_refused_with_the_path(
+    served: Running, body: dict[str, object], param: str
+) -> None:
+    answer = ask(served, "POST", "/api/usage/budget", body)
+    assert (400, param) == (answer.status, answer.body.get("param")), answer.text
+
+
+def test_a_budget_of_a_configured_key_is_changed_in_the_configuration(served: Running) -> None:
+    assert 409 == ask(served, "POST", "/api/usage/budget", {"apiKeyId": "poor", "dailyLimitUsd": 1}).status
+    assert 404 == ask(served, "POST", "/api/usage/budget", {"apiKeyId": "nobody", "dailyLimitUsd": 1}).status
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"limits": [{}]}, "limits[0]"),
+        ({"limits": [{"requests": 5}]}, "limits[0].per"),
+        ({"limits": [{"requests": 5, "per": "fortnight"}]}, "limits[0].per"),
+        ({"limits": [{"requests": 0, "per": "1m"}]}, "limits[0].requests"),
+        ({"limits": [{"usd": "-1", "per": "day"}]}, "limits[0].usd"),
+        ({"limits": [{"tokens": 5, "per": "1m"}, {"tokens": 9, "per": "minute"}]}, "limits[1]"),
+        ({"budget": "NaN"}, "budget"),
+        ({"budget": {"limit": 1e99}}, "budget.limit"),
+        ({"maxRequestsPerMinute": -1}, "maxRequestsPerMinute"),
+        ({"company_id": "acne"}, "company_id"),
+        ({"allowedCombos": ["smartt"]}, "allowedCombos[0]"),
+        ({"key": "sk-not-one-of-ours-0123456789"}, "key"),
+        ({"key": "gw-short"}, "key"),
+        ({"prefix": "sk-"}, "prefix"),
+    ],
+)
+def test_fields_of_keys_that_are_not_sound_are_refused_with_the_path(
+    served: Running, fields: dict[str, object], param: str
+) -> None:
+    answer = ask(served, "POST", "/api/keys", {"name": "test", **fields})
+    assert (400, param) == (answer.status, answer.body.get("param")), answer.text
+
+
+def test_a_key_can_be_brought_along_and_another_made_with_the_same_beginning(served: Running) -> None:
+    _, key = made(served, key="oag_brought-along-0123456789abcdef", maxRequestsPerMinute=5, allowedCombos=["smart"])
+    assert "oag_brought-along-0123456789abcdef" == key
+    assert 403 == ask(served, "POST", "/v1/chat/completions", DIALECTS["chat"][1], key).status
+    again = ask(served, "POST", "/api/keys", {"name": "twice", "key": key})
+    assert 409 == again.status
+    assert made(served, prefix="oag_")[1].startswith("oag_")
+
+
+def test_a_tenants_admin_manages_its_own_keys_and_sees_no_other(served: Running) -> None:
+    anna = KEYS["anna"]
+    mine = ask(served, "POST", "/api/keys", {"name": "mine", "scopes": ["chat"]}, anna)
+    assert 201 == mine.status, mine.text
+    other, _ = made(served)
+    listed = ask(served, "GET", "/api/keys", key=anna).body["keys"]
+    assert {"acme"} == {each["company_id"] for each in listed}
+    assert {"acme", "anna", mine.body["id"]} == {each["id"] for each in listed}
+    assert {"acme"} == {
+        each["company_id"] for each in ask(served, "GET", "/api/usage/budget", key=anna).body["budgets"]
+    }
+    for method, path, body in (
+        ("GET", f"/api/keys/{other}", None),
+        ("GET", "/api/keys/root", None),
+        ("PATCH", f"/api/keys/{other}", {"name": "x"}),
+        ("PATCH", "/api/keys/root", {"name": "x"}),
+        ("DELETE", f"/api/keys/{other}", None),
+        ("DELETE", "/api/keys/root", None),
+        ("POST", f"/api/keys/{other}/revoke", {}),
+        ("POST", "/api/keys/root/revoke", {}),
+        ("POST", "/api/usage/budget", {"apiKeyId": other, "dailyLimitUsd": 1}),
+        ("GET", f"/api/usage/budget?apiKeyId={other}", None),
+    ):
+        answer = ask(served, method, path, body, anna)
+        assert answer.status == 404, (method, path, answer.text)
+    assert 403 == ask(served, "GET", "/api/keys?company_id=default", key=anna).status
+    assert 403 == ask(served, "POST", "/api/keys", {"name": "x", "company_id": "default"}, anna).status
+    assert 403 == ask(served, "POST", "/api/keys", {"name": "x", "key": "gw-brought-along-0123456789"}, anna).status
+    assert {"acme"} == {each["company_id"] for each in ask(served, "GET", "/api/keys?company_id=acme").body["keys"]}
+
+
+def test_whose_key_it_is_and_what_was_used_elsewhere(served: Running) -> None:
+    me = ask(served, "GET", "/v1/me", key=KEYS["acme"])
+    assert (200, "acme", "Acme Ltd") == (me.status, me.body["company_id"], me.body["company_name"])
+
+    id_, key = made(served, budget={"limit": "0.10", "period": "daily"})
+    event = {"source": "voice_call", "duration_s": 73.4, "direction": "inbound", "metadata": {"call_id": "CA-42"}}
+    taken = ask(served, "POST", "/v1/usage", event, key)
+    assert (200, 0.0734, 73.4) == (taken.status, taken.body["cost_usd"], taken.body["credits"])
+    assert 200 == ask(served, "POST", "/v1/usage", {"source": "whisper", "duration_s": 266}, key).status
+    refused = ask(served, "POST", "/v1/chat/completions", DIALECTS["chat"][1], key)
+    assert (429, True) == (refused.status, "$0.10 per day" in refused.text), "they count for the budget"
+
+    assert 400 == ask(served, "POST", "/v1/usage", {"source": "voice", "duration_s": 1}, key).status
+    assert 400 == ask(served, "POST", "/v1/usage", {"source": "whisper", "duration_s": -1}, key).status
+    deadline = time.monotonic() + 10
+    while ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]["totalCostToday"] != 0.1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_metrics_and_explanations_tell_of_limits(served: Running) -> None:
+    _, key = made(served, maxRequestsPerMinute=1)
+    body = DIALECTS["chat"][1]
+    first = ask(served, "POST", "/v1/chat/completions", body, key)
+    second = ask(served, "POST", "/v1/chat/completions", body, key)
+    metrics = ask(served, "GET", "/metrics").text
+    assert 'gatewright_limits_reached_total{limit="requests",of="key"}' in metrics
+    for answer, said in ((first, "kept aside: 1 of 1 request per minute"), (second, "not enough is left")):
+        told = ask(served, "GET", f"/api/explain/{answer.headers['x-gatewright-decision']}")
+        assert said in told.text, told.text

@@ -1,0 +1,177 @@
+"""What the gateway says of itself, and the orders to restart and to stop, over a real server of two workers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.stores.migrate import SCHEMA
+from tests.support.gateway import Running, gateway
+
+ADMIN = "gw-an-admin-of-the-tests-0123456789"
+GUEST = "gw-a-guest-of-the-tests-01234567890"
+FOREIGN = "gw-a-foreign-admin-of-tests-0123456"
+CONFIG = """version: 1
+discovery: {providers: none}
+server: {workers: 2}
+providers: {sim: {}}
+tenants: {acme: {}}
+keys:
+  root: {key: "${ADMIN_KEY}", scopes: [admin]}
+  guest: {key: "${GUEST_KEY}", scopes: [chat, view]}
+  foreign: {key: "${FOREIGN_KEY}", scopes: [admin], tenant: acme}
+"""
+KEYS = {"ADMIN_KEY": ADMIN, "GUEST_KEY": GUEST, "FOREIGN_KEY": FOREIGN}
+CHAT = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with gateway(tmp_path_factory.mktemp("system"), CONFIG, KEYS) as running:
+        deadline = time.monotonic() + 30
+        while ask(running, "GET", "/api/system-info")[1]["heard"] < 2:  # the other one is not ready yet
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield running
+
+
+def ask(served: Running, method: str, path: str, body: object = None, key: str | None = ADMIN) -> tuple[int, Any]:
+    headers = {"content-type": "application/json", "connection": "close"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.loads(response.read() or b"null")
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read() or b"null")
+
+
+def stream(served: Running, words: int) -> Any:
+    """A stream that began."""
+    body = {"model": "sim/slow", "stream": True, "messages": [{"role": "user", "content": "w " * words}]}
+    headers = {"authorization": f"Bearer {GUEST}", "content-type": "application/json"}
+    request = urllib.request.Request(f"{served.url}/v1/chat/completions", json.dumps(body).encode(), headers)
+    opened = urllib.request.urlopen(request, timeout=60)
+    opened.readline()
+    return opened
+
+
+def test_it_says_what_it_runs_on(served: Running) -> None:
+    status, info = ask(served, "GET", "/api/system-info")
+
+    assert status == 200
+    assert (info["schema"], info["store"]["schema"], info["store"]["kind"]) == (SCHEMA, SCHEMA, "sqlite")
+    assert info["store"]["ok"] is True
+    assert info["store"]["size_bytes"] > 0
+    assert (info["expected"], info["heard"], len({each["pid"] for each in info["workers"]})) == (2, 2, 2)
+    assert all(each["memory_bytes"] > 1_000_000 for each in info["workers"])
+    assert info["disk"]["free_bytes"] <= info["disk"]["total_bytes"]
+    assert info["backups"]["count"] == 0
+    assert info["loginRequired"] is True
+    assert not [secret for secret in KEYS.values() if secret in json.dumps(info)]
+
+
+def test_it_says_how_all_parts_are(served: Running) -> None:
+    status, health = ask(served, "GET", "/api/monitoring/health", key=GUEST)
+
+    assert (status, health["status"]) == (200, "healthy")
+    assert {"open", "halfOpen", "closed", "total"} == set(health["circuitBreakers"])
+    summary = health["providerSummary"]
+    assert (summary["configuredCount"], summary["activeCount"]) == (1, 1)
+    assert summary["catalogCount"] > 50
+    assert health["setupComplete"] is False
+    assert {"models", "shared", "ledger", "store"} <= {check["name"] for check in health["checks"]}
+    assert ask(served, "DELETE", "/api/monitoring/health", key=GUEST)[0] == 403
+    assert ask(served, "DELETE", "/api/monitoring/health")[1]["ok"] is True
+
+
+def test_the_document_is_whole_and_has_both_names(served: Running) -> None:
+    document = ask(served, "GET", "/api/openapi/spec", key=None)[1]
+
+    assert document["openapi"].startswith("3.1")
+    assert document == ask(served, "GET", "/openapi.json", key=None)[1]
+    assert {"/api/openapi/spec", "/api/auth/login", "/api/db-backups", "/v1/chat/completions"} <= set(document["paths"])
+
+
+@pytest.mark.parametrize(("key", "status"), [(None, 401), (GUEST, 403), (FOREIGN, 403)])
+def test_orders_are_the_operators(served: Running, key: str | None, status: int) -> None:
+    before = {each["pid"] for each in ask(served, "GET", "/api/system-info")[1]["workers"]}
+
+    calls = [("POST", "/api/restart"), ("POST", "/api/shutdown"), ("GET", "/api/system-info")]
+    assert {status} == {ask(served, method, path, key=key)[0] for method, path in calls}
+    assert ask(served, "GET", "/api/monitoring/health", key=None)[0] == 401
+    time.sleep(0.5)
+    assert before == {each["pid"] for each in ask(served, "GET", "/api/system-info")[1]["workers"]}
+
+
+def test_a_restart_replaces_every_worker_and_no_call_fails(served: Running) -> None:
+    before = {each["pid"] for each in ask(served, "GET", "/api/system-info")[1]["workers"]}
+    streams = [stream(served, 25) for _ in range(4)]
+    stop, failed, answered = threading.Event(), [], []
+
+    def call() -> None:
+        while not stop.is_set():
+            try:
+                status = ask(served, "POST", "/v1/chat/completions", CHAT, GUEST)[0]
+            except (OSError, ValueError) as error:
+                failed.append(repr(error))
+                continue
+            (answered if status == 200 else failed).append(status)
+
+    callers = [threading.Thread(target=call) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    try:
+        status, ordered = ask(served, "POST", "/api/restart")
+        assert (status, ordered["ordered"]) == (202, True)
+        deadline = time.monotonic() + 100
+        while before & (now := {each["pid"] for each in ask(served, "GET", "/api/system-info")[1]["workers"]}):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        stop.set()
+        for caller in callers:
+            caller.join()
+
+    assert len(now) == 2
+    assert all(b"[DONE]" in each.read() for each in streams)
+    assert len(answered) > 20
+    assert not failed
+    assert served.process.poll() is None
+
+
+def test_a_shutdown_lets_running_calls_end_and_is_audited(tmp_path: Path) -> None:
+    with gateway(tmp_path, CONFIG, KEYS) as running:
+        running_stream = stream(running, 40)
+        assert ask(running, "POST", "/api/shutdown")[0] == 202
+
+        assert b"[DONE]" in running_stream.read()
+        assert running.process.wait(60) == 0
+    with closing(sqlite3.connect(tmp_path / "data" / "gatewright.db")) as db:
+        assert db.execute("SELECT actor, action FROM audit_log").fetchall() == [("root", "system.stopped")]
+
+
+def test_readiness_knows_the_schema_of_the_store(tmp_path: Path) -> None:
+    with gateway(tmp_path, CONFIG.replace("workers: 2", "workers: 1"), KEYS) as running:
+        assert ask(running, "GET", "/health/ready", key=None)[0] == 200
+        file = tmp_path / "data" / "gatewright.db"
+        for version, status in (("0001", 503), ("9999", 200), (SCHEMA, 200)):
+            with closing(sqlite3.connect(file)) as db:
+                db.execute("UPDATE schema_version SET version_num = ?", (version,))
+                db.commit()
+            time.sleep(2.2)
+            found, told = ask(running, "GET", "/health/ready", key=None)
+            assert found == status
+            assert version in json.dumps(told)

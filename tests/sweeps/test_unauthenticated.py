@@ -1,0 +1,235 @@
+"""Nobody is answered by an operation that is not theirs: every operation of the OpenAPI document, over the real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import httpx
+import pytest
+
+from runtime.stores.database import Database, database_url
+from runtime.stores.people import Person, SqlPeople
+from runtime.web.password import hash_password
+from tests.support.document import MANAGING, OPERATIONS, Operation, json_body
+from tests.support.gateway import Running, gateway
+from tests.support.managing import ADMIN, CLIENT, OTHER, VIEWER, managed_config
+
+PUBLIC: Final = {
+    "getHealth": "load balancers and supervisors ask without a key; it names nothing of the configuration",
+    "getLiveness": "the same",
+    "getReadiness": "the same",
+    "getHello": "says that a gateway is here, and nothing else",
+    "getDocument": "the interface, which the source has, too",
+    "getSpec": "the same",
+    "getInit": "a page has to know whether there is anybody who can log in",
+    "getLoginStatus": "says whether the cookie that came is good, to whoever brought it",
+    "getRequireLogin": "a page has to know whether it must ask for a password",
+    "logIn": "nobody is logged in before",
+    "logOut": "ends the login whose cookie came, if there is one",
+}
+"""The operations that manage and that everybody may call, and why."""
+
+SCOPES: Final = {"public", "chat", "view", "action", "admin"}
+NAMES: Final = ("canary-provider", "canary-model", "canary-combo", "canary-alias", "canary-tenant", "canary-policy")
+PASSWORD: Final = "a passphrase of the sweep"
+CONFIG: Final = """providers:
+  sim: {}
+  canary-provider:
+    base_url: http://127.0.0.1:9/v1
+    surfaces: {openai_chat: {}}
+    auth: {scheme: none}
+    connections: [{id: main}]
+    models: {canary-model: {}}
+combos: {canary-combo: {targets: [sim/echo]}}
+aliases: {canary-alias: sim/echo}
+tenants: {other: {}, canary-tenant: {}}
+policies: {canary-policy: {limits: [{requests: 100000, per: 1m}]}}
+"""
+PLACES: Final = {
+    "combo_id": "canary-combo",
+    "connection_id": "canary-provider:main",
+    "node_id": "canary-provider",
+    "provider": "sim",
+    "model_id": "sim/echo",
+    "policy_id": "canary-policy",
+    "key_id": "viewer",
+    "resource": "models",
+}
+"""What stands in paths: things that are there; any name where nothing is."""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    config, environment = managed_config(CONFIG, workers=1)
+    config = config.replace("tenants: {other: {}}\n", "", 1)
+    with gateway(tmp_path_factory.mktemp("unauthenticated"), config, environment) as running:
+        asyncio.run(_hired(running))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(served: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=served.url, timeout=30) as made:
+        yield made
+
+
+async def _hired(running: Running) -> None:
+    """People who can log in."""
+    database = Database(database_url(None, running.root / "data"))
+    people = SqlPeople(database)
+    hashed = hash_password(PASSWORD)
+    assert await people.add(Person(name="ada", password=hashed))
+    assert await people.add(Person(name="vic", password=hashed, scopes=("view",)))
+    await database.aclose()
+
+
+def _cookie(client: httpx.Client, name: str) -> str:
+    answer = httpx.post(f"{client.base_url}/api/auth/login", json={"username": name, "password": PASSWORD})
+    assert 200 == answer.status_code, answer.text
+    return f"auth_token={answer.cookies['auth_token']}"
+
+
+def _made(client: httpx.Client, fields: object) -> tuple[str, str]:
+    """The id of a key that is made through the API, and the key."""
+    answer = client.post("/api/keys", json=fields, headers={"x-api-key": ADMIN})
+    assert 201 == answer.status_code, answer.text
+    return answer.json()["id"], answer.json()["key"]
+
+
+def asked(
+    client: httpx.Client, operation: Operation, headers: Mapping[str, str], path: str, body: bytes | None = None
+) -> httpx.Response:
+    """One call to the operation as it wants to be called, but for what ``body`` says."""
+    if body is None:
+        given = json_body(operation.said)
+        body = b"" if given is None else json.dumps(given).encode()
+    filled = re.sub(r"\{(\w+)\}", lambda found: PLACES.get(found[1], "a"), path)
+    whole = {"content-type": "application/json", **headers} if body else dict(headers)
+    return client.request(operation.verb, filled, content=body, headers=whole)
+
+
+def unanswered(answer: httpx.Response, *statuses: int) -> str:
+    """What is wrong with the refusal; empty: nothing."""
+    if answer.status_code not in statuses:
+        return f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text[:200]}"
+    told = [name for name in NAMES if name in answer.text.replace(answer.request.url.path, "")]
+    return f"{answer.request.method} {answer.request.url.path} tells of {told}" if told else ""
+
+
+def everywhere(
+    client: httpx.Client,
+    operations: list[Operation],
+    headers: Mapping[str, str],
+    *statuses: int,
+    body: bytes | None = None,
+) -> list[str]:
+    """The complaints of `unanswered` about all paths of ``operations``, which refuse ``headers``."""
+    found = [
+        unanswered(asked(client, operation, headers, path, body), *statuses)
+        for operation in operations
+        for path in (operation.path, *operation.aliases)
+    ]
+    return [one for one in found if one]
+
+
+def test_what_is_public_is_on_the_list_with_its_reason() -> None:
+    assert PUBLIC.keys() == {one.id for one in MANAGING if one.scope == "public"}
+    assert {one.scope for one in OPERATIONS} <= SCOPES
+
+
+CLOSED: Final = [one for one in OPERATIONS if one.scope != "public"]
+
+NOBODIES: Final = {
+    "nothing": {},
+    "an empty key": {"authorization": "Bearer "},
+    "a wrong key": {"authorization": "Bearer gw-nobody-0123456789-0123456789-012345"},
+    "a wrong key where Anthropic's clients put it": {"x-api-key": "gw-nobody"},
+    "another scheme": {"authorization": f"Basic {ADMIN}"},
+    "two keys that differ": {"authorization": f"Bearer {ADMIN}", "x-api-key": VIEWER},
+    "a key and more": {"x-api-key": f"{ADMIN}x"},
+    "a cookie of nobody": {"cookie": "auth_token=nobody"},
+    "an empty cookie": {"cookie": "auth_token="},
+    "a key as a cookie": {"cookie": f"auth_token={ADMIN}"},
+}
+
+
+@pytest.mark.parametrize("headers", NOBODIES.values(), ids=NOBODIES)
+def test_nobody_is_answered(client: httpx.Client, headers: dict[str, str]) -> None:
+    assert [] == everywhere(client, CLOSED, headers, 401)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"a":1,"a":2}'], ids=["cut off", "a list", "a field twice"])
+def test_nobody_is_told_what_is_wrong_with_a_body(client: httpx.Client, body: bytes) -> None:
+    changing = [one for one in CLOSED if one.changes and one.manages]
+
+    assert [] == everywhere(client, changing, {"x-api-key": "gw-nobody"}, 401, body=body)
+
+
+def test_a_key_that_is_over_is_not_answered(client: httpx.Client) -> None:
+    id_, key = _made(client, {"name": "short", "scopes": ["admin"]})
+    assert 200 == client.get("/api/keys", headers={"x-api-key": key}).status_code
+    assert 200 == client.post(f"/api/keys/{id_}/revoke", headers={"x-api-key": ADMIN}).status_code
+
+    assert [] == everywhere(client, CLOSED, {"x-api-key": key}, 401)
+
+
+@pytest.mark.parametrize(
+    ("key", "has"),
+    [(CLIENT, {"public", "chat"}), (VIEWER, {"public", "view"})],
+    ids=["chat only", "view only"],
+)
+def test_a_key_without_the_scope_is_not_answered(client: httpx.Client, key: str, has: set[str]) -> None:
+    lacking = [one for one in OPERATIONS if one.scope not in has]
+
+    assert [] == everywhere(client, lacking, {"x-api-key": key}, 403)
+    assert {"view", "admin"} - has <= {one.scope for one in lacking}
+
+
+def test_a_login_is_no_key_for_models(client: httpx.Client) -> None:
+    headers = {"cookie": _cookie(client, "ada"), "origin": str(client.base_url).rstrip("/")}
+
+    assert 200 == client.get("/api/keys", headers=headers).status_code
+    assert [] == everywhere(client, [one for one in OPERATIONS if one.scope == "chat"], headers, 401)
+
+
+def test_a_login_without_the_scope_is_not_answered(client: httpx.Client) -> None:
+    headers = {"cookie": _cookie(client, "vic"), "origin": str(client.base_url).rstrip("/")}
+
+    assert [] == everywhere(client, [one for one in OPERATIONS if one.scope == "admin"], headers, 403)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [{"origin": "https://evil.test"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {}],
+    ids=["another site", "no site", "across sites", "unsaid"],
+)
+def test_a_page_of_another_site_changes_nothing_with_a_login(client: httpx.Client, page: dict[str, str]) -> None:
+    headers = {"cookie": _cookie(client, "ada"), **page}
+    changing = [one for one in MANAGING if one.changes and one.scope not in {"public", "chat"}]
+
+    assert [] == everywhere(client, changing, headers, 403)
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-api-key": CLIENT}, {"x-api-key": OTHER}], ids=["nobody", "client", "other"])
+def test_what_is_public_names_nothing_of_the_configuration(client: httpx.Client, headers: dict[str, str]) -> None:
+    public = [one for one in MANAGING if one.scope == "public"]
+    told = [
+        (operation.id, name)
+        for operation in public
+        for name in (*NAMES, ADMIN, VIEWER, CLIENT, OTHER)
+        if name in asked(client, operation, headers, operation.path).text
+    ]
+
+    assert [] == told
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"x-api-key": CLIENT}, 403)], ids=["nobody", "client"])
+def test_head_tells_no_more_than_get(client: httpx.Client, headers: dict[str, str], status: int) -> None:
+    asking = [one for one in MANAGING if one.verb == "GET" and one.scope in {"view", "admin"}]
+    heads = [client.head(re.sub(r"\{(\w+)\}", "a", one.path), headers=headers).status_code for one in asking]
+
+    assert [status] * len(asking) == heads
