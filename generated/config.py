@@ -1132,6 +1132,12 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     limit is not known.
     """
 
+    stream_usage: Literal["as_asked", "always"] = "as_asked"
+    """Whether providers of Chat Completions are asked what a stream took that its client did not ask for. `as_asked`
+    passes such a stream on unchanged, and its cost is estimated; `always` asks, keeps the answer to that from the
+    client, and the cost is exact. What is translated always asks.
+    """
+
     max_prompts: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 64
     """How many prompts one request to `/v1/completions` may hold. Each is a call of its own."""
 
@@ -3384,6 +3390,14 @@ SETTINGS: tuple[Setting, ...] = (
         type="integer",
         default="4096",
         help="The output limit that is sent, in tokens, where a provider demands one, the client gave none and the model's own limit is not known.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="requests.stream_usage",
+        type="choice",
+        default="as_asked",
+        help="Whether providers of Chat Completions are asked what a stream took that its client did not ask for. `as_asked` passes such a stream on unchanged, and its cost is estimated; `always` asks, keeps the answer to that from the client, and the cost is exact. What is translated always asks.",
         secret=False,
         reload="dynamic",
     ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from runtime.canonical import Usage, collect
 from runtime.protocols.base import Answer, ClientCodec, Codec, Outgoing
 from runtime.protocols.relay import Passing, Relay, Translating
@@ -39,6 +41,8 @@ def relay_of(client: ClientCodec, speaks: Codec, outgoing: Outgoing, answer: Ans
     """What turns the reads of a stream into the client's bytes."""
     encoder = client.stream_encoder(answer)
     if speaks.protocol == client.protocol:
+        if outgoing.unasked_usage:
+            answer = msgspec.structs.replace(answer, hides_usage=True)
         return Passing(speaks.stream_tap(answer), encoder)
     return Translating(speaks.stream_decoder(outgoing), encoder)
 

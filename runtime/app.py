@@ -19,7 +19,8 @@ from runtime.lasting import Lasting, Ready, adopt, lasting, lives
 from runtime.lifespan import Life, beside
 from runtime.planned import planned
 from runtime.services.overrides import Overrides
-from runtime.swap import Worker
+from runtime.surface import Surface
+from runtime.worker import Worker
 
 __all__ = ["Assembled", "Ready", "assemble", "build"]
 
@@ -50,7 +51,7 @@ def assemble(ready: Ready) -> Assembled:
         def switch() -> None:
             adopt(parts, found, made.public)
             parts.told.update(made.told)
-            worker.swap(made.app)
+            surface.use(made.services, made.front)
             parts.log.info(
                 "plan_swapped", connections=sorted(found.secrets.connections), overrides=len(found.overrides)
             )
@@ -62,7 +63,8 @@ def assemble(ready: Ready) -> Assembled:
     parts.told.update(first.told)
     parts.good_keys.adopt(parts.good_keys.configured, first.public)
     ends = [_following(overrides), _ending(parts, ready.plan.server.shutdown_grace_ms / 1000)]
-    worker = Worker(first.app, [*lives(parts), *ends])
+    surface = Surface(first.services, first.front, parts.on_fault)
+    worker = Worker(surface.app, [*lives(parts), *ends])
     parts.log.info("worker_built", connections=sorted(ready.secrets.connections), keys=len(ready.plan.keys))
     return Assembled(worker=worker, parts=parts, overrides=overrides)
 

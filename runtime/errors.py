@@ -17,7 +17,8 @@ GatewayError
 │   ├── UnsupportedMedia        415
 │   ├── Refused                 422  a change of the configuration that does not compile
 │   └── RateLimited             429
-│       └── BudgetExceeded
+│       └── LimitExceeded           a limit of the client's own
+│           └── BudgetExceeded
 ├── UpstreamError           the provider's fault, or the road's to it
 │   ├── UpstreamAuthFailed      502  our credential was refused
 │   ├── UpstreamQuotaExceeded   429
@@ -43,7 +44,7 @@ from typing import ClassVar, Final, NamedTuple
 
 __all__ = [
     "AuthenticationFailed", "BillingRequired", "BudgetExceeded", "ClientClosed", "ConfigError", "Conflict", "ContentRefused",
-    "ContextTooLong", "Fault", "GatewayError", "InternalError", "InvalidRequest", "LedgerUnavailable", "MethodNotAllowed", "ModelNotFound", "NotFound",
+    "ContextTooLong", "Fault", "GatewayError", "InternalError", "InvalidRequest", "LedgerUnavailable", "LimitExceeded", "MethodNotAllowed", "ModelNotFound", "NotFound",
     "OutOfFiles", "PermissionDenied", "RateLimited", "Refused", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
     "UpstreamAuthFailed", "UpstreamError", "UpstreamFailed", "UpstreamOverloaded", "UpstreamProtocolError",
     "UpstreamQuotaExceeded", "UpstreamTimeout", "UpstreamUnavailable",
@@ -210,7 +211,11 @@ class RateLimited(RequestError):
     retryable = True
 
 
-class BudgetExceeded(RateLimited):
+class LimitExceeded(RateLimited):
+    """A limit of the client's own, whoever was to be asked: nobody else is, and nothing is held against a provider."""
+
+
+class BudgetExceeded(LimitExceeded):
     """The money that the client may spend is spent; another try helps when its window begins anew."""
 
     kind = "budget"

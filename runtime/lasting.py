@@ -77,6 +77,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """What a start found and checked. ``dev_key``: where the plan has no keys; ``began_s``: time of day of the start.
 
     ``effective`` is what is in force at the start, at the ``revision`` of the overrides; ``base`` is what it was made of.
+    ``resealed`` stored secrets were encrypted anew, with another key than before.
     ``supervisor`` is the process that keeps the workers, where one of ours does.
     """
 
@@ -90,6 +91,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     database: URL
     pepper: bytes
     dev_key: str | None
+    resealed: int = 0
     began_s: float = float("inf")
     supervisor: int | None = None
 
@@ -176,6 +178,7 @@ def lasting(ready: Ready) -> Lasting:
     plan = ready.plan
     log = _log(ready.effective)
     metrics = Metrics(ready.effective.artefact.build, COMPILER)
+    metrics.serving(ready.effective.artefact.build, len(ready.effective.overrides))
     worker = os.urandom(6).hex()
     door = Door()
     database = Database(ready.database)
@@ -251,7 +254,7 @@ def adopt(parts: Lasting, new: Effective, public: Callable[[str], str]) -> None:
     """
     plan, renewed = new.artefact.plan, _renewed(parts.serving, new)
     parts.log, parts.serving = _log(new), new
-    parts.metrics.serving(new.artefact.build)
+    parts.metrics.serving(new.artefact.build, len(new.overrides))
     _learn_schemes(parts.upstream, new)
     for connection in renewed:
         parts.upstream.retire(connection)

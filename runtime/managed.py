@@ -1,12 +1,20 @@
-"""The operations that manage the configuration and show what was used, of one plan: services and their routes."""
+"""The operations that manage the configuration and show what was used, of one plan: services and what they implement."""
 
 from __future__ import annotations
 
 import time
 
-from litestar import Router
-
-from generated.api import aliases, combos, connections, policies, pricing, provider_models, provider_nodes, settings
+from generated.api import (
+    aliases,
+    combos,
+    connections,
+    policies,
+    pricing,
+    provider_models,
+    provider_nodes,
+    settings,
+    usage,
+)
 from runtime.config.effective import Effective
 from runtime.gateway import Gateway
 from runtime.lasting import Lasting, new_id
@@ -22,8 +30,10 @@ from runtime.services.provider_nodes import ProviderNodes
 from runtime.services.proxying import Proxying
 from runtime.services.settings import GatewaySettings
 from runtime.services.trial import Trial
+from runtime.services.usage import Usages
+from runtime.stores.history import History
+from runtime.surface import Served, served
 from runtime.telemetry import Recorder
-from runtime.web.front import Front
 
 __all__ = ["managed"]
 
@@ -35,9 +45,8 @@ def managed(
     routes: RouteTable,
     gateway: Gateway,
     recorder: Recorder,
-    front: Front,
-) -> list[Router]:
-    """The routes, over the same parts as those of the calls that the plan answers."""
+) -> list[Served]:
+    """What they implement, over the same parts as those of the calls that the plan answers."""
     trial = Trial(
         found.artefact.plan,
         routes,
@@ -49,13 +58,15 @@ def managed(
         new_id,
         time.monotonic,
     )
+    history = History(parts.database)
     return [
-        connections.build_router(Connections(overrides, trial, time.time), front),
-        provider_nodes.build_router(ProviderNodes(overrides, trial, parts.ready.base.catalog.ids), front),
-        provider_models.build_router(ProviderModels(overrides), front),
-        pricing.build_router(Pricing(overrides, parts.ready.base.catalog, time.time), front),
-        policies.build_router(Policies(overrides), front),
-        settings.build_router(GatewaySettings(overrides, Proxying(overrides, trial)), front),
-        combos.build_router(Combos(overrides, trial, time.time), front),
-        aliases.build_router(Aliases(found.artefact, overrides, routes), front),
+        served(connections.build_router, Connections(overrides, trial, time.time)),
+        served(provider_nodes.build_router, ProviderNodes(overrides, trial, parts.ready.base.catalog.ids)),
+        served(provider_models.build_router, ProviderModels(overrides)),
+        served(pricing.build_router, Pricing(overrides, parts.ready.base.catalog, time.time)),
+        served(policies.build_router, Policies(overrides)),
+        served(settings.build_router, GatewaySettings(overrides, Proxying(overrides, trial))),
+        served(usage.build_router, Usages(found.artefact.plan, history, parts.attempts.health, time.time)),
+        served(combos.build_router, Combos(overrides, trial, history, time.time)),
+        served(aliases.build_router, Aliases(found.artefact, overrides, routes)),
     ]

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 
 import msgspec
-from litestar import Router
 
 from generated.api import backups, compliance, ip_filter, login, system
 from runtime.config.build import COMPILER
@@ -27,8 +26,8 @@ from runtime.services.resilience import ResilienceControl
 from runtime.services.system import Neighbours, System, Worker, memory_bytes
 from runtime.shared.colleagues import Told
 from runtime.stores.attempts import SqlAttempts
+from runtime.surface import Served, served
 from runtime.web.address import Network, is_loopback, network
-from runtime.web.front import Front
 from runtime.web.key import KeyRecord
 
 __all__ = ["entrance_of", "operated", "told_restart", "told_system", "trusted_proxies"]
@@ -39,17 +38,16 @@ def operated(
     found: Effective,
     overrides: Overrides,
     entrance: Entrance,
-    front: Front,
     control: ResilienceControl,
     report: HealthReport,
-) -> list[Router]:
-    """The routes. ``control`` and ``report`` are those of the plan's own operations."""
+) -> list[Served]:
+    """The services and what they implement. ``control`` and ``report`` are those of the plan's own operations."""
     return [
-        login.build_router(_logging_in(parts, found, overrides, entrance), front),
-        compliance.build_router(Compliance(parts.audit.store, entrance), front),
-        backups.build_router(_backups(parts, found, overrides, entrance), front),
-        ip_filter.build_router(IpFiltering(overrides, parts.askings.now, time.time), front),
-        system.build_router(_system(parts, found, control, report), front),
+        served(login.build_router, _logging_in(parts, found, overrides, entrance)),
+        served(compliance.build_router, Compliance(parts.audit.store, entrance)),
+        served(backups.build_router, _backups(parts, found, overrides, entrance)),
+        served(ip_filter.build_router, IpFiltering(overrides, parts.askings.now, time.time)),
+        served(system.build_router, _system(parts, found, control, report)),
     ]
 
 
@@ -121,6 +119,7 @@ def _logging_in(parts: Lasting, found: Effective, overrides: Overrides, entrance
         time.time,
         os.urandom,
         require,
+        fixed=found.artefact.plan.server.management == "read_only",
     )
 
 

@@ -1,19 +1,16 @@
-"""What is built anew for each plan: how calls find their targets, the services, the routes. Plan → services → application.
+"""What is built anew for each plan: how calls find their targets, and the services that implement the operations.
 
 Stands upon what lasts (`runtime.lasting`) and holds nothing that a new plan would have to take over. Building it has no
-effect until `runtime.swap` lets calls in.
+effect until `runtime.surface` lets calls in.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from litestar import Litestar
-from litestar.exceptions import HTTPException
-from litestar.types import ASGIApp
 
 from generated.api import (
     SPOKEN,
@@ -72,13 +69,13 @@ from runtime.services.responses import Kept, Responses
 from runtime.services.root import Root
 from runtime.services.system import RESTART, SYSTEM
 from runtime.shared.colleagues import Told
+from runtime.surface import Served, served
 from runtime.telemetry import Recorder
 from runtime.web.front import Cors, Front
 from runtime.web.header import RawHeaders
-from runtime.web.ip_filter import filtered
 from runtime.web.key import ADMIN, PUBLIC
 from runtime.web.negotiate import PROBLEM
-from runtime.web.problem import exception_handler, render_problem
+from runtime.web.problem import render_problem
 
 __all__ = ["Planned", "planned"]
 
@@ -87,7 +84,9 @@ UNFIXED: Final = frozenset(
     {
         "cleanBackups",
         "clearCache",
+        "clearCacheStats",
         "createBackup",
+        "resetMonitoringHealth",
         "resetResilience",
         "restart",
         "revokeKey",
@@ -105,16 +104,16 @@ UNFIXED: Final = frozenset(
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """The application of one plan. ``told`` is what it does with news of colleagues, ``public`` what bare names stand for."""
+    """What serves one plan. ``told`` is what is done with news of colleagues, ``public`` what bare names stand for."""
 
-    app: ASGIApp
-    effective: Effective
+    services: Sequence[Served]
+    front: Front
     told: Mapping[str, Told]
     public: Callable[[str], str]
 
 
 def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
-    """The application for the plan of ``found``."""
+    """What serves the plan of ``found``."""
     artefact, plan, secrets = found.artefact, found.artefact.plan, found.secrets
     clients, door, on_fault = parts.clients, parts.door, parts.on_fault
     recorder = Recorder(
@@ -157,13 +156,12 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
     gemini = Gemini(inference, catalogue)
     entrance = entrance_of(parts, found)
     front = _front(parts, found, entrance)
-    failed = exception_handler(front, on_fault)
     kept = _kept(parts, gateway, recorder)
     reader = Reader(kept.store if kept is not None else None, new_id, plan.server.body_limit_bytes)
     keeping = Responses(inference, gateway, parts.access, reader, kept, time.time, new_id, on_fault)
     reasoner = Reasoner(artefact, secrets.connections.keys(), parts.decisions, time.monotonic, time.time)
     control = ResilienceControl(plan, routes, parts.attempts.health, overrides, parts.colleagues, time.time)
-    report = _health(parts, found, routes)
+    report = _health(parts, found, routes, overrides)
     told: dict[str, Told] = {
         EXPLAIN: reasoner.answer,
         HEALTH: told_health(parts.attempts.health),
@@ -176,34 +174,27 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
         RESTART: told_restart(parts),
         SYSTEM: told_system(parts, found),
     }
-    app = Litestar(
-        route_handlers=[
-            chat.build_router(Chat(inference), front),
-            completions.build_router(completing, front),
-            embeddings.build_router(Embeddings(inference), front),
-            messages.build_router(Messages(inference), front),
-            responses.build_router(keeping, front),
-            models.build_router(Models(catalogue, front.speaks, gemini), front),
-            resources.build_router(gemini, front),
-            providers.build_router(Providers(inference, catalogue, routes, keeping, completing, front.speaks), front),
-            ollama.build_router(Ollama(inference, catalogue, routes, time.time), front),
-            health.build_router(report, front),
-            explain.build_router(Explaining(reasoner, parts.colleagues, plan.explain.keep), front),
-            resilience.build_router(control, front),
-            cache.build_router(Caching(replay, parts.colleagues, plan.idempotency.window_ms, routes), front),
-            *metered(parts, plan, admission, recorder, front),
-            *operated(parts, found, overrides, entrance, front, control, report),
-            monitoring.build_router(Monitoring(parts.sessions, parts.colleagues, time.time), front),
-            root.build_router(Root(COMPILER, artefact.build), front),
-            *managed(parts, found, overrides, routes, gateway, recorder, front),
-        ],
-        exception_handlers={Exception: failed, HTTPException: failed},
-        openapi_config=None,
-        request_max_body_size=None,
-    )
-    ip_filter = ip_filter_of(found, time.time)
-    serving = app if ip_filter is None else filtered(app, ip_filter, front)
-    return Planned(app=serving, effective=found, told=told, public=routes.public)
+    services = [
+        served(chat.build_router, Chat(inference)),
+        served(completions.build_router, completing),
+        served(embeddings.build_router, Embeddings(inference)),
+        served(messages.build_router, Messages(inference)),
+        served(responses.build_router, keeping),
+        served(models.build_router, Models(catalogue, front.speaks, gemini)),
+        served(resources.build_router, gemini),
+        served(providers.build_router, Providers(inference, catalogue, routes, keeping, completing, front.speaks)),
+        served(ollama.build_router, Ollama(inference, catalogue, routes, time.time)),
+        served(health.build_router, report),
+        served(explain.build_router, Explaining(reasoner, parts.colleagues, plan.explain.keep)),
+        served(resilience.build_router, control),
+        served(cache.build_router, Caching(replay, parts.colleagues, plan.idempotency.window_ms, routes)),
+        *metered(parts, plan, admission, recorder),
+        *operated(parts, found, overrides, entrance, control, report),
+        served(monitoring.build_router, Monitoring(parts.sessions, parts.colleagues, time.time)),
+        served(root.build_router, Root(COMPILER, artefact.build)),
+        *managed(parts, found, overrides, routes, gateway, recorder),
+    ]
+    return Planned(services=services, front=front, told=told, public=routes.public)
 
 
 def _front(parts: Lasting, found: Effective, entrance: Entrance) -> Front:
@@ -222,13 +213,15 @@ def _front(parts: Lasting, found: Effective, entrance: Entrance) -> Front:
         write_limit_s=found.artefact.plan.timeouts.client_write_ms / 1000,
         header_limit_bytes=server.header_limit_bytes,
         trusted_proxies=trusted_proxies(found),
+        ip_filter=ip_filter_of(found, time.time),
         askings=parts.askings,
         fixed=server.management == "read_only",
         unfixed=UNFIXED,
+        on_fault=parts.on_fault,
     )
 
 
-def _health(parts: Lasting, found: Effective, routes: RouteTable) -> HealthReport:
+def _health(parts: Lasting, found: Effective, routes: RouteTable, overrides: Overrides) -> HealthReport:
     shared = parts.shared
     return HealthReport(
         found.artefact,
@@ -241,6 +234,7 @@ def _health(parts: Lasting, found: Effective, routes: RouteTable) -> HealthRepor
         parts.started_s,
         lambda: parts.drain.standing,
         parts.store_watch,
+        lambda: overrides.behind,
     )
 
 

@@ -11,12 +11,15 @@ from runtime.errors import GatewayError
 from runtime.protocols.base import Outgoing
 from runtime.routing import Attempt, Candidate
 from runtime.routing.planting import input_limit
-from runtime.telemetry import CallRecord, Recorder
+from runtime.telemetry import AttemptRecord, CallRecord, Recorder
 from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
 
 __all__ = ["MAX_ERROR_BYTES", "Sender", "quarter"]
 
 MAX_ERROR_BYTES: Final = 1 << 20
+
+_REACHED: Final = frozenset({"", "cancelled", "diverged", "timeout"})
+"""How attempts stand, without a status, whose request may have arrived."""
 
 
 class Sender:
@@ -43,6 +46,8 @@ class Sender:
         patience_ms = attempt.patience_ms()
         most = input_limit(candidate.target.model)
         tokens = quarter(outgoing.body)
+        if record.held is not None:
+            await record.held.again(sum(map(_may_charge, record.attempts[:-1])))
         self._recorder.asking(record, attempt.record, tokens if most is None else min(tokens, most))
         attempt.sent()
         response = await self._upstream.send(
@@ -74,6 +79,13 @@ class Sender:
     def timeouts(self, candidate: Candidate) -> TimeoutSettings:
         """The provider's own limits, else everybody's."""
         return self._plan.provider_timeouts.get(candidate.target.provider.id, self._plan.timeouts)
+
+
+def _may_charge(attempt: AttemptRecord) -> bool:
+    """Whether its provider may want money for it: it answered, or may be at it."""
+    if attempt.status is None:
+        return attempt.number > 0 and attempt.outcome in _REACHED
+    return attempt.status < 300
 
 
 def quarter(body: bytes) -> int:

@@ -114,6 +114,7 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     return Ready(
         effective=served,
         revision=stored.found.revision,
+        resealed=stored.resealed,
         base=base,
         vault=vault,
         host=address,
@@ -250,6 +251,8 @@ def banner(ready: Ready) -> list[str]:
     """What a newcomer needs to make a first call. The key is shown only when it is the data directory's own."""
     url = f"http://{f'[{ready.host}]' if ':' in ready.host else ready.host}:{ready.port}"
     lines = [f"Gatewright serves build {ready.effective.artefact.build} at {url}/v1"]
+    if ready.resealed:
+        lines.append(f"{ready.resealed} stored secrets were encrypted anew; the earlier store key is needed no more")
     if changed := len(ready.effective.overrides):
         lines.append(
             f"{changed} override{'s' if changed > 1 else ''} of the management API in force over the build; "

@@ -172,7 +172,10 @@ class StreamedAnswer:
 
     async def _read(self) -> bytes:
         """What the next read gives the client, perhaps nothing yet; the last bytes at the end."""
-        chunk = await self._next()
+        try:
+            chunk = await (self._chunks.__anext__() if self._relay.started else self._first())
+        except StopAsyncIteration:
+            chunk = None
         try:
             if chunk is not None:
                 self._received.note(chunk)
@@ -185,10 +188,8 @@ class StreamedAnswer:
             assert self._broke is not None, "only who goes on can go another way"
             raise self._broke from diverged
 
-    async def _next(self) -> bytes | None:
-        """The next read, None at the end. Until the answer has begun, the first-token limit holds."""
-        if self._relay.started:
-            return await anext(self._chunks, None)
+    async def _first(self) -> bytes | None:
+        """A read before the answer has begun, for which the first-token limit holds; None at the end."""
         try:
             async with asyncio.timeout_at(self._deadline):
                 return await anext(self._chunks, None)

@@ -90,7 +90,7 @@ SCENARIOS: Final = (
         name="stream of 100, 10 ms apart, OpenAI client, Anthropic provider", model="stream-100-10", stream=True,
         upstream="messages", expected="[DONE]", requests=64, least=16, target=Target(5.0, None, 20),
     ),
-    Scenario(name="refused key", key="refused", status=401, requests=4000, target=Target(0.06, 5, 60)),
+    Scenario(name="refused key", key="refused", status=401, connections=64, requests=2000, target=Target(0.06, 5, 60)),
     Scenario(name="malformed body", malformed=True, status=400, requests=3000),
     Scenario(
         name="500 streams, 100 ms apart", model="stream-50-100", stream=True, expected="[DONE]", connections=500,
@@ -137,5 +137,7 @@ def request_body(scenario: Scenario, model: str) -> bytes:
                 body["max_tokens"] = 1024
     if scenario.stream:
         body["stream"] = True
+        if scenario.client == "chat":
+            body["stream_options"] = {"include_usage": True}  # as agents and SDKs that count do
     written = json.dumps(body).encode()
     return written[:-1] if scenario.malformed else written

@@ -109,7 +109,7 @@ def _imports(resource: Resource) -> list[list[str]]:
             used.setdefault(found.module, set()).add(found.name)
     own = [from_import(f"generated.types.{module}", sorted(used[module])) for module in sorted(used)]
     own += ["from runtime.web.exchange import Exchange"] if raw else []
-    own.append("from runtime.web.front import Front")
+    own.append("from runtime.web.front import Fronts")
     own += ["from runtime.web.key import KeyRecord"] if told else []
     own += ["from runtime.web.raw import RawOperation, raw_route"] if raw else []
     own += ["from runtime.web.typed import typed"] if typed else []
@@ -190,12 +190,12 @@ def _typed(operation: Operation) -> dict[str, object]:
         handled.insert(0, "request: Request[KeyRecord, object, State]")
     given = [f"{name}={name}" for name in names]
     given = ["caller=request.user", *given] if operation.caller else given
-    called = f"await service.{operation.name}({', '.join(given)})"
+    called = f"await service.{operation.name}("
     return {
         "paths": _path_list(_spelled(operation), 2),
         "method": _definition(operation.name, ["self", *taken], answer),
         "handler": _definition(operation.name, handled, answer),
-        "call": called if answer == "None" else f"return {called}",
+        "call": _call(called if answer == "None" else f"return {called}", given),
         "status": status,
         "media_type": contents[0].media_type if contents else "application/json",
     }
@@ -208,6 +208,17 @@ def _definition(name: str, parameters: list[str], answer: str) -> str:
         return line
     body = "".join(f"{INDENT * 2}{parameter},\n" for parameter in parameters)
     return f"{INDENT}async def {name}(\n{body}{INDENT}) -> {answer}:"
+
+
+def _call(opening: str, given: list[str]) -> str:
+    """A statement two levels deep that ends in a call: on one line, its arguments on one, or each on its own."""
+    arguments = ", ".join(given)
+    if len(f"{INDENT * 2}{opening}{arguments})") <= WIDTH:
+        return f"{opening}{arguments})"
+    if len(f"{INDENT * 3}{arguments}") <= WIDTH:
+        return f"{opening}\n{INDENT * 3}{arguments}\n{INDENT * 2})"
+    body = "".join(f"{INDENT * 3}{each},\n" for each in given)
+    return f"{opening}\n{body}{INDENT * 2})"
 
 
 def _path_list(paths: tuple[str, ...], depth: int) -> str:

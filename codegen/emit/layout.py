@@ -6,6 +6,7 @@ item gets a line and a trailing comma. The tests hold the result against the rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 from unicodedata import combining, east_asian_width
@@ -210,8 +211,14 @@ def class_header(name: str, base: str, arguments: Sequence[tuple[str, Expression
 
 def from_import(module: str, names: Sequence[str]) -> str:
     """`from module import names`, in the order that import sorters keep: constants, classes, the rest."""
-    ordered = sorted(names, key=lambda name: (not (name.isupper() and len(name) > 1), not name[:1].isupper(), name))
+    ordered = sorted(names, key=_place)
     line = f"from {module} import {', '.join(ordered)}"
     if _width(line) <= WIDTH:
         return line
     return f"from {module} import (\n" + "".join(f"{INDENT}{name},\n" for name in ordered) + ")"
+
+
+def _place(name: str) -> tuple[bool, bool, list[tuple[int, str]], str]:
+    """Where ``name`` stands among imported ones: by kind, then whatever its case, and numbers by their size."""
+    parts = [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in re.split(r"(\d+)", name)]
+    return not (name.isupper() and len(name) > 1), not name[:1].isupper(), parts, name

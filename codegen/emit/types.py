@@ -119,9 +119,14 @@ def _imports(module: Module) -> list[list[str]]:
                 if found.module != module.name:
                     foreign.setdefault(found.module, set()).add(found.name)
     groups = [[layout.from_import("typing", sorted(set(used)))]] if used else []
-    groups.append(["import msgspec"])
+    if not all(isinstance(item, Alias) for item in module.declarations) or _names_msgspec(module):
+        groups.append(["import msgspec"])
     own = [layout.from_import(f"generated.types.{name}", sorted(foreign[name])) for name in sorted(foreign)]
     return [*groups, own] if own else groups
+
+
+def _names_msgspec(module: Module) -> bool:
+    return any("msgspec." in flat(type_expression(type_)) for item in module.declarations for type_ in _types(item))
 
 
 def _types(item: Declaration) -> list[Type]:

@@ -20,7 +20,7 @@ from generated.types.aliases import (
     ModelAliases,
     ModelCatalog,
 )
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -121,7 +121,7 @@ class AliasesService(Protocol):
         ...
 
 
-def build_router(service: AliasesService, front: Front) -> Router:
+def build_router(service: AliasesService, front: Fronts) -> Router:
     """Connect the operations of aliases to ``service``."""
 
     @typed(

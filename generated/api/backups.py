@@ -14,11 +14,11 @@ from generated.types.backups import (
     BackupCreated,
     BackupList,
     BackupRestored,
-    BackupToRestore,
     BackupsCleaned,
+    BackupToRestore,
 )
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.raw import RawOperation, raw_route
 from runtime.web.typed import typed
@@ -100,7 +100,7 @@ class BackupsService(Protocol):
         ...
 
 
-def build_router(service: BackupsService, front: Front) -> Router:
+def build_router(service: BackupsService, front: Fronts) -> Router:
     """Connect the operations of backups to ``service``."""
 
     @typed(

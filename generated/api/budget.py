@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from generated.types.budget import BudgetFields, BudgetList, BudgetSet
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -47,7 +47,7 @@ class BudgetService(Protocol):
         ...
 
 
-def build_router(service: BudgetService, front: Front) -> Router:
+def build_router(service: BudgetService, front: Fronts) -> Router:
     """Connect the operations of budget to ``service``."""
 
     @typed(
@@ -63,7 +63,9 @@ def build_router(service: BudgetService, front: Front) -> Router:
         key_id: Annotated[str | None, QueryParameter(name="keyId")] = None,
         company_id: FromQuery[str | None] = None,
     ) -> BudgetList:
-        return await service.list_budgets(caller=request.user, api_key_id=api_key_id, key_id=key_id, company_id=company_id)
+        return await service.list_budgets(
+            caller=request.user, api_key_id=api_key_id, key_id=key_id, company_id=company_id
+        )
 
     @typed(
         front,

@@ -9,7 +9,7 @@ from litestar import Router
 from litestar.params import FromQuery
 
 from generated.types.cache import CacheCleared, CacheReport
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.typed import typed
 
 __all__ = ["CacheService", "build_router"]
@@ -56,7 +56,7 @@ class CacheService(Protocol):
         ...
 
 
-def build_router(service: CacheService, front: Front) -> Router:
+def build_router(service: CacheService, front: Fronts) -> Router:
     """Connect the operations of cache to ``service``."""
 
     @typed(

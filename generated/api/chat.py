@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["ChatService", "build_router"]
@@ -33,7 +33,7 @@ class ChatService(Protocol):
         ...
 
 
-def build_router(service: ChatService, front: Front) -> Router:
+def build_router(service: ChatService, front: Fronts) -> Router:
     """Connect the operations of chat to ``service``."""
 
     return Router(

@@ -7,11 +7,19 @@ from typing import Protocol
 
 from litestar import Request, Router
 from litestar.datastructures import State
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 
-from generated.types.combos import Combo, ComboDeleted, ComboList, ComboTest, ComboTestRequest, NamedComboTest
+from generated.types.combos import (
+    Combo,
+    ComboDeleted,
+    ComboList,
+    ComboMetricsList,
+    ComboTest,
+    ComboTestRequest,
+    NamedComboTest,
+)
 from generated.types.values import Document
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -46,6 +54,16 @@ class CombosService(Protocol):
         Like `testCombo`, with the combo's name in the body.
 
         Answers POST /api/combos/test.
+        """
+        ...
+
+    async def get_combo_metrics(self, caller: KeyRecord, combo: str | None = None) -> ComboMetricsList:
+        """Say how combos fared.
+
+        Of each combo the newest requests in the ledger, a thousand at most: how many failed, how long they took, and
+        who answered them.
+
+        Answers GET /api/combos/metrics.
         """
         ...
 
@@ -87,7 +105,7 @@ class CombosService(Protocol):
         ...
 
 
-def build_router(service: CombosService, front: Front) -> Router:
+def build_router(service: CombosService, front: Fronts) -> Router:
     """Connect the operations of combos to ``service``."""
 
     @typed(
@@ -123,6 +141,19 @@ def build_router(service: CombosService, front: Front) -> Router:
         data: JSONBody[NamedComboTest],
     ) -> ComboTest:
         return await service.test_combo_by_name(caller=request.user, data=data)
+
+    @typed(
+        front,
+        "GET",
+        ["/api/combos/metrics"],
+        operation_id="getComboMetrics",
+        scope="view",
+    )
+    async def get_combo_metrics(
+        request: Request[KeyRecord, object, State],
+        combo: FromQuery[str | None] = None,
+    ) -> ComboMetricsList:
+        return await service.get_combo_metrics(caller=request.user, combo=combo)
 
     @typed(
         front,
@@ -178,6 +209,7 @@ def build_router(service: CombosService, front: Front) -> Router:
             list_combos,
             create_combo,
             test_combo_by_name,
+            get_combo_metrics,
             get_combo,
             change_combo,
             delete_combo,

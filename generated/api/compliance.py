@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["ComplianceService", "build_router"]
@@ -28,7 +28,7 @@ class ComplianceService(Protocol):
         ...
 
 
-def build_router(service: ComplianceService, front: Front) -> Router:
+def build_router(service: ComplianceService, front: Fronts) -> Router:
     """Connect the operations of compliance to ``service``."""
 
     return Router(

@@ -21,7 +21,7 @@ from generated.types.connections import (
     Validation,
 )
 from generated.types.values import Document
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -129,7 +129,7 @@ class ConnectionsService(Protocol):
         ...
 
 
-def build_router(service: ConnectionsService, front: Front) -> Router:
+def build_router(service: ConnectionsService, front: Fronts) -> Router:
     """Connect the operations of connections to ``service``."""
 
     @typed(

@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["EmbeddingsService", "build_router"]
@@ -29,7 +29,7 @@ class EmbeddingsService(Protocol):
         ...
 
 
-def build_router(service: EmbeddingsService, front: Front) -> Router:
+def build_router(service: EmbeddingsService, front: Fronts) -> Router:
     """Connect the operations of embeddings to ``service``."""
 
     return Router(

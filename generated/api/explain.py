@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.params import FromPath
 
 from generated.types.explain import Decision
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -32,7 +32,7 @@ class ExplainService(Protocol):
         ...
 
 
-def build_router(service: ExplainService, front: Front) -> Router:
+def build_router(service: ExplainService, front: Fronts) -> Router:
     """Connect the operations of explain to ``service``."""
 
     @typed(

@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from generated.types.health import Health, Liveness
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.typed import typed
 
 __all__ = ["HealthService", "build_router"]
@@ -57,7 +57,7 @@ class HealthService(Protocol):
         ...
 
 
-def build_router(service: HealthService, front: Front) -> Router:
+def build_router(service: HealthService, front: Fronts) -> Router:
     """Connect the operations of health to ``service``."""
 
     @typed(

@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 
 from generated.types.identity import Me, UsageEvent, UsageTaken
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -41,7 +41,7 @@ class IdentityService(Protocol):
         ...
 
 
-def build_router(service: IdentityService, front: Front) -> Router:
+def build_router(service: IdentityService, front: Fronts) -> Router:
     """Connect the operations of identity to ``service``."""
 
     @typed(

@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 
 from generated.types.ip_filter import IpFilter, IpFilterChange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -50,7 +50,7 @@ class IpFilterService(Protocol):
         ...
 
 
-def build_router(service: IpFilterService, front: Front) -> Router:
+def build_router(service: IpFilterService, front: Fronts) -> Router:
     """Connect the operations of ip_filter to ``service``."""
 
     @typed(

@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from generated.types.keys import ApiKey, CreatedKey, KeyDeleted, KeyFields, KeyList
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -78,7 +78,7 @@ class KeysService(Protocol):
         ...
 
 
-def build_router(service: KeysService, front: Front) -> Router:
+def build_router(service: KeysService, front: Fronts) -> Router:
     """Connect the operations of keys to ``service``."""
 
     @typed(

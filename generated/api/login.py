@@ -9,7 +9,7 @@ from litestar import Router
 
 from generated.types.login import InitStatus
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 from runtime.web.typed import typed
 
@@ -88,7 +88,7 @@ class LoginService(Protocol):
         ...
 
 
-def build_router(service: LoginService, front: Front) -> Router:
+def build_router(service: LoginService, front: Fronts) -> Router:
     """Connect the operations of login to ``service``."""
 
     @typed(

@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["MessagesService", "build_router"]
@@ -43,7 +43,7 @@ class MessagesService(Protocol):
         ...
 
 
-def build_router(service: MessagesService, front: Front) -> Router:
+def build_router(service: MessagesService, front: Fronts) -> Router:
     """Connect the operations of messages to ``service``."""
 
     return Router(

@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["ModelsService", "build_router"]
@@ -56,7 +56,7 @@ class ModelsService(Protocol):
         ...
 
 
-def build_router(service: ModelsService, front: Front) -> Router:
+def build_router(service: ModelsService, front: Fronts) -> Router:
     """Connect the operations of models to ``service``."""
 
     return Router(

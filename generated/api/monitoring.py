@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.params import QueryParameter
 
 from generated.types.monitoring import SessionList, TelemetrySummary
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -45,7 +45,7 @@ class MonitoringService(Protocol):
         ...
 
 
-def build_router(service: MonitoringService, front: Front) -> Router:
+def build_router(service: MonitoringService, front: Fronts) -> Router:
     """Connect the operations of monitoring to ``service``."""
 
     @typed(

@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["OllamaService", "build_router"]
@@ -89,7 +89,7 @@ class OllamaService(Protocol):
         ...
 
 
-def build_router(service: OllamaService, front: Front) -> Router:
+def build_router(service: OllamaService, front: Fronts) -> Router:
     """Connect the operations of ollama to ``service``."""
 
     return Router(

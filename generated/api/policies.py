@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 
 from generated.types.policies import PolicyDeleted, PolicyList, RoutingPolicy
 from generated.types.values import Document
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -76,7 +76,7 @@ class PoliciesService(Protocol):
         ...
 
 
-def build_router(service: PoliciesService, front: Front) -> Router:
+def build_router(service: PoliciesService, front: Fronts) -> Router:
     """Connect the operations of policies to ``service``."""
 
     @typed(

@@ -9,8 +9,8 @@ from litestar import Request, Router
 from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody
 
-from generated.types.pricing import PriceChanges, PriceTable, PricedModels
-from runtime.web.front import Front
+from generated.types.pricing import PriceChanges, PricedModels, PriceTable
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -73,7 +73,7 @@ class PricingService(Protocol):
         ...
 
 
-def build_router(service: PricingService, front: Front) -> Router:
+def build_router(service: PricingService, front: Fronts) -> Router:
     """Connect the operations of pricing to ``service``."""
 
     @typed(

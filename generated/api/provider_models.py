@@ -11,7 +11,7 @@ from litestar.params import FromQuery, JSONBody
 
 from generated.types.provider_models import ServedModelAnswer, ServedModelDeleted, ServedModels
 from generated.types.values import Document
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -72,7 +72,7 @@ class ProviderModelsService(Protocol):
         ...
 
 
-def build_router(service: ProviderModelsService, front: Front) -> Router:
+def build_router(service: ProviderModelsService, front: Fronts) -> Router:
     """Connect the operations of provider_models to ``service``."""
 
     @typed(

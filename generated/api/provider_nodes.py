@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody
 from generated.types.connections import Validation
 from generated.types.provider_nodes import NodeAnswer, NodeDeleted, NodeList, NodeValidation
 from generated.types.values import Document
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -78,7 +78,7 @@ class ProviderNodesService(Protocol):
         ...
 
 
-def build_router(service: ProviderNodesService, front: Front) -> Router:
+def build_router(service: ProviderNodesService, front: Fronts) -> Router:
     """Connect the operations of provider_nodes to ``service``."""
 
     @typed(

@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["ProvidersService", "build_router"]
@@ -79,7 +79,7 @@ class ProvidersService(Protocol):
         ...
 
 
-def build_router(service: ProvidersService, front: Front) -> Router:
+def build_router(service: ProvidersService, front: Fronts) -> Router:
     """Connect the operations of providers to ``service``."""
 
     return Router(

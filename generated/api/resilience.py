@@ -19,7 +19,7 @@ from generated.types.resilience import (
     ResilienceReset,
     ResilienceSettings,
 )
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -108,7 +108,7 @@ class ResilienceService(Protocol):
         ...
 
 
-def build_router(service: ResilienceService, front: Front) -> Router:
+def build_router(service: ResilienceService, front: Fronts) -> Router:
     """Connect the operations of resilience to ``service``."""
 
     @typed(

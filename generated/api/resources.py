@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["ResourcesService", "build_router"]
@@ -38,7 +38,7 @@ class ResourcesService(Protocol):
         ...
 
 
-def build_router(service: ResourcesService, front: Front) -> Router:
+def build_router(service: ResourcesService, front: Fronts) -> Router:
     """Connect the operations of resources to ``service``."""
 
     return Router(

@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["ResponsesService", "build_router"]
@@ -89,7 +89,7 @@ class ResponsesService(Protocol):
         ...
 
 
-def build_router(service: ResponsesService, front: Front) -> Router:
+def build_router(service: ResponsesService, front: Fronts) -> Router:
     """Connect the operations of responses to ``service``."""
 
     return Router(

@@ -9,7 +9,7 @@ from litestar import Router
 
 from generated.types.root import Document
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 from runtime.web.typed import typed
 
@@ -58,7 +58,7 @@ class RootService(Protocol):
         ...
 
 
-def build_router(service: RootService, front: Front) -> Router:
+def build_router(service: RootService, front: Fronts) -> Router:
     """Connect the operations of root to ``service``."""
 
     @typed(

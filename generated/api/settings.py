@@ -11,7 +11,7 @@ from litestar.params import FromQuery, JSONBody
 
 from generated.types.settings import Proxies, ProxyTested, Settings, SystemPromptSettings, ThinkingBudgetSettings
 from generated.types.values import Document
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -123,7 +123,7 @@ class SettingsService(Protocol):
         ...
 
 
-def build_router(service: SettingsService, front: Front) -> Router:
+def build_router(service: SettingsService, front: Fronts) -> Router:
     """Connect the operations of settings to ``service``."""
 
     @typed(

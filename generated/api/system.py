@@ -10,7 +10,7 @@ from litestar.datastructures import State
 
 from generated.types.resilience import ResilienceReset
 from generated.types.system import MonitoringHealth, Ordered, SystemInfo
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -71,7 +71,7 @@ class SystemService(Protocol):
         ...
 
 
-def build_router(service: SystemService, front: Front) -> Router:
+def build_router(service: SystemService, front: Fronts) -> Router:
     """Connect the operations of system to ``service``."""
 
     @typed(

@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from generated.types.usage import CallLog, CallLogs, ConnectionUsage, UsageAnalytics, UsageHistory, UsageLines
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -123,7 +123,7 @@ class UsageService(Protocol):
         ...
 
 
-def build_router(service: UsageService, front: Front) -> Router:
+def build_router(service: UsageService, front: Fronts) -> Router:
     """Connect the operations of usage to ``service``."""
 
     @typed(
@@ -173,7 +173,18 @@ def build_router(service: UsageService, front: Front) -> Router:
         api_key: Annotated[str | None, QueryParameter(name="apiKey")] = None,
         combo: FromQuery[str | None] = None,
     ) -> CallLogs:
-        return await service.list_call_logs(caller=request.user, company_id=company_id, limit=limit, before=before, status=status, model=model, provider=provider, account=account, api_key=api_key, combo=combo)
+        return await service.list_call_logs(
+            caller=request.user,
+            company_id=company_id,
+            limit=limit,
+            before=before,
+            status=status,
+            model=model,
+            provider=provider,
+            account=account,
+            api_key=api_key,
+            combo=combo,
+        )
 
     @typed(
         front,
@@ -226,7 +237,9 @@ def build_router(service: UsageService, front: Front) -> Router:
         company_id: FromQuery[str | None] = None,
         range: FromQuery[str] = "30d",
     ) -> ConnectionUsage:
-        return await service.get_connection_usage(caller=request.user, connection_id=connection_id, company_id=company_id, range=range)
+        return await service.get_connection_usage(
+            caller=request.user, connection_id=connection_id, company_id=company_id, range=range
+        )
 
     return Router(
         path="/",

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-class AliasFields(msgspec.Struct, kw_only=True):
+class AliasFields(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An alias and what it stands for."""
 
     alias: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -33,7 +33,7 @@ class AliasFields(msgspec.Struct, kw_only=True):
     """A model, a combo or another alias; its `*` stands for what the alias's matched."""
 
 
-class AliasPair(msgspec.Struct, kw_only=True):
+class AliasPair(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An alias and what it stands for."""
 
     from_: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] = msgspec.field(name="from")
@@ -43,7 +43,7 @@ class AliasPair(msgspec.Struct, kw_only=True):
     """What it stands for."""
 
 
-class AliasMap(msgspec.Struct, kw_only=True):
+class AliasMap(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """All aliases."""
 
     aliases: dict[str, str]

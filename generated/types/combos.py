@@ -13,7 +13,9 @@ __all__ = [
     "Combo",
     "ComboConfig",
     "ComboDeleted",
+    "ComboFigures",
     "ComboList",
+    "ComboMetricsList",
     "ComboModel",
     "ComboTest",
     "ComboTestRequest",
@@ -107,14 +109,14 @@ class ComboDeleted(msgspec.Struct, kw_only=True):
     """It was done."""
 
 
-class ComboTestRequest(msgspec.Struct, kw_only=True):
+class ComboTestRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How to try a combo."""
 
     live: bool = False
     """Ask each target for a few tokens."""
 
 
-class NamedComboTest(msgspec.Struct, kw_only=True):
+class NamedComboTest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which combo to try, and how."""
 
     comboName: str
@@ -163,3 +165,35 @@ class ComboTestResult(msgspec.Struct, kw_only=True):
 
     latencyMs: float | msgspec.UnsetType = msgspec.UNSET
     """How long its answer took."""
+
+
+class ComboMetricsList(msgspec.Struct, kw_only=True):
+    """How combos fared."""
+
+    metrics: dict[str, ComboFigures]
+    """By combo; one that was not asked for is absent."""
+
+
+class ComboFigures(msgspec.Struct, kw_only=True):
+    """How a combo fared."""
+
+    requests: int
+    """How many requests these figures are of."""
+
+    errors: int
+    """Those of them that failed."""
+
+    successRate: float
+    """The share that did not fail, from 0 to 1."""
+
+    averageMs: float
+    """How long they took on average, in milliseconds."""
+
+    rescues: int
+    """Those that somebody went on with after their answer had broken off."""
+
+    cost: float
+    """Dollars."""
+
+    byModel: dict[str, int]
+    """How many each model answered last."""

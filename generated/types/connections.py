@@ -96,7 +96,7 @@ class ConnectionDeleted(msgspec.Struct, kw_only=True):
     """It was done."""
 
 
-class ConnectionTest(msgspec.Struct, kw_only=True):
+class ConnectionTest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How to try a connection."""
 
     model: str | msgspec.UnsetType = msgspec.UNSET
@@ -134,7 +134,7 @@ class ConnectionTested(msgspec.Struct, kw_only=True):
     """Whether a model was asked."""
 
 
-class BatchTest(msgspec.Struct, kw_only=True):
+class BatchTest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which connections to try."""
 
     mode: Literal["all", "provider"] = "all"

@@ -73,7 +73,7 @@ class NodeDeleted(msgspec.Struct, kw_only=True):
     """It was done."""
 
 
-class NodeValidation(msgspec.Struct, kw_only=True):
+class NodeValidation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An address to try."""
 
     baseUrl: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]

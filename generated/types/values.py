@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import msgspec
-
 __all__ = ["Document", "Scalar", "Value1", "Value2", "Value3", "Value4", "Value5"]
 
 

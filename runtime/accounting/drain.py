@@ -194,7 +194,7 @@ class Drain:
     async def _take_orphan(self, directory: Path) -> None:
         """All files of a journal, in order; then what was still open is lost, and the journal goes."""
         left = _Left()
-        at = {}
+        at: dict[str, int] = {}
         for path in journal_files(directory):
             name = f"{directory.name.lstrip('.')}/{path.name}"
             at[name] = await self._take_orphan_file(name, path, left)

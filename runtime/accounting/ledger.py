@@ -203,7 +203,7 @@ class Ledger:
 
     def _entries(self, record: CallRecord) -> tuple[AttemptEntry, ...]:
         """Of all that were sent."""
-        found = []
+        found: list[AttemptEntry] = []
         for attempt in record.attempts:
             if attempt.number:
                 found.append(self._entry(attempt))

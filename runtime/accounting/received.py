@@ -19,12 +19,13 @@ __all__ = ["Received"]
 WINDOW_BYTES: Final = 16 << 10
 
 _TEXT = rb'":\s*("(?:[^"\\]|\\.)*")'
+_OBJECT = rb'":\s*(\{[^\r\n]*?\})\s*[,}]'
 _FIELDS: Final = {
     "openai_chat": rb'"(?:content|reasoning_content|reasoning|refusal|arguments)' + _TEXT,
     "openai_responses": rb'"(?:delta)' + _TEXT,
-    "anthropic_messages": rb'"(?:text|thinking|partial_json)' + _TEXT,
-    "gemini": rb'"(?:text)' + _TEXT + rb'|"args":\s*(\{[^\r\n]*?\})\s*[,}]',
-    "ollama_chat": rb'"(?:content|thinking)' + _TEXT,
+    "anthropic_messages": rb'"(?:text|thinking|partial_json)' + _TEXT + rb'|"input' + _OBJECT,
+    "gemini": rb'"(?:text)' + _TEXT + rb'|"args' + _OBJECT,
+    "ollama_chat": rb'"(?:content|thinking)' + _TEXT + rb'|"arguments' + _OBJECT,
 }
 _WHOLE_RESPONSE: Final = rb'"(?:text|refusal|arguments)' + _TEXT
 

@@ -5,14 +5,14 @@ Knows neither protocols nor targets. A call without limits costs one look-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 from typing_extensions import override
 
 from generated.config import LimitSettings
-from runtime.errors import BudgetExceeded, PermissionDenied, RateLimited, RouteUnavailable
+from runtime.errors import BudgetExceeded, LimitExceeded, PermissionDenied, RouteUnavailable
 from runtime.limits.base import CountersGoneError
 from runtime.limits.bound import Bound
 from runtime.limits.reserves import ExceededError, Reserves
@@ -47,7 +47,7 @@ class Standing(msgspec.Struct, frozen=True):
     reset_s: float
 
 
-class LimitReached(RateLimited):
+class LimitReached(LimitExceeded):
     """``standings`` are those of the limits of requests and tokens that are nearest their ends, ``at_s`` is when."""
 
     standings: tuple[Standing, ...] = ()
@@ -59,17 +59,23 @@ class BudgetReached(LimitReached, BudgetExceeded):
 
 
 class Reservation(Held):
-    """What is kept aside for one call."""
+    """What is kept aside for one call.
+
+    Attributes:
+        wants: how much of what.
+        now: how much each counter had, with that, when it was kept aside.
+    """
 
     def __init__(
         self, admission: Admission, wants: tuple[Want, ...], bound: Bound | None, now: tuple[int, ...]
     ) -> None:
         self._admission = admission
-        self._wants = wants
+        self.wants = wants
         self._bound = bound
-        self._now = now
+        self.now = now
         self._output_tokens = 0 if bound is None else bound.output_tokens
         self._over = bound is None
+        self._asked = 1 if bound is None else bound.at_once
         self._check_bytes = self._output_tokens * BYTES_PER_TOKEN
         self._settled = False
 
@@ -86,7 +92,7 @@ class Reservation(Held):
             told.add(rule)
             return 0 if known else used.get(rule.limit.of, 0)
 
-        self._admission.reserves.give_back(self._wants, once)
+        self._admission.reserves.give_back(self.wants, once)
 
     @override
     def due(self, received_bytes: int) -> bool:
@@ -102,25 +108,45 @@ class Reservation(Held):
             return
         more = max(LEAST_MORE, self._output_tokens // MORE, output_tokens - self._output_tokens)
         amounts = {"tokens": more, "usd": bound.output_nano_usd(more)}
-        wants = tuple(
-            Want(want.rule, amount) for want in self._wants if (amount := amounts.get(want.rule.limit.of, 0)) > 0
-        )
-        if not wants:
+        if not await self._more(amounts, "the answer was stopped: "):
             self._over = True
             return
-        try:
-            await self._admission.reserves.take(wants)
-        except ExceededError as error:
-            raise self._admission.refusal(error, "the answer was stopped: ") from error
-        except CountersGoneError as error:
-            raise RouteUnavailable("the answer was stopped: limits cannot be counted at the moment") from error
-        self._wants += wants
         self._output_tokens += more
         self._check_bytes = received_bytes + more * BYTES_PER_TOKEN
 
+    @override
+    async def again(self, paid: int) -> None:
+        bound = self._bound
+        if bound is None or paid < self._asked:
+            return
+        amounts = {"tokens": bound.input_tokens // bound.at_once, "usd": bound.input_nano_usd // bound.at_once}
+        await self._more(amounts, "nobody else is asked: ")
+        self._asked = paid + 1
+
+    async def _more(self, amounts: Mapping[str, int], begin: str) -> bool:
+        """Keep more aside; whether there was anything to. Raises LimitReached, RouteUnavailable."""
+        wants = tuple(
+            Want(rule, amount)
+            for rule in dict.fromkeys(want.rule for want in self.wants)
+            if (amount := amounts.get(rule.limit.of, 0)) > 0
+        )
+        if not wants:
+            return False
+        try:
+            await self._admission.reserves.take(wants)
+        except ExceededError as error:
+            raise self._admission.refusal(error, begin) from error
+        except CountersGoneError as error:
+            raise RouteUnavailable(f"{begin}limits cannot be counted at the moment", retry_after_s=1) from error
+        if self._settled:  # while it was asked
+            self._admission.reserves.give_back(wants, lambda _: 0)
+        else:
+            self.wants += wants
+        return True
+
     def standings(self) -> tuple[Standing, ...]:
         """Of the limits of requests and of tokens, those that are nearest their ends."""
-        return self._admission.nearest((want.rule, now) for want, now in zip(self._wants, self._now, strict=False))
+        return self._admission.nearest((want.rule, now) for want, now in zip(self.wants, self.now, strict=False))
 
 
 class Together(Held):
@@ -141,6 +167,10 @@ class Together(Held):
     @override
     async def grow(self, output_tokens: int, received_bytes: int) -> None:
         raise NotImplementedError("the parts are streams, and they together are none")
+
+    @override
+    async def again(self, paid: int) -> None:
+        raise NotImplementedError("the parts are asked, and they together are not")
 
 
 class Admission:

@@ -11,10 +11,14 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["ABSENT_MS", "Answer", "Ask", "Counters", "CountersGoneError", "Outcome", "Seed", "Short", "Taken", "Turn", "Unseeded", "Used"]  # fmt: skip
+__all__ = ["ABSENT_MS", "SHARE", "Answer", "Ask", "Counters", "CountersGoneError", "Outcome", "Seed", "Short", "Taken", "Turn", "Unseeded", "Used"]  # fmt: skip
 
 ABSENT_MS: Final = 30_000
 """A worker that lives is heard of every few seconds, and one that died has been accounted for long before."""
+
+
+SHARE: Final = 16
+"""What is asked for in advance is granted up to this part of what is left, if it is enough for another call at least."""
 
 
 class CountersGoneError(Exception):
@@ -25,7 +29,8 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     """``amount`` more of ``counter``, unless it would be more than ``limit`` together with all since ``oldest``.
 
     ``held``: it is kept aside until the call ends; else it is used at once, in ``bucket``. ``lasting``: the counter must have
-    been begun with what was used before. ``kept_ms`` is how long it is remembered when nobody uses it.
+    been begun with what was used before. ``kept_ms`` is how long it is remembered when nobody uses it. ``extra`` is asked for in
+    advance: of that comes what can be spared.
     """
 
     counter: str
@@ -36,6 +41,7 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     held: bool
     lasting: bool
     kept_ms: int
+    extra: int = 0
 
 
 class Used(msgspec.Struct, frozen=True, array_like=True):
@@ -70,9 +76,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """Granted. ``standing`` is what each counter has now: used and kept aside."""
+    """Granted: of each so much, what was asked for at least. ``standing`` is what each counter has now, used and kept aside."""
 
     standing: tuple[int, ...]
+    granted: tuple[int, ...]
 
 
 class Short(msgspec.Struct, frozen=True):

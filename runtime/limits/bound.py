@@ -22,7 +22,7 @@ _PER_CALLS: Final = 1_000
 class Bound(msgspec.Struct, frozen=True):
     """``*_tokens`` and ``*_nano_usd`` at the most; ``per_output_nano_usd`` is a million tokens of output.
 
-    ``open``: nobody limits the answer, so that what is kept aside for it may be less. ``unpriced`` is a target whose price is
+    So many targets may be asked ``at_once``. ``open``: nobody limits the answer, so that what is kept aside for it may be less. ``unpriced`` is a target whose price is
     not known.
     """
 
@@ -30,6 +30,7 @@ class Bound(msgspec.Struct, frozen=True):
     output_tokens: int
     input_nano_usd: int
     per_output_nano_usd: int
+    at_once: int = 1
     open: bool = False
     unpriced: str | None = None
 
@@ -78,6 +79,7 @@ def bound_of(
         output_tokens=output * answers * at_once,
         input_nano_usd=input_nano_usd * at_once,
         per_output_nano_usd=per_output,
+        at_once=at_once,
         open=unbounded,
         unpriced=unpriced,
     )

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from runtime.limits.base import ABSENT_MS, Answer, Ask, Outcome, Short, Taken, Turn, Unseeded
+from runtime.limits.base import ABSENT_MS, SHARE, Answer, Ask, Outcome, Short, Taken, Turn, Unseeded
 
 __all__ = ["FORGOTTEN_MS", "Counter", "Holder", "State", "play"]
 
@@ -85,20 +85,24 @@ def _grant(state: State, holder: str, asks: tuple[Ask, ...], now_ms: int) -> Out
     if unseeded:
         return Unseeded(unseeded)
     standing: list[int] = []
+    granted: list[int] = []
     for index, (ask, counter) in enumerate(zip(asks, counters, strict=True)):
         held = _held(counter, state.holders, now_ms)
         used = sum(amount for bucket, amount in counter.buckets.items() if bucket >= ask.oldest)
         if used + held + ask.amount > ask.limit:
             return Short(index, {bucket: n for bucket, n in counter.buckets.items() if bucket >= ask.oldest}, held)
-        standing.append(used + held + ask.amount)
-    for ask, counter in zip(asks, counters, strict=True):
+        total = used + held + ask.amount
+        more = min(ask.extra, (ask.limit - total) // SHARE)
+        granted.append(ask.amount + (more if more >= ask.amount else 0))
+        standing.append(total - ask.amount + granted[-1])
+    for ask, counter, amount in zip(asks, counters, granted, strict=True):
         for bucket in [bucket for bucket in counter.buckets if bucket < ask.oldest - SLACK]:
             del counter.buckets[bucket]
         if ask.held:
-            _hold(counter, holder, counter.held.get(holder, 0) + ask.amount)
+            _hold(counter, holder, counter.held.get(holder, 0) + amount)
         else:
-            counter.buckets[ask.bucket] = counter.buckets.get(ask.bucket, 0) + ask.amount
-    return Taken(tuple(standing))
+            counter.buckets[ask.bucket] = counter.buckets.get(ask.bucket, 0) + amount
+    return Taken(tuple(standing), tuple(granted))
 
 
 def _held(counter: Counter, holders: dict[str, Holder], now_ms: int) -> int:

@@ -16,7 +16,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from typing_extensions import override
 
-from runtime.limits.base import ABSENT_MS, Answer, Counters, CountersGoneError, Outcome, Short, Taken, Turn, Unseeded
+from runtime.limits.base import (
+    ABSENT_MS,
+    SHARE,
+    Answer,
+    Counters,
+    CountersGoneError,
+    Outcome,
+    Short,
+    Taken,
+    Turn,
+    Unseeded,
+)
 from runtime.limits.counting import FORGOTTEN_MS, SLACK
 
 __all__ = ["RedisCounters"]
@@ -26,6 +37,7 @@ _CONNECTIONS: Final = 4
 TURN: Final = """
 local prefix, turn = KEYS[1], cjson.decode(ARGV[1])
 local absent, forgotten, slack = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local share = tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local holder, seen_key, number_key = turn[1], prefix .. 'seen', prefix .. 'numbers'
@@ -101,14 +113,17 @@ end
 
 local outcomes = {}
 for number, asks in ipairs(turn[6]) do
-  local unseeded, short, found, own = {'unseeded'}, nil, {'taken'}, {}
+  local unseeded, short, found, own, granted = {'unseeded'}, nil, {'taken'}, {}, {}
   for index, ask in ipairs(asks) do
     local used, held, buckets, mine, begun = standing(ask)
     if ask[7] and not begun then unseeded[#unseeded + 1] = index - 1 end
     if not short and used + held + ask[3] > ask[2] then
       short = {'short', index - 1, text(held), buckets}
     end
-    found[index + 1], own[index] = text(used + held + ask[3]), mine
+    local total = used + held + ask[3]
+    local more = math.min(ask[9], math.floor((ask[2] - total) / share))
+    granted[index] = ask[3] + (more >= ask[3] and more or 0)
+    found[index + 1], own[index] = text(total - ask[3] + granted[index]), mine
   end
   if #unseeded > 1 then
     outcomes[number] = unseeded
@@ -117,12 +132,13 @@ for number, asks in ipairs(turn[6]) do
   else
     for index, ask in ipairs(asks) do
       if ask[6] then
-        hold(ask[1], own[index] + ask[3])
+        hold(ask[1], own[index] + granted[index])
       else
-        redis.call('HINCRBY', used_key(ask[1]), text(ask[4]), text(ask[3]))
+        redis.call('HINCRBY', used_key(ask[1]), text(ask[4]), text(granted[index]))
       end
       keep(used_key(ask[1]), ask[8])
     end
+    for index = 1, #asks do found[#found + 1] = text(granted[index]) end
     outcomes[number] = found
   end
 end
@@ -165,7 +181,7 @@ class RedisCounters(Counters):
         )
         try:
             async with asyncio.timeout(self._limit_s):
-                found = await self._script([self._prefix], [said, ABSENT_MS, FORGOTTEN_MS, SLACK])
+                found = await self._script([self._prefix], [said, ABSENT_MS, FORGOTTEN_MS, SLACK, SHARE])
         except TimeoutError as error:
             raise CountersGoneError(f"Redis did not answer within {self._limit_s:g} s") from error
         except (RedisError, OSError) as error:
@@ -189,7 +205,8 @@ _Found: TypeAlias = "list[bytes | int | list[bytes]]"
 def _outcome(found: _Found) -> Outcome:
     kind, rest = found[0], found[1:]
     if kind == b"taken":
-        return Taken(tuple(_number(each) for each in rest))
+        numbers = tuple(_number(each) for each in rest)
+        return Taken(numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :])
     if kind == b"unseeded":
         return Unseeded(tuple(_number(each) for each in rest))
     index, held, buckets = rest

@@ -12,9 +12,22 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from runtime.limits.base import Answer, Counters, CountersGoneError, Outcome, Seed, Short, Taken, Turn, Unseeded, Used
+from runtime.limits.base import (
+    Answer,
+    Ask,
+    Counters,
+    CountersGoneError,
+    Outcome,
+    Seed,
+    Short,
+    Taken,
+    Turn,
+    Unseeded,
+    Used,
+)
 from runtime.limits.memory import MemoryCounters
 from runtime.limits.rule import Rule, Want
+from runtime.limits.stock import LEASE_MS, Stock, ahead
 from runtime.stores.base import StoreError
 from runtime.stores.spending import Span, SpentRow
 
@@ -23,8 +36,14 @@ __all__ = ["ExceededError", "Ledgered", "Reserves"]
 BEAT_S: Final = 5.0
 """How often a worker that is quiet is heard of."""
 
-GATHER_S: Final = 0.02
+GATHER_S: Final = 0.2
 """How long what was used may wait for more of it before it is told."""
+
+NEAR_S: Final = 0.02
+"""The same, where a limit is near its end, so that others wait for what is left."""
+
+_NEAR: Final = 8
+"""A limit is near its end when no more than this part of it is left."""
 
 AGAIN_S: Final = 0.5
 """After counters were gone."""
@@ -86,7 +105,10 @@ class Reserves:
         self._number = 0
         self._spare_number = 0
         self._recent: dict[str, tuple[Rule, int]] = {}
+        self._stock = Stock()
+        self._near = False
         self._wake = asyncio.Event()
+        self._asked = asyncio.Event()
         self.trouble: str | None = None
 
     # -- for calls
@@ -96,6 +118,8 @@ class Reserves:
 
         Raises ExceededError when there is not enough of one, CountersGoneError when nobody can say.
         """
+        if self._stock and (drawn := self._stock.draw(wants, self._now_ms())) is not None:
+            return drawn
         for _ in range(3):
             try:
                 outcome = await self._ask(wants)
@@ -108,7 +132,8 @@ class Reserves:
                 continue
             if isinstance(outcome, Short):
                 raise self._exceeded(wants, outcome)
-            return outcome.standing
+            found = zip(wants, outcome.standing, outcome.granted, strict=True)
+            return tuple(standing - granted + want.amount for want, standing, granted in found)
         raise CountersGoneError("the counters of limits are forgotten as soon as they are begun")
 
     def give_back(self, wants: Iterable[Want], used: Callable[[Rule], int]) -> None:
@@ -132,13 +157,14 @@ class Reserves:
         compared_s = loop.time()
         while True:
             try:
-                async with asyncio.timeout(BEAT_S):
+                async with asyncio.timeout(LEASE_MS / 1000 if self._stock else BEAT_S):
                     await self._wake.wait()
             except TimeoutError:
                 pass
             if self._alone is None and not self._waiting:
-                await asyncio.sleep(GATHER_S)
+                await self._gather()
             self._wake.clear()
+            self._put_back(self._stock.over(self._now_ms()))
             if not await self.say():
                 await asyncio.sleep(AGAIN_S)
             if loop.time() >= compared_s + BEAT_S:
@@ -146,6 +172,15 @@ class Reserves:
                 oldest_ms = self._now_ms() - round(_RECALLED_S * 1000)
                 self._recent = {name: each for name, each in self._recent.items() if each[1] >= oldest_ms}
                 await self.compare([rule for rule, _ in self._recent.values()])
+
+    async def _gather(self) -> None:
+        """Let more come together that is to be told, longer where nobody waits for it; a call that asks ends that."""
+        self._asked.clear()
+        try:
+            async with asyncio.timeout(NEAR_S if self._near else GATHER_S):
+                await self._asked.wait()
+        except TimeoutError:
+            pass
 
     async def say(self) -> bool:
         """Say and ask all there is, and be heard of; whether that could be done. Whoever keeps nothing aside need not."""
@@ -168,6 +203,7 @@ class Reserves:
 
     async def aclose(self) -> None:
         """Say what was used, if it can be said, and let go."""
+        self._put_back(self._stock.over(self._now_ms() + LEASE_MS))
         try:
             await self.say()
         finally:
@@ -177,8 +213,9 @@ class Reserves:
 
     @property
     def _has_news(self) -> bool:
-        """Whether there is anything to say, or to be heard of for."""
-        return bool(self._waiting or self._used or self._telling or self._unsaid or self._held)
+        """Whether there is anything to say, to be heard of for, or to try again."""
+        said = self._used or self._telling or self._unsaid or self._held
+        return bool(self._waiting or said or self.trouble is not None)
 
     async def _ask(self, wants: tuple[Want, ...]) -> Outcome:
         self._recall(wants)
@@ -186,9 +223,11 @@ class Reserves:
             return self._took(wants, self._alone.play(self._plain(wants)).outcomes[0])
         if self.trouble is not None:
             raise CountersGoneError(self.trouble)
+        self._put_back(self._stock.without(want.rule.counter for want in wants))
         waiting = _Waiting(wants, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._wake.set()
+        self._asked.set()
         return await waiting.outcome
 
     def _ask_spare(self, wants: tuple[Want, ...]) -> Outcome:
@@ -202,10 +241,21 @@ class Reserves:
 
     def _took(self, wants: tuple[Want, ...], outcome: Outcome) -> Outcome:
         if isinstance(outcome, Taken):
-            for want in wants:
+            for want, amount in zip(wants, outcome.granted, strict=True):
                 if want.rule.limit.of != "requests":
-                    self._held[want.rule.counter] = self._held.get(want.rule.counter, 0) + want.amount
+                    self._held[want.rule.counter] = self._held.get(want.rule.counter, 0) + amount
         return outcome
+
+    def _put_back(self, lots: Sequence[tuple[Rule, int, int]]) -> None:
+        """What was taken in advance and not used."""
+        told: list[Used] = []
+        for rule, amount, bucket in lots:
+            if rule.limit.of == "requests":
+                told.append(rule.used(-amount, bucket))
+            else:
+                self._keep(rule.counter, -amount)
+        if lots:
+            self._tell(told)
 
     def _keep(self, counter: str, more: int) -> None:
         held = self._held.get(counter, 0) + more
@@ -243,7 +293,7 @@ class Reserves:
             number=self._number,
             used=self._telling,
             held={counter: self._held.get(counter, 0) for counter in unsaid},
-            asks=tuple(tuple(want.rule.ask(want.amount, now_ms) for want in each.wants) for each in waiting),
+            asks=self._asks(waiting, now_ms),
         )
         try:
             answer = await self._counters.turn(turn)
@@ -257,12 +307,25 @@ class Reserves:
             raise
         self._telling = ()
         self._back()
-        self._answered(waiting, answer)
+        self._answered(waiting, turn, answer)
         return True
 
-    def _answered(self, waiting: Sequence[_Waiting], answer: Answer) -> None:
-        for each, outcome in zip(waiting, answer.outcomes, strict=True):
+    def _asks(self, waiting: Sequence[_Waiting], now_ms: int) -> tuple[tuple[Ask, ...], ...]:
+        """The last that asks for a counter asks for others, too: those who wait already come first."""
+        last = {want.rule.counter: number for number, each in enumerate(waiting) for want in each.wants}
+
+        def ask(want: Want, number: int) -> Ask:
+            extra = ahead(want) if last[want.rule.counter] == number else 0
+            return want.rule.ask(want.amount, now_ms, extra, now_ms + LEASE_MS if extra else 0)
+
+        return tuple(tuple(ask(want, number) for want in each.wants) for number, each in enumerate(waiting))
+
+    def _answered(self, waiting: Sequence[_Waiting], turn: Turn, answer: Answer) -> None:
+        if waiting:
+            self._near = False
+        for each, asks, outcome in zip(waiting, turn.asks, answer.outcomes, strict=True):
             self._took(each.wants, outcome)
+            self._stow(each.wants, asks, outcome)
             if not each.outcome.done():
                 each.outcome.set_result(outcome)
             elif isinstance(outcome, Taken):  # nobody waits for it any more
@@ -272,6 +335,18 @@ class Reserves:
             self._wake.set()
         if self._waiting or self._used or self._unsaid:
             self._wake.set()
+
+    def _stow(self, wants: tuple[Want, ...], asks: tuple[Ask, ...], outcome: Outcome) -> None:
+        """What came in advance is for the calls that come next."""
+        if not isinstance(outcome, Taken):
+            self._near = True
+            return
+        now_ms = self._now_ms()
+        for want, ask, amount, standing in zip(wants, asks, outcome.granted, outcome.standing, strict=True):
+            self._near = self._near or (ask.limit - standing) * _NEAR < ask.limit
+            if amount > ask.amount:
+                self._put_back(self._stock.without((want.rule.counter,)))
+                self._stock.put(want.rule, amount - ask.amount, ask.bucket, standing, now_ms)
 
     def _gone(self, reason: str, waiting: Sequence[_Waiting]) -> None:
         if self.trouble is None:

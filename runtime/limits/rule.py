@@ -21,25 +21,30 @@ _DAY_MS: Final = 86_400_000
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """``subject`` is whom it is counted for, as the ledger's sums call it; ``whose`` says it to a client."""
+    """``subject`` is whom it is counted for, as the ledger's sums call it; ``whose`` says it to a client.
+
+    ``counter`` is its name, that no other has.
+    """
 
     subject: str
     whose: str
     limit: Limit
+    counter: str = ""
 
-    @property
-    def counter(self) -> str:
-        """Its name, that no other has."""
-        return f"{self.subject}|{self.limit.of}|{self.limit.span}"
+    def __post_init__(self) -> None:
+        name = f"{self.subject}|{self.limit.of}|{self.limit.span}"
+        msgspec.structs.force_setattr(self, "counter", name)
 
-    def ask(self, amount: int, now_ms: int) -> Ask:
-        """For so much more."""
+    def ask(self, amount: int, now_ms: int, extra: int = 0, used_ms: int = 0) -> Ask:
+        """For so much more, and ``extra`` in advance, which will have been used by ``used_ms``."""
         limit = self.limit
         if limit.of == "concurrency":
-            return Ask(self.counter, limit.amount, amount, 0, 0, held=True, lasting=False, kept_ms=_HELD_MS)
+            return Ask(
+                self.counter, limit.amount, amount, 0, 0, held=True, lasting=False, kept_ms=_HELD_MS, extra=extra
+            )
         return Ask(
-            self.counter, limit.amount, amount, limit.bucket(now_ms), limit.oldest(now_ms),
-            held=limit.of != "requests", lasting=True, kept_ms=limit.kept_ms,
+            self.counter, limit.amount, amount, limit.bucket(max(now_ms, used_ms)), limit.oldest(now_ms),
+            held=limit.of != "requests", lasting=True, kept_ms=limit.kept_ms, extra=extra,
         )  # fmt: skip
 
     def used(self, amount: int, bucket: int) -> Used:

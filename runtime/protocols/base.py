@@ -63,13 +63,14 @@ class Target(msgspec.Struct, frozen=True):
     """Whom a request is encoded for. ``surface`` is where ``provider`` speaks this codec's protocol.
 
     ``default_max_output`` is the output limit in tokens for a protocol that demands one, where neither the client nor
-    the model's facts give any.
+    the model's facts give any. ``asks_usage``: of a stream that is passed on, too, it is to be asked what it took.
     """
 
     provider: Provider
     model: Model
     surface: Surface
     default_max_output: int = 4096
+    asks_usage: bool = False
 
 
 class Outgoing(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     the upstream sees it to the client's, for those that had to be repaired. ``losses`` names, as field paths of the
     client's request, what the target cannot be told. ``custom_tools`` are free-text tools, by the upstream's names, that had
     to be sent as functions with one text property. ``stop`` are stop strings that the upstream cannot be told: the codec's
-    own decoder cuts the text at them.
+    own decoder cuts the text at them. ``unasked_usage``: the upstream is asked what its stream takes, and the client is not to
+    be told, who did not ask.
     """
 
     path: str
@@ -90,6 +92,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     losses: tuple[str, ...] = ()
     custom_tools: frozenset[str] = frozenset()
     stop: tuple[str, ...] = ()
+    unasked_usage: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -97,7 +100,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``model`` is the public name the client asked for; ``id`` the gateway's request id (no prefix); ``created`` Unix seconds;
     ``headers`` the client's, lower-case; ``request`` the canonical request, None on pass-through; ``variant`` which of the
-    dialect's forms the client asked for.
+    dialect's forms the client asked for. ``hides_usage``: of what passes through, what was said about usage alone is left out.
     """
 
     model: str
@@ -106,6 +109,7 @@ class Answer(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
     request: Request | None = None
     variant: str = ""
+    hides_usage: bool = False
 
 
 class ErrorReply(msgspec.Struct, frozen=True):

@@ -140,9 +140,9 @@ def _places(body: bytes, fields: Mapping[str, msgspec.Raw]) -> dict[str, tuple[i
         key = _KEY.match(body, position)
         if key is None or msgspec.json.decode(b'"' + key[1] + b'"') != name:
             return None
-        view = memoryview(value)
-        start, end = key.end(), key.end() + view.nbytes
-        if memoryview(body)[start:end] != view:
+        said = bytes(value)  # copied: views are compared byte by byte, which takes ten times as long
+        start, end = key.end(), key.end() + len(said)
+        if not body.startswith(said, start):
             return None
         places[name] = (start, end)
         comma = _COMMA.match(body, end)

@@ -12,6 +12,7 @@ from runtime.errors import (
     ContentRefused,
     ContextTooLong,
     GatewayError,
+    LimitExceeded,
     NotFound,
     RateLimited,
     RequestError,
@@ -58,6 +59,7 @@ class Judgement(msgspec.Struct, frozen=True):
 _RULES: Final[tuple[tuple[type[GatewayError], Judgement], ...]] = (
     (ContentRefused, Judgement(Step.REFUSED, True)),
     (ContextTooLong, Judgement(Step.LARGER, True)),
+    (LimitExceeded, Judgement(Step.STOP, None)),
     (RateLimited, Judgement(Step.LATER, None, "rate_limit")),
     (NotFound, Judgement(Step.ELSEWHERE, True)),
     (Conflict, Judgement(Step.AGAIN, True)),

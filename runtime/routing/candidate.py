@@ -60,6 +60,7 @@ def candidate(
     default_max_output: int,
     lane: str = "",
     label: str = "",
+    asks_usage: bool = False,
 ) -> Candidate | None:
     """Prepare ``model`` over ``connection`` for a client that speaks ``wanted``; None when they share no protocol."""
     protocol = spoken(provider, model, wanted)
@@ -69,7 +70,7 @@ def candidate(
     return Candidate(
         id=id_,
         protocol=protocol,
-        target=Target(provider, model, provider.surfaces[protocol], default_max_output),
+        target=Target(provider, model, provider.surfaces[protocol], default_max_output, asks_usage),
         connection=connection.id,
         base_url=connection.base_url.rstrip("/"),
         headers=tuple(headers.items()),

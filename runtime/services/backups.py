@@ -103,7 +103,7 @@ class Backups:
 
     async def create_backup(self, caller: KeyRecord) -> BackupCreated:
         caller.require_manages()
-        with self._files.alone():
+        async with self._alone():
             path, contents = await self._made("manual")
         await self._note("backup.created", caller, path.name, {"size": contents.size_bytes})
         return BackupCreated(created=True, id=path.name, filename=path.name, size=contents.size_bytes)
@@ -113,7 +113,7 @@ class Backups:
         path = self._files.path(data.backupId)
         draft = self._files.draft()
         try:
-            with self._files.alone():
+            async with self._alone():
                 await asyncio.to_thread(shutil.copyfile, path, draft)
                 await self._fitting(draft, "backupId")
                 before = await self._put_back(draft, "restore")
@@ -126,7 +126,7 @@ class Backups:
         caller.require_manages()
         days = data.retentionDays
         not_before_s = None if days is UNSET or days == 0 else self._now() - days * 86_400
-        with self._files.alone():
+        async with self._alone():
             keep = self._settings.keep if data.keepLatest is UNSET else data.keepLatest
             gone = await asyncio.to_thread(self._files.prune, keep, not_before_s)
         await self._note("backup.cleaned", caller, "", {"deleted": gone})
@@ -164,7 +164,7 @@ class Backups:
         try:
             async with _stored():
                 await receive_file(exchange, draft, self._settings.upload_limit_bytes)
-            with self._files.alone():
+            async with self._alone():
                 contents = await self._fitting(draft, "file")
                 before = await self._put_back(draft, "import")
         finally:
@@ -182,6 +182,13 @@ class Backups:
         await exchange.respond(200, headers, msgspec.json.encode(answer))
 
     # -- inside
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[None, None]:
+        """One at a time, on this machine. Raises Conflict, or RouteUnavailable where the directory cannot be used."""
+        async with _stored():
+            with self._files.alone():
+                yield
 
     async def _admitted(self, exchange: Exchange) -> KeyRecord:
         caller = await self._entrance.enter(exchange)

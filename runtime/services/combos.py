@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from msgspec import UNSET
 
 from generated.types.combos import (
     Combo,
     ComboDeleted,
+    ComboFigures,
     ComboList,
+    ComboMetricsList,
     ComboTest,
     ComboTestRequest,
     ComboTestResult,
@@ -18,20 +21,27 @@ from generated.types.combos import (
 from generated.types.values import Document
 from runtime.errors import Conflict, InvalidRequest
 from runtime.management.combo import combo_document, read_combo, shown_combo
+from runtime.management.usage import shown_figures
 from runtime.services.overrides import Overrides
 from runtime.services.trial import Trial
+from runtime.services.usage import readable
 from runtime.services.written import Entries, Written
+from runtime.stores.history import History, Wanted
 from runtime.web.key import KeyRecord
 
 __all__ = ["Combos"]
+
+MOST: Final = 1000
+"""Requests of a combo that its figures are of, at most."""
 
 
 class Combos:
     """Implements `generated.api.combos.CombosService`. ``now`` gives Unix seconds."""
 
-    def __init__(self, overrides: Overrides, trial: Trial, now: Callable[[], float]) -> None:
+    def __init__(self, overrides: Overrides, trial: Trial, history: History, now: Callable[[], float]) -> None:
         self._written = Written(overrides, "combos", "combo")
         self._trial = trial
+        self._history = history
         self._now = now
 
     async def list_combos(self, caller: KeyRecord) -> ComboList:
@@ -82,6 +92,19 @@ class Combos:
 
         await self._written.edit(caller, "deleted", deleted)
         return ComboDeleted(id=combo_id, deleted=True)
+
+    async def get_combo_metrics(self, caller: KeyRecord, combo: str | None = None) -> ComboMetricsList:
+        await self._written.reads(caller)
+        if combo is not None:
+            self._written.document(combo)
+        tenant = caller.tenant_filter()
+        metrics: dict[str, ComboFigures] = {}
+        for name in self._written.all() if combo is None else [combo]:
+            async with readable():
+                page = await self._history.requests(Wanted(tenant=tenant, combo=name), limit=MOST)
+            if page.requests:
+                metrics[name] = shown_figures([each.settlement for each in page.requests])
+        return ComboMetricsList(metrics=metrics)
 
     async def test_combo_by_name(self, caller: KeyRecord, data: NamedComboTest) -> ComboTest:
         await self._written.manages(caller)

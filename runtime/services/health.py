@@ -27,7 +27,8 @@ _LEDGER: Final[dict[Standing, str]] = {
 class HealthReport:
     """Implements `generated.api.health.HealthService`. ``clock`` is monotonic seconds, ``trouble`` why nothing is shared now.
 
-    ``standing`` tells whether what calls cost is written down, ``store`` how the store is.
+    ``standing`` tells whether what calls cost is written down, ``store`` how the store is, ``behind`` why a change of the
+    configuration is not in force here.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class HealthReport:
         started_s: float | None = None,
         standing: Callable[[], Standing] = lambda: "ok",
         store: StoreWatch | None = None,
+        behind: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._artefact = artefact
         self._version = version
@@ -53,6 +55,7 @@ class HealthReport:
         self._started_s = clock() if started_s is None else started_s
         self._standing = standing
         self._store = store
+        self._behind = behind
 
     async def get_health(self) -> Health:
         return await self._report()
@@ -80,7 +83,11 @@ class HealthReport:
         shared = HealthCheck(name="shared", ok=trouble is None, detail=detail)
         standing = self._standing()
         ledger = HealthCheck(name="ledger", ok=standing == "ok", detail=_LEDGER[standing])
-        checks = [check, shared, ledger]
+        behind = self._behind()
+        configuration = HealthCheck(
+            name="configuration", ok=behind is None, detail=behind or "what was changed is in force"
+        )
+        checks = [check, shared, ledger, configuration]
         if self._store is not None:
             state = await self._store.state()
             checks.append(HealthCheck(name="store", ok=state.ok, detail=state.detail))

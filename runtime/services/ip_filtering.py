@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -14,8 +15,10 @@ from generated.types.ip_filter import IpBan as ShownBan
 from generated.types.ip_filter import IpBanWish, IpFilterChange
 from generated.types.ip_filter import IpFilter as Shown
 from runtime.config.effective import Effective
-from runtime.errors import Conflict, InvalidRequest
+from runtime.errors import ConfigError, Conflict, InvalidRequest, Refused
 from runtime.services.overrides import Change, Overrides
+from runtime.services.written import edit
+from runtime.stores.base import StoreError
 from runtime.web.address import is_loopback, network
 from runtime.web.asking import Asking
 from runtime.web.ip_filter import IpFilter
@@ -37,6 +40,8 @@ class IpFiltering:
 
     async def get_ip_filter(self, caller: KeyRecord) -> Shown:
         caller.require_manages()
+        with suppress(StoreError, Refused, ConfigError):  # what is in force here is told where no more can be known
+            await self._overrides.refresh()
         return self._shown()
 
     async def set_ip_filter_too(self, caller: KeyRecord, data: IpFilterChange) -> Shown:
@@ -44,16 +49,17 @@ class IpFiltering:
 
     async def set_ip_filter(self, caller: KeyRecord, data: IpFilterChange) -> Shown:
         caller.require_manages()
-        revision = self._overrides.revision
+        await edit(self._overrides, caller, "ip-filter.changed", lambda: [self._change(data)])
+        return self._shown()
+
+    def _change(self, data: IpFilterChange) -> Change:
+        """What ``data`` makes of what is in force. Raises Conflict where it would shut out whoever asks."""
         new = self._changed(self._settings, data)
         address = self._asking().ip
         made = _made(new, self._now) if new.enabled else None
         if made is not None and address and not is_loopback(address) and not made.admits(address):
             raise Conflict(f"that would shut out {address}, from where it was asked; allow that first")
-        written: dict[str, object] = msgspec.to_builtins(new)
-        change = Change(section="server", name="ip_filter", document=written)
-        await self._overrides.change([change], caller, expected=revision, action="ip-filter.changed")
-        return self._shown()
+        return Change(section="server", name="ip_filter", document=msgspec.to_builtins(new))
 
     @property
     def _settings(self) -> IpFilterSettings:
@@ -126,7 +132,7 @@ def _list(
     whole_name = word[0].lower() + word[1:]
     found = list(before) if whole is UNSET else [_network(each, whole_name) for each in whole]
     found += [] if added is UNSET else [_network(each, f"add{word}") for each in added]
-    gone = set() if removed is UNSET else {_network(each, f"remove{word}") for each in removed}
+    gone: set[str] = set() if removed is UNSET else {_network(each, f"remove{word}") for each in removed}
     return tuple(dict.fromkeys(each for each in found if str(network(each)) not in gone))
 
 

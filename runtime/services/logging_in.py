@@ -22,6 +22,7 @@ from runtime.errors import (
     InvalidRequest,
     PermissionDenied,
     RateLimited,
+    RouteUnavailable,
     UnsupportedMedia,
 )
 from runtime.services.audit import Audit
@@ -55,7 +56,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class LoggingIn:
-    """Implements `generated.api.login.LoginService`. ``random`` gives so many random bytes, ``require`` changes the setting."""
+    """Implements `generated.api.login.LoginService`. ``random`` gives so many random bytes, ``require`` changes the setting.
+
+    ``fixed``: the configuration is not changed here; passwords are.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,8 @@ class LoggingIn:
         now: Callable[[], float],
         random: Callable[[int], bytes],
         require: Require,
+        *,
+        fixed: bool = False,
     ) -> None:
         self._settings = settings
         self._entrance = entrance
@@ -80,6 +86,7 @@ class LoggingIn:
         self._now = now
         self._random = random
         self._require = require
+        self._fixed = fixed
 
     async def log_in(self, exchange: Exchange) -> None:
         visit = self._entrance.visit(exchange)
@@ -150,6 +157,8 @@ class LoggingIn:
         if said.requireLogin is not UNSET:
             caller.require(ADMIN)
             caller.require_manages()
+            if self._fixed:
+                raise PermissionDenied("`login.required` is not changed here: `server.management` is `read_only`")
         async with stored_logins():
             set_password = await self._password_change(visit, caller, said)
         if said.requireLogin is not UNSET and said.requireLogin != self._settings.required:
@@ -171,7 +180,12 @@ class LoggingIn:
         if wait_s > 0:
             raise RateLimited("too many attempts to log in failed; wait", retry_after_s=wait_s, code="locked_out")
         person = await self._people.get(name)
-        if not await self._passwords.matches(None if person is None else person.password, password):
+        try:
+            matches = await self._passwords.matches(None if person is None else person.password, password)
+        except RouteUnavailable:
+            await self._attempts.withdraw(attempt)
+            raise
+        if not matches:
             await self._refused(person)
         assert person is not None
         await self._attempts.succeeded(attempt, account)

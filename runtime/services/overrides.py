@@ -114,6 +114,13 @@ class Overrides:
         """The entries or settings of ``section`` that are not the files' own, those taken away included."""
         return frozenset(each.name for each in self._effective.overrides if each.section == section)
 
+    @property
+    def behind(self) -> str | None:
+        """Why a change that others made is not in force here; None where all are."""
+        if self._refused <= self._revision:
+            return None
+        return f"revision {self._refused} of the configuration cannot be served here; {self._revision} is"
+
     async def stored(self) -> OverrideSet:
         """All overrides with their authors and times. Raises RouteUnavailable."""
         return await self._ask(self._store.all())
@@ -144,8 +151,11 @@ class Overrides:
             )
         rows = [row for each in changes for row in rows_of(each.section, each.name, each.document)]
         for _ in range(TRIES):
-            async with self._turn:
-                revision = await self._try(rows, author, expected, action, details)
+            try:
+                async with self._turn:
+                    revision = await self._try(rows, author, expected, action, details)
+            except ConfigError as error:  # a store key that is not the others', a part of the program that is not there
+                raise RouteUnavailable(f"nothing was changed: {error.message}") from error
             if revision is not None:
                 await self._tell()
                 return revision

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from generated.types.policies import PolicyDeleted, PolicyList, RoutingPolicy
 from msgspec import UNSET
 
+from generated.types.policies import PolicyDeleted, PolicyList, RoutingPolicy
 from generated.types.values import Document
 from runtime.errors import Conflict, InvalidRequest
 from runtime.management.body import shown

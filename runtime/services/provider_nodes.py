@@ -13,7 +13,7 @@ from generated.types.values import Document
 from runtime.errors import Conflict, InvalidRequest, NotFound
 from runtime.management.body import settings_of, shown
 from runtime.management.node import OWN, api_type, node_document, node_type, read_node
-from runtime.services.connections import told_listing
+from runtime.services.connection_trials import told_listing
 from runtime.services.overrides import Overrides
 from runtime.services.reach import refuse_unreachable
 from runtime.services.trial import Trial

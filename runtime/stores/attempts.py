@@ -35,6 +35,14 @@ class SqlAttempts:
             return wait_s
         return await self._database.write(partial(self._begin, attempt=attempt, about=about, now_s=now_s))
 
+    async def withdraw(self, attempt: str) -> None:
+        """It was none: nobody looked at it. Raises StoreError."""
+
+        async def forget(db: AsyncConnection) -> None:
+            await db.execute(delete(login_attempts).where(login_attempts.c.attempt == attempt))
+
+        await self._database.write(forget)
+
     async def succeeded(self, attempt: str, account: str) -> None:
         """It was none that failed, and ``account`` has none any more. Raises StoreError."""
         mine = or_(login_attempts.c.attempt == attempt, login_attempts.c.about == account)

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 from sqlalchemy import Table, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.catalog import Prices
@@ -159,8 +159,9 @@ async def _mark(db: AsyncConnection, pruned_s: float) -> None:
 
 async def _add_days(db: AsyncConnection, given: Iterable[Settlement]) -> None:
     sums = summed(given)
-    rows = [
-        dict(zip((*_DIMENSIONS, *SUMS), (*where, *amounts), strict=True)) for where, amounts in sorted(sums.items())
+    names: tuple[str, ...] = (*_DIMENSIONS, *SUMS)
+    rows: list[dict[str, object]] = [
+        dict(zip(names, (*where, *amounts), strict=True)) for where, amounts in sorted(sums.items())
     ]
     statement = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(days)
     added = {name: days.c[name] + statement.excluded[name] for name in SUMS}
@@ -219,8 +220,8 @@ class _Insertion(msgspec.Struct, frozen=True):
         assert list(names) == [each.name for each in table.c if each.name in names], "in the table's own order"
         made = insert(table).inline()
         return cls(
-            str(made.compile(dialect=sqlite.dialect(), column_keys=names)),
-            str(made.compile(dialect=asyncpg.dialect(), column_keys=names)),  # type: ignore[no-untyped-call]
+            str(made.compile(dialect=make_url("sqlite://").get_dialect()(), column_keys=names)),
+            str(made.compile(dialect=make_url("postgresql+asyncpg://").get_dialect()(), column_keys=names)),
         )
 
 

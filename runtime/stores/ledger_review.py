@@ -52,10 +52,11 @@ class Books:
 
     async def days(self) -> dict[Where, list[int]]:
         """The sums by day, as `runtime.stores.ledger.summed` gives them."""
-        where = (days.c.day, days.c.tenant, days.c.key, days.c.model, days.c.provider, days.c.connection)
-        found = await self._db.execute(select(*where, *(days.c[name] for name in SUMS)))
         return {
-            (row[0], row[1], row[2], row[3], row[4], row[5]): [int(each) for each in row[len(where) :]] for row in found
+            (row.day, row.tenant, row.key, row.model, row.provider, row.connection): [
+                int(getattr(row, name)) for name in SUMS
+            ]
+            for row in await self._db.execute(select(days))
         }
 
     async def pruned_before_s(self) -> float | None:

@@ -52,6 +52,10 @@ class Held(Protocol):
         """An answer of about so many tokens came; keep more aside if it needs more. Raises LimitReached."""
         ...
 
+    async def again(self, paid: int) -> None:
+        """Somebody is asked, after so many who may want money for it. Raises LimitReached."""
+        ...
+
 
 class CallRecord(msgspec.Struct, kw_only=True):
     """Grows as the call goes on; the one mutable value on the request path. Times are seconds of a monotonic clock.

@@ -51,6 +51,7 @@ METRICS: Final = (
     ),
     ("gatewright_limits_up", "Whether what workers count together of limits can be reached: 1 or 0."),
     ("gatewright_build_info", "The build that is served; its value is 1."),
+    ("gatewright_overrides", "Changes of the management API that lie over the build."),
 )
 """Every metric with its help; ``docs/guide/observability.md`` is checked against this table."""
 
@@ -160,10 +161,12 @@ class Metrics:
             "gatewright_build_info", helps["gatewright_build_info"], ("build", "version"), registry=self._registry
         )
         self._version = version
-        self.serving(build)
+        self._overrides = Gauge("gatewright_overrides", helps["gatewright_overrides"], registry=self._registry)
+        self.serving(build, 0)
 
-    def serving(self, build: str) -> None:
-        """New calls are answered by ``build``."""
+    def serving(self, build: str, overrides: int) -> None:
+        """New calls are answered by ``build``, of which so many ``overrides`` are a part."""
+        self._overrides.set(overrides)
         self._info.clear()
         self._info.labels(build, self._version).set(1)
 

@@ -53,7 +53,7 @@ class HttpResponse:
     async def read(self, max_bytes: int) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while data := await self.next():
+        async for data in self:
             size += len(data)
             if size > max_bytes:
                 await self.aclose()
@@ -62,28 +62,27 @@ class HttpResponse:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def chunks(self) -> AsyncIterator[bytes]:
-        return _Chunks(self)
+        return self  # no async generator: one that is dropped half-way is closed by the loop, at a time of its own
 
-    async def next(self) -> bytes:
-        """What has arrived since the last call, at least one byte; nothing at the end. Cancelling closes the connection.
+    def __aiter__(self) -> HttpResponse:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """What has arrived since the last call, at least one byte. Cancelling closes the connection.
 
         What arrived before the connection broke is given first, the error with the next call.
         """
-        answer = self._answer
-        while True:
-            if self._failure is not None:
-                raise self._failure
-            data = answer.take() if self._decoding is None else self._decoded(self._decoding)
-            if data:
-                return data
-            if answer.complete:
-                self._over()
-                return b""
-            if answer.failure is not None:
-                self._failure = answer.failure
-                self._over()
-                continue
-            await self._more()
+        while (data := self._at_hand()) is None:
+            try:
+                await self._happening()
+            except asyncio.CancelledError:
+                await self.aclose()
+                raise
+            finally:
+                self._since = None
+        if data:
+            return data
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         self._over()
@@ -95,19 +94,29 @@ class HttpResponse:
 
     # -- inside
 
-    async def _more(self) -> None:
-        """Wait until something happens."""
+    def _at_hand(self) -> bytes | None:
+        """What can be given now: nothing at the end, None where that is to be waited for. Raises what ended it."""
+        if self._failure is not None:
+            raise self._failure
         answer = self._answer
-        wake = answer.wake = self._loop.create_future()
+        data = answer.take() if self._decoding is None else self._decoded(self._decoding)
+        if data:
+            return data
+        if answer.complete:
+            self._over()
+            return b""
+        if answer.failure is not None:
+            self._failure = answer.failure
+            self._over()
+            raise self._failure
+        return None
+
+    def _happening(self) -> asyncio.Future[None]:
+        """Resolved when something comes, or ends it."""
+        answer = self._answer
         self._since = (self._loop.time(), answer.came)
-        try:
-            await wake
-        except asyncio.CancelledError:
-            await self.aclose()
-            raise
-        finally:
-            self._since = None
-            answer.wake = None
+        wake = answer.wake = self._loop.create_future()
+        return wake
 
     def _decode(self) -> None:
         coding = self.headers["content-encoding"].strip().lower()
@@ -176,20 +185,3 @@ class HttpResponse:
         self._answer.fail(self._failure)
         if line is not None:
             line.cut()
-
-
-class _Chunks:
-    """Not an async generator: one that is dropped half-way would be closed by the loop, later, at a time of its own."""
-
-    __slots__ = ("_response",)
-
-    def __init__(self, response: HttpResponse) -> None:
-        self._response = response
-
-    def __aiter__(self) -> _Chunks:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if data := await self._response.next():
-            return data
-        raise StopAsyncIteration

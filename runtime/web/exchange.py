@@ -29,7 +29,7 @@ from runtime.errors import ClientClosed, InvalidRequest
 from runtime.web.body import pieces_of_body, read_body
 from runtime.web.connected import Beat, WhileConnected
 from runtime.web.header import encode_headers
-from runtime.web.patience import within
+from runtime.web.patience import begun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -161,7 +161,8 @@ class Exchange:
         """A piece of the answer, sent at once. Waits while the client does not read. Raises ClientClosed."""
         if not data or self.method == "HEAD":
             return
-        await self._put({"type": "http.response.body", "body": data, "more_body": True})
+        message: OutMessage = {"type": "http.response.body", "body": data, "more_body": True}
+        await (self._write(message) if self._beat is None or self._beat.sending is None else self._put(message))
         self._last_sent_s = asyncio.get_running_loop().time()
         self._unyielded_bytes += len(data)
         if self._unyielded_bytes >= YIELD_BYTES:
@@ -246,7 +247,10 @@ class Exchange:
             raise ClientClosed
         self._writing = True
         try:
-            await within(self._write_limit_s, self._send(message))
+            rest = begun(self._send(message))
+            if rest is not None:
+                async with asyncio.timeout(self._write_limit_s):
+                    await rest
         except (
             OSError
         ) as error:  # a TimeoutError is one; other servers than Granian say "Disconnected client" so (ASGI 2.4)

@@ -15,11 +15,12 @@ from runtime.errors import GatewayError
 from runtime.web.address import Network
 from runtime.web.asking import Askings
 from runtime.web.header import RawHeaders
+from runtime.web.ip_filter import IpFilter
 from runtime.web.key import KeyRecord
 from runtime.web.negotiate import NEGOTIATED, dialect, territory
 from runtime.web.visit import Visit
 
-__all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Front", "Render", "Rendered", "request_id"]
+__all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Front", "Fronts", "Render", "Rendered", "request_id"]
 
 FALLBACK_PROTOCOL: Final = "openai_chat"
 EXPOSED: Final = (
@@ -83,6 +84,13 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True):
         return "*" in self.origins or origin.decode("latin-1") in self.origins
 
 
+class Fronts(Protocol):
+    """Gives the front of this moment; a call asks once."""
+
+    @property
+    def now(self) -> Front: ...
+
+
 class Front(msgspec.Struct, frozen=True, kw_only=True):
     """What routes are given.
 
@@ -94,10 +102,12 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         scopes: an operation's id to the scope that the operator's settings ask for instead of the schema's.
         spoken: path prefixes, the longest first, and the protocol that is spoken below each.
         write_limit_s: how long a client may take nothing of its answer; None: however long.
+        ip_filter: which addresses may call; None: every one.
         trusted_proxies: the proxies in front whose word for who called is believed.
         askings: told which call is being answered.
         fixed: whether nothing is changed through the management API, but by the operations in ``unfixed``.
         header_limit_bytes: how much the headers of a request may have, all together.
+        on_fault: told of faults of ours with the request's id; None: the application is.
     """
 
     new_id: Callable[[], str]
@@ -110,9 +120,16 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     write_limit_s: float | None = None
     header_limit_bytes: int = 64 << 10
     trusted_proxies: tuple[Network, ...] = ()
+    ip_filter: IpFilter | None = None
     askings: Askings = msgspec.field(default_factory=Askings)
     fixed: bool = False
     unfixed: frozenset[str] = frozenset()
+    on_fault: Callable[[Exception, str], None] | None = None
+
+    @property
+    def now(self) -> Front:
+        """Itself."""
+        return self
 
     def scope(self, operation_id: str, declared: str) -> str:
         """The key scope that an operation needs."""

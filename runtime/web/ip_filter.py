@@ -7,20 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import Final, Literal
 
 from runtime.errors import PermissionDenied
 from runtime.web.address import Network, client_address, forwarded, is_loopback, within
-from runtime.web.front import Front, request_id
-from runtime.web.negotiate import NEGOTIATED, territory
-from runtime.web.problem import render_problem
 
-if TYPE_CHECKING:
-    from litestar.types import ASGIApp, Receive, Scope, Send
-
-    from runtime.web.wire import HttpScope
-
-__all__ = ["IpFilter", "filtered"]
+__all__ = ["IpFilter"]
 
 ADDRESSES: Final = 10_000
 """Of how many addresses it is remembered whether they may call."""
@@ -51,45 +43,14 @@ class IpFilter:
                 return False
         return self._listed(address)
 
-    def admits_call(self, peer: str, headers: Mapping[str, str], trusted: Sequence[Network]) -> bool:
-        """Whether a call may be answered that came over ``peer``."""
+    def demand(self, peer: str, headers: Mapping[str, str], trusted: Sequence[Network]) -> None:
+        """Raises PermissionDenied for a call over ``peer`` that is not to be answered; ``trusted`` are proxies."""
         if is_loopback(peer) and not forwarded(headers):
-            return True
-        return self.admits(client_address(peer, headers, trusted))
+            return
+        if not self.admits(client_address(peer, headers, trusted)):
+            raise PermissionDenied("this address may not call", code="address_refused")
 
     def _judge(self, address: str) -> bool:
         if self._deny and within(address, self._deny):
             return False
         return not self._allow or within(address, self._allow)
-
-
-def filtered(app: ASGIApp, ip_filter: IpFilter, front: Front) -> ASGIApp:
-    """``app`` for those who may call; the others are told so in the dialect of the path, whatever they send."""
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if cast("str", scope["type"]) != "http":
-            await app(scope, receive, send)
-            return
-        http = cast("HttpScope", scope)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in http["headers"]}
-        peer = http["client"][0] if http["client"] else ""
-        if ip_filter.admits_call(peer, headers, front.trusted_proxies):
-            await app(scope, receive, send)
-        else:
-            await _refuse(http, headers, send, front)
-
-    return serve
-
-
-async def _refuse(http: HttpScope, headers: Mapping[str, str], send: Send, front: Front) -> None:
-    path = http["path"]
-    spoken = territory(path, front.spoken) is not None
-    render = front.render(NEGOTIATED, path, headers) if spoken else render_problem
-    told = render(
-        PermissionDenied("this address may not call", code="address_refused"), request_id(http["headers"], front.new_id)
-    )
-    head = [(name.lower().encode(), value.encode()) for name, value in told.headers]
-    head += [(b"content-length", b"%d" % len(told.body)), (b"connection", b"close"), *front.base_headers()]
-    body = b"" if http["method"] == "HEAD" else told.body
-    await send({"type": "http.response.start", "status": told.status, "headers": head})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Generator, Iterator
 from typing import Protocol, TypeVar, runtime_checkable
 
-__all__ = ["within"]
+__all__ = ["begun", "within"]
 
 T = TypeVar("T")
 
@@ -20,6 +20,15 @@ class Throwing(Protocol):
     """Steps that can be told of a cancellation."""
 
     def throw(self, error: BaseException, /) -> object: ...
+
+
+def begun(awaited: Awaitable[T]) -> Awaitable[T] | None:
+    """What is left of ``awaited`` after its first step; None where that was all of it."""
+    steps = awaited.__await__()
+    try:
+        return _Rest(steps, next(steps))
+    except StopIteration:
+        return None
 
 
 async def within(limit_s: float | None, awaited: Awaitable[T]) -> T:

@@ -27,7 +27,7 @@ from runtime.errors import (
     UnsupportedMedia,
     brief,
 )
-from runtime.web.front import Front, Rendered, request_id
+from runtime.web.front import Front, Fronts, Rendered, request_id
 from runtime.web.head import HeadTooLarge
 from runtime.web.negotiate import NEGOTIATED, territory
 
@@ -100,18 +100,19 @@ def render_problem(error: GatewayError, request_id: str) -> Rendered:
 
 
 def exception_handler(
-    front: Front, on_fault: Callable[[Exception, str], None]
+    fronts: Fronts, on_fault: Callable[[Exception, str], None]
 ) -> Callable[[AnyRequest, Exception], Response[bytes]]:
     """What the application does with exceptions that reach it, nothing having been sent yet.
 
     Args:
-        front: what routes share; below its ``spoken`` prefixes unknown paths are answered in a vendor's dialect.
+        fronts: what routes share; below its ``spoken`` prefixes unknown paths are answered in a vendor's dialect.
         on_fault: told of every exception that is a fault of ours, with the request's id.
     """
 
     def handle(request: AnyRequest, error: Exception) -> Response[bytes]:
+        front = fronts.now
         identity = request_id(request.scope["headers"], front.new_id)
-        told = _told(request, error)
+        told = _told(request, _shut_out(request, front) or error)
         if isinstance(told, InternalError):
             on_fault(error, identity)
         reply = _render(request, front)(told, identity)
@@ -126,6 +127,18 @@ def exception_handler(
         return Response(reply.body, status_code=reply.status, headers=headers, media_type=media_type)
 
     return handle
+
+
+def _shut_out(request: AnyRequest, front: Front) -> GatewayError | None:
+    """What whoever may not call is told, whatever else is wrong: not even which paths there are."""
+    if front.ip_filter is None:
+        return None
+    peer = request.client.host if request.client is not None else ""
+    try:
+        front.ip_filter.demand(peer, request.headers, front.trusted_proxies)
+    except GatewayError as refused:
+        return refused
+    return None
 
 
 def _told(request: AnyRequest, error: Exception) -> GatewayError:

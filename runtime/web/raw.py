@@ -15,9 +15,9 @@ from litestar import asgi, route
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Method, Receive, Scope, Send
 
-from runtime.errors import ClientClosed, GatewayError, MethodNotAllowed, brief
+from runtime.errors import ClientClosed, GatewayError, InternalError, MethodNotAllowed, brief
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front, request_id
+from runtime.web.front import Front, Fronts, request_id
 from runtime.web.head import HeadTooLarge, demand_small_head
 from runtime.web.key import PUBLIC
 from runtime.web.negotiate import NEGOTIATED
@@ -40,7 +40,7 @@ class RawOperation(msgspec.Struct, frozen=True, kw_only=True):
     serve: Callable[[Exchange], Awaitable[None]]
 
 
-def raw_route(front: Front, paths: Sequence[str], operations: Sequence[RawOperation]) -> BaseRouteHandler:
+def raw_route(front: Fronts, paths: Sequence[str], operations: Sequence[RawOperation]) -> BaseRouteHandler:
     """The route of ``operations`` under ``paths``, which are spellings of one path: `{name}` or `{name:path}`."""
     dispatcher = _Dispatcher(front, operations)
     options = {"protocols": dispatcher.protocols, "allow": dispatcher.allow}
@@ -67,12 +67,11 @@ class _UpgradeRefused(MethodNotAllowed):
 class _Dispatcher:
     """All methods of one path. ``protocols`` are those of the errors, by method; a method it lacks has theirs if they agree."""
 
-    def __init__(self, front: Front, operations: Sequence[RawOperation]) -> None:
-        self._front = front
+    def __init__(self, fronts: Fronts, operations: Sequence[RawOperation]) -> None:
+        self._fronts = fronts
         self._operations: dict[Method, RawOperation] = {operation.method: operation for operation in operations}
         if "GET" in self._operations:
             self._operations.setdefault("HEAD", self._operations["GET"])
-        self._scopes = {one.operation_id: front.scope(one.operation_id, one.scope) for one in operations}
         self.methods: list[Method] = [*self._operations, "OPTIONS"]
         self.protocols: Mapping[str, str] = {method: one.protocol for method, one in self._operations.items()}
         self._foreign = operations[0].protocol if len(set(self.protocols.values())) == 1 else NEGOTIATED
@@ -83,14 +82,16 @@ class _Dispatcher:
             await send({"type": "websocket.close", "code": 1000, "reason": "this path is not for WebSocket"})
             return
         http = cast("wire.HttpScope", scope)  # the same dictionary, described without Litestar's additions
-        operation = self._operations.get(scope["method"])
-        exchange = self._exchange(http, cast("wire.Receive", receive), cast("wire.Send", send), operation)
+        operation, front = self._operations.get(scope["method"]), self._fronts.now
+        exchange = self._exchange(front, http, cast("wire.Receive", receive), cast("wire.Send", send), operation)
         try:
-            demand_small_head(http["headers"], self._front.header_limit_bytes)
+            if front.ip_filter is not None:
+                front.ip_filter.demand(exchange.client_host, exchange.headers, front.trusted_proxies)
+            demand_small_head(http["headers"], front.header_limit_bytes)
             if operation is not None:
                 await operation.serve(exchange)
             elif exchange.method == "OPTIONS":
-                await self._preflight(exchange)
+                await self._preflight(front, exchange)
             elif exchange.headers.get("upgrade", "").lower() == "websocket":
                 raise _UpgradeRefused(f"WebSocket is not spoken on {brief(exchange.path)}; allowed: {self.allow}")
             else:
@@ -98,14 +99,24 @@ class _Dispatcher:
         except GatewayError as error:
             if exchange.started:
                 raise
-            await self._refuse(exchange, error, operation.protocol if operation else self._foreign)
+            await self._refuse(front, exchange, error, operation.protocol if operation else self._foreign)
         except ClientClosed:
             return
+        except Exception as fault:
+            if exchange.started or front.on_fault is None:
+                raise
+            front.on_fault(fault, exchange.request_id)
+            told = InternalError("the gateway failed; the fault is in its log under this request's id")
+            await self._refuse(front, exchange, told, operation.protocol if operation else self._foreign)
 
     def _exchange(
-        self, scope: wire.HttpScope, receive: wire.Receive, send: wire.Send, operation: RawOperation | None
+        self,
+        front: Front,
+        scope: wire.HttpScope,
+        receive: wire.Receive,
+        send: wire.Send,
+        operation: RawOperation | None,
     ) -> Exchange:
-        front = self._front
         headers = scope["headers"]
         base = front.base_headers()
         if front.cors.origins:
@@ -116,18 +127,18 @@ class _Dispatcher:
             send,
             request_id=request_id(headers, front.new_id),
             path_params=_path_params(scope.get("path_params")),
-            required_scope=self._scopes[operation.operation_id] if operation else PUBLIC,
+            required_scope=front.scope(operation.operation_id, operation.scope) if operation else PUBLIC,
             base_headers=base,
             write_limit_s=front.write_limit_s,
         )
 
-    async def _preflight(self, exchange: Exchange) -> None:
-        cors = self._front.cors
+    async def _preflight(self, front: Front, exchange: Exchange) -> None:
+        cors = front.cors
         origin, wanted = (exchange.headers.get(name) for name in ("origin", "access-control-request-headers"))
         await exchange.respond(204, [("allow", self.allow), *cors.preflight(origin, wanted, self.allow)], b"")
 
-    async def _refuse(self, exchange: Exchange, error: GatewayError, protocol: str) -> None:
-        reply = self._front.render(protocol, exchange.path, exchange.headers)(error, exchange.request_id)
+    async def _refuse(self, front: Front, exchange: Exchange, error: GatewayError, protocol: str) -> None:
+        reply = front.render(protocol, exchange.path, exchange.headers)(error, exchange.request_id)
         extra = (("allow", self.allow),) if isinstance(error, MethodNotAllowed) else ()
         status = reply.status
         if isinstance(error, HeadTooLarge):

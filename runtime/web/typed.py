@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from runtime.errors import PermissionDenied
 from runtime.web.address import client_address
-from runtime.web.front import Front, request_id
+from runtime.web.front import Front, Fronts, request_id
 from runtime.web.head import demand_small_head
 from runtime.web.json_body import check_body
 from runtime.web.key import ADMIN, PUBLIC
@@ -31,7 +31,7 @@ MAX_BODY_BYTES: Final = 1 << 20
 
 
 def typed(
-    front: Front,
+    fronts: Fronts,
     method: Method,
     paths: Sequence[str],
     *,
@@ -41,11 +41,14 @@ def typed(
     media_type: str = "application/json",
 ) -> HTTPRouteHandler:
     """Decorates the handler of one operation. What answers GET answers HEAD."""
-    needed = front.scope(operation_id, scope)
 
     async def authorize(connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler) -> None:
-        demand_small_head(connection.scope["headers"], front.header_limit_bytes)
+        front = fronts.now
+        needed = front.scope(operation_id, scope)
         visit = _visit(connection, front)
+        if front.ip_filter is not None:
+            front.ip_filter.demand(visit.peer, visit.headers, front.trusted_proxies)
+        demand_small_head(connection.scope["headers"], front.header_limit_bytes)
         front.askings.note(front.askings.now().request_id, visit.address)
         if needed == PUBLIC:
             return
@@ -57,7 +60,7 @@ def typed(
             )
 
     def stamped(app: ASGIApp) -> ASGIApp:
-        return _stamped(app, front)
+        return _stamped(app, fronts)
 
     methods: list[Method] = [method, "HEAD"] if method == "GET" else [method]
     return HTTPRouteHandler(
@@ -84,16 +87,17 @@ def _visit(connection: ASGIConnection[object, object, object, State], front: Fro
     )
 
 
-def _stamped(app: ASGIApp, front: Front) -> ASGIApp:
-    """``app``, with the headers that every answer carries."""
+def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
+    """``app``, with the headers that every answer carries. One that changed the plan names the new build."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        front = fronts.now
         identity = request_id(scope["headers"], front.new_id)
         front.askings.note(identity, "")
 
         async def stamp(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = (*front.base_headers(), (b"x-request-id", identity.encode()))
+                own = (*fronts.now.base_headers(), (b"x-request-id", identity.encode()))
                 message["headers"] = [*message["headers"], *own]
             await send(message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -204,8 +205,7 @@ async def test_what_else_counts_them_is_told_of_each_settlement_once(database: D
     assert made == told
 
 
-async def test_while_the_store_is_gone_the_journal_waits(database: Database, tmp_path: Path) -> None:
-    """Fault 30."""
+async def test_fault_30_while_the_store_is_gone_the_journal_waits(database: Database, tmp_path: Path) -> None:
     books = Books(tmp_path, database)
     take = books.store.take
 
@@ -223,6 +223,65 @@ async def test_while_the_store_is_gone_the_journal_waits(database: Database, tmp
     await books.drain.once()
     assert ("ok", ["gone", None]) == (books.drain.standing, books.behind)
     assert 1 == len(await rows(database))
+
+
+class Line:
+    """Between us and a database, and cut when it shall be gone."""
+
+    def __init__(self, port: int) -> None:
+        self._behind = port
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for each in self._writers:
+            each.transport.abort()
+        self._writers.clear()
+        await asyncio.sleep(0)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._behind)
+        self._writers |= {writer, back}
+
+        async def pump(one: asyncio.StreamReader, other: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(ConnectionError):
+                while data := await one.read(65536):
+                    other.write(data)
+                    await other.drain()
+            other.close()
+
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+
+async def test_fault_30_a_server_that_goes_and_comes_is_drained_into_again(postgres_url: str, tmp_path: Path) -> None:
+    direct = Database(database_url(postgres_url, tmp_path))
+    await migrate(direct)
+    url = database_url(postgres_url, tmp_path)
+    line = Line(url.port or 5432)
+    await line.open()
+    database = Database(url.set(port=line.port))
+    books = Books(tmp_path, database)
+    call(books)
+    await books.drain.once()
+    await line.cut()
+    call(books)
+    await books.drain.once()
+    assert "behind" == books.drain.standing
+    await line.open()
+    await books.drain.once()
+
+    assert "ok" == books.drain.standing
+    assert (2, 2, 9_000_000) == await totals(direct)
+    await line.cut()
+    await database.aclose()
+    await direct.aclose()
 
 
 async def test_old_requests_go_and_their_sums_stay(database: Database, tmp_path: Path) -> None:

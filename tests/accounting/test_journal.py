@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,32 @@ def test_a_journal_in_which_something_waits_stays(journal: Journal, drained: int
 
     assert not journal.close()
     assert len(journal_files(journal.directory)) == 1
+
+
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+from runtime.accounting.journal import JOURNAL, Journal
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+journal = Journal(Path(sys.argv[1]) / JOURNAL, "w1", 1 << 20)
+refused = 0
+for number in range(200):
+    try:
+        journal.settle("a", b"[%05d]" % number)
+    except OSError:
+        refused += 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+journal.settle("a", b"[again]")
+print(refused)
+"""
+
+
+def test_fault_29_where_there_is_no_more_room_nothing_is_half_written(tmp_path: Path) -> None:
+    """The system's own refusal, which comes after a part of the entry was written."""
+    ran = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(tmp_path)], capture_output=True, text=True, check=True, cwd=os.curdir
+    )
+
+    entries = b"".join(b"[%05d]" % number for number in range(1000 // 7))
+    assert entries + b"[again]" == (tmp_path / JOURNAL / "w1" / "00000001.log").read_bytes()
+    assert 200 - 1000 // 7 == int(ran.stdout)

@@ -179,8 +179,9 @@ def test_what_broke_off_is_settled_by_what_was_received(
     assert (None, None) == (row.measure, row.received)
 
 
-def test_without_a_journal_nothing_is_sent_and_afterwards_it_is(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault 29: the disk is full."""
+def test_fault_29_without_a_journal_nothing_is_sent_and_afterwards_it_is(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = books.begin(), books.begin()
     answered(asked(books, first))
     monkeypatch.setattr(os, "write", _full)
@@ -248,3 +249,19 @@ def test_beyond_twice_that_nothing_is_written_and_the_loss_is_counted(
 
     assert 2000 <= books.journal.waiting_bytes <= 3000
     assert books.ledger.lost > 5
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+def test_fault_34_a_clock_that_jumps_makes_no_call_longer_or_shorter(tmp_path: Path, jump_s: float) -> None:
+    now_s = [NOW_S]
+    books = Books(tmp_path, Database(database_url(None, tmp_path)))
+    books.ledger._now = lambda: now_s[0]
+    record = books.begin()
+    row = asked(books, record)
+    now_s[0] += jump_s
+    answered(row)
+    books.ledger.settle(record)
+
+    found = settled(books)
+    assert (1000, 400, 4_500_000) == (found.duration_ms, found.attempts[0].duration_ms, found.cost_nano_usd)
+    assert NOW_S + jump_s - 1.0 == found.at_s

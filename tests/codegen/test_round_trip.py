@@ -193,7 +193,7 @@ class Shape:
         )
         if word == "array":
             return ("array", self.of(schema["items"]), limits)
-        if word == "object" and "additionalProperties" in schema:
+        if word == "object" and schema.get("additionalProperties", False) is not False:  # false: it is closed
             return ("map", self.of(schema["additionalProperties"]))
         return self.object(schema) if word == "object" else "null" if word == "null" else (word, limits)
 

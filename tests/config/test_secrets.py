@@ -171,3 +171,29 @@ def test_mask_shows_four_characters_at_most(secret: str) -> None:
     assert len(shown) <= 4
     assert secret.endswith(shown)
     assert len(secret) >= 20 or not shown
+
+
+def test_a_proxy_is_reached_with_its_password_and_a_connection_that_is_off_is_dark() -> None:
+    text = """version: 1
+discovery: {providers: none}
+proxy: {url: "https://p.example.com:3128", username: "u@s", password: "${PASSWORD}"}
+providers:
+  openai:
+    connections:
+      - {id: a, key: "${A}"}
+      - {id: b, key: "${A}", proxy: {url: direct}}
+      - {id: c, key: "${A}", proxy: {url: "http://other.example.com"}, enabled: false}
+"""
+    plan = compile_plan([Source(MAIN, text.encode())], CATALOG).plan
+    assert plan is not None
+    found = resolve_secrets(plan, environment(Path(), {"A": "a", "PASSWORD": "p/w"}))
+    assert {"openai/a": "a", "openai/b": "a"} == found.connections
+    assert {
+        "openai/a": "https://u%40s:p%2Fw@p.example.com:3128",
+        "openai/c": "http://other.example.com",
+    } == found.proxies
+    assert "p/w" not in repr(found)
+    assert "p%2Fw" not in repr(found)
+
+    missing = resolve_secrets(plan, environment(Path(), {"A": "a"})).missing
+    assert [("proxy", "${PASSWORD}")] == [(each.entity, str(each.reference)) for each in missing]

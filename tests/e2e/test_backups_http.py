@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.support.gateway import Running, gateway
+from tests.support.postgres import postgres
 
 ADMIN = "gw-an-admin-of-the-tests-0123456789"
 GUEST = "gw-a-guest-of-the-tests-01234567890"
@@ -75,8 +76,16 @@ def names(served: Running) -> set[str]:
     return {key["name"] for key in ask(served, "GET", "/api/keys")[1]["keys"]}
 
 
+def settlements(served: Running) -> int:
+    """How many calls the ledger has."""
+    with closing(sqlite3.connect(served.root / "data" / "gatewright.db", timeout=30)) as db:
+        return int(db.execute("SELECT count(*) FROM settlements").fetchone()[0])
+
+
 def test_a_backup_is_made_listed_and_put_back_in_every_worker(served: Running) -> None:
     _, kept = made_key(served, "kept")
+    combo = {"name": "backed", "models": ["sim/echo"]}
+    assert ask(served, "POST", "/api/combos", combo)[0] == 201
     status, backup = ask(served, "PUT", "/api/db-backups")
     assert (status, backup["created"]) == (200, True)
     file = served.root / "data" / "backups" / backup["filename"]
@@ -86,6 +95,7 @@ def test_a_backup_is_made_listed_and_put_back_in_every_worker(served: Running) -
     assert {"id": backup["id"], "size": backup["size"], "reason": "manual"}.items() <= listed[0].items()
 
     _, late = made_key(served, "late")
+    assert ask(served, "DELETE", "/api/combos/backed")[0] == 200
     kept_id = next(key["id"] for key in ask(served, "GET", "/api/keys")[1]["keys"] if key["name"] == "kept")
     ask(served, "DELETE", f"/api/keys/{kept_id}")
     status, back = ask(served, "POST", "/api/db-backups", {"backupId": backup["id"]})
@@ -99,12 +109,18 @@ def test_a_backup_is_made_listed_and_put_back_in_every_worker(served: Running) -
         for _ in range(6)
     }
     assert "late" not in names(served)
+    deadline = time.monotonic() + 20
+    asked = {**CHAT, "model": "backed"}
+    while {200} != {ask(served, "POST", "/v1/chat/completions", asked, GUEST)[0] for _ in range(6)}:
+        assert time.monotonic() < deadline
     assert ask(served, "POST", "/api/db-backups", {"backupId": back["previous"]})[0] == 200
     assert {"late"} <= names(served)
 
 
 def test_calls_go_on_while_backups_are_made_and_put_back(served: Running) -> None:
     stop, failed, answered = threading.Event(), [], []
+    time.sleep(1.0)
+    before = settlements(served)
 
     def call() -> None:
         while not stop.is_set():
@@ -126,6 +142,11 @@ def test_calls_go_on_while_backups_are_made_and_put_back(served: Running) -> Non
 
     assert not failed
     assert len(answered) > 20
+    deadline = time.monotonic() + 20
+    while (settled := settlements(served)) - before < len(answered):  # of no call was what it cost turned back
+        assert time.monotonic() < deadline, (settled, before, len(answered))
+        time.sleep(0.2)
+    assert settled - before == len(answered)
     with closing(sqlite3.connect(served.root / "data" / "gatewright.db")) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
@@ -287,3 +308,51 @@ def test_a_machine_that_was_lost_comes_back_with_the_pepper_and_the_export(serve
         assert send(fresh, "POST", "/api/db-backups/import", raw, "application/octet-stream", ADMIN)[0] == 200
         time.sleep(0.7)
         assert ask(fresh, "POST", "/v1/chat/completions", CHAT, key)[0] == 200
+
+
+def test_a_directory_that_cannot_be_used_is_said_and_breaks_nothing(served: Running) -> None:
+    directory = served.root / "data" / "backups"
+    aside = directory.with_name("aside")
+    directory.rename(aside)
+    directory.write_text("in the way")
+    try:
+        assert ask(served, "PUT", "/api/db-backups")[0] == 503
+        assert ask(served, "GET", "/api/db-backups")[1] == {"backups": []}
+        assert ask(served, "POST", "/v1/chat/completions", CHAT, GUEST)[0] == 200
+    finally:
+        directory.unlink()
+        aside.rename(directory)
+    assert ask(served, "PUT", "/api/db-backups")[0] == 200
+
+
+def test_a_store_on_postgresql_is_backed_up_and_put_back_while_calls_go_on(
+    tmp_path: Path,
+) -> None:
+    config = CONFIG + 'store: {url: "${DATABASE_URL}"}\n'
+    with postgres() as server, gateway(tmp_path, config, {**KEYS, "DATABASE_URL": server.url()}) as pg:
+        _, kept = made_key(pg, "kept")
+        stop, statuses = threading.Event(), []
+
+        def call() -> None:
+            while not stop.is_set():
+                statuses.append(ask(pg, "POST", "/v1/chat/completions", CHAT, GUEST)[0])
+
+        caller = threading.Thread(target=call)
+        caller.start()
+        try:
+            status, backup = ask(pg, "PUT", "/api/db-backups")
+            assert status == 200, backup
+            made_key(pg, "late")
+            status, back = ask(pg, "POST", "/api/db-backups", {"backupId": backup["id"]})
+            assert status == 200, back
+        finally:
+            stop.set()
+            caller.join()
+        assert set(statuses) == {200}
+        assert "late" not in names(pg)
+        time.sleep(1.0)
+        assert {200} == {ask(pg, "POST", "/v1/chat/completions", CHAT, kept)[0] for _ in range(6)}
+        raw = send(pg, "GET", "/api/db-backups/export", None, "", ADMIN)[2]
+        assert send(pg, "POST", "/api/db-backups/import", raw, "application/octet-stream", ADMIN)[0] == 200
+        made_key(pg, "afterwards")
+        assert {"kept", "afterwards"} <= names(pg)

@@ -165,9 +165,14 @@ def test_changes_at_once_lose_nothing(served: Running) -> None:
     ],
 )
 def test_only_who_runs_the_gateway_may(served: Running, method: str, path: str) -> None:
-    body = {"name": "x", "models": ["sim/echo"], "comboName": "x", "alias": "x", "model": "sim/echo", "from": "x",
-            "to": "sim/echo", "aliases": {}}  # fmt: skip
-    refused_without_rights(served, method, path, None if method in {"GET", "DELETE"} else body)
+    bodies = {
+        "/api/combos/test": {"comboName": "x"},
+        "/api/combos/x/test": {},
+        "/api/models/alias": {"alias": "x", "model": "sim/echo"},
+    }
+    mapped = {"aliases": {}} if method == "PUT" else {"from": "x", "to": "sim/echo"}
+    fallback = mapped if path.endswith("model-aliases") else {"name": "x", "models": ["sim/echo"]}
+    refused_without_rights(served, method, path, None if method in {"GET", "DELETE"} else bodies.get(path, fallback))
 
 
 def test_the_key_of_the_admin_is_nowhere(served: Running) -> None:

@@ -86,7 +86,8 @@ def call(
 ) -> Answer:
     usual, body = BODIES[dialect]
     sent = {"authorization": f"Bearer {site.running.key}", "content-type": "application/json", **(headers or {})}
-    data = json.dumps({**body, "model": model, **fields}).encode()
+    said = {**body, "model": model, **fields}
+    data = json.dumps({name: value for name, value in said.items() if value is not None}).encode()
     request = urllib.request.Request(site.running.url + (path or usual), data, sent)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -271,6 +272,26 @@ def test_an_answer_from_the_cache_costs_nothing(site: Site) -> None:
     assert (0, "exact", []) == (found["cost_nano_usd"], found["replay"], attempts)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_several_prompts_of_one_request_are_one_settlement(site: Site, stream: bool) -> None:
+    path, prompts = "/v1/completions", ["one", "two", "three"]
+    answer = call(site, "openai_chat", "messy/plain", path=path, messages=None, prompt=prompts, stream=stream)
+    row, attempts = ledger(site, id_of(answer))
+
+    assert 200 == answer.status, answer.body
+    assert (3 * PLAIN_NANO_USD, 3) == (row["cost_nano_usd"], len(attempts))
+
+
+def test_a_response_made_in_the_background_is_settled_when_it_is_made(site: Site) -> None:
+    path = "/v1/responses"
+    answer = call(site, "openai_chat", "chatty/plain", path=path, messages=None, input="Where?", background=True)
+    assert 200 == answer.status, answer.body
+    queued, _ = ledger(site, id_of(answer), "operation = 'queue'")
+    made, attempts = ledger(site, id_of(answer), "operation = 'chat'")
+
+    assert (0, PLAIN_NANO_USD, 1) == (queued["cost_nano_usd"], made["cost_nano_usd"], len(attempts))
+
+
 def test_what_has_no_price_says_so(site: Site) -> None:
     answer = call(site, "openai_chat", "chatty/unpriced")
     ledger(site, id_of(answer))
@@ -303,8 +324,7 @@ def test_metrics_tell_what_was_spent(site: Site) -> None:
     assert "gatewright_journal_up 1.0" in text
 
 
-def test_a_store_that_is_locked_stops_no_call_and_misses_none(site: Site) -> None:
-    """Fault 30."""
+def test_fault_30_a_store_that_is_locked_stops_no_call_and_misses_none(site: Site) -> None:
     locked = sqlite3.connect(site.running.root / "data" / DATABASE_FILE, isolation_level=None)
     locked.execute("BEGIN EXCLUSIVE")
     began = time.monotonic()
@@ -327,8 +347,8 @@ def test_the_books_of_all_this_are_right(site: Site) -> None:
 
 
 @pytest.mark.parametrize("when_full", ["refuse", "continue"])
-def test_without_a_journal_calls_are_refused_or_go_on_as_declared(tmp_path: Path, when_full: str) -> None:
-    """Fault 29: no room for what calls cost. Nothing is sent that cannot be noted, and afterwards all is as before."""
+def test_fault_29_without_a_journal_calls_are_refused_or_go_on_as_declared(tmp_path: Path, when_full: str) -> None:
+    """No room for what calls cost. Nothing is sent that cannot be noted, and afterwards all is as before."""
     with vendor("openai_chat") as chatty, vendor("anthropic_messages") as messy:
         config = CONFIG.format(chatty=chatty.url, messy=messy.url) + f"ledger: {{when_full: {when_full}}}\n"
         with gateway(tmp_path, config, {"VENDOR_KEY": KEY}) as running:
@@ -364,8 +384,7 @@ def _ready(running: Running) -> int:
         return error.code
 
 
-def test_what_a_killed_gateway_owed_the_ledger_is_there_after_the_next_start(tmp_path: Path) -> None:
-    """Fault 31."""
+def test_fault_31_what_a_killed_gateway_owed_the_ledger_is_there_after_the_next_start(tmp_path: Path) -> None:
     with vendor("openai_chat") as chatty, vendor("anthropic_messages") as messy:
         config = CONFIG.format(chatty=chatty.url, messy=messy.url)
         with gateway(tmp_path, config, {"VENDOR_KEY": KEY}) as running:

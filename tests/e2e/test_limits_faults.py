@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from runtime.limits.base import SHARE
 from tests.support.gateway import Running, gateway
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -33,6 +34,8 @@ keys:
 {more}
 """
 LIMIT_NANO_USD = 2_000_000_000
+CALL_NANO_USD = 100_000_000
+"""What is kept aside for one call, at the most: with less than that left, there is no other."""
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +110,7 @@ def test_while_the_counters_are_gone_limited_keys_wait_and_nothing_is_exceeded(
         finally:
             redis_at.start()
         until(lambda: "limits_resumed" in running.log and ask(running, "free")[0] == 200)
-        until(lambda: ask(running, "limited")[0] in {200, 429})
+        until(lambda: {ask(running, "limited")[0] for _ in range(8)} <= {200, 429})
         found = spent + spend_all(running)
         assert found <= LIMIT_NANO_USD, "it began again with what the ledger knew, though the server forgot everything"
 
@@ -131,7 +134,7 @@ def test_after_everything_was_killed_the_budget_is_what_was_left_of_it(tmp_path:
         time.sleep(1.0)
         spent += spend_all(running)
     assert spent <= LIMIT_NANO_USD
-    assert spent > LIMIT_NANO_USD - 60_000_000
+    assert spent > LIMIT_NANO_USD - CALL_NANO_USD
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
@@ -151,4 +154,5 @@ def test_a_worker_that_is_killed_takes_no_budget_with_it(tmp_path: Path) -> None
         until(lambda: ask(running, "free")[0] == 200)
         time.sleep(1.0)
         spent += spend_all(running)
-        assert LIMIT_NANO_USD - 60_000_000 < spent <= LIMIT_NANO_USD
+        in_advance = LIMIT_NANO_USD // SHARE  # which comes back when the dead is not heard of for long enough
+        assert LIMIT_NANO_USD - CALL_NANO_USD - in_advance < spent <= LIMIT_NANO_USD

@@ -347,6 +347,13 @@ def test_a_person_of_another_tenant_manages_nothing_of_all(served: Running) -> N
 
     assert ask(served, "PUT", "/api/settings/require-login", {"requireLogin": False}, cookie=cookie).status == 403
     assert ask(served, "PUT", "/api/settings/require-login", {"password": OTHER}, key=FOREIGN).status == 403
+    made = ask(served, "POST", "/api/keys", {"name": "of acme"}, cookie=cookie).body["id"]
+    theirs = {key["id"] for key in ask(served, "GET", "/api/keys", cookie=cookie).body["keys"]}
+    assert made in theirs
+    assert not {"root", "guest"} & theirs
+    assert ask(served, "GET", "/api/keys/root", cookie=cookie).status == 404
+    for path in ("/api/db-backups", "/api/system-info", "/api/settings/ip-filter"):
+        assert ask(served, "GET", path, cookie=cookie).status == 403
     assert log_in(served, username="eve").status == 200
 
 

@@ -133,5 +133,6 @@ def test_a_new_key_takes_over_and_the_old_one_is_needed_no_more(chatty: Vendor, 
     both = {"GATEWRIGHT_STORE_KEY": "second-key", "GATEWRIGHT_STORE_KEY_BEFORE": "zeroth-key first-key"}
     with gateway(tmp_path, config, ENV | both) as served:
         assert 200 == chat(served)
+        assert "1 stored secrets were encrypted anew" in served.log
     with gateway(tmp_path, config, ENV | {"GATEWRIGHT_STORE_KEY": "second-key"}) as served:
         assert 200 == chat(served)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+import msgspec
+
 from runtime.limits.base import ABSENT_MS, Ask, Counters, Seed, Short, Taken, Turn, Unseeded, Used
 from tests.support.counters import Place
 
@@ -64,7 +66,19 @@ async def test_what_a_grant_leaves_is_told(counted: Place) -> None:
     await granted(counters, "w", ask(amount=3))
     answer = await counters.turn(Turn(holder="w", asks=((ask(amount=2), ask("b", 5, 1, held=False)),)))
 
-    assert Taken((5, 1)) == answer.outcomes[0]
+    assert Taken((5, 1), (2, 1)) == answer.outcomes[0]
+
+
+async def test_what_is_asked_for_in_advance_is_a_small_part_of_what_is_left(counted: Place) -> None:
+    counters, many = counted.handle(), msgspec.structs.replace(ask(limit=100, amount=4), extra=50)
+    used = msgspec.structs.replace(ask("b", limit=100, amount=1, held=False), extra=2)
+    answer = await counters.turn(Turn(holder="w", asks=((many, used),)))
+    assert Taken((10, 3), (10, 3)) == answer.outcomes[0]
+    assert (90, 97) == (await left(counters, 100), await left(counters, 100, "b"))
+
+    await counters.turn(Turn(holder="w", held={"a": 80}))
+    answer = await counters.turn(Turn(holder="x", asks=((many,), (many,), (many,), (many,))))
+    assert [Taken((84,), (4,)), Taken((88,), (4,)), Taken((92,), (4,)), Taken((96,), (4,))] == list(answer.outcomes)
 
 
 async def test_a_report_counts_once_however_often_it_is_told(counted: Place) -> None:
@@ -97,7 +111,7 @@ async def test_what_a_holder_says_it_keeps_replaces_what_it_said_before(counted:
     assert 7 == await left(counters, 10)
 
     answer = await counters.turn(Turn(holder="w", held={"a": 1}, asks=((ask(amount=5),),)))
-    assert Taken((6,)) == answer.outcomes[0]
+    assert Taken((6,), (5,)) == answer.outcomes[0]
     await counters.turn(Turn(holder="w", held={"a": 0}))
     assert 10 == await left(counters, 10)
 
@@ -122,7 +136,7 @@ async def test_a_counter_that_lasts_is_begun_before_it_counts(counted: Place) ->
     assert Unseeded((1,)) == (await counters.turn(Turn(holder="w", asks=(asks,)))).outcomes[0]
 
     await counters.turn(Turn(holder="w", seeds=(Seed("a", {7: 5, 8: 1}, KEPT_MS),)))
-    assert Taken((1, 8)) == (await counters.turn(Turn(holder="w", asks=(asks,)))).outcomes[0]
+    assert Taken((1, 8), (1, 2)) == (await counters.turn(Turn(holder="w", asks=(asks,)))).outcomes[0]
     assert 9 == await left(counters, 10, "b")
 
 

@@ -188,13 +188,37 @@ async def test_workers_share_one_limit_and_their_questions_go_together() -> None
     shared = Shared(clock)
     one, other = (Reserves(shared, Ledger(), name, clock) for name in "ab")
     async with running(one, other):
-        await one.take(want(MONTH, 1))
+        await one.take(want(MONTH, 4))
         before = shared.turns
         found = await asyncio.gather(
             *(each.take(want(MONTH, 4)) for each in (one, other) for _ in range(15)), return_exceptions=True
         )
         assert 24 == sum(not isinstance(each, ExceededError) for each in found)
         assert shared.turns - before <= 6, "all that are waiting ask in one turn"
+
+
+async def test_most_calls_ask_nobody_and_what_was_taken_in_advance_goes_back() -> None:
+    clock = Clock(1_700_000_000_000)
+    shared = Shared(clock)
+    one, other = (Reserves(shared, Ledger(), name, clock) for name in "ab")
+    rule = Rule("key/k", "this key", Limit(of="usd", amount=100_000, calendar="month"))
+    hour = Rule("key/k", "this key", Limit(of="requests", amount=1000, length_ms=3_600_000))
+    async with running(one, other):
+        await one.take((Want(rule, 100), Want(hour, 1)))
+        before = shared.turns
+        calls = [(Want(rule, 100), Want(hour, 1)) for _ in range(30)]
+        for call in calls:
+            await one.take(call)
+        assert before == shared.turns
+        await until(lambda: sum(shared.state.counters[rule.counter].held.values()) > 3200)
+
+        clock.at_ms += 2000
+        for call in calls:
+            one.give_back(call, lambda _: 10)
+        await until(lambda: sum(shared.state.counters[rule.counter].held.values()) == 100)
+        assert 300 == sum(shared.state.counters[rule.counter].buckets.values())
+        await until(lambda: sum(shared.state.counters[hour.counter].buckets.values()) == 31)
+        assert (100 + 300 + 50, 32) == await other.take((Want(rule, 50), Want(hour, 1)))
 
 
 async def test_who_does_not_wait_any_more_keeps_nothing() -> None:
@@ -228,6 +252,19 @@ async def test_while_counters_are_gone_calls_are_refused_and_afterwards_nothing_
     assert ["no answer", None] == told
 
 
+async def test_a_worker_that_has_nothing_to_say_finds_out_that_the_counters_are_back() -> None:
+    clock = Clock()
+    shared = Shared(clock)
+    reserves = Reserves(shared, Ledger(), "w", clock)
+    async with running(reserves):
+        shared.gone = True
+        with pytest.raises(CountersGoneError):
+            await reserves.take(want(MONTH, 1))
+        await until(lambda: reserves.trouble is not None)
+        shared.gone = False
+        await until(lambda: reserves.trouble is None)
+
+
 async def test_while_counters_are_gone_a_worker_can_count_by_itself() -> None:
     clock = Clock()
     shared = Shared(clock)
@@ -258,12 +295,11 @@ async def test_counters_that_were_lost_begin_again_with_the_ledger_and_with_what
         await until(lambda: sum(shared.state.counters[MONTH.counter].buckets.values()) == 40)
         ledger.rows = [SpentRow("key/k", clock.at_ms // 1000 // 86_400 * 86_400, 1, 1, 40)]
         shared.state = State()
-        taken = want(MONTH, 1)
-        await reserves.take(taken)
-        await until(lambda: sum(shared.state.counters[MONTH.counter].held.values()) == 21)
+        await reserves.take(want(MONTH, 4))
+        await until(lambda: sum(shared.state.counters[MONTH.counter].held.values()) == 24)
         with pytest.raises(ExceededError) as caught:
             await reserves.take(want(MONTH, 60))
-        assert 39 == caught.value.left
+        assert 36 == caught.value.left
 
 
 @given(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from runtime.errors import Conflict, InvalidRequest, PermissionDenied, Refused, UpstreamAuthFailed
+from runtime.errors import Conflict, InvalidRequest, PermissionDenied, Refused, RouteUnavailable, UpstreamAuthFailed
 from runtime.gateway import Gateway
 from runtime.services.overrides import REMOVED, Change, Overrides
 from runtime.stores.audit import AuditQuestion, SqlAudit
@@ -224,10 +225,26 @@ async def test_a_refused_secret_is_in_no_complaint(overrides: Overrides) -> None
 
 
 async def test_what_is_read_only_is_not_changed(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, CONFIG + "server: {management: read_only}\n")
+    config = CONFIG.replace("scopes: [view]", "scopes: [admin]") + "server: {management: read_only}\n"
+    desk, admin = Desk(tmp_path, config), "gw-viewer"
     async with desk.app.lifespan():
         with pytest.raises(PermissionDenied, match="read_only"):
             await desk.built.overrides.change([COMBO], "tester")
+        refused = [
+            await desk.call(method, path, body, key=admin, headers={"content-type": "application/json"})
+            for method, path, body in (
+                ("POST", "/api/combos", {"name": "best", "models": ["sim/echo"]}),
+                ("DELETE", "/api/combos/best", None),
+                ("POST", "/api/keys", {"name": "x"}),
+                ("PATCH", "/api/resilience", {"retries": {"per_target": 1}}),
+                ("PUT", "/api/settings/require-login", {"requireLogin": False}),
+            )
+        ]
+        assert [403] * 5 == [each.status for each in refused]
+        assert all(b"read_only" in each.body for each in refused)
+        assert 200 == (await desk.call("GET", "/api/combos", key=admin)).status
+        assert 200 == (await desk.call("POST", "/api/resilience/reset", key=admin)).status
+        assert 200 == (await desk.call("POST", "/api/keys/limited/revoke", key=admin)).status
     await NotedDatabase.close_all()
 
 
@@ -269,3 +286,86 @@ async def test_health_outlives_a_swap_but_not_a_new_credential(desk: Desk, overr
 
     await overrides.change([provider(SECRET + "-2")], "tester")
     assert health.hindrance("own/a", "own/main") is None
+
+
+async def test_while_the_store_is_away_nothing_is_changed_and_all_is_served(
+    desk: Desk, overrides: Overrides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_: object) -> None:
+        raise StoreError("gone")
+
+    before = await build_id(desk)
+    for method in ("all", "change", "revision"):
+        with monkeypatch.context() as patched:
+            patched.setattr(SqlOverrides, method, gone)
+            if method == "revision":
+                await overrides.catch_up()
+            else:
+                with pytest.raises(RouteUnavailable):
+                    await overrides.change([COMBO], "tester")
+            assert 200 == await answers(desk, "quick")
+    assert before == await build_id(desk)
+    assert 1 == await overrides.change([COMBO], "tester")
+
+
+async def test_what_another_build_may_serve_and_this_one_not_is_said_and_not_served(
+    desk: Desk, overrides: Overrides
+) -> None:
+    """As while machines are replaced one by one: the store has a change that needs another gateway.yaml."""
+    foreign = StoredOverride(section="combos", name="far", document='{"targets": ["newer"]}', author="x", changed_s=1.0)
+    store = desk.built.parts.overrides
+    await store.change(OverrideChange(put=(foreign,)), 0, [])
+    with pytest.raises(Refused):
+        await overrides.refresh()
+    await overrides.refresh()  # once is enough
+
+    health = await desk.json("GET", "/health", key="gw-viewer")
+    assert [False] == [check["ok"] for check in health["checks"] if check["name"] == "configuration"]
+    assert 200 == await answers(desk, "quick")
+
+    await store.change(OverrideChange(taken=(("combos", "far"),)), 1, [])
+    await overrides.refresh()
+    health = await desk.json("GET", "/health", key="gw-viewer")
+    assert [True] == [check["ok"] for check in health["checks"] if check["name"] == "configuration"]
+
+
+async def test_secrets_of_another_store_key_keep_a_change_from_being_made(desk: Desk, overrides: Overrides) -> None:
+    other = Vault(lambda: StoreKey("another machine's"), (), os.urandom).seal(SECRET, 1.0)
+    await desk.built.parts.overrides.change(OverrideChange(secrets=(other,)), 0, [])
+
+    with pytest.raises(RouteUnavailable, match="GATEWRIGHT_STORE_KEY"):
+        await overrides.change([COMBO], "tester")
+    assert () == (await overrides.stored()).overrides
+
+
+async def test_requests_under_way_and_answers_kept_outlive_a_swap(tmp_path: Path) -> None:
+    """An idempotency key is joined across the change, and a place that a call holds is given back."""
+    desk = Desk(tmp_path, CONFIG.replace("connections: [{id: sim}]", "connections: [{id: sim, max_in_flight: 1}]"))
+    async with desk.app.lifespan():
+        body = {"model": "sim/slow", "messages": [{"role": "user", "content": "w " * 100}]}
+        twice = {"idempotency-key": "once"}
+        first = asyncio.create_task(desk.call("POST", "/v1/chat/completions", body, headers=twice))
+        await asyncio.sleep(0.05)
+        await desk.built.overrides.change([COMBO], "tester")
+        second = await desk.call("POST", "/v1/chat/completions", body, headers=twice)
+        assert (await first).body == second.body
+        assert "true" == second.headers["x-omniroute-idempotent"]
+        assert 200 == await answers(desk, "quick")
+    await NotedDatabase.close_all()
+
+
+async def test_a_connection_may_be_given_more_places_while_calls_wait(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, CONFIG.replace("connections: [{id: sim}]", "connections: [{id: sim, max_in_flight: 1}]"))
+    async with desk.app.lifespan():
+        body = {"model": "sim/slow", "messages": [{"role": "user", "content": "w " * 300}]}
+        slow = asyncio.create_task(desk.call("POST", "/v1/chat/completions", body))
+        await asyncio.sleep(0.05)
+        waits = asyncio.create_task(answers(desk, "quick"))
+        await asyncio.sleep(0.05)
+        assert not waits.done()
+        more = {"connections": [{"id": "sim", "max_in_flight": 2}]}
+        await desk.built.overrides.change([Change(section="providers", name="sim", document=more)], "tester")
+        assert 200 == await waits
+        assert not slow.done()
+        assert 200 == (await slow).status
+    await NotedDatabase.close_all()

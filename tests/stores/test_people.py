@@ -125,6 +125,8 @@ async def test_an_attempt_that_succeeds_does_not_count_and_clears_its_account_on
     assert await attempts.begin("b1", ("account:a", "address:y"), 3.0) == 0.0
     assert await attempts.begin("b2", ("account:c", "address:x"), 3.0) == 0.0
     assert await attempts.begin("b3", ("account:c", "address:x"), 3.0) > 0.0
+    await attempts.begin("busy", ("account:d", "address:z"), 3.0)
+    await attempts.withdraw("busy")
     await attempts.forget_all()
     assert await attempts.begin("b4", ("account:c", "address:x"), 3.0) == 0.0
 

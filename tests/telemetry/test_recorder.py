@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from runtime.canonical import Usage
-from runtime.telemetry import CallRecord, Metrics, Recorder
+from runtime.telemetry import AttemptRecord, CallRecord, Metrics, Recorder
 from runtime.telemetry.log import logger
 from runtime.telemetry.metrics import METRICS
 
@@ -72,6 +72,35 @@ def test_metrics_count_calls_tokens_and_times_under_conventional_names() -> None
     assert f'gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type="input"}} 12.0' in text
     assert f"gen_ai_server_time_to_first_token_seconds_count{{{labels}}} 1.0" in text
     assert 'gatewright_build_info{build="build-1",version="0.1.0"} 1.0' in text
+
+
+def test_metrics_count_what_attempts_cost_and_what_has_no_price() -> None:
+    desk = Desk()
+    call = desk.served()
+    for cost, unpriced in ((1_500_000_000, False), (250_000_000, True)):
+        row = AttemptRecord(target="alpha/small", label="alpha/small", connection="c", started_s=0.0, provider="alpha")
+        row.outcome, row.cost_nano_usd, row.unpriced = "ok", cost, unpriced
+        call.attempted(row)
+    call.cost_nano_usd, call.unpriced = 1_750_000_000, True
+    desk.recorder.end(call)
+
+    text = desk.metrics.render().decode()
+    assert 'gatewright_cost_usd_total{model="alpha/small",provider="alpha"} 1.75' in text
+    assert 'gatewright_unpriced_total{model="alpha/small",provider="alpha"} 1.0' in text
+    assert (1_750_000_000, True) == (desk.records[0]["cost_nano_usd"], desk.records[0]["unpriced"])
+
+
+def test_metrics_tell_of_the_journal() -> None:
+    desk = Desk()
+    desk.metrics.watch_journal(lambda: 700, lambda: 3)
+    desk.metrics.journal_changed("full")
+
+    text = desk.metrics.render().decode()
+    assert "gatewright_journal_up 0.0" in text
+    assert "gatewright_journal_waiting_bytes 700.0" in text
+    assert "gatewright_journal_lost 3.0" in text
+    desk.metrics.journal_changed(None)
+    assert "gatewright_journal_up 1.0" in desk.metrics.render().decode()
 
 
 def test_refused_call_has_no_label_a_client_could_choose() -> None:

@@ -7,7 +7,8 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.web.address import network
+from runtime.errors import PermissionDenied
+from runtime.web.address import Network, network
 from runtime.web.ip_filter import IpFilter
 
 TEN = network("10.0.0.0/8")
@@ -54,11 +55,18 @@ def test_a_ban_ends_at_its_time() -> None:
 def test_this_machine_is_never_shut_out_and_what_proxies_hand_on_is_judged() -> None:
     only = ip_filter("allow", (TEN,))
 
-    assert only.admits_call("127.0.0.1", {}, ())
-    assert not only.admits_call("127.0.0.1", {"x-forwarded-for": "10.0.0.1"}, ())
-    assert only.admits_call("127.0.0.1", {"x-forwarded-for": "10.0.0.1"}, (network("127.0.0.0/8"),))
-    assert not only.admits_call("127.0.0.1", {"x-forwarded-for": "9.9.9.9"}, (network("127.0.0.0/8"),))
-    assert only.admits_call("172.16.0.1", {"x-forwarded-for": "10.0.0.1"}, (PROXY,))
-    assert not only.admits_call("172.16.0.1", {"x-forwarded-for": "10.0.0.1"}, ())
-    assert not only.admits_call("9.9.9.9", {"x-forwarded-for": "10.0.0.1"}, (PROXY,))
-    assert not only.admits_call("", {}, ())
+    def admitted(peer: str, handed_on: str | None = None, *trusted: Network) -> bool:
+        try:
+            only.demand(peer, {} if handed_on is None else {"x-forwarded-for": handed_on}, trusted)
+        except PermissionDenied:
+            return False
+        return True
+
+    assert admitted("127.0.0.1")
+    assert not admitted("127.0.0.1", "10.0.0.1")
+    assert admitted("127.0.0.1", "10.0.0.1", network("127.0.0.0/8"))
+    assert not admitted("127.0.0.1", "9.9.9.9", network("127.0.0.0/8"))
+    assert admitted("172.16.0.1", "10.0.0.1", PROXY)
+    assert not admitted("172.16.0.1", "10.0.0.1")
+    assert not admitted("9.9.9.9", "10.0.0.1", PROXY)
+    assert not admitted("")

@@ -54,6 +54,12 @@ class Tap(StreamTap):
         self._forwarded = False
         self._error: GatewayError | None = None
 
+    @property
+    @override
+    def finished(self) -> bool:
+        """With the last reason to stop: this protocol has no terminator, so its clients know then."""
+        return self.complete or (self._over() and self.usage is not None)
+
     @override
     def feed(self, data: bytes) -> bytes:
         if self._error is not None:

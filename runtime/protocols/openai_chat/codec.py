@@ -71,7 +71,7 @@ class OpenAIChat(Codec):
 
     @override
     def stream_tap(self, answer: Answer) -> StreamTap:
-        return ChatTap(answer.model)
+        return ChatTap(answer.model, hides_usage=answer.hides_usage)
 
     @override
     def encode_request(self, request: Request, target: Target, headers: Mapping[str, str]) -> Outgoing:

@@ -25,16 +25,22 @@ from runtime.protocols.splice import Fields, raw, replace, rewrite
 __all__ = ["pass_answer", "pass_request"]
 
 _MESSAGES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NULL: Final = msgspec.Raw(b"null")
+_TRUE: Final = msgspec.Raw(b"true")
 _DEVELOPER: Final = msgspec.Raw(b'"developer"')
 
 
 def pass_request(envelope: Envelope, target: Target) -> Outgoing:
     path, headers = head(target, stream=envelope.stream)
-    fields = _limit_renamed(envelope.fields, target.provider.quirks)
-    fields = _messages_mended(envelope, fields, target.provider.quirks)
-    if not target.provider.quirks.stream_usage and "stream_options" in fields:
+    quirks = target.provider.quirks
+    fields = _limit_renamed(envelope.fields, quirks)
+    fields = _messages_mended(envelope, fields, quirks)
+    if not quirks.stream_usage and "stream_options" in fields:
         fields = {name: value for name, value in fields.items() if name != "stream_options"}
-    return Outgoing(path, headers, rewrite(envelope, target, fields), envelope.stream)
+    asking = _usage_asked(fields) if envelope.stream and target.asks_usage and quirks.stream_usage else None
+    body = rewrite(envelope, target, asking or fields)
+    return Outgoing(path, headers, body, envelope.stream, unasked_usage=asking is not None)
 
 
 def pass_answer(body: bytes, model: str) -> tuple[bytes, Usage | None]:
@@ -51,6 +57,18 @@ def _limit_renamed(fields: Fields, quirks: Quirks) -> Fields:
     if wanted is None or other not in fields or wanted in fields:
         return fields
     return {wanted if name == other else name: value for name, value in fields.items()}
+
+
+def _usage_asked(fields: Fields) -> Fields | None:
+    """``fields`` with the question what the stream takes; None where the client asks that itself, or what it asks is odd."""
+    given = fields.get("stream_options", _NULL)
+    try:
+        options: Fields = {} if given == _NULL else _OPTIONS.decode(given)
+    except msgspec.DecodeError:
+        return None
+    if options.get("include_usage") == _TRUE:
+        return None
+    return {**fields, "stream_options": msgspec.Raw(msgspec.json.encode({**options, "include_usage": _TRUE}))}
 
 
 def _messages_mended(envelope: Envelope, fields: Fields, quirks: Quirks) -> Fields:

@@ -36,8 +36,11 @@ _MODEL: Final = re.compile(rb'"model"[ \t]*:[ \t]*"(?:[^"\\]|\\.)*"')
 class ChatTap(EventTap):
     """One stream. Whole events are forwarded as they come; the part of one that is under way is held."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, hides_usage: bool = False) -> None:
+        """``hides_usage``: chunks that only tell what the answer took are kept back."""
         super().__init__()
+        self._hides_usage = hides_usage
+        self._hidden = False
         self._model = raw(model)
         self._old = b""  # `"model":"…"` as the upstream writes it, once an event has shown it
         self._new = b""
@@ -76,7 +79,8 @@ class ChatTap(EventTap):
     @override
     def _event(self, event: bytes) -> bytes:
         if event.startswith(b"data: {") and event.find(b"\n") == len(event) - 2:
-            return b"data: %b\n\n" % self._looked_at(event[6:-2])
+            data = self._looked_at(event[6:-2])
+            return b"" if self._hidden else b"data: %b\n\n" % data
         pattern = _CR_DATA if b"\r" in event else _DATA
         lines: list[bytes] = pattern.findall(event)
         if not lines:
@@ -87,6 +91,8 @@ class ChatTap(EventTap):
             self.complete = any(self._choices.values())
             return event
         renamed = self._looked_at(data, named_error=b"event: error" in event or b"event:error" in event)
+        if self._hidden:
+            return b""
         if renamed is data:
             return event
         if len(lines) == 1:
@@ -95,7 +101,8 @@ class ChatTap(EventTap):
         return pattern.sub(lambda line: line[0].removesuffix(line[1]) + next(new, b""), event)
 
     def _looked_at(self, data: bytes, *, named_error: bool = False) -> bytes:
-        """What an event's data says is noted; back comes the data under the new name."""
+        """What an event's data says is noted; back comes the data under the new name. ``_hidden``: it is not to be forwarded."""
+        self._hidden = False
         plain = self._learn(data, named_error=named_error) if not self._done else False
         renamed = self._renamed(data)
         if plain and self.started and renamed is not data:
@@ -148,6 +155,7 @@ class ChatTap(EventTap):
                 raise UpstreamProtocolError("The provider sent an error event that says nothing.")
         if chunk.usage:
             self.usage = read_usage(chunk.usage)
+            self._hidden = self._hides_usage and not chunk.choices
         choices = chunk.choices or ()
         for choice in choices:
             index = choice.index or 0

@@ -33,7 +33,7 @@ KINDS = sorted(
     {
         error for name in errors.__all__
         if isinstance(error := getattr(errors, name), type) and issubclass(error, GatewayError)
-        and name not in {"GatewayError", "ConfigError", "RequestError", "UpstreamError"}
+        and name not in {"GatewayError", "ConfigError", "RequestError", "UpstreamError", "Refused"}
     },
     key=lambda error: error.__name__,
 )  # fmt: skip

@@ -76,6 +76,43 @@ def test_stream_options_are_kept_from_those_who_refuse_them() -> None:
     assert "stream_options" not in fields(passed(BODY, target(stream_usage=False, **ALL_KNOWN)))
 
 
+def asking(**quirks: Any) -> Target:
+    return msgspec.structs.replace(target(**quirks), asks_usage=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        (b"", {"include_usage": True}),
+        (b',"stream_options":null', {"include_usage": True}),
+        (b',"stream_options":{"include_usage":false,"odd":[1.50]}', {"include_usage": True, "odd": [1.5]}),
+    ],
+)
+def test_who_does_not_ask_what_a_stream_takes_may_be_asked_for(options: bytes, sent: dict[str, Any]) -> None:
+    body = b'{"model":"gpt-x","messages":[],"stream":true%b}' % options
+    outgoing = CODEC.splice(CODEC.peek(body), asking(), {})
+
+    assert sent == fields(outgoing.body)["stream_options"]
+    assert outgoing.unasked_usage
+
+
+@pytest.mark.parametrize(
+    ("body", "to"),
+    [
+        (b'{"model":"gpt-x","stream":true,"stream_options":{"include_usage":true}}', asking()),
+        (b'{"model":"gpt-x","stream":true,"stream_options":[1]}', asking()),
+        (b'{"model":"gpt-x"}', asking()),
+        (b'{"model":"gpt-x","stream":true}', asking(stream_usage=False)),
+        (b'{"model":"gpt-x","stream":true}', target()),
+    ],
+)
+def test_nobody_is_asked_for_who_asks_or_gets_no_stream(body: bytes, to: Target) -> None:
+    outgoing = CODEC.splice(CODEC.peek(body), to, {})
+
+    assert body.replace(b"gpt-x", b"up-1") == outgoing.body
+    assert not outgoing.unasked_usage
+
+
 def test_quirks_of_the_messages_own_shape_reshape_the_messages_only() -> None:
     turns = [
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},

@@ -87,3 +87,15 @@ def test_an_endless_event_is_refused() -> None:
     with pytest.raises(UpstreamProtocolError, match="more than"):
         for _ in range(20):
             tap.feed(b"x" * 1_000_000)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_what_was_not_asked_for_is_learnt_and_kept_back(size: int) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 2}
+    shown = [chunk(piece("a"), usage=None), chunk(piece("b"), usage=None), chunk(piece("", "stop"), usage=None)]
+    data = transcript(*shown, chunk(usage=usage), "[DONE]")
+    tap = CODEC.stream_tap(msgspec.structs.replace(ANSWER, hides_usage=True))
+    out = b"".join(tap.feed(data[at : at + size]) for at in range(0, len(data), size)) + tap.close()
+
+    assert Usage(input=3, output=2) == tap.usage
+    assert transcript(*[{**each, "model": "public/name"} for each in shown], "[DONE]") == out

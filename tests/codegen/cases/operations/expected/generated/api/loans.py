@@ -11,7 +11,7 @@ from litestar.datastructures import State
 from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
 
 from generated.types.loans import Loan, LoanList
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.typed import typed
 
@@ -59,7 +59,7 @@ class LoansService(Protocol):
         ...
 
 
-def build_router(service: LoansService, front: Front) -> Router:
+def build_router(service: LoansService, front: Fronts) -> Router:
     """Connect the operations of loans to ``service``."""
 
     @typed(

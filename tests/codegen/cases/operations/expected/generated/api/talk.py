@@ -8,7 +8,7 @@ from typing import Protocol
 from litestar import Router
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 
 __all__ = ["TalkService", "build_router"]
@@ -39,7 +39,7 @@ class TalkService(Protocol):
         ...
 
 
-def build_router(service: TalkService, front: Front) -> Router:
+def build_router(service: TalkService, front: Fronts) -> Router:
     """Connect the operations of talk to ``service``."""
 
     return Router(

@@ -9,7 +9,7 @@ from litestar import Router
 from litestar.params import FromPath
 
 from runtime.web.exchange import Exchange
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
 from runtime.web.typed import typed
 
@@ -69,7 +69,7 @@ class MixedService(Protocol):
         ...
 
 
-def build_router(service: MixedService, front: Front) -> Router:
+def build_router(service: MixedService, front: Fronts) -> Router:
     """Connect the operations of mixed to ``service``."""
 
     @typed(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from litestar import Router
 
-from runtime.web.front import Front
+from runtime.web.front import Fronts
 from runtime.web.typed import typed
 
 __all__ = ["WholeService", "build_router"]
@@ -31,7 +31,7 @@ class WholeService(Protocol):
         ...
 
 
-def build_router(service: WholeService, front: Front) -> Router:
+def build_router(service: WholeService, front: Fronts) -> Router:
     """Connect the operations of whole to ``service``."""
 
     @typed(

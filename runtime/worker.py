@@ -1,0 +1,51 @@
+"""The application that a server is given: what answers calls, and the life of the worker around it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import cast
+
+from litestar.types import ASGIApp, LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
+
+from runtime.lifespan import Life
+
+__all__ = ["Worker"]
+
+
+class Worker:
+    """An ASGI application. ``lives`` begin, one after the other, before the first call, and end after the last."""
+
+    def __init__(self, app: ASGIApp, lives: Sequence[Life]) -> None:
+        self._app = app
+        self._lives = lives
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if cast("str", scope["type"]) == "lifespan":
+            return self._live(cast("LifeSpanReceive", receive), cast("LifeSpanSend", send))
+        return self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[None, None]:
+        """The worker's life: calls are answered in the block."""
+        async with AsyncExitStack() as stack:
+            for life in self._lives:
+                await stack.enter_async_context(life())
+            yield
+
+    async def _live(self, receive: LifeSpanReceive, send: LifeSpanSend) -> None:
+        """The lifespan protocol of ASGI. What goes wrong at the beginning is raised, too: a server logs it."""
+        await receive()
+        begun = False
+        try:
+            async with self.lifespan():
+                begun = True
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            if begun:
+                await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+            else:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
