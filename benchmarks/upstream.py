@@ -143,8 +143,18 @@ async def run(name: str, scenario: str, port: int) -> float:
 
 def measured(name: str, scenario: str, port: int) -> float | None:
     """In a process of its own; None where the client is not there, or does not come to an end."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join((os.getcwd(), str(PEERS / "clients")))}
-    command = [sys.executable, "-m", "benchmarks.upstream", "--client", name, "--scenario", scenario, "--port", str(port)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path.cwd()), str(PEERS / "clients")))}
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.upstream",
+        "--client",
+        name,
+        "--scenario",
+        scenario,
+        "--port",
+        str(port),
+    ]
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
@@ -188,8 +198,10 @@ def _page(found: dict[tuple[str, str], list[float]], rounds: int) -> str:
         "",
         f"{environment()}; {rounds} interleaved rounds; `python -m benchmarks.upstream --rounds {rounds}`",
         "",
-        "µs of CPU of the calling process for each call, median [least–most] of the rounds; below, each client's median "
-        "against ours. A dash: not installed, or not at its end after a minute.",
+        (
+            "µs of CPU of the calling process for each call, median [least–most] of the rounds; below, each client's median "
+            "against ours. A dash: not installed, or not at its end after a minute."
+        ),
         "",
         f"| scenario | {' | '.join(CLIENTS)} |",
         f"|---|{'---|' * len(CLIENTS)}",
@@ -201,7 +213,10 @@ def _page(found: dict[tuple[str, str], list[float]], rounds: int) -> str:
         lines.append(f"| {scenario} | {' | '.join(cells)} |")
         own = times["ours"]
         if own:
-            pairs = ((each, statistics.median(each) / statistics.median(own)) if each else None for each in list(times.values())[1:])
+            pairs = (
+                (each, statistics.median(each) / statistics.median(own)) if each else None
+                for each in list(times.values())[1:]
+            )
             ratios.append(f"| {scenario} | {' | '.join('–' if pair is None else f'{pair[1]:.1f}' for pair in pairs)} |")
     return "\n".join([*lines, *ratios]) + "\n"
 

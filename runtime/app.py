@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
 import msgspec
 
@@ -31,6 +32,10 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True):
     worker: Worker
     parts: Lasting
     overrides: Overrides
+
+
+ARRIVED_S: Final = 1.0
+"""For how long a worker that was replaced still answers what had reached it."""
 
 
 def build(ready: Ready) -> Worker:
@@ -114,8 +119,10 @@ def _ending(parts: Lasting, grace_s: float) -> Life:
         async def stop() -> None:
             if parts.replaced:
                 os.kill(os.getpid(), signal.SIGINT)
-            await parts.door.close(grace_s)
-            if not parts.replaced:
+                await asyncio.sleep(min(ARRIVED_S, grace_s))
+                await parts.door.close(max(0.0, grace_s - ARRIVED_S))
+            else:
+                await parts.door.close(grace_s)
                 os.kill(os.getpid(), signal.SIGINT)
 
         def on_signal() -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from generated.api import backups, compliance, ip_filter, login, system
 from runtime.config.build import COMPILER
+from runtime.config.checks.server import is_loopback
 from runtime.config.effective import Effective
 from runtime.lasting import Lasting
 from runtime.services.backup_files import BACKUPS, BackupFiles, pepper_mark
@@ -27,7 +28,7 @@ from runtime.services.system import Neighbours, System, Worker, memory_bytes
 from runtime.shared.colleagues import Told
 from runtime.stores.attempts import SqlAttempts
 from runtime.surface import Served, served
-from runtime.web.address import Network, is_loopback, network
+from runtime.web.address import Network, network
 from runtime.web.key import KeyRecord
 
 __all__ = ["entrance_of", "operated", "told_restart", "told_system", "trusted_proxies"]

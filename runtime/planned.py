@@ -190,7 +190,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
         served(cache.build_router, Caching(replay, parts.colleagues, plan.idempotency.window_ms, routes)),
         *metered(parts, plan, admission, recorder),
         *operated(parts, found, overrides, entrance, control, report),
-        served(monitoring.build_router, Monitoring(parts.sessions, parts.colleagues, time.time)),
+        served(monitoring.build_router, Monitoring(parts.sessions, parts.colleagues, parts.access.ids_of, time.time)),
         served(root.build_router, Root(COMPILER, artefact.build)),
         *managed(parts, found, overrides, routes, gateway, recorder),
     ]

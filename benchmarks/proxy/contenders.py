@@ -37,6 +37,8 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
         speaks: the pairs (client, upstream) of dialects that it serves.
         share: how many of a scenario's requests it is given, by how fast it is.
         names: whether models are told apart by the provider's name before theirs.
+        keys, checks: whether it refuses keys, and bodies that are malformed.
+        refusal: the status of its answer to a key that is not good.
         headers: what else its requests carry, from the provider's port and the upstream dialect.
     """
 
@@ -48,9 +50,12 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
     names: bool = False
     keys: bool = True
     checks: bool = False
+    refusal: int = 401
     headers: Callable[[int, str], Mapping[str, str]] = lambda _port, _upstream: {}
 
     def takes(self, scenario: Scenario) -> bool:
+        if scenario.crowd and self.share < 1:
+            return False
         if (scenario.key == "refused" and not self.keys) or (scenario.malformed and not self.checks):
             return False
         return (scenario.client, scenario.upstream) in self.speaks
@@ -253,7 +258,9 @@ def _litellm() -> Contender | Missing:
         command = [str(program), "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
         return [*command, "--num_workers", "1"], env
 
-    return Contender(name="LiteLLM", version=version, start=start, speaks=SAME | CROSSED, share=0.04, names=True)
+    return Contender(
+        name="LiteLLM", version=version, start=start, speaks=SAME | CROSSED, share=0.04, names=True, refusal=400
+    )
 
 
 def _portkey() -> Contender | Missing:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -28,7 +28,9 @@ from runtime.server import prepare
 __all__ = ["Inside", "main"]
 
 Message = MutableMapping[str, Any]
-Application = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
+Application = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
 
 
 class Inside:
@@ -87,7 +89,7 @@ async def measured(inside: Inside, requests: int, rounds: int, counting: ctypes.
             await inside.call()
         times.append((time.process_time_ns() - begun) / requests / 1000)
     if counting is not None:
-        counting.counting_off()
+        counting.counting_off(b"call")
     return times
 
 
@@ -95,19 +97,22 @@ def main(scenario: Scenario, requests: int, rounds: int) -> None:
     os.environ |= {"PROVIDER_KEY": "sk-provider", "GATEWAY_KEY": KEY}
     library = os.environ.get("COUNTING")
     counting = ctypes.CDLL(library) if library else None
-    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("wb") as log:
-        with provider(tools(Path(folder))[1]) as port:
-            contender, root = gatewright(), Path(folder) / "gateway"
-            root.mkdir()
-            contender.start(root, 1, port)
-            serving = Serving(contender=contender, port=1, pid=os.getpid(), provider_port=port, start_s=0)
-            ready = prepare(root, host=None, port=0)
-            os.dup2(log.fileno(), 2)
-            inside = Inside(build(ready), whole_request(serving, scenario), scenario.status)  # type: ignore[arg-type]
-            times = uvloop.run(measured(inside, requests, rounds, counting))
-            sys.stdout.write(f"{min(times):.1f} {statistics.median(times):.1f}\n")
-            sys.stdout.flush()
-            os._exit(0)  # what still runs is the application's, and is not waited for
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Path(folder, "log").open("wb") as log,
+        provider(tools(Path(folder))[1]) as port,
+    ):
+        contender, root = gatewright(), Path(folder) / "gateway"
+        root.mkdir()
+        contender.start(root, 1, port)
+        serving = Serving(contender=contender, port=1, pid=os.getpid(), provider_port=port, start_s=0)
+        ready = prepare(root, host=None, port=0)
+        os.dup2(log.fileno(), 2)
+        inside = Inside(cast("Application", build(ready)), whole_request(serving, scenario), scenario.status)
+        times = uvloop.run(measured(inside, requests, rounds, counting))
+        sys.stdout.write(f"{min(times):.1f} {statistics.median(times):.1f}\n")
+        sys.stdout.flush()
+        os._exit(0)  # what still runs is the application's, and is not waited for
 
 
 if __name__ == "__main__":

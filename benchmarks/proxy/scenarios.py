@@ -30,6 +30,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         requests: of the gateway in one round; others get as many as their `Contender.share` of it.
         expected: what a complete answer holds near its end.
         status: what a good answer to this request has.
+        crowd: so many streams that gateways which take a fifth of a core for each second of one are left out.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     malformed: bool = False
     target: Target | None = None
     least: int = 8
+    crowd: bool = False
 
     @property
     def translated(self) -> bool:
@@ -93,15 +95,15 @@ SCENARIOS: Final = (
     Scenario(name="refused key", key="refused", status=401, connections=64, requests=2000, target=Target(0.06, 5, 60)),
     Scenario(name="malformed body", malformed=True, status=400, requests=3000),
     Scenario(
-        name="500 streams, 100 ms apart", model="stream-50-100", stream=True, expected="[DONE]", connections=500,
+        name="500 streams, 100 ms apart", crowd=True, model="stream-50-100", stream=True, expected="[DONE]", connections=500,
         requests=500, least=500,
     ),
     Scenario(
-        name="500 streams, 10 ms apart", model="stream-300-10", stream=True, expected="[DONE]", connections=500,
+        name="500 streams, 10 ms apart", crowd=True, model="stream-300-10", stream=True, expected="[DONE]", connections=500,
         requests=500, least=500,
     ),
     Scenario(
-        name="1,000 streams, 100 ms apart", model="stream-50-100", stream=True, expected="[DONE]", connections=1000,
+        name="1,000 streams, 100 ms apart", crowd=True, model="stream-50-100", stream=True, expected="[DONE]", connections=1000,
         requests=1000, least=1000,
     ),
 )  # fmt: skip

@@ -57,7 +57,8 @@ def measure(load: Path, serving: Serving, scenario: Scenario, scale: float) -> M
     clock = CpuClock(serving.pid)
     shot = fire(load, serving.port, scenario.connections, wanted, request, scenario.expected)
     spent_s = clock.read_s()
-    good = shot.statuses.get(str(scenario.status), 0)
+    status = serving.contender.refusal if scenario.key == "refused" else scenario.status
+    good = shot.statuses.get(str(status), 0)
     if good != wanted or shot.complete != wanted:
         raise RuntimeError(f"{serving.contender.name}, {scenario.name}: {good} of {wanted} were answered well: {shot}")
     return Measured(cpu_ms=spent_s * 1000 / wanted, resident_mb=resident_bytes(serving.pid) / 1e6, shot=shot)

@@ -164,6 +164,7 @@ def _operation(operation: Operation) -> dict[str, object]:
         "name": operation.name,
         "verb": operation.verb,
         "scope": operation.scope,
+        "operator": operation.operator,
         "protocol": operation.protocol,
         "description": _description(operation),
     }

@@ -50,6 +50,7 @@ def _operation(operation: Operation) -> dict[str, object]:
         "summary": operation.summary,
         "description": _paragraphs(operation.description),
         "scope": operation.scope,
+        "whose": " of the operator's keys" if operation.operator else "",
         "protocol": operation.protocol or _NONE,
         "parameters": [_parameter(parameter) for parameter in operation.parameters],
         "body": _contents(operation.body.content) if operation.body else [],

@@ -168,6 +168,7 @@ def _operation(operation: Operation, schemes: list[str]) -> Json:
             "description": operation.description,
             "tags": list(operation.tags),
             "x-scope": operation.scope,
+            "x-operator": operation.operator or None,
             "x-raw": operation.protocol,
             "security": [] if operation.scope == PUBLIC else [{name: nothing} for name in schemes],
             "parameters": [_parameter(parameter) for parameter in operation.parameters] or None,

@@ -62,7 +62,7 @@ class Operation(Node, frozen=True, kw_only=True):
     ``name`` is the service's method; ``paths`` are all spellings of the path, the first of them the one to document.
     ``protocol`` is the dialect of an operation that is served raw, `negotiated` if its client decides, `problem` where it
     is no vendor's; None: it is typed.
-    ``caller``: the method of a typed one is told whose key it was.
+    ``caller``: the method of a typed one is told whose key it was. ``operator``: a typed one is for the operator's keys only.
     """
 
     id: str
@@ -75,6 +75,7 @@ class Operation(Node, frozen=True, kw_only=True):
     scope: str
     protocol: str | None = None
     caller: bool = False
+    operator: bool = False
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     responses: tuple[Response, ...] = ()

@@ -147,6 +147,7 @@ class _Lowerer:
             scope=operation.scope,
             protocol=operation.raw,
             caller=operation.caller,
+            operator=operation.operator,
             parameters=parameters,
             body=self._body(operation.request_body, _at(node, "requestBody"), source),
             responses=tuple(

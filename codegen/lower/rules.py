@@ -111,9 +111,10 @@ class Rules:
                 "bad-name", locate(node, ("operationId",)), f"{operation.id!r} cannot be an operation's id", hint
             )
         self._check_word(operation.scope, self._scopes, locate(node, ("x-scope",)), "scope")
-        if operation.caller and (operation.protocol is not None or operation.scope == PUBLIC):
-            message = "x-caller is for typed operations that need a key"
-            self._error("contradiction", locate(node, ("x-caller",), key=True), message, "take it away")
+        for word, said in (("x-caller", operation.caller), ("x-operator", operation.operator)):
+            if said and (operation.protocol is not None or operation.scope == PUBLIC):
+                message = f"{word} is for typed operations that need a key"
+                self._error("contradiction", locate(node, (word,), key=True), message, "take it away")
         if operation.protocol is not None:
             self._check_word(operation.protocol, self._protocols, locate(node, ("x-raw",)), "protocol")
         for number, tag in enumerate(operation.tags):

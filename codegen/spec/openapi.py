@@ -107,6 +107,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     caller: Annotated[bool, Meta(description="The service's method is told whose key it was.")] = msgspec.field(
         name="x-caller", default=False
     )
+    operator: Annotated[
+        bool, Meta(description="It concerns all tenants: keys of others than the operator's are refused.")
+    ] = msgspec.field(name="x-operator", default=False)
 
 
 class PathItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -65,6 +65,7 @@ def build_router(service: CacheService, front: Fronts) -> Router:
         ["/api/cache"],
         operation_id="getCache",
         scope="view",
+        operator=True,
     )
     async def get_cache() -> CacheReport:
         return await service.get_cache()
@@ -75,6 +76,7 @@ def build_router(service: CacheService, front: Fronts) -> Router:
         ["/api/cache"],
         operation_id="clearCache",
         scope="admin",
+        operator=True,
     )
     async def clear_cache(model: FromQuery[str | None] = None) -> CacheCleared:
         return await service.clear_cache(model=model)
@@ -85,6 +87,7 @@ def build_router(service: CacheService, front: Fronts) -> Router:
         ["/api/cache/stats"],
         operation_id="getCacheStats",
         scope="view",
+        operator=True,
     )
     async def get_cache_stats() -> CacheReport:
         return await service.get_cache_stats()
@@ -95,6 +98,7 @@ def build_router(service: CacheService, front: Fronts) -> Router:
         ["/api/cache/stats"],
         operation_id="clearCacheStats",
         scope="admin",
+        operator=True,
     )
     async def clear_cache_stats() -> CacheCleared:
         return await service.clear_cache_stats()

@@ -96,6 +96,7 @@ def build_router(service: HealthService, front: Fronts) -> Router:
         ["/metrics"],
         operation_id="getMetrics",
         scope="view",
+        operator=True,
         media_type="text/plain",
     )
     async def get_metrics() -> str:

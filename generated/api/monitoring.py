@@ -24,8 +24,8 @@ class MonitoringService(Protocol):
     async def list_sessions(self, caller: KeyRecord) -> SessionList:
         """List the sessions that are going on.
 
-        Conversations that are kept at their connection or target. A key sees its own, one with the scope `admin` all;
-        of more than 1000 the first ones.
+        Conversations that are kept at their connection or target. A key sees its own, one with the scope `admin` those
+        of its tenant, or all if it is the operator's; of more than 1000 the first ones.
 
         Answers GET /api/sessions.
         """
@@ -64,6 +64,7 @@ def build_router(service: MonitoringService, front: Fronts) -> Router:
         ["/api/telemetry/summary"],
         operation_id="getTelemetrySummary",
         scope="view",
+        operator=True,
     )
     async def get_telemetry_summary(
         window_ms: Annotated[int, QueryParameter(ge=1000, le=3_600_000)] = 300_000,

@@ -140,6 +140,7 @@ def build_router(service: ResilienceService, front: Fronts) -> Router:
         ["/api/resilience"],
         operation_id="getResilience",
         scope="view",
+        operator=True,
     )
     async def get_resilience() -> Resilience:
         return await service.get_resilience()
@@ -176,6 +177,7 @@ def build_router(service: ResilienceService, front: Fronts) -> Router:
         ["/api/resilience/reset"],
         operation_id="resetResilience",
         scope="admin",
+        operator=True,
     )
     async def reset_resilience() -> ResilienceReset:
         return await service.reset_resilience()
@@ -186,6 +188,7 @@ def build_router(service: ResilienceService, front: Fronts) -> Router:
         ["/api/rate-limits"],
         operation_id="listRateLimits",
         scope="view",
+        operator=True,
     )
     async def list_rate_limits() -> RateLimits:
         return await service.list_rate_limits()
@@ -196,6 +199,7 @@ def build_router(service: ResilienceService, front: Fronts) -> Router:
         ["/api/rate-limit"],
         operation_id="getRateLimit",
         scope="view",
+        operator=True,
     )
     async def get_rate_limit() -> ConfiguredLimits:
         return await service.get_rate_limit()

@@ -112,6 +112,7 @@ def build_router(service: SystemService, front: Fronts) -> Router:
         ["/api/monitoring/health"],
         operation_id="getMonitoringHealth",
         scope="view",
+        operator=True,
     )
     async def get_monitoring_health() -> MonitoringHealth:
         return await service.get_monitoring_health()

@@ -36,6 +36,9 @@ class Decision(msgspec.Struct, kw_only=True):
     key: str
     """The id of the key it came with."""
 
+    company_id: str
+    """The tenant whose key it is."""
+
     session: str | msgspec.UnsetType = msgspec.UNSET
     """The id of the session it was of, as `GET /api/sessions` shows it."""
 

@@ -121,13 +121,14 @@ class Drain:
         return adopted
 
     async def _quietly(self, job: Awaitable[int]) -> int:
-        """What ``job`` did. A store that fails is noted, and tried again later."""
+        """What ``job`` did. A store or a file that fails is noted, and tried again later."""
         try:
             done = await job
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 — whatever it is, draining must go on when it is over
+            why = str(error) or type(error).__name__
             if self.trouble is None:
-                self._changed(str(error))
-            self.trouble = str(error)
+                self._changed(why)
+            self.trouble = why
             return 0
         if self.trouble is not None:
             self.trouble = None
@@ -150,6 +151,8 @@ class Drain:
         """How many pieces were taken in."""
         async with self._turn:
             pieces = 0
+            if self._journal.current and not self._journal.directory.exists():
+                await self._begin_anew()
             while self._first <= self._journal.current:
                 number = self._first
                 pieces += await self._drain_file(number)
@@ -161,6 +164,14 @@ class Drain:
                 (self._journal.directory / file_name(number)).unlink()
                 await self._store.forget(self._name(number))
             return pieces
+
+    async def _begin_anew(self) -> None:
+        """The files are gone with what waited in them."""
+        for number in range(self._first, self._journal.current + 1):
+            await self._store.forget(self._name(number))
+        self._journal.restart()
+        self._first, self._at = 1, 0
+        raise FileNotFoundError(f"{self._journal.directory} was taken away, with what waited in it")
 
     async def _drain_file(self, number: int) -> int:
         path, name = self._journal.directory / file_name(number), self._name(number)

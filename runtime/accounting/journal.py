@@ -83,6 +83,12 @@ class Journal:
         self._unsynced = False
         return os.dup(self._file)
 
+    def restart(self) -> None:
+        """Begin anew with the next entry: somebody has taken the files away."""
+        self.close_files()
+        self._number = self._size = self.waiting_bytes = 0
+        self._prices.clear()
+
     def close(self) -> bool:
         """Let go of the files, and take them away if nothing waits in them; else whoever looks for orphans finds them."""
         done = self._number > 0 and not self.waiting_bytes and not self._open

@@ -21,7 +21,7 @@ import httpx
 import msgspec
 from sqlalchemy.engine import URL
 
-from runtime.cli.kept import backups, kept
+from runtime.cli.kept import backups, kept, waiting
 from runtime.config.catalog import Catalog
 from runtime.config.effective import Base
 from runtime.config.files import read_sources
@@ -140,9 +140,13 @@ def data_directory(path: Path) -> Iterator[Finding]:
         return
     yield _finding("data", "ok", f"{path} can be written to")
     for file in sorted(path.iterdir()):
+        if file.name not in {"pepper", "dev-key", "store-key"}:
+            continue
         mode = file.stat().st_mode & 0o777
-        if file.name in {"pepper", "dev-key", "store-key"} and mode & 0o077:
+        if mode & 0o077:
             yield _finding("data", "fault", f"{file} can be read by others (mode {mode:04o}); run: chmod 600 {file}")
+        if file.stat().st_size == 0:
+            yield _finding("data", "fault", f"{file} is empty; delete it, and a new one is made")
 
 
 def credentials(plan: Plan, secrets: Secrets) -> Iterator[Finding]:
@@ -217,13 +221,14 @@ async def _shape(address: URL) -> str | None:
 
 
 def keepings(plan: Plan, data_dir: Path, url: str | None) -> Iterator[Finding]:
-    """What the store keeps, and its backups."""
+    """What the store keeps, its backups, and what is on the way into it."""
     if url is None and plan.store.url is not None:
         return  # said already
     try:
         yield _finding("keys", "ok", asyncio.run(kept(database_url(url, data_dir))))
     except (ConfigError, StoreError):
         return  # said already
+    yield _finding("ledger", "ok", waiting(data_dir))
     for sound, message in backups(data_dir):
         yield _finding("backups", "ok" if sound else "warning", message)
 

@@ -1,4 +1,4 @@
-"""What `gatewright doctor` says of what the store keeps: keys, people who may log in, and backups. Reads, makes nothing."""
+"""What `gatewright doctor` says of what the store keeps: keys, people who may log in, backups, journals. Reads, makes nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 from sqlalchemy.engine import URL
 
+from runtime.accounting.journal import JOURNAL, journal_files
 from runtime.services.backup_files import BACKUPS, BackupFiles
 from runtime.stores.database import Database
 from runtime.stores.keys import SqlKeys
 from runtime.stores.migrate import SCHEMA, schema_version
 from runtime.stores.people import SqlPeople
 
-__all__ = ["backups", "kept"]
+__all__ = ["backups", "kept", "waiting"]
 
 OLD_S = 30 * 86_400
 
@@ -33,6 +34,16 @@ async def kept(address: URL) -> str:
     revoked = f", {len(keys.revoked)} configured ones revoked" if keys.revoked else ""
     log_in = f"{len(people)} can log in" if people else "nobody can log in (`gatewright people add`)"
     return f"{len(keys.keys)} stored keys, {good} of them good{revoked}; {log_in}"
+
+
+def waiting(data_dir: Path) -> str:
+    """What of the journals is not in the ledger, as far as their files tell."""
+    directory = data_dir / JOURNAL
+    workers = [each for each in directory.iterdir() if each.is_dir()] if directory.is_dir() else []
+    size = sum(path.stat().st_size for each in workers for path in journal_files(each))
+    if not workers:
+        return "no journal waits: all that calls cost is in the ledger"
+    return f"{len(workers)} with {size // 1024} KiB; what dead workers left is taken in by the next that runs"
 
 
 def backups(data_dir: Path) -> Iterator[tuple[bool, str]]:

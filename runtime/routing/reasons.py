@@ -58,6 +58,7 @@ def explain_call(
         build=artefact.build,
         at=round(wall_s(record.started_s), 3),
         key=record.key,
+        company_id=record.tenant,
         session=record.session or UNSET,
         operation=record.operation,
         protocol=record.protocol,

@@ -34,6 +34,10 @@ class Access:
         """From now on these are the keys that are good."""
         self._keys = keys
 
+    def ids_of(self, tenant: str) -> list[str]:
+        """The ids of the keys that are good and belong to ``tenant``."""
+        return [record.id for record in self._keys.hashes.values() if record.tenant == tenant]
+
     def take_used(self) -> dict[str, float]:
         """When which keys were used last, by their ids, since this was asked before."""
         used, self._used = self._used, {}

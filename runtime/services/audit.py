@@ -9,7 +9,7 @@ from typing import cast
 import msgspec
 
 from runtime.config.checks.clear_text import without_keys
-from runtime.stores.audit import AuditEntry, SqlAudit
+from runtime.stores.audit import AuditEntry, AuditStatus, SqlAudit
 from runtime.web.asking import Asking
 from runtime.web.key import KeyRecord
 
@@ -36,7 +36,7 @@ class Audit:
         actor: KeyRecord | str,
         target: str = "",
         resource_type: str = "",
-        status: str = "success",
+        status: AuditStatus = "success",
         tenant: str | None = None,
         details: Mapping[str, object] | None = None,
     ) -> None:
@@ -65,7 +65,7 @@ class Audit:
         actor: KeyRecord | str,
         target: str = "",
         resource_type: str = "",
-        status: str = "success",
+        status: AuditStatus = "success",
         tenant: str | None = None,
         details: Mapping[str, object] | None = None,
     ) -> AuditEntry:

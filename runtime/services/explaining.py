@@ -67,7 +67,7 @@ class Explaining:
         else:
             answers = await self._colleagues.ask(EXPLAIN, id.encode())
             found = [msgspec.json.decode(answer, type=Decision) for answer in answers.answers]
-        seen = [each for each in found if caller.allows(ADMIN) or each.key == caller.id]
+        seen = [each for each in found if _may_see(caller, each)]
         if not seen:
             raise NotFound(f"nothing is known of a request {id!r}; {self._until()}", param="id")
         return max(seen, key=lambda each: each.at)
@@ -76,3 +76,8 @@ class Explaining:
         if not self._keep:
             return "`explain: {keep: 0}` remembers none"
         return "it may be too old (`explain: {keep: …, for: …}`), or another key's"
+
+
+def _may_see(caller: KeyRecord, decision: Decision) -> bool:
+    """A key sees its own, an admin's those of its tenant, the operator's admin all."""
+    return caller.may_see(decision.company_id) and (caller.allows(ADMIN) or decision.key == caller.id)

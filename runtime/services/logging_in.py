@@ -179,20 +179,20 @@ class LoggingIn:
         wait_s = await self._attempts.begin(attempt, (account, f"address:{origin_of(visit.address)}"), self._now())
         if wait_s > 0:
             raise RateLimited("too many attempts to log in failed; wait", retry_after_s=wait_s, code="locked_out")
-        person = await self._people.get(name)
+        person, somebody = await self._people.get(name), await self._people.any()
         try:
             matches = await self._passwords.matches(None if person is None else person.password, password)
         except RouteUnavailable:
             await self._attempts.withdraw(attempt)
             raise
         if not matches:
-            await self._refused(person)
+            await self._refused(person, somebody=somebody)
         assert person is not None
         await self._attempts.succeeded(attempt, account)
         return person
 
-    async def _refused(self, person: Person | None) -> NoReturn:
-        if person is None and not await self._people.any():
+    async def _refused(self, person: Person | None, *, somebody: bool) -> NoReturn:
+        if not somebody:
             raise PermissionDenied(
                 "nobody can log in yet: the operator sets the first password with `gatewright people add`",
                 code="needs_setup",

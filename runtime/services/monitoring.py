@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from generated.types.monitoring import (
     TelemetrySummary,
 )
 from runtime.errors import RouteUnavailable
-from runtime.sessions import Sessions
+from runtime.sessions import Session, Sessions
 from runtime.shared import SharedError
 from runtime.shared.colleagues import Colleagues
 from runtime.telemetry import Latencies
@@ -28,6 +28,7 @@ from runtime.web.key import ADMIN, KeyRecord
 __all__ = ["LATENCIES", "Monitoring", "told_latencies"]
 
 LATENCIES: Final = "latencies"
+MAX_SHOWN: Final = 1000
 SHARES: Final = (0.5, 0.95, 0.99)
 
 
@@ -39,16 +40,26 @@ def told_latencies(latencies: Latencies) -> Callable[[bytes], bytes]:
 
 
 class Monitoring:
-    """Implements `generated.api.monitoring.MonitoringService`. ``now`` gives Unix seconds."""
+    """Implements `generated.api.monitoring.MonitoringService`.
 
-    def __init__(self, sessions: Sessions, colleagues: Colleagues, now: Callable[[], float]) -> None:
+    ``ids_of`` gives the ids of a tenant's keys, ``now`` Unix seconds.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        colleagues: Colleagues,
+        ids_of: Callable[[str], Iterable[str]],
+        now: Callable[[], float],
+    ) -> None:
         self._sessions = sessions
+        self._ids_of = ids_of
         self._colleagues = colleagues
         self._now = now
 
     async def list_sessions(self, caller: KeyRecord) -> SessionList:
         try:
-            found = await self._sessions.entries(None if caller.allows(ADMIN) else caller.id)
+            found = await self._seen(caller)
         except SharedError as error:
             raise RouteUnavailable("the sessions cannot be read now", retry_after_s=1) from error
         now_s = self._now()
@@ -66,6 +77,16 @@ class Monitoring:
             for each in found
         ]
         return SessionList(count=len(entries), sessions=entries, by_api_key=dict(Counter(each.key for each in found)))
+
+    async def _seen(self, caller: KeyRecord) -> list[Session]:
+        """The sessions that it may see. Raises SharedError."""
+        if caller.manages:
+            return await self._sessions.entries(limit=MAX_SHOWN)
+        found: list[Session] = []
+        for id_ in self._ids_of(caller.tenant) if caller.allows(ADMIN) else (caller.id,):
+            if (left := MAX_SHOWN - len(found)) > 0:
+                found += await self._sessions.entries(id_, left)
+        return found
 
     async def get_telemetry_summary(self, window_ms: int = 300_000) -> TelemetrySummary:
         answers = await self._colleagues.ask(LATENCIES, msgspec.msgpack.encode(window_ms / 1000))

@@ -6,18 +6,19 @@ items stand where references were. What is left is a request like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
 import msgspec
 
-from runtime.errors import InvalidRequest, TooLarge
+from runtime.errors import InvalidRequest, RouteUnavailable, TooLarge
 from runtime.protocols.base import Envelope
 from runtime.protocols.splice import Fields, raw
 from runtime.services.response_object import name_items
-from runtime.stores.base import RUNNING, Item, ResponseStore
+from runtime.stores.base import RUNNING, Item, ResponseStore, StoreError
 
-__all__ = ["Asking", "Reader"]
+__all__ = ["Asking", "Reader", "stored_responses"]
 
 _V = TypeVar("_V", str, bool)
 
@@ -47,6 +48,15 @@ class _Shape(msgspec.Struct, frozen=True):
 
 
 _SHAPE: Final = msgspec.json.Decoder(_Shape)
+
+
+@asynccontextmanager
+async def stored_responses() -> AsyncGenerator[None, None]:
+    """What needs the store of responses, and cannot go on without it. Raises RouteUnavailable."""
+    try:
+        yield
+    except StoreError as error:
+        raise RouteUnavailable("the store of responses cannot be reached now", retry_after_s=1) from error
 
 
 class Reader:

@@ -16,7 +16,7 @@ from runtime.services.background import Background
 from runtime.services.inference import Adapt, Inference
 from runtime.services.keeping import Keeping
 from runtime.services.response_object import listed, with_fields
-from runtime.services.response_request import Asking, Reader
+from runtime.services.response_request import Asking, Reader, stored_responses
 from runtime.services.runs import Runs
 from runtime.stores.base import RUNNING, ResponseStore, StoredResponse
 from runtime.web.exchange import Exchange
@@ -71,10 +71,12 @@ class Responses:
         """Answer a request, and keep the answer where it says so. ``adapt`` is what else the path means."""
 
         async def infer(call: Call) -> Complete | Streaming:
-            asking = await self._reader.read(call.envelope, call.key.id)
+            async with stored_responses():
+                asking = await self._reader.read(call.envelope, call.key.id)
             call = msgspec.structs.replace(call, envelope=asking.envelope)
             if asking.background and self._kept is not None:
-                return Complete(headers=(), body=await self._kept.background.queue(call, asking))
+                async with stored_responses():
+                    return Complete(headers=(), body=await self._kept.background.queue(call, asking))
             reply = await self._gateway.infer(call)
             if asking.keep or asking.previous is not None:
                 reply = await self._keeping(exchange, call, asking).take(reply)
@@ -87,13 +89,15 @@ class Responses:
 
     async def count_response_input_tokens(self, exchange: Exchange) -> None:
         async def ask(call: Call) -> None:
-            asking = await self._reader.read(call.envelope, call.key.id)
+            async with stored_responses():
+                asking = await self._reader.read(call.envelope, call.key.id)
             await self._inference.answer_count(
                 exchange, msgspec.structs.replace(call, envelope=asking.envelope), _counted
             )
 
         await self._inference.serve(exchange, "count_tokens", self.PROTOCOL, Asked(), ask)
 
+    @stored_responses()
     async def get_response(self, exchange: Exchange) -> None:
         if exchange.query.get("stream") in {"true", "1"}:
             raise InvalidRequest(
@@ -104,6 +108,7 @@ class Responses:
         _, found = await self._find(exchange)
         await self._respond(exchange, found.body)
 
+    @stored_responses()
     async def delete_response(self, exchange: Exchange) -> None:
         kept, found = await self._find(exchange)
         if not await kept.store.delete(found.key):
@@ -111,6 +116,7 @@ class Responses:
         kept.runs.stop(found.key)
         await self._respond(exchange, msgspec.json.encode(ResponseDeleted(id=found.id, deleted=True)))
 
+    @stored_responses()
     async def cancel_response(self, exchange: Exchange) -> None:
         kept, found = await self._find(exchange)
         if not found.background:
@@ -122,6 +128,7 @@ class Responses:
             _, found = await self._find(exchange)
         await self._respond(exchange, found.body)
 
+    @stored_responses()
     async def list_input_items(self, exchange: Exchange) -> None:
         kept, found = await self._find(exchange)
         order = exchange.query.get("order") or "desc"

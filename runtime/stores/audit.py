@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select
@@ -13,7 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from runtime.stores.database import Database
 from runtime.stores.tables import audit_log
 
-__all__ = ["AuditEntry", "AuditPage", "AuditQuestion", "SqlAudit", "add_entry"]
+__all__ = ["AuditEntry", "AuditPage", "AuditQuestion", "AuditStatus", "SqlAudit", "add_entry"]
+
+AuditStatus: TypeAlias = Literal["success", "refused", "failed"]
 
 SWEPT: Final = 5000
 """Rows that one transaction deletes at most."""
@@ -32,7 +34,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     target: str = ""
     resource_type: str = ""
     tenant: str = "default"
-    status: str = "success"
+    status: AuditStatus = "success"
     request_id: str = ""
     ip: str = ""
     details: Mapping[str, object] = {}

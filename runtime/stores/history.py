@@ -115,6 +115,8 @@ def _narrowed(query: Select[*tuple[object, ...]], wanted: Wanted) -> Select[*tup
     for name, value in msgspec.structs.asdict(wanted).items():
         if value is not None and name not in {"since_s", "until_s"}:
             query = query.where(settlements.c[name] == value)
+    if wanted.outcome not in {None, "ok"}:
+        query = query.where(settlements.c.outcome != "ok")  # says to SQLite that its index of the others will do
     if wanted.since_s is not None:
         query = query.where(settlements.c.at_s >= wanted.since_s)
     if wanted.until_s is not None:

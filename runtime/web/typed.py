@@ -37,10 +37,14 @@ def typed(
     *,
     operation_id: str,
     scope: str,
+    operator: bool = False,
     status: int = 200,
     media_type: str = "application/json",
 ) -> HTTPRouteHandler:
-    """Decorates the handler of one operation. What answers GET answers HEAD."""
+    """Decorates the handler of one operation. What answers GET answers HEAD.
+
+    ``operator``: it concerns all tenants, so keys of others than the operator's are refused.
+    """
 
     async def authorize(connection: ASGIConnection[object, object, object, State], _: BaseRouteHandler) -> None:
         front = fronts.now
@@ -52,7 +56,9 @@ def typed(
         front.askings.note(front.askings.now().request_id, visit.address)
         if needed == PUBLIC:
             return
-        connection.scope["user"] = await front.authorize(visit, needed)
+        record = connection.scope["user"] = await front.authorize(visit, needed)
+        if operator:
+            record.require_operator()
         if front.fixed and needed == ADMIN and visit.changes and operation_id not in front.unfixed:
             raise PermissionDenied(
                 "nothing is changed here through the management API: `server.management` is `read_only`; change gateway.yaml "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -282,6 +283,20 @@ async def test_fault_30_a_server_that_goes_and_comes_is_drained_into_again(postg
     await line.cut()
     await database.aclose()
     await direct.aclose()
+
+
+async def test_a_journal_that_somebody_took_away_is_begun_anew(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database)
+    call(books)
+    await books.drain.once()
+    shutil.rmtree(tmp_path / "journal")
+    await books.drain.once()
+    assert "was taken away" in (books.drain.trouble or "")
+
+    after = call(books)
+    await books.drain.once()
+    assert ("ok", 2) == (books.drain.standing, len(await rows(database)))
+    assert after.settlement in await rows(database)
 
 
 async def test_old_requests_go_and_their_sums_stay(database: Database, tmp_path: Path) -> None:

@@ -185,3 +185,12 @@ def test_a_store_that_cannot_be_reached_is_a_fault_without_its_password(
     assert "anna:***@127.0.0.1:1/gateway" in ran.out
     assert "s3cret-pass" not in ran.out
     assert 1 == ran.code
+
+
+def test_what_waits_for_the_ledger_is_told(run: Run, built: Path) -> None:
+    assert "no journal waits" in run("doctor", "--root", built).out
+    journal = built / "data" / "journal" / "0123456789ab"
+    journal.mkdir(parents=True)
+    (journal / "00000001.log").write_bytes(bytes(5000))
+
+    assert "1 with 4 KiB" in run("doctor", "--root", built).out

@@ -364,8 +364,9 @@ from runtime.web.problem import exception_handler
 from tests.web.script import call, front
 
 class Loans:
-    async def list_loans(self, borrower, status=None, limit=20):
-        return LoanList(data=[], next=f"{borrower} {status} {limit}")
+    async def list_loans(self, borrower, status=None, limit=20, due_before=None, page_size=5):
+        more = "" if due_before is None else f" {due_before} {page_size}"
+        return LoanList(data=[], next=f"{borrower} {status} {limit}{more}")
     async def create_loan(self, caller, data):
         assert caller.id == "key" and "action" in caller.scopes
         return Loan(thing=Tool(power=True), due=data.due)
@@ -398,6 +399,8 @@ asyncio.run(main())
 CALLS = [
     (("GET", "/loans", "borrower=b", "viewer", ""), 200, '{"data":[],"next":"b None 20"}'),
     (("GET", "/loans", "borrower=b&status=open&limit=3", "viewer", ""), 200, '{"data":[],"next":"b open 3"}'),
+    (("GET", "/loans", "borrower=b&dueBefore=may&pageSize=7", "viewer", ""), 200, '"next":"b None 20 may 7"'),
+    (("GET", "/loans", "borrower=b&pageSize=10", "viewer", ""), 400, '"kind":"invalid_request"'),
     (("GET", "/loans", "borrower=b&limit=101", "viewer", ""), 400, '"kind":"invalid_request"'),
     (("GET", "/loans", "borrower=b&status=lost", "viewer", ""), 400, '"kind":"invalid_request"'),
     (("GET", "/loans", "", "viewer", ""), 400, '"kind":"invalid_request"'),

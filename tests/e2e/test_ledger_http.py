@@ -18,6 +18,7 @@ import pytest
 
 from runtime.stores.database import DATABASE_FILE
 from tests.support.gateway import Running, gateway, run_cli
+from tests.support.postgres import postgres
 from tests.support.vendor import KEY, Vendor, vendor
 
 CONFIG = """version: 1
@@ -423,3 +424,19 @@ children = [int(each) for task in os.listdir(f"/proc/{parent}/task")
 for process in (parent, *children):
     os.kill(process, signal.SIGKILL)
 """
+
+
+def test_with_a_server_for_a_store_the_books_are_the_same(tmp_path: Path) -> None:
+    with postgres() as server, vendor("openai_chat") as chatty, vendor("anthropic_messages") as messy:
+        config = CONFIG.format(chatty=chatty.url, messy=messy.url) + 'store: {url: "${DATABASE_URL}"}\n'
+        env = {"VENDOR_KEY": KEY, "DATABASE_URL": server.url()}
+        with gateway(tmp_path, config, env) as running:
+            site = Site(running, {"chatty": chatty})
+            for stream in (False, True, False):
+                assert 200 == call(site, "anthropic_messages", "messy/plain", stream=stream).status
+            assert 200 == call(site, "openai_chat", "second").status
+        told = run_cli("audit", "--json", root=tmp_path, env=env)
+
+        assert 0 == told.returncode, told.stdout + told.stderr
+        found = json.loads(told.stdout)
+        assert (4, 5, 4 * PLAIN_NANO_USD) == (found["requests"], found["attempts"], found["cost_nano_usd"])

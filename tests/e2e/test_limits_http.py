@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -30,9 +31,9 @@ providers:
   blank:
     base_url: http://127.0.0.1:9
     local: true
-    surfaces: {openai_chat: {}}
+    surfaces: {openai_chat: {}, openai_embeddings: {}}
     auth: {scheme: none}
-    models: {free: {}}
+    models: {free: {}, vectors: {endpoint: embeddings}}
 tenants:
   acme: {name: Acme Ltd, limits: [{requests: 3, per: 1h}]}
 combos:
@@ -71,11 +72,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def ask(served: Running, method: str, path: str, body: object = None, key: str = ROOT) -> Answer:
+def ask(
+    served: Running,
+    method: str,
+    path: str,
+    body: object = None,
+    key: str = ROOT,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Answer:
     at = urlsplit(served.url)
     connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=60)
     try:
-        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json", **more}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
         reply = connection.getresponse()
         return Answer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read().decode())
@@ -86,6 +94,11 @@ def ask(served: Running, method: str, path: str, body: object = None, key: str =
 def chat(served: Running, key: str, model: str = "sim/echo", **more: object) -> Answer:
     body = {"model": model, "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}], **more}
     return ask(served, "POST", "/v1/chat/completions", body, KEYS[key])
+
+
+def chat_with(served: Running, key: str, **more: object) -> Answer:
+    body = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}], **more}
+    return ask(served, "POST", "/v1/chat/completions", body, key)
 
 
 DIALECTS = {
@@ -255,6 +268,69 @@ def test_a_stream_that_takes_more_than_its_limits_allow_is_stopped_with_an_error
 
     again = ask(served, "POST", path, body, key)
     assert 429 == again.status, "what came was counted"
+
+
+def test_each_prompt_of_a_completion_is_a_call_and_they_are_settled_as_one(served: Running) -> None:
+    _, key = made(served, limits=[{"requests": 4, "per": "1h"}, {"tokens": 1000, "per": "1h"}, {"concurrency": 4}])
+    body = {"model": "sim/echo", "prompt": ["one", "two", "three"], "max_tokens": 10}
+    first = ask(served, "POST", "/v1/completions", body, key)
+    assert (200, 3) == (first.status, len(first.body["choices"]))
+    refused = ask(served, "POST", "/v1/completions", body, key)
+    assert (429, True) == (refused.status, "4 requests per hour" in refused.text)
+
+    id_, key = made(served, limits=[{"tokens": 1000, "per": "1h"}, {"concurrency": 4}])
+    used = 0
+    for stream in (False, True, False):
+        answer = ask(served, "POST", "/v1/completions", body | {"stream": stream}, key)
+        assert 200 == answer.status, answer.text
+        used += 0 if stream else answer.body["usage"]["total_tokens"]
+    left = int(chat_with(served, key, max_tokens=1).headers["x-ratelimit-remaining-tokens"])
+    assert 1000 - 2 * used < left < 1000 - used
+    assert id_
+
+
+def test_a_response_in_the_background_fails_by_its_limit_and_gives_its_place_back(served: Running) -> None:
+    _, key = made(served, limits=[{"requests": 2, "per": "1h"}, {"concurrency": 1}])
+    body = {"model": "sim/echo", "input": "hi", "background": True}
+
+    def ended() -> Any:
+        id_ = ask(served, "POST", "/v1/responses", body, key).body["id"]
+        deadline = time.monotonic() + 20
+        while (found := ask(served, "GET", f"/v1/responses/{id_}", key=key).body)["status"] in {
+            "queued",
+            "in_progress",
+        }:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return found
+
+    assert ["completed", "completed"] == [ended()["status"] for _ in range(2)]
+    refused = ended()
+    assert ("failed", "rate_limit_exceeded") == (refused["status"], refused["error"]["code"])
+    assert "2 requests per hour" in refused["error"]["message"]
+
+
+def test_what_an_idempotency_key_answers_is_not_counted_again(served: Running) -> None:
+    _, key = made(served, limits=[{"requests": 1, "per": "1h"}])
+    path, body = DIALECTS["chat"]
+    answers = [ask(served, "POST", path, body, key, {"idempotency-key": "once"}) for _ in range(3)]
+    assert [200, 200, 200] == [each.status for each in answers]
+    assert 429 == ask(served, "POST", path, body, key).status
+
+
+def test_vectors_are_limited_like_everything_else(served: Running) -> None:
+    _, key = made(served, limits=[{"requests": 1, "per": "1h"}])
+    body = {"model": "blank/vectors", "input": "hi"}
+    first, second = (ask(served, "POST", "/v1/embeddings", body, key) for _ in range(2))
+    assert 500 <= first.status, "nobody is there"
+    assert (429, "0") == (second.status, second.headers["x-ratelimit-remaining-requests"])
+
+
+def test_counting_tokens_is_not_counted(served: Running) -> None:
+    _, key = made(served, limits=[{"requests": 1, "per": "1h"}])
+    body = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
+    assert {200} == {ask(served, "POST", "/v1/messages/count_tokens", body, key).status for _ in range(3)}
+    assert 200 == ask(served, "POST", "/v1/messages", body | {"max_tokens": 5}, key).status
 
 
 def test_budgets_are_set_in_both_forms_and_show_what_was_spent(served: Running) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,14 +106,32 @@ def test_settings_change_section_by_section_and_are_taken_back(served: Running) 
 
 def test_a_price_is_the_ledgers_and_gets_a_version(served: Running) -> None:
     assert {"input": 1.0, "output": 2.0} == ask(served, "GET", "/api/pricing?provider=own")[1]["own"]["one"]
+    first = reckoned(served)
+    assert pytest.approx((5 * 1.00 + 1 * 2.00) / 10**6) == first["cost"]
     before = ask(served, "GET", "/api/pricing/models")[1]["models"]
     status, table = ask(served, "PATCH", "/api/pricing", {"own": {"one": {"input": 0.075, "cached": "0.01"}}})
     assert (200, {"input": 0.075, "output": 2.0, "cached": 0.01}) == (status, table["own"]["one"])
+    agreed(lambda: ask(served, "GET", "/api/pricing?provider=own")[1]["own"]["one"]["input"], 0.075)
+    second = reckoned(served)
+    assert pytest.approx((5 * 0.075 + 1 * 2.00) / 10**6) == second["cost"]
+    assert first["priceVersion"] != second["priceVersion"]
     source = {each["id"]: each["source"] for each in ask(served, "GET", "/api/pricing/models")[1]["models"]}
     assert ("management API", len(before)) == (source["own/one"], len(source))
     assert ask(served, "PATCH", "/api/pricing", {"sim": {"echo": {"input": 3, "output": 4}}})[0] == 200
     assert {"sim"} == set(ask(served, "DELETE", "/api/pricing?provider=sim&model=echo")[1])
     assert "openai" in ask(served, "GET", "/api/pricing/defaults")[1]
+
+
+def reckoned(served: Running) -> Any:
+    """How the ledger reckons one more call."""
+    path = "/api/usage/call-logs?model=own/one&limit=1"
+    before = ask(served, "GET", path)[1]["logs"]
+    assert 200 == chat(served, "own/one")
+    deadline_s = time.monotonic() + 30
+    while (after := ask(served, "GET", path)[1]["logs"]) == before:
+        assert time.monotonic() < deadline_s, "the journal was not drained"
+        time.sleep(0.2)
+    return ask(served, "GET", f"/api/usage/call-logs/{after[0]['id']}")[1]["attempts"][0]
 
 
 def test_policies_come_hold_and_go(served: Running) -> None:

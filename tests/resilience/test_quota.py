@@ -183,3 +183,33 @@ class Away(MemoryState):
         if self.away:
             raise SharedError("away")
         return await super().entries(topic, prefix, limit)
+
+
+def test_other_limits_count_what_was_used_before_them() -> None:
+    minute, hour = ConnectionLimit(requests=2, per_ms=60_000), ConnectionLimit(requests=5, tokens=10, per_ms=3_600_000)
+    quotas = Quotas({"c": (minute, hour)}, MINUTE)
+    for _ in range(2):
+        quotas.sent("c", 0.0)
+    quotas.used("c", 9, 0.0)
+    assert quotas.full_until_s("c", 1.0) is not None
+
+    quotas.configure({"c": (ConnectionLimit(requests=3, per_ms=60_000), hour)}, MINUTE)
+    assert quotas.full_until_s("c", 1.0) is None
+    quotas.sent("c", 1.0)
+    assert quotas.full_until_s("c", 1.0) is not None
+
+    quotas.configure({"c": (hour,)}, MINUTE)
+    assert quotas.full_until_s("c", 1.0) is None
+    quotas.used("c", 1, 1.0)
+    assert quotas.full_until_s("c", 1.0) is not None
+    quotas.configure({}, MINUTE)
+    assert quotas.full_until_s("c", 1.0) is None
+
+
+def test_two_limits_over_the_same_time_are_the_smaller_one() -> None:
+    limits = {"c": (ConnectionLimit(requests=5, per_ms=60_000), ConnectionLimit(requests=2, per_ms=60_000))}
+    quotas = Quotas(limits, MINUTE)
+    quotas.sent("c", 0.0)
+    assert quotas.full_until_s("c", 0.0) is None
+    quotas.sent("c", 0.0)
+    assert quotas.full_until_s("c", 0.0) is not None

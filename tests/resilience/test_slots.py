@@ -60,3 +60,35 @@ async def test_a_waiter_that_is_cancelled_loses_no_place(given_first: bool) -> N
 
     assert slots.take("c")
     assert not slots.take("c")
+
+
+async def test_more_places_are_given_to_who_waits_and_fewer_take_none_away() -> None:
+    slots = Slots({"c": 1})
+    assert slots.take("c")
+    waiting = [asyncio.create_task(slots.wait("c", 5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    slots.configure({"c": 3})
+    await asyncio.sleep(0)
+    assert [True, True, False] == [task.done() for task in waiting]
+
+    slots.configure({"c": 1})
+    slots.release("c")
+    slots.release("c")
+    await asyncio.sleep(0)
+    assert not waiting[2].done()
+    slots.release("c")
+    assert await waiting[2]
+    assert not slots.take("c")
+
+
+async def test_a_limit_that_comes_counts_the_calls_that_run_and_one_that_goes_lets_all_in() -> None:
+    slots = Slots({})
+    assert slots.take("c")
+    assert slots.take("c")
+    slots.configure({"c": 2})
+    assert not slots.take("c")
+    waits = asyncio.create_task(slots.wait("c", 5))
+    await asyncio.sleep(0)
+    slots.configure({})
+    assert await waits
+    assert slots.take("c")

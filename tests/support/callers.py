@@ -18,7 +18,10 @@ CALLERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "openai_chat": ("/v1/chat/completions", {**_CHAT, "max_tokens": 20}),
     "openai_responses": ("/v1/responses", {"input": "one two three four", "max_output_tokens": 20, "store": False}),
     "anthropic_messages": ("/v1/messages", {**_CHAT, "max_tokens": 20}),
-    "gemini": ("/v1beta/models/{model}:generateContent", {"contents": [{"role": "user", "parts": [{"text": "one two"}]}]}),
+    "gemini": (
+        "/v1beta/models/{model}:generateContent",
+        {"contents": [{"role": "user", "parts": [{"text": "one two"}]}]},
+    ),
     "ollama_chat": ("/api/chat", {**_CHAT, "stream": False}),
 }
 """The path, and a body without the model."""

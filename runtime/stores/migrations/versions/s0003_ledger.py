@@ -61,6 +61,10 @@ def _settlements() -> None:
         op.create_index(f"settlements_by_{column}", "settlements", [column, "number"])
     op.create_index("settlements_by_request", "settlements", ["request_id"])
     op.create_index("settlements_by_age", "settlements", ["at_s"])
+    failed = sa.text("outcome <> 'ok'")
+    op.create_index(
+        "settlements_by_outcome", "settlements", ["outcome", "number"], sqlite_where=failed, postgresql_where=failed
+    )
 
 
 def _attempts() -> None:

@@ -100,6 +100,9 @@ class Weighted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
 class TargetSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What to call."""
 
+    bounds: tuple[Limits, ...] = ()
+    """A record of another section."""
+
     models: Annotated[tuple[str | Weighted, ...], msgspec.Meta(min_length=1)]
     """Which."""
 
@@ -166,6 +169,30 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         path="server.limits.high",
+        type="integer",
+        default="10",
+        help="The higher one.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="targets.*.bounds",
+        type="list",
+        default="[]",
+        help="A record of another section.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="targets.*.bounds.*.low",
+        type="integer",
+        default=None,
+        help="The lower one.",
+        secret=False,
+        reload="static",
+    ),
+    Setting(
+        path="targets.*.bounds.*.high",
         type="integer",
         default="10",
         help="The higher one.",

@@ -26,6 +26,8 @@ class LoansService(Protocol):
         borrower: str,
         status: Literal["open", "closed"] | None = None,
         limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20,
+        due_before: str | None = None,
+        page_size: Annotated[int, msgspec.Meta(le=9)] = 5,
     ) -> LoanList:
         """List loans.
 
@@ -73,8 +75,12 @@ def build_router(service: LoansService, front: Fronts) -> Router:
         borrower: FromQuery[str],
         status: FromQuery[Literal["open", "closed"] | None] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+        due_before: Annotated[str | None, QueryParameter(name="dueBefore")] = None,
+        page_size: Annotated[int, QueryParameter(name="pageSize", le=9)] = 5,
     ) -> LoanList:
-        return await service.list_loans(borrower=borrower, status=status, limit=limit)
+        return await service.list_loans(
+            borrower=borrower, status=status, limit=limit, due_before=due_before, page_size=page_size
+        )
 
     @typed(
         front,

@@ -1,0 +1,86 @@
+"""The application that a server is given begins and ends its lives in order, and says how that went."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from runtime.lifespan import Life
+from runtime.worker import Worker
+
+Message = dict[str, Any]
+
+
+def life(name: str, log: list[str], *, fails: str = "") -> Life:
+    @asynccontextmanager
+    async def live() -> AsyncGenerator[None, None]:
+        if fails == "begin":
+            raise ValueError(name)
+        log.append(f"{name} begins")
+        try:
+            yield
+        finally:
+            log.append(f"{name} ends")
+        if fails == "end":
+            raise ValueError(name)
+
+    return live
+
+
+async def lived(*lives: Life) -> list[Message]:
+    """What the server is told from the start to the stop."""
+    orders: asyncio.Queue[Message] = asyncio.Queue()
+    for order in ("startup", "shutdown"):
+        orders.put_nowait({"type": f"lifespan.{order}"})
+    told: list[Message] = []
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    async def app(*_: object) -> None:
+        raise AssertionError
+
+    try:
+        await Worker(app, lives)({"type": "lifespan"}, orders.get, send)  # type: ignore[arg-type]
+    except ValueError:
+        told.append({"type": "raised"})
+    return told
+
+
+async def test_the_first_life_ends_last() -> None:
+    log: list[str] = []
+    told = await lived(life("database", log), life("jobs", log))
+
+    assert ["database begins", "jobs begins", "jobs ends", "database ends"] == log
+    assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == [each["type"] for each in told]
+
+
+@pytest.mark.parametrize(
+    ("when", "expected"),
+    [
+        ("begin", ["lifespan.startup.failed", "raised"]),
+        ("end", ["lifespan.startup.complete", "lifespan.shutdown.failed", "raised"]),
+    ],
+)
+async def test_a_life_that_fails_is_told_and_the_others_end(when: str, expected: list[str]) -> None:
+    log: list[str] = []
+    told = await lived(life("database", log), life("jobs", log, fails=when))
+
+    assert expected == [each["type"] for each in told]
+    assert "database ends" == log[-1]
+    assert {"jobs"} == {each["message"] for each in told if "message" in each}
+
+
+async def test_a_call_goes_to_the_application() -> None:
+    called: list[object] = []
+
+    async def app(*given: object) -> None:
+        called.extend(given)
+
+    scope: Message = {"type": "http"}
+    await Worker(app, ())(scope, 1, 2)  # type: ignore[arg-type]
+    assert [scope, 1, 2] == called
