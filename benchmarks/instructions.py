@@ -14,16 +14,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from benchmarks.codecs import FRAME_END, decode, encode, pass_through, reads, stream
+from benchmarks.codecs import FRAME_END, OUTGOING, decode, encode, pass_through, reads, stream
 from benchmarks.measure import publish
 from runtime.catalog import Endpoint
 from runtime.config.lock import load_artefact
 from runtime.protocols import CODECS, codec
+from runtime.protocols.base import Codec
 from runtime.routing import RouteTable
 
 __all__ = ["compared", "main", "totals"]
@@ -43,9 +45,9 @@ def work(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
         arriving = reads(stream(name), 1, end)[: EVENTS + 2]
         whole = reads(stream(name), 1, end)
         batches = decode(each, whole)[:EVENTS]
-        found[f"{name}, decode an event"] = (EVENTS, lambda each=each, arriving=arriving: _decoded(each, arriving))
-        found[f"{name}, encode an event"] = (EVENTS, lambda each=each, batches=batches: encode(each, batches))
-        found[f"{name}, pass an event"] = (len(whole), lambda each=each, whole=whole: pass_through(each, whole))
+        found[f"{name}, decode an event"] = (EVENTS, partial(_decoded, each, arriving))
+        found[f"{name}, encode an event"] = (EVENTS, partial(encode, each, batches))
+        found[f"{name}, pass an event"] = (len(whole), partial(pass_through, each, whole))
     folder.joinpath("gateway.yaml").write_text(CONFIG, encoding="utf-8")
     subprocess.run(
         [sys.executable, "-m", "runtime.cli", "build", "--root", str(folder)], check=True, stdout=subprocess.DEVNULL
@@ -58,10 +60,8 @@ def work(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
     return found
 
 
-def _decoded(each: object, arriving: list[bytes]) -> None:
-    from benchmarks.codecs import OUTGOING
-
-    decoder = each.stream_decoder(OUTGOING)  # type: ignore[attr-defined]
+def _decoded(each: Codec, arriving: list[bytes]) -> None:
+    decoder = each.stream_decoder(OUTGOING)
     for data in arriving:
         decoder.feed(data)
 

@@ -154,7 +154,7 @@ class ExactCacheSettings(msgspec.Struct, frozen=True, kw_only=True, omit_default
     """The public names it is for, as clients ask for them or as an alias leads to; `*` stands for any text."""
 
     scope: Literal["key", "all"] = "key"
-    """Who shares answers: `key` each client key with itself, `all` every key that may use the model."""
+    """Who shares answers: `key` each client key with itself, `all` every key of its tenant that may use the model."""
 
     temperature: Literal["zero", "any"] = "zero"
     """Which requests are cached: those that ask for temperature 0, or `any`."""
@@ -205,7 +205,7 @@ class SemanticCacheSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defa
     """How long the vector of a question may take; after that a model is asked."""
 
     scope: Literal["key", "all"] = "key"
-    """Who shares answers: `key` each client key with itself, `all` every key that may use the model."""
+    """Who shares answers: `key` each client key with itself, `all` every key of its tenant that may use the model."""
 
     temperature: Literal["zero", "any"] = "zero"
     """Which requests are cached: those that ask for temperature 0, or `any`."""
@@ -1658,7 +1658,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="cache.exact.scope",
         type="choice",
         default="key",
-        help="Who shares answers: `key` each client key with itself, `all` every key that may use the model.",
+        help="Who shares answers: `key` each client key with itself, `all` every key of its tenant that may use the model.",
         secret=False,
         reload="dynamic",
     ),
@@ -1754,7 +1754,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="cache.semantic.scope",
         type="choice",
         default="key",
-        help="Who shares answers: `key` each client key with itself, `all` every key that may use the model.",
+        help="Who shares answers: `key` each client key with itself, `all` every key of its tenant that may use the model.",
         secret=False,
         reload="dynamic",
     ),

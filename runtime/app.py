@@ -69,7 +69,7 @@ def assemble(ready: Ready) -> Assembled:
     parts.good_keys.adopt(parts.good_keys.configured, first.public)
     ends = [_following(overrides), _ending(parts, ready.plan.server.shutdown_grace_ms / 1000)]
     surface = Surface(first.services, first.front, parts.on_fault)
-    worker = Worker(surface.app, [*lives(parts), *ends])
+    worker = Worker(surface, [*lives(parts), *ends, beside(surface.register)])
     parts.log.info("worker_built", connections=sorted(ready.secrets.connections), keys=len(ready.plan.keys))
     return Assembled(worker=worker, parts=parts, overrides=overrides)
 

@@ -389,6 +389,7 @@ def _reserves(
 
 def _drain(ledger: Ledger, database: Database, parts: Callable[[], Lasting]) -> Drain:
     def changed(reason: str | None) -> None:
+        parts().metrics.ledger_changed(reason)
         if reason is None:
             parts().log.info("ledger_resumed")
         else:

@@ -29,7 +29,7 @@ def closing(each: Closable) -> Life:
     return life
 
 
-def beside(*jobs: Callable[[], Coroutine[object, object, None]]) -> Life:
+def beside(*jobs: Callable[[], Coroutine[object, object, object]]) -> Life:
     """Do ``jobs`` while the worker lives. At its end they are cancelled, and waited for."""
 
     @asynccontextmanager

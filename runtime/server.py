@@ -172,10 +172,10 @@ def _back_up(url: URL, data: Path, salt: bytes) -> None:
     """Keep the store as it is, before it is brought into another shape. Raises ConfigError where that fails."""
     try:
         asyncio.run(back_up_before_upgrade(url, data, pepper_mark(salt), time.time, secrets.token_bytes))
-    except (StoreError, GatewayError) as error:
-        raise ConfigError(
-            f"the store is of an older release, and cannot be backed up before it is changed: {error}"
-        ) from error
+    except StoreError as error:
+        raise ConfigError(f"the store cannot be used: {error}") from error
+    except GatewayError as error:
+        raise ConfigError(f"the store cannot be backed up before it is brought into shape: {error}") from error
 
 
 async def _add_first(url: URL, password: str) -> None:

@@ -1,17 +1,22 @@
 """The routes of a worker, registered once; below them the services of the plan in force, all replaced in one moment.
 
-Registering hundreds of operations with the web framework takes half a second and leaves as much behind as a whole plan; a
-change of the configuration must not. A call goes to its end with the service it came to.
+Registering hundreds of operations with the web framework takes longer than all else at a start, and leaves as much behind
+as a whole plan. It is therefore done beside the first calls, which need none of it where their route is an ASGI application
+of its own, and not again when the configuration changes. A call goes to its end with the service it came to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar, cast
 
 import msgspec
 from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
+from litestar.routes import ASGIRoute
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from runtime.web.front import Front, Fronts
 from runtime.web.problem import exception_handler
@@ -42,19 +47,56 @@ class Surface:
         self._standing = {each.build: _Standing() for each in services}
         self._front = _Front()
         self.use(services, front)
-        failed = exception_handler(self._front, on_fault)
-        self.app = Litestar(
-            route_handlers=[build(standing, self._front) for build, standing in self._standing.items()],
-            exception_handlers={Exception: failed, HTTPException: failed},
-            openapi_config=None,
-            request_max_body_size=None,
-        )
+        self._failed = exception_handler(self._front, on_fault)
+        self._routers = [build(standing, self._front) for build, standing in self._standing.items()]
+        self._straight = _straight(self._routers)
+        self._app: Litestar | None = None
+        self._registering: asyncio.Future[Litestar] | None = None
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        app = self._straight.get(scope["path"]) or self._app
+        return self._when_registered(scope, receive, send) if app is None else app(scope, receive, send)
 
     def use(self, services: Sequence[Served], front: Front) -> None:
         """From now on calls come to these."""
+        gc.unfreeze()  # what the plan before holds is to go
         self._front.now = front
         for each in services:
             self._standing[each.build].now = each.service
+
+    async def register(self) -> Litestar:
+        """The framework's application of all routes, made when it is first asked for, in a thread."""
+        if self._registering is None:
+            self._registering = asyncio.ensure_future(asyncio.to_thread(self._register))
+        self._app = await asyncio.shield(self._registering)
+        return self._app
+
+    async def _when_registered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await self.register())(scope, receive, send)
+
+    def _register(self) -> Litestar:
+        app = Litestar(
+            route_handlers=self._routers,
+            exception_handlers={Exception: self._failed, HTTPException: self._failed},
+            openapi_config=None,
+            request_max_body_size=None,
+        )
+        gc.freeze()  # it stays for good: `runtime.worker` says why that matters
+        return app
+
+
+def _straight(routers: Sequence[Router]) -> Mapping[str, ASGIApp]:
+    """The routes that are ASGI applications themselves, by their paths.
+
+    They answer everything that comes to their path, faults of ours included, so that the framework's own wrapping of each call
+    and of each message would do nothing but cost.
+    """
+    return {
+        route.path: cast("ASGIApp", route.route_handler.fn)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, ASGIRoute) and not route.path_parameters
+    }
 
 
 class _Front:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
@@ -31,6 +32,8 @@ class Worker:
         async with AsyncExitStack() as stack:
             for life in self._lives:
                 await stack.enter_async_context(life())
+            gc.freeze()  # what is here now stays; to look through it again and again would stop all calls for a tenth of a second
+            stack.callback(gc.unfreeze)
             yield
 
     async def _live(self, receive: LifeSpanReceive, send: LifeSpanSend) -> None:

@@ -246,3 +246,32 @@ async def test_without_these_settings_a_request_passes_byte_for_byte() -> None:
             "reasoning_effort": "high",
             "odd": {"x": 1.0},
         }
+
+
+STREAM = (
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+async def _stream(connection: RawConnection, request: RawRequest) -> None:
+    await connection.send(answer(STREAM, "content-type: text/event-stream"))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_a_stream_that_was_told_to_think_shows_its_usage_to_who_asked_for_it(asked: bool) -> None:
+    async with raw_server(acts(then=_stream)) as server:
+        settings = "{thinking_budget: {mode: custom, tokens: 1100}}"
+        config = (
+            f"requests: {settings}\nproviders:\n{provider('p', server, 'models: {m: {has: [reasoning, streaming]}}')}"
+        )
+        async with pipeline(config) as made:
+            options = {"stream_options": {"include_usage": True}} if asked else {}
+            call = await made.call("p/m", stream=True, **options)
+
+            assert asked == (b'"usage"' in call.body)
+            assert not call.record.passed_through
+            assert call.record.usage is not None
+            assert b"[DONE]" in call.body

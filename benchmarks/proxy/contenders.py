@@ -148,7 +148,11 @@ def gatewright(name: str = "gatewright", source: Path = ROOT, workers: int = 1) 
     """The gateway of a working tree, this one or another for a comparison."""
 
     def start(folder: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
-        provided = "local: true, auth: {scheme: key}, connections: [{id: c, key: '${PROVIDER_KEY}'}], open_models: true"
+        common = "local: true, auth: {scheme: key}, connections: [{id: c, key: '${PROVIDER_KEY}'}]"
+        provided, listed = (
+            f"{common}, open_models: true",
+            f"{common}, models: {{embed-8x1536: {{endpoint: embeddings}}}}",
+        )
         folder.joinpath("gateway.yaml").write_text(
             f"""\
 version: 1
@@ -157,7 +161,7 @@ discovery: {{providers: none}}
 providers:
   chat: {{base_url: 'http://127.0.0.1:{provider}/v1', surfaces: {{openai_chat: {{}}}}, {provided}}}
   msgs: {{base_url: 'http://127.0.0.1:{provider}', surfaces: {{anthropic_messages: {{}}}}, {provided}}}
-  vecs: {{base_url: 'http://127.0.0.1:{provider}/v1', surfaces: {{openai_embeddings: {{}}}}, {provided}}}
+  vecs: {{base_url: 'http://127.0.0.1:{provider}/v1', surfaces: {{openai_embeddings: {{}}}}, {listed}}}
 keys:
   bench: {{key: '${{GATEWAY_KEY}}', scopes: [chat], models: ["chat/*", "msgs/*", "vecs/*"]}}
 """,

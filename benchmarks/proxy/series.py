@@ -7,6 +7,7 @@ on a shared machine than any time does.
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from benchmarks.proxy.tools import Shot, fire
 __all__ = ["Measured", "Series", "Spread", "measure", "median_of", "ratios", "rounds", "spread"]
 
 WARM_UP = 0.1
+SETTLED_S = 0.5
+"""What a gateway does behind its answers, in batches, is part of their cost."""
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +55,12 @@ def measure(load: Path, serving: Serving, scenario: Scenario, scale: float) -> M
     """One round. Raises when not every answer was good: a gateway that fails is not fast."""
     request = whole_request(serving, scenario)
     wanted = max(scenario.least, int(scenario.requests * serving.contender.share * scale))
-    if scenario.least < scenario.connections <= scenario.requests:
-        fire(load, serving.port, scenario.connections, max(scenario.connections, int(wanted * WARM_UP)), request)
+    if not scenario.crowd:
+        fire(load, serving.port, scenario.connections, max(4, int(wanted * WARM_UP)), request)
+        time.sleep(SETTLED_S)
     clock = CpuClock(serving.pid)
     shot = fire(load, serving.port, scenario.connections, wanted, request, scenario.expected)
+    time.sleep(SETTLED_S)
     spent_s = clock.read_s()
     status = serving.contender.refusal if scenario.key == "refused" else scenario.status
     good = shot.statuses.get(str(status), 0)

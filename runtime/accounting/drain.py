@@ -163,6 +163,8 @@ class Drain:
                 self._first, self._at = number + 1, 0
                 (self._journal.directory / file_name(number)).unlink()
                 await self._store.forget(self._name(number))
+            if self.trouble is not None and not pieces:  # nothing was brought there: it may still be gone
+                await self._store.drained(self._name(self._journal.current))
             return pieces
 
     async def _begin_anew(self) -> None:

@@ -20,6 +20,7 @@ from runtime.cli.diff import diff
 from runtime.cli.doctor import doctor
 from runtime.cli.explain import explain
 from runtime.cli.export import export
+from runtime.cli.import_ import import_
 from runtime.cli.init import init
 from runtime.cli.keys import keys
 from runtime.cli.overrides import overrides
@@ -39,7 +40,22 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
         context.exit()
 
 
-COMMANDS = (init, check, build, diff, explain, serve, keys, overrides, export, people, doctor, audit, completion)
+COMMANDS = (
+    init,
+    check,
+    build,
+    diff,
+    explain,
+    serve,
+    keys,
+    overrides,
+    export,
+    import_,
+    people,
+    doctor,
+    audit,
+    completion,
+)
 
 
 class Program(click.RichGroup):

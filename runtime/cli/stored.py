@@ -10,12 +10,15 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy.engine import URL
 
 from runtime.cli.project import project_sources
-from runtime.cli.terminal import FAULT, Stop
+from runtime.cli.report import as_text, summary
+from runtime.cli.terminal import FAULT, Stop, note
 from runtime.config.catalog import Catalog
+from runtime.config.compile import compile_plan
 from runtime.config.effective import Base
 from runtime.config.files import MAIN
 from runtime.config.load import load
@@ -26,9 +29,13 @@ from runtime.source import Diagnostics
 from runtime.stores.audit import AuditEntry
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
+from runtime.stores.migrate import migrate
 from runtime.stores.overrides import OverrideChange, OverrideSet, SqlOverrides, StoredOverride
 
-__all__ = ["base_of", "drop", "overrides_below", "stored_below"]
+__all__ = ["base_of", "drop", "lay", "overrides_below", "stored_below"]
+
+AUTHOR: Final = "gatewright"
+"""Who it was, where it was nobody's key."""
 
 
 def base_of(root: Path) -> Base:
@@ -46,6 +53,37 @@ def overrides_below(root: Path) -> tuple[Override, ...]:
     return overrides_of(stored_below(root))
 
 
+def lay(root: Path, overrides: Sequence[Override]) -> None:
+    """Lay ``overrides`` over the configuration below ``root``, beside those that are there. Raises Stop, with every fault."""
+    asyncio.run(_lay(_url(root), base_of(root), overrides))
+
+
+async def _lay(url: URL, base: Base, overrides: Sequence[Override]) -> None:
+    database = Database(url)
+    store = SqlOverrides(database)
+    try:
+        await migrate(database)
+        found = await store.all()
+        laid = {(each.section, each.name): each for each in (*overrides_of(found), *overrides)}
+        compiled = compile_plan(base.sources, base.catalog, [laid[place] for place in sorted(laid)])
+        if compiled.artefact is None:
+            note(as_text(compiled.diagnostics))
+            raise Stop(FAULT, f"{summary(compiled.diagnostics)}; nothing was laid over the configuration")
+        now_s = round(time.time(), 3)
+        put = tuple(
+            StoredOverride(section=each.section, name=each.name, document=each.text, author=AUTHOR, changed_s=now_s)
+            for each in overrides
+        )
+        entry = _entry("configuration.imported", put)
+        made = await store.change(OverrideChange(put=put), found.revision, [entry]) if put else found.revision
+    except StoreError as error:
+        raise Stop(FAULT, f"the store cannot be used: {error}") from error
+    finally:
+        await database.aclose()
+    if made is None:
+        raise Stop(FAULT, "the configuration was changed meanwhile; nothing was laid over it")
+
+
 def drop(root: Path, names: Sequence[str]) -> tuple[StoredOverride, ...]:
     """Take back the overrides called ``names`` (`combos/smart`); which those are. Raises Stop for one there is not."""
     return asyncio.run(_drop(_url(root), names))
@@ -61,14 +99,7 @@ async def _drop(url: URL, names: Sequence[str]) -> tuple[StoredOverride, ...]:
             if name not in known:
                 raise Stop(FAULT, f"there is no override {name!r}; `gatewright overrides` lists them")
         taken = tuple(known[name] for name in dict.fromkeys(names))
-        entry = AuditEntry(
-            id=uuid.uuid4().hex,
-            at_s=round(time.time(), 3),
-            action="configuration.taken_back",
-            actor="gatewright overrides",
-            target=", ".join(f"{each.section}.{each.name}" for each in taken),
-            resource_type=taken[0].section if taken else "",
-        )
+        entry = _entry("configuration.taken_back", taken)
         change = OverrideChange(taken=tuple((each.section, each.name) for each in taken))
         made = await store.change(change, found.revision, [entry]) if taken else found.revision
     except StoreError as error:
@@ -78,6 +109,17 @@ async def _drop(url: URL, names: Sequence[str]) -> tuple[StoredOverride, ...]:
     if made is None:
         raise Stop(FAULT, "the configuration was changed meanwhile; nothing was taken back")
     return taken
+
+
+def _entry(action: str, about: Sequence[StoredOverride]) -> AuditEntry:
+    return AuditEntry(
+        id=uuid.uuid4().hex,
+        at_s=round(time.time(), 3),
+        action=action,
+        actor=AUTHOR,
+        target=", ".join(f"{each.section}.{each.name}" for each in about),
+        resource_type=about[0].section if about else "",
+    )
 
 
 def _url(root: Path) -> URL:

@@ -16,7 +16,7 @@ from runtime.config.load import VERSION, load
 from runtime.config.override import Override
 from runtime.source import Diagnostics, Entry, MappingNode, Node, ScalarNode, SequenceNode, Span, parse
 
-__all__ = ["overrides_yaml", "whole_yaml"]
+__all__ = ["overrides_yaml", "read_overrides", "whole_yaml"]
 
 WIDTH: Final = 120
 _IMPLICIT: Final = (True, True)
@@ -40,6 +40,22 @@ def overrides_yaml(overrides: Sequence[Override]) -> str:
     entries += [Entry(section, nowhere, MappingNode(tuple(below), nowhere)) for section, below in sections.items()]
     away = "".join(f"# {each.section}.{each.name} is taken away\n" for each in overrides if each.text is None)
     return away + _dumped(MappingNode(tuple(entries), nowhere))
+
+
+def read_overrides(text: bytes, path: str, diagnostics: Diagnostics) -> tuple[Override, ...]:
+    """What `overrides_yaml` wrote, or a person in its manner: each entry and setting of each section."""
+    root = parse(text, path, diagnostics)
+    found: list[Override] = []
+    for section in root.entries if isinstance(root, MappingNode) else ():
+        if section.key == "version":
+            continue
+        if not isinstance(section.node, MappingNode):
+            diagnostics.error(
+                "wrong-type", section.node.span, "expected a mapping", "write `name: value` lines below it"
+            )
+            continue
+        found += [Override(section.key, entry.key, _dumped(entry.node)) for entry in section.node.entries]
+    return tuple(found)
 
 
 def _dumped(root: Node) -> str:

@@ -12,7 +12,10 @@ from generated.types import values
 from runtime.errors import InvalidRequest
 from runtime.source import closest
 
-__all__ = ["Document", "items_of", "read_body", "settings_of", "shown"]
+__all__ = ["MASK", "Document", "items_of", "masked", "read_body", "settings_of", "shown", "unmasked"]
+
+MASK: Final = "…"
+"""What stands for a secret in answers, or before its end."""
 
 Document: TypeAlias = dict[str, object]
 """A piece of gateway.yaml, or of a body, as plain JSON data."""
@@ -52,6 +55,24 @@ def settings_of(value: object) -> Mapping[str, object]:
 def items_of(value: object) -> Sequence[object]:
     """The same of a list."""
     return cast("Sequence[object]", value) if isinstance(value, list | tuple) else ()
+
+
+def masked(proxy: object) -> Document:
+    """A proxy without its password, of which no more is shown than that there is one, or the reference to it."""
+    said = dict(settings_of(proxy))
+    password = said.get("password")
+    if isinstance(password, str) and not password.startswith(("${", "file:")):
+        said["password"] = MASK
+    return said
+
+
+def unmasked(proxy: object, before: object) -> Document:
+    """``proxy`` with the password that was there ``before``, where an answer's mask is sent back."""
+    said = dict(settings_of(proxy))
+    password = said.get("password")
+    if isinstance(password, str) and password.startswith(MASK):
+        said["password"] = settings_of(before).get("password")
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _hint(name: str, type_: type[msgspec.Struct], path: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from runtime.errors import InvalidRequest
-from runtime.management.body import Document, items_of, read_body, settings_of
+from runtime.management.body import MASK, Document, items_of, read_body, settings_of, unmasked
 
 __all__ = [
     "ConnectionFields", "api_id", "connection_document", "connection_name", "placed", "plan_id", "provider_of",
@@ -75,9 +75,10 @@ def connection_document(fields: ConnectionFields, before: Mapping[str, object] |
             document.pop(name, None)
     elif specific is not UNSET:
         document |= _address(specific, settings_of(document.get("headers")))
-    for name, value in (("limits", fields.limits), ("proxy", fields.proxy)):
-        if value is not UNSET:
-            document[name] = value
+    if fields.limits is not UNSET:
+        document["limits"] = fields.limits
+    if fields.proxy is not UNSET:
+        document["proxy"] = unmasked(fields.proxy, document.get("proxy"))
     if fields.apiKey is not UNSET and not _is_masked(fields.apiKey):
         document["key"] = fields.apiKey or None
     if fields.maxConcurrent is not UNSET:
@@ -151,4 +152,4 @@ def _address(specific: _Specific, headers: Mapping[str, object]) -> Document:
 
 def _is_masked(key: str | None) -> bool:
     """Whether it is what an answer showed in place of a credential, sent back."""
-    return key is not None and key.startswith("…")
+    return key is not None and key.startswith(MASK)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from runtime.errors import InvalidRequest
-from runtime.management.body import Document, read_body, settings_of
+from runtime.management.body import Document, read_body, settings_of, unmasked
 
 __all__ = ["OWN", "NodeFields", "api_type", "is_private", "node_document", "node_type", "read_node", "refuse_private"]
 
@@ -66,7 +66,10 @@ def node_document(fields: NodeFields, before: Mapping[str, object] | None = None
     """What gateway.yaml says of the provider once ``fields`` have changed what it said ``before``."""
     document: Document = dict(before or {})
     if isinstance(fields.settings, dict):
-        document = {name: value for name, value in document.items() if name in OWN} | fields.settings
+        said = dict(fields.settings)
+        if "proxy" in said:
+            said["proxy"] = unmasked(said["proxy"], document.get("proxy"))
+        document = {name: value for name, value in document.items() if name in OWN} | said
     if fields.name is not UNSET:
         document["name"] = fields.name
     if fields.local is not UNSET:

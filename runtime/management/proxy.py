@@ -11,9 +11,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from generated.types.settings import ProxyServer
-from runtime.config.secrets import mask, read_reference
 from runtime.errors import InvalidRequest
-from runtime.management.body import Document, read_body, settings_of
+from runtime.management.body import Document, masked, read_body, settings_of, unmasked
 
 __all__ = ["proxy_document", "proxy_url", "shown_proxy"]
 
@@ -44,9 +43,8 @@ def proxy_document(proxy: Mapping[str, object], before: object, path: str) -> Do
     if given.username:
         document["username"] = given.username
     if given.password:
-        kept = settings_of(before).get("password")
-        document["password"] = kept if given.password.startswith("…") else given.password
-    return {name: value for name, value in document.items() if value is not None}
+        document["password"] = given.password
+    return unmasked(document, before)
 
 
 def shown_proxy(document: object) -> ProxyServer | None:
@@ -64,8 +62,7 @@ def shown_proxy(document: object) -> ProxyServer | None:
     if isinstance(username, str):
         answer.username = username
     if isinstance(password, str):
-        reference = read_reference(password)
-        answer.password = password if reference is not None and reference.stored is None else mask("")
+        answer.password = str(masked(said)["password"])
     return answer
 
 

@@ -111,7 +111,8 @@ class Cache:
         return _Looked(exact=questions[0], semantic=questions[1], prefix=prefix_of(call.envelope.model))
 
     def _question(self, call: Call, settings: ExactCacheSettings | SemanticCacheSettings) -> Question | None:
-        owner = f"{self._build}/{call.key.id if settings.scope == 'key' else ''}/{settings.scope}"
+        who = f"key/{call.key.id}" if settings.scope == "key" else f"tenant/{call.key.tenant}"
+        owner = f"{self._build}/{who}"
         return read_question(call, owner, settings.temperature, settings.tools)
 
     async def _find(self, call: Call, looked: _Looked) -> Complete | Streaming | _Looked:

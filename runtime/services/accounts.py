@@ -9,7 +9,7 @@ from generated.types.connections import ProviderConnection
 from runtime.config.plan import Connection
 from runtime.config.secrets import mask, read_reference
 from runtime.errors import Conflict, NotFound
-from runtime.management.body import items_of, settings_of, shown
+from runtime.management.body import items_of, masked, settings_of, shown
 from runtime.management.connection import api_id, plan_id, provider_of, specific_data
 from runtime.services.overrides import Overrides
 from runtime.services.reach import refuse_unreachable
@@ -92,7 +92,7 @@ class Accounts:
         if limits:
             answer.limits = [shown(each) for each in limits]
         if proxy is not None:
-            answer.proxy = shown(self._shown_proxy(settings_of(proxy)))
+            answer.proxy = shown(masked(proxy))
         return answer
 
     def _masked(self, id_: str, written: str) -> str:
@@ -101,12 +101,6 @@ class Accounts:
         if reference is not None and reference.stored is None:
             return written
         return mask(self._overrides.effective.secrets.connections.get(id_) or "")
-
-    def _shown_proxy(self, proxy: Mapping[str, object]) -> Mapping[str, object]:
-        password = proxy.get("password")
-        reference = read_reference(password) if isinstance(password, str) else None
-        hidden = reference is not None and reference.stored is not None
-        return {**proxy, "password": mask("")} if hidden else proxy
 
     async def check_address(self, provider: str, document: Mapping[str, object]) -> None:
         """Raises InvalidRequest for an address of a private network, unless the provider is on one's own."""

@@ -105,7 +105,7 @@ class Budgets:
 
     async def _shown(self, keys: Sequence[_Whose]) -> list[KeyBudget]:
         now_ms = int(self._now() * 1000)
-        starts = {calendar: calendar_start_ms(calendar, now_ms) // 1000 for calendar, _ in _CALENDARS}
+        starts: dict[Calendar, int] = {name: calendar_start_ms(name, now_ms) // 1000 for name, _ in _CALENDARS}
         earliest_s = min(starts.values())
         try:
             spent = await self._spending.since([(f"key/{key.id}", "day", earliest_s) for key in keys])
@@ -115,10 +115,14 @@ class Budgets:
 
 
 def _budget(key: _Whose, rows: Sequence[SpentRow], starts: dict[Calendar, int], now_ms: int) -> KeyBudget:
-    limits = {limit.calendar: limit.amount for limit in key.limits if limit.of == "usd" and limit.calendar is not None}
-    used = {name: sum(row.nano_usd for row in rows if row.start_s >= start_s) for name, start_s in starts.items()}
+    limits: dict[Calendar, int] = {
+        limit.calendar: limit.amount for limit in key.limits if limit.of == "usd" and limit.calendar is not None
+    }
+    used: dict[Calendar, int] = {
+        name: sum(row.nano_usd for row in rows if row.start_s >= start_s) for name, start_s in starts.items()
+    }
     today = [row for row in rows if row.start_s >= starts["day"]]
-    tightest = min(limits, key=lambda name: (limits[name] - used[name]) / limits[name], default=None)
+    tightest = _tightest(limits, used)
     of = Limit(of="usd", amount=1, calendar=tightest or "day")
     return KeyBudget(
         apiKeyId=key.id,
@@ -136,6 +140,13 @@ def _budget(key: _Whose, rows: Sequence[SpentRow], starts: dict[Calendar, int], 
         nextResetAt=_time(of.over_ms(of.bucket(now_ms))),
         budgetCheck=_check(tightest, limits, used),
     )
+
+
+def _tightest(limits: dict[Calendar, int], used: dict[Calendar, int]) -> Calendar | None:
+    """The budget of which the smallest part is left."""
+    if not limits:
+        return None
+    return min(limits, key=lambda name: (limits[name] - used[name]) / limits[name])
 
 
 def _check(tightest: Calendar | None, limits: dict[Calendar, int], used: dict[Calendar, int]) -> BudgetCheck:

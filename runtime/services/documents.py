@@ -63,15 +63,9 @@ def rows_of(section: str, name: str | None, document: object) -> Iterator[Row]:
             yield Row(section, setting, _text(value, yaml=False))
 
 
-def sealed_rows(rows: Sequence[Row], seal: Callable[[str], SealedSecret]) -> Sealed:
-    """``rows``, with every secret that stands where a reference belongs put away by ``seal``."""
-    found: list[SealedSecret] = []
-
-    def put_away(secret: str) -> str:
-        found.append(seal(secret))
-        return f"stored:{found[-1].id}"
-
-    return Sealed(tuple(_sealed(row, put_away) for row in rows), tuple(found))
+def sealed_rows(rows: Sequence[Row], put_away: Callable[[str], str]) -> tuple[Row, ...]:
+    """``rows``, with every secret that stands where a reference belongs given to ``put_away``, which answers with its id."""
+    return tuple(_sealed(row, lambda secret: f"stored:{put_away(secret)}") for row in rows)
 
 
 def referenced(sources: Iterable[Source], overrides: Iterable[Override]) -> frozenset[str]:

@@ -101,7 +101,7 @@ class Keys:
             ):
                 raise Conflict("there is a key that is the same; keys are made by whoever keeps them once")
             await self._store.add(key)
-        details = {"name": key.name, "scopes": list(scopes), "given": fields.key is not UNSET}
+        details: dict[str, object] = {"name": key.name, "scopes": list(scopes), "given": fields.key is not UNSET}
         await self._note("key.created", caller, key.id, tenant, details)
         return CreatedKey(key=plain, id=key.id, name=key.name)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
 import msgspec
 from msgspec import UNSET
@@ -23,16 +23,17 @@ from runtime.errors import (
     PermissionDenied,
     RateLimited,
     RouteUnavailable,
-    UnsupportedMedia,
 )
 from runtime.services.audit import Audit
 from runtime.services.entrance import PERSON, Entrance, stored_logins, token_hash
 from runtime.services.passwords import Passwords
 from runtime.stores.attempts import SqlAttempts
+from runtime.stores.audit import AuditStatus
 from runtime.stores.people import Login, Person, SqlPeople
 from runtime.web.address import origin_of
 from runtime.web.cookie import cleared_cookie, find_cookie, login_cookie
 from runtime.web.exchange import Exchange
+from runtime.web.json_exchange import read_json, respond_json
 from runtime.web.key import ADMIN, OPERATOR, KeyRecord, hash_key
 from runtime.web.password import demand_good_name, demand_good_password
 from runtime.web.visit import Visit
@@ -45,14 +46,10 @@ FIRST: Final = "admin"
 DEV: Final = "dev"
 """The id of the data directory's own key."""
 
-BODY_BYTES: Final = 16 << 10
-BODY_S: Final = 10.0
 TOKEN_BYTES: Final = 32
 
 Require = Callable[[bool, KeyRecord], Awaitable[None]]
 """Changes whether managing needs a login, on behalf of somebody; raises what the caller is told."""
-
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 class LoggingIn:
@@ -92,7 +89,7 @@ class LoggingIn:
         visit = self._entrance.visit(exchange)
         if visit.foreign(unsaid=False):  # nobody is to be logged in by a page of somebody else's
             raise PermissionDenied("a page of another site cannot log in here", code="cross_origin")
-        said = await _body(exchange, Credentials)
+        said = await read_json(exchange, Credentials)
         async with stored_logins():
             person = await self._compared(visit, said.username, said.password)
             login, token = await self._opened(person)
@@ -100,7 +97,9 @@ class LoggingIn:
         answer = LoggedIn(
             success=True, username=person.name, company_id=person.tenant, expiresAt=_time(login.expires_s)
         )
-        await _respond(exchange, answer, login_cookie(token, self._settings.session_ms // 1000, secure=visit.secure))
+        await respond_json(
+            exchange, answer, login_cookie(token, self._settings.session_ms // 1000, secure=visit.secure)
+        )
 
     async def log_out(self, exchange: Exchange) -> None:
         visit = self._entrance.visit(exchange)
@@ -112,13 +111,13 @@ class LoggingIn:
                 name = await self._people.close(token_hash(self._pepper, token))
                 if name is not None and login is not None:
                     await self._note("auth.logout", name, login.tenant)
-        await _respond(exchange, LoggedOut(success=True), cleared_cookie(secure=visit.secure))
+        await respond_json(exchange, LoggedOut(success=True), cleared_cookie(secure=visit.secure))
 
     async def get_login_status(self, exchange: Exchange) -> None:
         visit = self._entrance.visit(exchange)
         login, token = await self._entrance.login(visit), find_cookie(visit.headers)
         if login is None or token is None:
-            await _respond(exchange, LoginStatus(authenticated=False))
+            await respond_json(exchange, LoginStatus(authenticated=False))
             return
         session_s = self._settings.session_ms / 1000
         expires_s, cookie = login.expires_s, None
@@ -134,14 +133,14 @@ class LoggingIn:
             scopes=sorted(login.scopes),
             expiresAt=_time(expires_s),
         )
-        await _respond(exchange, answer, cookie)
+        await respond_json(exchange, answer, cookie)
 
     async def get_init(self) -> InitStatus:
         async with stored_logins():
             return InitStatus(initialized=await self._people.any())
 
     async def get_require_login(self, exchange: Exchange) -> None:
-        await _respond(exchange, await self._required())
+        await respond_json(exchange, await self._required())
 
     async def set_require_login_too(self, exchange: Exchange) -> None:
         await self.set_require_login(exchange)
@@ -149,7 +148,7 @@ class LoggingIn:
     async def set_require_login(self, exchange: Exchange) -> None:
         visit = self._entrance.visit(exchange)
         caller = await self._caller(visit)
-        said = await _body(exchange, LoginChange)
+        said = await read_json(exchange, LoginChange)
         if said.password is not UNSET:
             demand_good_password(said.password)
         elif said.requireLogin is UNSET:
@@ -168,7 +167,7 @@ class LoggingIn:
         told = await self._required()
         if said.requireLogin is not UNSET:
             told = msgspec.structs.replace(told, requireLogin=said.requireLogin)
-        await _respond(exchange, told)
+        await respond_json(exchange, told)
 
     # -- inside
 
@@ -283,7 +282,9 @@ class LoggingIn:
             there = await self._people.any()
         return RequireLogin(requireLogin=self._settings.required, hasPassword=there, setupComplete=there)
 
-    async def _note(self, action: str, name: str, tenant: str, *, status: str = "success", actor: str = "") -> None:
+    async def _note(
+        self, action: str, name: str, tenant: str, *, status: AuditStatus = "success", actor: str = ""
+    ) -> None:
         await self._audit.write(
             action,
             actor=actor or f"{PERSON}{name}",
@@ -296,38 +297,6 @@ class LoggingIn:
 
 async def _nothing() -> None:
     return
-
-
-async def _body(exchange: Exchange, type_: type[T]) -> T:
-    """The JSON body, of fields that ``type_`` has. Raises InvalidRequest with the field, or UnsupportedMedia."""
-    media_type = exchange.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMedia("send the body as `application/json`")
-    raw = await exchange.read_body(BODY_BYTES, BODY_S)
-    try:
-        found = msgspec.json.decode(raw, type=type_)
-        given = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError as error:
-        path = str(error).partition(" - at `$.")[2].strip("`")
-        raise InvalidRequest(str(error).replace(" - at `$.", " - at `"), param=path or None) from None
-    except msgspec.MsgspecError:  # its words quote the text
-        raise InvalidRequest("the body is no JSON") from None
-    known = {field.encode_name for field in msgspec.structs.fields(type_)}
-    for name in given:
-        if name not in known:
-            raise InvalidRequest(f"there is no field {name[:100]!r} here", param=name[:100])
-    return found
-
-
-async def _respond(exchange: Exchange, answer: msgspec.Struct, cookie: str | None = None) -> None:
-    headers = [
-        ("content-type", "application/json"),
-        ("cache-control", "no-store"),
-        ("x-request-id", exchange.request_id),
-    ]
-    if cookie is not None:
-        headers.append(("set-cookie", cookie))
-    await exchange.respond(200, headers, msgspec.json.encode(answer))
 
 
 def _time(at_s: float) -> str:

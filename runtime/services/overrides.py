@@ -23,6 +23,7 @@ from runtime.services.documents import (
     REMOVED,
     Removed,
     Row,
+    Sealed,
     referenced,
     rows_of,
     sealed_rows,
@@ -31,7 +32,7 @@ from runtime.services.documents import (
 from runtime.shared import SharedError
 from runtime.shared.colleagues import Colleagues
 from runtime.stores.base import StoreError
-from runtime.stores.overrides import OverrideChange, OverrideSet, SqlOverrides, StoredOverride
+from runtime.stores.overrides import OverrideChange, OverrideSet, SealedSecret, SqlOverrides, StoredOverride
 from runtime.stores.vault import Vault
 from runtime.web.key import KeyRecord
 
@@ -39,6 +40,9 @@ __all__ = ["OVERRIDES", "REMOVED", "Change", "Overrides", "Removed"]
 
 OVERRIDES: Final = "overrides"
 """The kind of news: overrides were changed."""
+
+CHANGED: Final = "configuration.changed"
+"""What the audit log calls a change where nobody says what it is."""
 
 POLL_S: Final = 0.5
 TRIES: Final = 5
@@ -154,6 +158,9 @@ class Overrides:
             try:
                 async with self._turn:
                     revision = await self._try(rows, author, expected, action, details)
+            except Refused as refused:
+                await self._note_refused(rows, author, action, refused)
+                raise
             except ConfigError as error:  # a store key that is not the others', a part of the program that is not there
                 raise RouteUnavailable(f"nothing was changed: {error.message}") from error
             if revision is not None:
@@ -165,10 +172,9 @@ class Overrides:
         """What ``changes`` would put in force, and what the compiler doubts. Changes nothing. Raises as `change` does."""
         rows = [row for each in changes for row in rows_of(each.section, each.name, each.document)]
         found = await self._ask(self._store.all())
-        secrets = self._vault.open(found.secrets)
-        sealed = sealed_rows(rows, lambda secret: self._vault.seal(secret, self._now()))
-        brought = self._vault.open(sealed.secrets)
-        return await self._compiled(_overrides(self._laid(found, sealed.rows)), secrets | brought)
+        sealed = self._sealed(found, rows)
+        secrets = self._vault.open((*found.secrets, *sealed.secrets))
+        return await self._compiled(_overrides(self._laid(found, sealed.rows)), secrets)
 
     async def demand_fit(self, found: OverrideSet) -> None:
         """Raises Refused, or ConfigError for secrets that do not open, where ``found`` could not be in force here."""
@@ -187,7 +193,7 @@ class Overrides:
         found = await self._ask(self._store.all())
         if expected is not None and expected != found.revision:
             raise Conflict(f"the configuration is at revision {found.revision} meanwhile, not at {expected}")
-        sealed = sealed_rows(rows, lambda secret: self._vault.seal(secret, self._now()))
+        sealed = self._sealed(found, rows)
         laid = self._laid(found, sealed.rows)
         if laid == {(each.section, each.name): each.document for each in found.overrides}:
             return found.revision
@@ -200,13 +206,13 @@ class Overrides:
         change = OverrideChange(
             put=tuple(_stored(row, who, self._now()) for place, row in changed.items() if place in laid),
             taken=tuple(place for place in changed if place not in laid),
-            secrets=tuple(each for each in sealed.secrets if each.id in used),
+            secrets=sealed.secrets,
             forgotten=tuple(each.id for each in found.secrets if each.id not in used),
         )
         entry = self._audit.entry(
-            action or "configuration.changed",
+            action or CHANGED,
             actor=author,
-            target=", ".join(f"{row.section}.{row.name}" for row in rows),
+            target=_targets(rows),
             resource_type=rows[0].section if rows else "",
             details={"revision": found.revision + 1, "build": new.artefact.build, **(details or {})},
         )
@@ -215,6 +221,21 @@ class Overrides:
         if revision is not None:
             self._put_in_force(new, revision, switch)
         return revision
+
+    async def _note_refused(
+        self, rows: Sequence[Row], author: KeyRecord | str, action: str | None, refused: Refused
+    ) -> None:
+        """Who tried is in the audit log, too; that it cannot be written there changes nothing."""
+        codes = sorted({fault.code for fault in refused.faults if fault.severity == "error"})
+        with suppress(StoreError):
+            await self._audit.write(
+                action or CHANGED,
+                actor=author,
+                target=_targets(rows),
+                resource_type=rows[0].section if rows else "",
+                status="refused",
+                details={"codes": codes},
+            )
 
     async def _compiled(
         self, overrides: Sequence[Override], secrets: Mapping[str, str]
@@ -227,6 +248,19 @@ class Overrides:
     def _put_in_force(self, found: Effective, revision: int, switch: Callable[[], None]) -> None:
         switch()
         self._effective, self._revision = found, revision
+
+    def _sealed(self, found: OverrideSet, rows: Sequence[Row]) -> Sealed:
+        """``rows`` without secrets, and the secrets that are new. One that is kept already is referred to where it is."""
+        kept = {secret: id_ for id_, secret in self._vault.open(found.secrets).items()}
+        new: list[SealedSecret] = []
+
+        def put_away(secret: str) -> str:
+            if secret not in kept:
+                new.append(self._vault.seal(secret, self._now()))
+                kept[secret] = new[-1].id
+            return kept[secret]
+
+        return Sealed(sealed_rows(rows, put_away), tuple(new))
 
     def _laid(self, found: OverrideSet, rows: Sequence[Row]) -> dict[tuple[str, str], str | None]:
         """What is laid over the files after a change by ``rows``."""
@@ -294,6 +328,10 @@ class Overrides:
             return await answer
         except StoreError as error:
             raise RouteUnavailable("the store of the configuration cannot be reached now", retry_after_s=1) from error
+
+
+def _targets(rows: Sequence[Row]) -> str:
+    return ", ".join(f"{row.section}.{row.name}" for row in rows)
 
 
 def _overrides(laid: Mapping[tuple[str, str], str | None]) -> tuple[Override, ...]:

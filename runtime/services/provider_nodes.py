@@ -11,7 +11,7 @@ from generated.types.connections import Validation
 from generated.types.provider_nodes import NodeAnswer, NodeDeleted, NodeList, NodeValidation, ProviderNode
 from generated.types.values import Document
 from runtime.errors import Conflict, InvalidRequest, NotFound
-from runtime.management.body import settings_of, shown
+from runtime.management.body import masked, settings_of, shown
 from runtime.management.node import OWN, api_type, node_document, node_type, read_node
 from runtime.services.connection_trials import told_listing
 from runtime.services.overrides import Overrides
@@ -116,6 +116,8 @@ class ProviderNodes:
             path = settings_of(surface).get("path")
             break
         rest = {name: value for name, value in document.items() if name not in OWN}
+        if "proxy" in rest:
+            rest["proxy"] = masked(rest["proxy"])
         if len(surfaces) > 1:
             rest["surfaces"] = dict(surfaces)
         node = ProviderNode(
@@ -125,7 +127,7 @@ class ProviderNodes:
             type=node_type(document),
             baseUrl=str(document.get("base_url", "")),
             local=document.get("local") is True,
-            settings=shown(_without_passwords(rest)),
+            settings=shown(rest),
             source=self._written.origin(id_),
         )
         if kind is not None:
@@ -138,11 +140,3 @@ class ProviderNodes:
 async def _check_address(document: Mapping[str, object]) -> None:
     """Raises InvalidRequest for an address of a private network, unless the node is said to be on one's own."""
     await refuse_unreachable(str(document.get("base_url", "")), local=document.get("local") is True)
-
-
-def _without_passwords(rest: Mapping[str, object]) -> Mapping[str, object]:
-    """A node's other settings; a proxy's password is not told, nor where it is kept."""
-    proxy = settings_of(rest.get("proxy"))
-    if "password" not in proxy:
-        return rest
-    return {**rest, "proxy": {name: value for name, value in proxy.items() if name != "password"}}

@@ -17,7 +17,7 @@ from generated.types.settings import (
 from generated.types.values import Document
 from runtime.config.override import section_shape, sections
 from runtime.config.secrets import mask, read_reference
-from runtime.management.body import settings_of, shown
+from runtime.management.body import MASK, settings_of, shown
 from runtime.management.connection import api_id
 from runtime.management.proxy import shown_proxy
 from runtime.management.setting import (
@@ -62,6 +62,7 @@ class GatewaySettings:
                 Change(section=section, name=name, document=value)
                 for section, settings in said.items()
                 for name, value in settings.items()
+                if not _is_mask(value)
             ],
         )
         return self._settings()
@@ -75,6 +76,7 @@ class GatewaySettings:
                 Change(section=section, name=name, document=settings.get(name))
                 for section, settings in said.items()
                 for name in {**dict.fromkeys(self._overrides.overridden(section)), **settings}
+                if not _is_mask(settings.get(name))
             ]
 
         await self._edit(caller, changes)
@@ -180,6 +182,11 @@ class GatewaySettings:
 def _records() -> dict[str, object]:
     """The sections that are no maps of entries."""
     return {name: None for name in sections() if section_shape(name) == "record"}
+
+
+def _is_mask(value: object) -> bool:
+    """Whether it is what an answer showed in place of a secret, sent back."""
+    return isinstance(value, str) and value.startswith(MASK)
 
 
 def _masked(value: object) -> object:

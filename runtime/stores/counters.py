@@ -128,7 +128,7 @@ def _changed(before: Mapping[K, V], after: Mapping[K, V]) -> list[tuple[K, V]]:
     return [(key, value) for key, value in after.items() if before.get(key) != value]
 
 
-async def _put(db: AsyncConnection, table: Table, rows: list[dict[str, object]]) -> None:
+async def _put(db: AsyncConnection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     make = sqlite.insert if db.dialect.name == "sqlite" else postgresql.insert
     keys = [column.name for column in table.primary_key]
     for first in range(0, len(rows), _BATCH):

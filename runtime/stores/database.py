@@ -10,8 +10,8 @@ import asyncio
 import os
 import sqlite3
 import tempfile
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -20,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -34,6 +35,9 @@ DATABASE_FILE: Final = "gatewright.db"
 BUSY_S: Final = 5.0
 """How long a connection, a free place in the pool or another writer may be waited for."""
 STATEMENT_S: Final = 30.0
+AGAIN_S: Final = 1.0
+"""How long nobody else asks a server that was gone."""
+
 CONNECTIONS: Final = 4
 CACHE_KIB: Final = 4096
 PAGES: Final = 1000
@@ -49,7 +53,11 @@ T = TypeVar("T")
 
 
 class Database:
-    """Connects when it is first asked, and again after the server was gone."""
+    """Connects when it is first asked, and again after the server was gone.
+
+    Whoever finds that a server is gone or silent waits for it; the others are refused at once, until one in a second finds
+    that it is back. A file is waited for by everybody: it is locked for a moment, and never gone.
+    """
 
     def __init__(self, url: URL) -> None:
         self.sqlite = url.get_backend_name() == "sqlite"
@@ -57,6 +65,8 @@ class Database:
         self._where = url.render_as_string(hide_password=True) if self._path is None else str(self._path)
         self._engine = _engine(url)
         self._writing: set[asyncio.Task[object]] = set()
+        self._gone: Exception | None = None
+        self._again_s = 0.0
 
     @property
     def file(self) -> Path | None:
@@ -71,7 +81,7 @@ class Database:
         """What ``ask`` answers, in a transaction that sees one state. Raises StoreError."""
         try:
             self._prepare()
-            async with self._engine.begin() as connection:
+            async with self._connected() as connection, connection.begin():
                 return await ask(connection)
         except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
             raise self._failed(error) from error
@@ -92,7 +102,7 @@ class Database:
         for tries in range(TRIES):
             try:
                 self._prepare()
-                async with self._engine.connect() as plain:
+                async with self._connected() as plain:
                     connection = await plain.execution_options(**{_WRITES: True})
                     async with connection.begin():
                         return await ask(connection)
@@ -100,6 +110,37 @@ class Database:
                 if tries + 1 == TRIES or not _collided(error):
                     raise self._failed(error) from error
         raise AssertionError
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[AsyncConnection, None]:
+        if self.sqlite:
+            async with self._engine.connect() as connection:
+                yield connection
+            return
+        connection = await self._reach()
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def _reach(self) -> AsyncConnection:
+        """A connection that was heard of just now."""
+        now_s = asyncio.get_running_loop().time
+        if self._gone is not None:
+            if now_s() < self._again_s:
+                raise self._gone
+            self._again_s = now_s() + BUSY_S + AGAIN_S  # for this one's trial
+        try:
+            async with asyncio.timeout(BUSY_S + AGAIN_S):
+                connection = await self._engine.connect()
+        except PoolTimeout:  # all connections are in use: it is there
+            raise
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            self._gone = TimeoutError(f"no answer within {BUSY_S + AGAIN_S:g} s") if not str(error) else error
+            self._again_s = now_s() + AGAIN_S
+            raise self._gone from error
+        self._gone = None
+        return connection
 
     def _prepare(self) -> None:
         if self._path is not None and not self._path.exists():

@@ -104,7 +104,7 @@ class SqlSpending:
         return await self._database.write(partial(_sweep, now_s=now_s))
 
 
-async def _add(connection: AsyncConnection, rows: list[dict[str, object]]) -> None:
+async def _add(connection: AsyncConnection, rows: Sequence[Mapping[str, object]]) -> None:
     make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     added = make(spent).values(rows)
     sums = {name: spent.c[name] + added.excluded[name] for name in ("requests", "tokens", "nano_usd")}

@@ -44,6 +44,7 @@ METRICS: Final = (
     ("gatewright_unpriced_total", "Attempts that used something that has no price, by provider and model."),
     ("gatewright_journal_up", "Whether what calls cost can be written into the journal: 1 or 0."),
     ("gatewright_journal_waiting_bytes", "What of the journal the store has not taken in yet."),
+    ("gatewright_ledger_up", "Whether the store takes in what the journal holds: 1 or 0."),
     ("gatewright_journal_lost", "Settlements that could not be written anywhere since the start."),
     (
         "gatewright_limits_reached_total",
@@ -144,11 +145,17 @@ class Metrics:
         self._unpriced = _By(
             Counter("gatewright_unpriced", helps["gatewright_unpriced_total"], by_model, registry=self._registry)
         )
-        self._journal_up, self._journal_waiting, self._journal_lost = (
+        self._journal_up, self._journal_waiting, self._journal_lost, self._ledger_up = (
             Gauge(name, helps[name], registry=self._registry)
-            for name in ("gatewright_journal_up", "gatewright_journal_waiting_bytes", "gatewright_journal_lost")
+            for name in (
+                "gatewright_journal_up",
+                "gatewright_journal_waiting_bytes",
+                "gatewright_journal_lost",
+                "gatewright_ledger_up",
+            )
         )
         self._journal_up.set(1)
+        self._ledger_up.set(1)
         self._limits_reached = Counter(
             "gatewright_limits_reached",
             helps["gatewright_limits_reached_total"],
@@ -207,6 +214,10 @@ class Metrics:
     def journal_changed(self, reason: str | None) -> None:
         """The journal cannot be written to, for ``reason``, or can be again."""
         self._journal_up.set(0 if reason is not None else 1)
+
+    def ledger_changed(self, reason: str | None) -> None:
+        """The store does not take in what the journal holds, for ``reason``, or does again."""
+        self._ledger_up.set(0 if reason is not None else 1)
 
     def watch_journal(self, waiting_bytes: Callable[[], int], lost: Callable[[], int]) -> None:
         """Asked when the metrics are read."""

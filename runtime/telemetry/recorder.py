@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -80,8 +81,9 @@ class Recorder:
         if self._latencies is not None:
             self._latencies.add(call)
         clients_fault = 400 <= call.status < 500
-        level = self._log.warning if call.outcome == "error" and not clients_fault else self._log.info
-        level("call_ended", **_facts(call))
+        level = logging.WARNING if call.outcome == "error" and not clients_fault else logging.INFO
+        if self._log.is_enabled_for(level):
+            self._log.log(level, "call_ended", **_facts(call))
 
 
 def _facts(call: CallRecord) -> dict[str, object]:

@@ -5,7 +5,7 @@ For everything that is not inference. Errors become problems in `problem`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from litestar.handlers import HTTPRouteHandler
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
     from litestar.datastructures import State
     from litestar.handlers import BaseRouteHandler
-    from litestar.types import ASGIApp, Message, Method, Receive, Scope, Send
+    from litestar.types import ASGIApp, HTTPScope, Message, Method, Receive, Scope, Send
 
 __all__ = ["typed"]
 
@@ -85,7 +85,7 @@ def typed(
 def _visit(connection: ASGIConnection[object, object, object, State], front: Front) -> Visit:
     peer = connection.client.host if connection.client is not None else ""
     return Visit(
-        method=connection.scope["method"],
+        method=str(cast("HTTPScope", connection.scope)["method"]),
         headers=connection.headers,
         query={name: values[0] for name, values in connection.query_params.dict().items()},
         peer=peer,

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.flame import shares
+from benchmarks.instructions import compared, totals
 from benchmarks.proxy.guard import compare
 from benchmarks.proxy.machine import CpuClock, descendants, spent_s
 from benchmarks.proxy.page import Machine, page
@@ -163,3 +165,28 @@ def test_vectors_are_as_many_and_as_long_as_asked(programs: tuple[Path, Path], p
     shot = fire(programs[0], port, 1, 1, request, '"index":1')
 
     assert shot.complete == 1
+
+
+def test_instructions_are_read_by_the_name_of_their_dump() -> None:
+    dump = "version: 1\ndesc: Trigger: Client Request: decode an event\nevents: Ir\n\nsummary: 1200\n\ntotals: 1234\n"
+
+    assert totals({"a": dump, "b": "desc: Trigger: Program termination\ntotals: 9\n"}) == {"decode an event": 1200}
+
+
+def test_a_twentieth_more_instructions_is_worse() -> None:
+    lines, worse = compared({"a": 106, "b": 104, "c": 1}, {"a": 100, "b": 100})
+
+    assert worse == ["a"]
+    assert "| c | 1 | – | new |" in lines
+
+
+def test_a_sample_counts_for_the_innermost_part_of_ours() -> None:
+    within = (
+        "main (granian/server/mp.py:1);call (runtime/web/exchange.py:2);feed (runtime/protocols/x.py:3);find (re.py:4)"
+    )
+    callback = "main (granian/server/mp.py:1);run (uvloop/loop.pyx:5)"
+    elsewhere = "thread (threading.py:1);wait (threading.py:2)"
+
+    found = shares([f"{within} 3", f"{callback} 1", f"{elsewhere} 50"])
+
+    assert found == {"codecs: reading, splicing, translating": 0.75, "the loop and its callbacks": 0.25}

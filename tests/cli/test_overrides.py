@@ -111,3 +111,33 @@ def test_those_that_do_not_compile_are_shown_with_their_place(run: Run, root: Pa
     assert 0 == doctor[0].code
     assert "overrides/combos/bad:1:14" in doctor[1].out
     assert 1 == doctor[1].code
+
+
+def test_what_was_exported_is_imported_as_it_was(
+    run: Run, overridden: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    exported = run("export", "--root", overridden).out
+    other = tmp_path_factory.mktemp("other")
+    (other / "gateway.yaml").write_text((overridden / "gateway.yaml").read_text())
+
+    assert 0 == run("import", "-", "--root", other, stdin=exported.encode()).code
+    assert ["combos/best", "requests/default_max_tokens"] == [
+        each["name"] for each in json.loads(run("overrides", "--json", "--root", other).out)
+    ]
+    assert run("export", "--root", other).out == exported.split("\n", 1)[1]
+
+
+def test_an_import_that_does_not_compile_lays_nothing(run: Run, overridden: Path) -> None:
+    before = run("overrides", "--root", overridden).out
+    for text in (
+        b"combos:\n  ok: {targets: [sim/echo]}\n  bad: {targets: [sim/nix]}\n",
+        b"combos: [a]\n",
+        b"server: {port: 1}\n",
+        b"providers:\n  own: {connections: [{id: a, key: sk-0123456789abcdef}]}\n",
+        b"a: [b\n",
+    ):
+        ran = run("import", "-", "--root", overridden, stdin=text)
+        assert 1 == ran.code
+        assert "error[" in ran.err
+        assert "sk-0123456789abcdef" not in ran.err
+    assert before == run("overrides", "--root", overridden).out

@@ -88,7 +88,7 @@ def spend_all(running: Running) -> int:
         spent += cost(body)
 
 
-def test_while_the_counters_are_gone_limited_keys_wait_and_nothing_is_exceeded(
+def test_fault_39_while_the_counters_are_gone_limited_keys_wait_and_nothing_is_exceeded(
     tmp_path: Path, redis_at: RedisServer
 ) -> None:
     more = "shared: {url: '${REDIS_URL}', timeout: 200ms}"
@@ -116,7 +116,7 @@ def test_while_the_counters_are_gone_limited_keys_wait_and_nothing_is_exceeded(
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
-def test_after_everything_was_killed_the_budget_is_what_was_left_of_it(tmp_path: Path) -> None:
+def test_fault_31_after_everything_was_killed_the_budget_is_what_was_left_of_it(tmp_path: Path) -> None:
     config = CONFIG.format(workers=1, more="")
     spent = 0
     with gateway(tmp_path, config, SECRETS) as running:
@@ -138,7 +138,7 @@ def test_after_everything_was_killed_the_budget_is_what_was_left_of_it(tmp_path:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
-def test_a_worker_that_is_killed_takes_no_budget_with_it(tmp_path: Path) -> None:
+def test_fault_33_a_worker_that_is_killed_takes_no_budget_with_it(tmp_path: Path) -> None:
     with gateway(tmp_path, CONFIG.format(workers=2, more=""), SECRETS) as running:
         spent = 0
         for _ in range(6):

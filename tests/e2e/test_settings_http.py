@@ -165,6 +165,11 @@ def test_proxies_are_set_shown_without_their_password_and_taken_away(served: Run
         said["global"], said["providers"], said["connections"],
     )  # fmt: skip
     agreed(lambda: chat(served, "own/one"), 200)
+    assert 200 == ask(served, "PUT", "/api/settings/proxy", {"global": {**proxy, "port": 8}})[0]
+    sent_back = ask(served, "GET", "/api/settings")[1]["settings"]["proxy"]
+    assert "…" == sent_back["password"]
+    assert 200 == ask(served, "PUT", "/api/settings", {"proxy": sent_back})[0]
+    assert {**proxy, "port": 8, "password": "…"} == ask(served, "GET", "/api/settings/proxy")[1]["global"]
     tested = ask(served, "POST", "/api/settings/proxy/test", {"proxy": proxy})[1]
     assert (False, "own:main") == (tested["success"], tested["connectionId"])
     assert True is ask(served, "POST", "/api/settings/proxy/test", {"proxy": {"type": "direct"}})[1]["success"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from generated.config import ModelSettings, ProviderSettings
 from runtime.errors import InvalidRequest
+from runtime.management.body import masked
 from runtime.management.connection import (
     api_id,
     connection_document,
@@ -55,6 +56,19 @@ def test_a_connection_that_is_shown_can_be_sent_back_and_says_the_same(document:
     assert document == connection_document(read_connection(answer), document)
     fresh = connection_document(read_connection({**answer, "apiKey": document.get("key")}))
     assert document == fresh
+
+
+def test_the_password_of_a_proxy_is_kept_when_its_mask_comes_back() -> None:
+    proxy = {"url": "http://p.example.com", "username": "us", "password": "stored:1"}
+    shown = masked(proxy)
+    assert {**proxy, "password": "…"} == shown
+    assert {"proxy": proxy} == connection_document(read_connection({"proxy": shown}), {"proxy": proxy})
+    assert {"proxy": {**proxy, "password": "new"}} == connection_document(
+        read_connection({"proxy": {**shown, "password": "new"}}), {"proxy": proxy}
+    )
+    node = {"name": "n", "base_url": "https://a.example.com", "surfaces": {"openai_chat": {}}, "proxy": proxy}
+    assert node == node_document(read_node({"settings": {"proxy": shown}}), node)
+    assert "${P}" == masked({**proxy, "password": "${P}"})["password"]
 
 
 @given(st.lists(IDS, unique=True, min_size=1, max_size=6), st.data())

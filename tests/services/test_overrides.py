@@ -166,6 +166,39 @@ async def test_the_audit_log_says_who_changed_what(desk: Desk, overrides: Overri
     assert {"revision": 1, "build": overrides.effective.artefact.build, "api_key": "…", "note": "x …"} == entry.details
 
 
+async def test_the_audit_log_says_who_tried(desk: Desk, overrides: Overrides) -> None:
+    change = Change(section="combos", name="bad", document={"targets": ["sim/nix"]})
+    with pytest.raises(Refused):
+        await overrides.change([change], "tester")
+    (entry,) = (await SqlAudit(desk.built.parts.database).find(AuditQuestion(status="refused"))).entries
+
+    assert ("configuration.changed", "combos.bad", {"codes": ["unknown-model"]}) == (
+        entry.action, entry.target, entry.details,
+    )  # fmt: skip
+
+
+async def test_lines_to_a_provider_are_let_go_when_its_credential_or_address_is_another(
+    desk: Desk, overrides: Overrides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retired: list[str] = []
+    monkeypatch.setattr(desk.built.parts.upstream, "retire", retired.append)
+    await overrides.change([provider(SECRET)], "tester")
+    await overrides.change([COMBO], "tester")
+    await overrides.change([provider(SECRET)], "tester")
+    assert ["dark/main"] == retired[:1] or [] == retired
+    retired.clear()
+
+    await overrides.change([provider(SECRET + "-2")], "tester")
+    assert ["own/main"] == retired
+    moved = provider(SECRET + "-2")
+    assert isinstance(moved.document, dict)
+    moved.document["base_url"] = "https://other.test/v1"
+    await overrides.change([moved], "tester")
+    assert ["own/main"] * 2 == retired
+    await overrides.change([Change(section="providers", name="own")], "tester")
+    assert ["own/main"] * 3 == retired
+
+
 async def test_another_process_change_is_followed(desk: Desk, overrides: Overrides, tmp_path: Path) -> None:
     other = Desk(tmp_path)
     async with other.app.lifespan():
@@ -213,6 +246,14 @@ async def test_a_secret_that_nothing_refers_to_is_forgotten(overrides: Overrides
 
     await overrides.change([Change(section="providers", name="own")], "tester")
     assert () == (await overrides.stored()).secrets
+
+
+async def test_a_secret_that_is_given_again_changes_nothing(overrides: Overrides) -> None:
+    await overrides.change([provider(SECRET)], "tester")
+    before = await overrides.stored()
+
+    assert 1 == await overrides.change([provider(SECRET)], "tester")
+    assert before == await overrides.stored()
 
 
 async def test_a_refused_secret_is_in_no_complaint(overrides: Overrides) -> None:

@@ -19,6 +19,8 @@ from random import Random
 from threading import Event, Thread
 from typing import NamedTuple, TypeVar
 
+import pytest
+
 from runtime.stores.database import DATABASE_FILE
 from tests.slow.billing import Biller, Crowd, biller
 from tests.support.gateway import Running, gateway, run_cli
@@ -84,7 +86,10 @@ class Provider:
             await self._stop.wait()
 
 
-def test_after_two_hundred_kills_the_ledger_equals_the_provider_s_books(tmp_path: Path) -> None:
+def test_after_two_hundred_kills_the_ledger_equals_the_provider_s_books(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.support.gateway.START_LIMIT_S", 120.0)
     with Provider() as books:
         config = CONFIG.format(url=books.url, workers=WORKERS)
         with gateway(tmp_path, config) as running:

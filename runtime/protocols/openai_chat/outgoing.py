@@ -68,6 +68,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     return Outgoing(
         *head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses),
         frozenset(names[tool.name] for tool in request.tools if tool.custom and not wording.quirks.custom_tools),
+        unasked_usage=request.stream and not request.include_usage,
     )  # fmt: skip
 
 
