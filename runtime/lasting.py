@@ -78,6 +78,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
     ``effective`` is what is in force at the start, at the ``revision`` of the overrides; ``base`` is what it was made of.
     ``resealed`` stored secrets were encrypted anew, with another key than before.
+    ``unix_offset_s`` is what the clock that nobody sets lacked of Unix seconds then.
     ``supervisor`` is the process that keeps the workers, where one of ours does.
     """
 
@@ -93,6 +94,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     dev_key: str | None
     resealed: int = 0
     began_s: float = float("inf")
+    unix_offset_s: float | None = None
     supervisor: int | None = None
 
     @property
@@ -224,7 +226,7 @@ def lasting(ready: Ready) -> Lasting:
         clients=clients,
         embedders={name: embedder(name) for name in EMBEDDERS},
         estimator=Estimator(_tokenizer(plan)),
-        sessions=Sessions(shared, plan.sessions, time.time),
+        sessions=Sessions(shared, plan.sessions, _steady(ready)),
         attempts=attempts,
         memory=Memory(plan, shared, door, clocks, new_id, on_fault),
         keys=keys,
@@ -330,6 +332,12 @@ def _log(found: Effective) -> FilteringBoundLogger:
     return logger(settings.level, settings.format, found.artefact.build)
 
 
+def _steady(ready: Ready) -> Callable[[], float]:
+    """Unix seconds as they would be had nobody set the clock since the start; the same in all workers of a machine."""
+    offset_s = time.time() - time.monotonic() if ready.unix_offset_s is None else ready.unix_offset_s
+    return lambda: offset_s + time.monotonic()
+
+
 def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> WatchedState:
     """What workers share; said once when it is gone, and once when it is back."""
     settings, workers = ready.plan.shared, ready.plan.server.workers
@@ -341,7 +349,7 @@ def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> Watche
         else:
             log.warning("sharing_lost", where=place_of(settings, workers), reason=reason)
 
-    state = open_state(settings, workers, ready.data_dir, ready.secrets.urls.get("shared.url"))
+    state = open_state(settings, workers, ready.data_dir, ready.secrets.urls.get("shared.url"), _steady(ready))
     return WatchedState(state, settings.timeout_ms / 1000, time.monotonic, changed, metrics.shared_failed)
 
 
@@ -382,7 +390,7 @@ def _reserves(
             parts().log.error("limits_lost", reason=reason, when_unreachable=plan.limits.when_unreachable)
 
     url = ready.secrets.urls.get("shared.url")
-    counters = open_counters(plan.shared, plan.server.workers, url, database, clock.now_ms)
+    counters = open_counters(plan.shared, plan.server.workers, url, database, clock.now_ms, _steady(ready))
     found = plan.limits.when_unreachable
     return Reserves(counters, spending, worker, clock.now_ms, when_unreachable=found, changed=changed)
 

@@ -124,6 +124,7 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
         pepper=salt,
         dev_key=_dev_key(plan, address, data, salt),
         began_s=time.time(),
+        unix_offset_s=time.time() - time.monotonic(),
     )
 
 

@@ -15,9 +15,16 @@ __all__ = ["open_counters"]
 
 
 def open_counters(
-    settings: SharedSettings, workers: int, url: str | None, database: Database, now_ms: Callable[[], int]
+    settings: SharedSettings,
+    workers: int,
+    url: str | None,
+    database: Database,
+    now_ms: Callable[[], int],
+    steady: Callable[[], float],
 ) -> Counters:
     """In Redis where workers share one; else in the database, where other workers may use it; else in memory.
+
+    ``steady`` gives seconds that only go on, the same in all workers of this machine, which alone use a file.
 
     Several machines use one PostgreSQL database, so a worker with one is never taken to be alone.
     """
@@ -31,5 +38,6 @@ def open_counters(
         from runtime.limits.sql import SqlCounters
         from runtime.stores.counters import SqlCounterRows
 
-        return SqlCounters(SqlCounterRows(database, lambda: int(time.time() * 1000)))
+        clock = steady if database.sqlite else time.time
+        return SqlCounters(SqlCounterRows(database, lambda: int(clock() * 1000)))
     return MemoryCounters(now_ms)

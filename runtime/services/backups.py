@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import UNSET
 
 from generated.config import BackupSettings
@@ -44,6 +43,7 @@ from runtime.stores.database import Database
 from runtime.stores.restore import fit, overrides_in, restore
 from runtime.stores.snapshot import Contents, Unfit, snapshot
 from runtime.web.exchange import Exchange
+from runtime.web.json_exchange import respond_json
 from runtime.web.key import KeyRecord
 
 __all__ = ["Backups"]
@@ -178,8 +178,7 @@ class Backups:
             personCount=contents.rows["people"],
             responseCount=contents.rows["responses"],
         )
-        headers = [("content-type", "application/json"), ("x-request-id", exchange.request_id)]
-        await exchange.respond(200, headers, msgspec.json.encode(answer))
+        await respond_json(exchange, answer)
 
     # -- inside
 

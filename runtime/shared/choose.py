@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qs, urlsplit
@@ -29,8 +30,13 @@ def place_of(settings: SharedSettings, workers: int) -> Place:
     return "file" if workers > 1 else "memory"
 
 
-def open_state(settings: SharedSettings, workers: int, data_dir: Path, url: str | None) -> SharedState:
-    """The state; nothing is reached yet. ``url`` is what `url` refers to, in which `url_complaint` found nothing."""
+def open_state(
+    settings: SharedSettings, workers: int, data_dir: Path, url: str | None, now: Callable[[], float] = time.time
+) -> SharedState:
+    """The state; nothing is reached yet. ``url`` is what `url` refers to, in which `url_complaint` found nothing.
+
+    ``now`` gives seconds that only go on, the same in all workers.
+    """
     place = place_of(settings, workers)
     if place == "redis":
         from runtime.shared.redis import RedisState
@@ -40,7 +46,7 @@ def open_state(settings: SharedSettings, workers: int, data_dir: Path, url: str 
     if place == "file":
         from runtime.shared.sqlite import SHARED_FILE, SqliteState
 
-        return SqliteState(data_dir / SHARED_FILE, time.time, settings.limit_bytes)
+        return SqliteState(data_dir / SHARED_FILE, now, settings.limit_bytes)
     return MemoryState(time.monotonic, settings.limit_bytes)
 
 

@@ -1,4 +1,4 @@
-"""Shared state in an SQLite file, for the processes of one machine. Times are the wall clock's, which they have in common.
+"""Shared state in an SQLite file, for the processes of one machine. Times are a clock's that they have in common.
 
 A word or two is all that a question takes; nothing here needs to survive a power cut, so nothing waits for the disk.
 """
@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class SqliteState(SharedState):
-    """``now`` is the wall clock. Beyond ``limit_bytes`` what would end first goes before its time."""
+    """``now`` gives seconds that only go on, the same in all processes. Beyond ``limit_bytes`` what would end first goes before its time."""
 
     def __init__(self, path: Path, now: Callable[[], float], limit_bytes: int = 1 << 28) -> None:
         self._file = SqliteFile(path, SCHEMA, busy_s=_BUSY_S)

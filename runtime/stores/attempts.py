@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import delete, insert, or_, select
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.stores.database import Database
@@ -31,7 +31,7 @@ class SqlAttempts:
         Raises StoreError.
         """
         wait_s = await self._database.read(partial(self._wait_s, about=about, now_s=now_s))
-        if wait_s > 0:  # without writing, however often it is tried
+        if 0 < wait_s <= self._window_s:  # without writing, however often it is tried
             return wait_s
         return await self._database.write(partial(self._begin, attempt=attempt, about=about, now_s=now_s))
 
@@ -63,6 +63,8 @@ class SqlAttempts:
     async def _begin(self, db: AsyncConnection, attempt: str, about: Sequence[str], now_s: float) -> float:
         if db.dialect.name == "postgresql":  # two that count at once would not see each other
             await db.exec_driver_sql("LOCK TABLE login_attempts IN SHARE ROW EXCLUSIVE MODE")
+        ahead = update(login_attempts).where(login_attempts.c.at_s > now_s)
+        await db.execute(ahead.values(at_s=now_s))  # the clock was set back: nobody is locked out for longer by that
         await db.execute(delete(login_attempts).where(login_attempts.c.at_s <= now_s - self._window_s))
         wait_s = await self._wait_s(db, about, now_s)
         if wait_s > 0:

@@ -81,9 +81,10 @@ class Recorder:
         if self._latencies is not None:
             self._latencies.add(call)
         clients_fault = 400 <= call.status < 500
-        level = logging.WARNING if call.outcome == "error" and not clients_fault else logging.INFO
-        if self._log.is_enabled_for(level):
-            self._log.log(level, "call_ended", **_facts(call))
+        failed = call.outcome == "error" and not clients_fault
+        if failed or self._log.is_enabled_for(logging.INFO):
+            level = self._log.warning if failed else self._log.info
+            level("call_ended", **_facts(call))
 
 
 def _facts(call: CallRecord) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from runtime.errors import InvalidRequest, UnsupportedMedia
+from runtime.web.json_body import check_json
 
 if TYPE_CHECKING:
     from runtime.web.exchange import Exchange
@@ -25,14 +26,8 @@ async def read_json(exchange: Exchange, type_: type[T]) -> T:
     if media_type != "application/json":
         raise UnsupportedMedia("send the body as `application/json`")
     raw = await exchange.read_body(BODY_BYTES, BODY_S)
-    try:
-        found = msgspec.json.decode(raw, type=type_)
-        given = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError as error:
-        path = str(error).partition(" - at `$.")[2].strip("`")
-        raise InvalidRequest(str(error).replace(" - at `$.", " - at `"), param=path or None) from None
-    except msgspec.MsgspecError:  # its words quote the text
-        raise InvalidRequest("the body is no JSON") from None
+    check_json(raw, type_)
+    found, given = msgspec.json.decode(raw, type=type_), msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     known = {field.encode_name for field in msgspec.structs.fields(type_)}
     for name in given:
         if name not in known:

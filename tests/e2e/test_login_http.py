@@ -300,7 +300,8 @@ def test_an_unknown_name_and_a_wrong_password_are_told_alike(served: Running) ->
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({}, None),
+        ({}, "password"),
+        (b'{"password": "a", "password": "b"}', "password"),
         ({"password": 5}, "password"),
         ({"password": "x" * 201}, "password"),
         ({"password": PASSWORD, "username": ""}, "username"),

@@ -131,5 +131,15 @@ async def test_an_attempt_that_succeeds_does_not_count_and_clears_its_account_on
     assert await attempts.begin("b4", ("account:c", "address:x"), 3.0) == 0.0
 
 
+async def test_fault_34_a_clock_that_is_set_back_locks_nobody_out_for_longer(database: Database) -> None:
+    attempts = SqlAttempts(database, 3, 900.0)
+    for number in range(3):
+        await attempts.begin(f"bad{number}", ("account:a", "address:x"), 4000.0)
+
+    assert await attempts.begin("back", ("account:a", "address:x"), 400.0) == 900.0
+    assert await attempts.begin("soon", ("account:a", "address:x"), 1000.0) == 300.0
+    assert await attempts.begin("after", ("account:a", "address:x"), 1300.1) == 0.0
+
+
 def test_no_repr_shows_a_hash() -> None:
     assert "h1" not in repr(ADA)
