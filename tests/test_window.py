@@ -77,7 +77,9 @@ def test_days_weeks_and_months_are_those_of_utc(calendar: Calendar, now: str, st
 
 
 @given(TIMES, TIMES, st.one_of(LENGTHS.map(lambda ms: (ms, None)), CALENDARS.map(lambda name: (0, name))))
-def test_fault_34_a_clock_that_is_set_back_frees_nothing(one: int, other: int, window: tuple[int, Calendar | None]) -> None:
+def test_fault_34_a_clock_that_is_set_back_frees_nothing(
+    one: int, other: int, window: tuple[int, Calendar | None]
+) -> None:
     limit = Limit(of="usd", amount=1, length_ms=window[0], calendar=window[1])
     before, after = sorted((one, other))
 

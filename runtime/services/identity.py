@@ -27,7 +27,12 @@ class Identity:
     """Implements `generated.api.identity.IdentityService` for one plan. ``clock`` is that of records, ``new_id`` makes ids."""
 
     def __init__(
-        self, plan: Plan, recorder: Recorder, admission: Admission, clock: Callable[[], float], new_id: Callable[[], str]
+        self,
+        plan: Plan,
+        recorder: Recorder,
+        admission: Admission,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
     ) -> None:
         self._plan = plan
         self._recorder = recorder

@@ -256,7 +256,9 @@ STREAMS = {
 
 
 @pytest.mark.parametrize("dialect", STREAMS)
-def test_fault_36_a_stream_that_takes_more_than_its_limits_allow_is_stopped_with_an_error(served: Running, dialect: str) -> None:
+def test_fault_36_a_stream_that_takes_more_than_its_limits_allow_is_stopped_with_an_error(
+    served: Running, dialect: str
+) -> None:
     """The model says more than it is known to say at most; more is kept aside again and again, until nothing is left."""
     _, key = made(served, limits=[{"tokens": 2000, "per": "1h"}])
     path, body, terminator = STREAMS[dialect]

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
 import pytest
 
 from runtime.catalog import Endpoint
@@ -236,7 +237,7 @@ async def test_a_provider_may_have_a_wait_of_its_own_which_a_change_of_the_commo
         waiting = asyncio.create_task(made.call("b/m"))
         done, _ = await asyncio.wait({waiting}, timeout=0.1)
         assert not done, "a provider that says nothing of the queue waits as long as all"
-        made.attempts.configure(made.attempts.pace.retries, 1)
+        made.attempts.adopt(msgspec.structs.replace(made.attempts.pace, queue_ms=1))
         assert [("b/m", "busy")] == (await made.call("b/m")).skipped
         for call in (waiting, *running):
             call.cancel()

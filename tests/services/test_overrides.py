@@ -307,6 +307,7 @@ async def test_a_stream_goes_on_with_the_plan_it_began_with(desk: Desk, override
 
 
 async def test_what_served_a_plan_goes_with_it(desk: Desk, overrides: Overrides) -> None:
+    await build_id(desk)  # by now all routes are registered, and with them the collector's orders given
     for number in range(3):
         await answers(desk, "quick")
         await overrides.change([msgspec.structs.replace(COMBO, name=f"best-{number}")], "tester")

@@ -97,6 +97,10 @@ class Relay:
         for each in others:
             each.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for line in self._lines:
+            line.transport.abort()
+        for _ in range(5):
+            await asyncio.sleep(0)  # sockets are closed a turn of the loop later
 
 
 @contextlib.contextmanager
