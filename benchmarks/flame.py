@@ -49,7 +49,7 @@ PARTS: Final = (
     ("litestar/", "Litestar"),
     ("granian/", "Granian's task for a call"),
 )
-OTHER: Final = "the loop and its callbacks"
+OTHER: Final = "the loop: sockets, the kernel, waits that look like work"
 MAIN: Final = "granian/server/mp.py"
 """What every stack of the thread that serves has in it."""
 

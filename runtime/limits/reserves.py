@@ -215,7 +215,7 @@ class Reserves:
     def _has_news(self) -> bool:
         """Whether there is anything to say, to be heard of for, or to try again."""
         said = self._used or self._telling or self._unsaid or self._held
-        return self.trouble is not None or bool(self._waiting or said or self.trouble is not None)
+        return bool(self._waiting or said or self.trouble is not None)
 
     async def _ask(self, wants: tuple[Want, ...]) -> Outcome:
         self._recall(wants)

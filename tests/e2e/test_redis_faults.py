@@ -22,7 +22,7 @@ keys:
   root: {{key: "${{KEY_ROOT}}", scopes: [admin]}}
   limited: {{key: "${{KEY_LIMITED}}", limits: [{{requests: 20, per: 1h}}]}}
   free: {{key: "${{KEY_FREE}}"}}
-shared: {{url: "${{REDIS_URL}}", timeout: 300ms}}
+shared: {{url: "${{REDIS_URL}}", timeout: 300ms, namespace: "{when}"}}
 idempotency: {{window: 5m}}
 limits: {{when_unreachable: {when}}}
 """
