@@ -73,6 +73,7 @@ bench: $(TO_DEVELOP)  ## repeat every number of benchmarks/ and write its page
 
 bench-quick: $(TO_DEVELOP)  ## in two minutes: what a proxied request costs, against what was recorded; says what got worse
 	$(BIN)/python -m benchmarks.gateways --quick
+	$(BIN)/python -m benchmarks.instructions
 
 bench-peers: $(TO_DEVELOP)  ## install the AI gateways that `make bench` measures beside ours, if they are there
 	sh benchmarks/proxy/install_peers.sh

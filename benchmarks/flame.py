@@ -6,6 +6,7 @@ Repeat with: python -m benchmarks.flame [--write]. Needs py-spy, which `make ben
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import signal
 import subprocess
@@ -98,7 +99,7 @@ def main() -> int:
                 if options.write:
                     picture = _sampled(spy, load, serving, scenario, options.scale / 2, folder, "flamegraph")
                     target = Path(__file__).with_name("results") / f"flame-{_slug(scenario.name)}.svg"
-                    target.write_text(picture.read_text(encoding="utf-8"), encoding="utf-8")
+                    target.write_text(_titled(picture.read_text(encoding="utf-8"), scenario.name), encoding="utf-8")
     publish(_page(found), "where", write=options.write)
     return 0
 
@@ -114,6 +115,11 @@ def _sampled(spy: str, load: Path, serving: Serving, scenario: Scenario, scale: 
         process.send_signal(signal.SIGINT)
         process.wait()
     return out
+
+
+def _titled(picture: str, name: str) -> str:
+    """A flame graph under the scenario's name, in place of the command with this machine's paths."""
+    return re.sub(r">[^<>]*py-spy record[^<>]*<", f">{name}<", picture)
 
 
 def _slug(name: str) -> str:

@@ -20,6 +20,7 @@ from runtime.lasting import Lasting, Ready, adopt, lasting, lives
 from runtime.lifespan import Life, beside
 from runtime.planned import planned
 from runtime.services.overrides import Overrides
+from runtime.services.turns import Turns
 from runtime.surface import Surface
 from runtime.worker import Worker
 
@@ -84,6 +85,7 @@ def _overrides(parts: Lasting, prepare: Callable[[Effective], Awaitable[Callable
         ready.vault,
         parts.audit,
         parts.colleagues,
+        Turns(parts.shared, parts.worker),
         prepare,
         time.time,
         parts.on_fault,

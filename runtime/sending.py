@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -17,6 +18,8 @@ from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamRe
 __all__ = ["MAX_ERROR_BYTES", "Sender", "quarter"]
 
 MAX_ERROR_BYTES: Final = 1 << 20
+MIN_SECRET: Final = 8
+"""So long is a credential at least that is told from other words."""
 
 _REACHED: Final = frozenset({"", "cancelled", "diverged", "timeout"})
 """How attempts stand, without a status, whose request may have arrived."""
@@ -74,11 +77,22 @@ class Sender:
             body = (await response.read(MAX_ERROR_BYTES)).decode("utf-8", "replace").encode()
         finally:
             await response.aclose()
-        raise decode_error(response.status, response.headers, body)
+        raise decode_error(response.status, response.headers, _silent(body, candidate))
 
     def timeouts(self, candidate: Candidate) -> TimeoutSettings:
         """The provider's own limits, else everybody's."""
         return self._plan.provider_timeouts.get(candidate.target.provider.id, self._plan.timeouts)
+
+
+def _silent(body: bytes, candidate: Candidate) -> bytes:
+    """``body`` without the credential that went with the request: some providers repeat it in their complaints."""
+    auth = candidate.target.provider.auth
+    secret = dict(candidate.headers).get(auth.header.lower(), "").removeprefix(auth.prefix)
+    if len(secret) < MIN_SECRET:
+        return body
+    for written in {secret, secret.replace("/", "\\/"), json.dumps(secret)[1:-1]}:
+        body = body.replace(written.encode(), b"***")
+    return body
 
 
 def _may_charge(attempt: AttemptRecord) -> bool:

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from granian import Granian
 from granian.constants import Interfaces, Loops
 from granian.http import HTTP1Settings, HTTP2Settings
 from sqlalchemy.engine import URL
@@ -42,6 +41,7 @@ from runtime.shared.sqlite_file import check_file
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
 from runtime.stores.people import Person, SqlPeople
+from runtime.supervisor import Supervisor
 from runtime.web.head import readable_bytes
 from runtime.web.key import mint
 from runtime.web.password import demand_good_password, hash_password
@@ -68,7 +68,7 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
         out(line)
     server = ready.plan.server
     grace_s = server.shutdown_grace_ms // 1000
-    granian = Granian(
+    granian = Supervisor(
         "runtime.app:build",
         address=ready.host,
         port=ready.port,
@@ -89,6 +89,9 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
     )
     _hold_orders_while_workers_start()
     granian.serve(target_loader=lambda: build(ready), wrap_loader=False)
+    if granian.gave_up:
+        out("The gateway ends: its workers died again as soon as they were started.")
+        return 1
     return 0
 
 

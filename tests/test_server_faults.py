@@ -55,6 +55,10 @@ def _remove(name: str) -> Callable[[Path], None]:
     return lambda root: (root / name).unlink()
 
 
+def _cut_plan(root: Path) -> None:
+    os.truncate(root / "generated/plan.json", 100)
+
+
 def _cut_off(root: Path) -> None:
     """The second half of the database is lost."""
     path = root / "data" / DATABASE_FILE
@@ -63,7 +67,7 @@ def _cut_off(root: Path) -> None:
 
 FAULTS = {
     "plan tampered with": Fault(_edit("generated/plan.json", b"sim://", b"http://"), "generated/plan.json", "plan"),
-    "plan cut off": Fault(lambda root: os.truncate(root / "generated/plan.json", 100), "generated/plan.json", "plan"),
+    "plan cut off": Fault(_cut_plan, "generated/plan.json", "plan"),
     "no plan": Fault(_remove("generated/plan.json"), "generated/plan.json", "plan"),
     "of another version": Fault(_edit("gateway.lock", b'"compiler": "', b'"compiler": "9'), "gateway.lock", "plan"),
     "lock is no lock": Fault(_write("gateway.lock", b"{}"), "gateway.lock", "plan"),

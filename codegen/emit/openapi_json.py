@@ -7,6 +7,7 @@ points into `components.schemas`, where a type is called `<module>.<Name>`; only
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import cast
 
 import msgspec
 from jinja2 import Environment
@@ -60,7 +61,8 @@ def document(project: Project) -> Json:
         raise ValueError("the project has no root file")
     operations = [operation for resource in project.resources for operation in resource.operations]
     info = {"title": api.title, "version": api.version, "summary": api.summary, "description": api.description}
-    return {
+    schemas = _schemas(operations, table(project))
+    made: Json = {
         "openapi": "3.1.0",
         "x-generated": header(*SOURCES),
         "info": _given(info),
@@ -69,10 +71,12 @@ def document(project: Project) -> Json:
         "tags": [_given({"name": name, "description": text}) for name, text in api.tags],
         "paths": _paths(operations, [name for name, _ in api.schemes]),
         "components": {
-            "schemas": _schemas(operations, table(project)),
+            "schemas": schemas,
             "securitySchemes": dict(api.schemes),
         },
     }
+    _map_discriminators(made, schemas)
+    return made
 
 
 def schema(type_: Type) -> Json:
@@ -235,6 +239,31 @@ def _schemas(operations: Iterable[Operation], names: Table) -> Json:
         for (module, name), item in names.items()
         if module == wanted and (module, name) in reached
     }
+
+
+def _map_discriminators(found: object, schemas: Mapping[str, object]) -> None:
+    """Say which member each value of a discriminator stands for; without that, values are names of schemas."""
+    if isinstance(found, list):
+        for each in cast("list[object]", found):
+            _map_discriminators(each, schemas)
+    elif isinstance(found, dict):
+        node = cast("Json", found)
+        discriminator, members = node.get("discriminator"), node.get("oneOf")
+        if isinstance(discriminator, dict) and isinstance(members, list):
+            told = cast("Json", discriminator)
+            told["mapping"] = _mapping(str(told["propertyName"]), cast("list[Json]", members), schemas)
+        for each in node.values():
+            _map_discriminators(each, schemas)
+
+
+def _mapping(field: str, members: Iterable[Json], schemas: Mapping[str, object]) -> Json:
+    mapping: Json = {}
+    for member in members:
+        record = cast("Json", schemas[str(member["$ref"]).rpartition("/")[2]])
+        said = cast("Json", cast("Json", record.get("properties", {})).get(field, {}))
+        values = [said["const"]] if "const" in said else said.get("enum", [])
+        mapping |= {str(value): member["$ref"] for value in cast("list[object]", values)}
+    return mapping
 
 
 def _types(operation: Operation) -> Iterator[Type]:

@@ -33,8 +33,8 @@ class PricingService(Protocol):
     async def change_pricing(self, caller: KeyRecord, data: PriceChanges) -> PriceTable:
         """Change prices.
 
-        What is given is laid over the catalogue's prices, and takes a new price version in the ledger; null takes a
-        price back.
+        What is given is laid over the prices that hold, and takes a new price version in the ledger; null takes a
+        change back.
 
         Answers PATCH /api/pricing.
         """
@@ -45,10 +45,12 @@ class PricingService(Protocol):
         caller: KeyRecord,
         provider: str | None = None,
         model: str | None = None,
+        all: bool = False,
     ) -> PriceTable:
         """Take back what was said of prices.
 
-        The catalogue's prices hold again: of one model, of all of a provider, or of all.
+        What changes said of prices goes, and gateway.yaml's hold again, or the catalogue's: of one model, of all of a
+        provider, or, with `all=true`, of all.
 
         Answers DELETE /api/pricing.
         """
@@ -110,8 +112,9 @@ def build_router(service: PricingService, front: Fronts) -> Router:
         request: Request[KeyRecord, object, State],
         provider: FromQuery[str | None] = None,
         model: FromQuery[str | None] = None,
+        all: FromQuery[bool] = False,
     ) -> PriceTable:
-        return await service.reset_pricing(caller=request.user, provider=provider, model=model)
+        return await service.reset_pricing(caller=request.user, provider=provider, model=model, all=all)
 
     @typed(
         front,

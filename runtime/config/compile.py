@@ -16,6 +16,7 @@ from runtime.catalog import Model, Provider
 from runtime.config.build import COMPILER, build_id
 from runtime.config.catalog import Catalog
 from runtime.config.checks import CHECKS
+from runtime.config.checks.bound import check_bound
 from runtime.config.checks.clear_text import check_clear_text, scrubbed
 from runtime.config.checks.secret import clear_values
 from runtime.config.draft import Draft
@@ -69,19 +70,23 @@ def compile_plan(sources: Sequence[Source], catalog: Catalog, overrides: Sequenc
     read = (*sources, *(override.source for override in overrides))
     for source in read:
         check_clear_text(source, diagnostics)
-    loaded = load(sources, diagnostics, overrides, catalog)
-    artefact = _compile(loaded, catalog, diagnostics) if loaded is not None else None
+    loaded = load(sources, diagnostics, overrides)
+    files = load(sources, Diagnostics()) if overrides else None
+    artefact = _compile(loaded, files, catalog, diagnostics) if loaded is not None else None
     hidden = clear_values(loaded.at) if loaded is not None else ()
     lines = {source.path: source.data.decode("utf-8", "replace").splitlines() for source in read}
     said = tuple(with_hint(item, lines) for item in scrubbed(diagnostics, hidden))
     return Compiled(artefact=artefact, diagnostics=said)
 
 
-def _compile(loaded: Loaded, catalog: Catalog, diagnostics: Diagnostics) -> Artefact | None:
+def _compile(loaded: Loaded, files: Loaded | None, catalog: Catalog, diagnostics: Diagnostics) -> Artefact | None:
+    """``files`` is what overrides are laid over, where there are any."""
     scope = Scope(loaded.config, loaded.at, loaded.broken, catalog, diagnostics)
     draft = _lower(scope)
     for check in CHECKS:
         check(scope, draft)
+    if files is not None:
+        check_bound(scope, draft, Scope(files.config, files.at, files.broken, catalog, Diagnostics()))
     if diagnostics.failed:
         return None
     plan = _plan(scope, draft)

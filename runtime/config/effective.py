@@ -43,7 +43,7 @@ class Effective(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def config(self) -> Mapping[str, object]:
         """Sections as plain data, as they were written; `version` too."""
-        loaded = load(self.base.sources, Diagnostics(), self.overrides, self.base.catalog)
+        loaded = load(self.base.sources, Diagnostics(), self.overrides)
         return cast("Mapping[str, object]", plain(loaded.root)) if loaded is not None else {}
 
 

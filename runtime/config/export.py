@@ -24,7 +24,7 @@ _IMPLICIT: Final = (True, True)
 
 def whole_yaml(base: Base, overrides: Sequence[Override]) -> str:
     """One gateway.yaml that says what ``base`` says with ``overrides``; empty where that cannot be read."""
-    loaded = load(base.sources, Diagnostics(), overrides, base.catalog)
+    loaded = load(base.sources, Diagnostics(), overrides)
     return "" if loaded is None else _dumped(loaded.root)
 
 

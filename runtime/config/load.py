@@ -14,7 +14,6 @@ from typing import Final, get_args, get_origin, get_type_hints
 import msgspec
 
 from generated.config import GatewayConfig
-from runtime.config.catalog import Catalog
 from runtime.config.files import Source
 from runtime.config.override import Override, overlaid
 from runtime.config.position import Positions
@@ -41,22 +40,14 @@ class Loaded(msgspec.Struct, frozen=True):
     root: MappingNode
 
 
-_NONE: Final = Catalog.of(())
-
-
-def load(
-    sources: Sequence[Source], diagnostics: Diagnostics, overrides: Sequence[Override] = (), catalog: Catalog = _NONE
-) -> Loaded | None:
-    """Read ``sources``, the first of which is gateway.yaml, and ``overrides``. None when there is nothing to go on with.
-
-    ``catalog`` is for what overrides may refer to.
-    """
+def load(sources: Sequence[Source], diagnostics: Diagnostics, overrides: Sequence[Override] = ()) -> Loaded | None:
+    """Read ``sources``, the first of which is gateway.yaml, and ``overrides``. None when there is nothing to go on with."""
     roots = [root for source in sources if (root := _read(source, diagnostics)) is not None]
     if len(roots) < len(sources):
         return None
     root = _joined(roots, diagnostics)
     if overrides:
-        root = overlaid(root, overrides, catalog, diagnostics)
+        root = overlaid(root, overrides, diagnostics)
     check_vocabulary(root, diagnostics)
     values: dict[str, object] = {}
     broken: set[tuple[str, str]] = set()

@@ -14,9 +14,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from generated.config import SETTINGS, GatewayConfig
-from runtime.config.catalog import Catalog
 from runtime.config.files import Source
-from runtime.config.secrets import read_reference
 from runtime.source import Diagnostics, Entry, MappingNode, Node, ScalarNode, SequenceNode, Span, closest, parse
 
 __all__ = ["Override", "Shape", "json_path", "overlaid", "section_shape", "sections", "static_settings"]
@@ -73,14 +71,11 @@ def static_settings() -> frozenset[str]:
     )
 
 
-def overlaid(
-    root: MappingNode, overrides: Sequence[Override], catalog: Catalog, diagnostics: Diagnostics
-) -> MappingNode:
+def overlaid(root: MappingNode, overrides: Sequence[Override], diagnostics: Diagnostics) -> MappingNode:
     """``root``, what the files say, with ``overrides`` laid over it."""
-    known = frozenset(_references(root))
     laid = {entry.key: entry for entry in root.entries}
     for override in overrides:
-        node = _read(override, known, catalog, diagnostics)
+        node = _read(override, diagnostics)
         if node is None and override.text is not None:
             continue
         before = laid.get(override.section)
@@ -110,7 +105,7 @@ def _steps(node: Node, path: str, span: Span) -> Iterator[str]:
             yield from _steps(item, f"{path}[{index}]", span)
 
 
-def _read(override: Override, known: frozenset[str], catalog: Catalog, diagnostics: Diagnostics) -> Node | None:
+def _read(override: Override, diagnostics: Diagnostics) -> Node | None:
     """What is laid over; None, with the reasons, when it must not be, and for an entry that is taken away."""
     here = Span(override.path, 1, 1)
     shape = section_shape(override.section)
@@ -127,24 +122,7 @@ def _read(override: Override, known: frozenset[str], catalog: Catalog, diagnosti
         diagnostics.error("fixed-setting", here, message, "change it in gateway.yaml, build, and start again")
     if override.text is None:
         return None
-    node = parse(override.text, override.path, diagnostics)
-    if node is not None:
-        _check_references(override, node, known, catalog, diagnostics)
-    return node
-
-
-def _check_references(
-    override: Override, node: Node, known: frozenset[str], catalog: Catalog, diagnostics: Diagnostics
-) -> None:
-    """Whoever may change the configuration is not thereby let read the environment and the files of this machine."""
-    own = catalog.get(override.name) if override.section == "providers" else None
-    allowed = known | {f"${{{name}}}" for name in (own.auth.env if own is not None else ())}
-    for scalar in _scalars(node):
-        reference = read_reference(scalar.value) if isinstance(scalar.value, str) else None
-        if reference is not None and reference.stored is None and scalar.value not in allowed:
-            message = f"gateway.yaml does not refer to {reference}, so nothing that is laid over it may"
-            hint = "give the secret itself, which is kept encrypted, or refer to it in gateway.yaml"
-            diagnostics.error("bad-reference", scalar.span, message, hint)
+    return parse(override.text, override.path, diagnostics)
 
 
 def _with(override: Override, section: Entry | None, entry: Entry | None) -> Entry:
@@ -162,20 +140,3 @@ def _with(override: Override, section: Entry | None, entry: Entry | None) -> Ent
     else:
         entries[override.name] = entry
     return Entry(section.key, section.span, MappingNode(tuple(entries.values()), node.span))
-
-
-def _references(node: Node) -> Iterator[str]:
-    for scalar in _scalars(node):
-        if isinstance(scalar.value, str) and read_reference(scalar.value) is not None:
-            yield scalar.value
-
-
-def _scalars(node: Node) -> Iterator[ScalarNode]:
-    if isinstance(node, MappingNode):
-        for entry in node.entries:
-            yield from _scalars(entry.node)
-    elif isinstance(node, SequenceNode):
-        for item in node.items:
-            yield from _scalars(item)
-    else:
-        yield node

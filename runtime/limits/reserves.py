@@ -13,6 +13,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from runtime.limits.base import (
+    SHARE,
     Answer,
     Ask,
     Counters,
@@ -44,6 +45,15 @@ NEAR_S: Final = 0.02
 
 _NEAR: Final = 8
 """A limit is near its end when no more than this part of it is left."""
+
+ENDED_S: Final = 0.08
+"""How long a worker may take to say that a call ended: so long it is asked again before a call too many is refused."""
+
+SPARED_S: Final = 0.45
+"""The same for what it took in advance or has not told yet. Longer than `LEASE_MS` and `GATHER_S` by a turn or two."""
+
+FIRST_S: Final = 0.01
+"""Until it is asked again for the first time; then after twice as long."""
 
 AGAIN_S: Final = 0.5
 """After counters were gone."""
@@ -107,6 +117,7 @@ class Reserves:
         self._recent: dict[str, tuple[Rule, int]] = {}
         self._stock = Stock()
         self._near = False
+        self._ended = False
         self._wake = asyncio.Event()
         self._asked = asyncio.Event()
         self.trouble: str | None = None
@@ -120,21 +131,15 @@ class Reserves:
         """
         if self._stock and (drawn := self._stock.draw(wants, self._now_ms())) is not None:
             return drawn
-        for _ in range(3):
-            try:
-                outcome = await self._ask(wants)
-            except CountersGoneError:
-                if self.when_unreachable == "refuse":
-                    raise
-                outcome = self._ask_spare(wants)
-            if isinstance(outcome, Unseeded):
-                await self._begin([wants[index].rule for index in outcome.indexes])
-                continue
-            if isinstance(outcome, Short):
+        outcome, waited_s, pause_s = await self._decided(wants), 0.0, FIRST_S
+        while isinstance(outcome, Short):
+            if waited_s >= self._spared_s(wants[outcome.index], outcome):
                 raise self._exceeded(wants, outcome)
-            found = zip(wants, outcome.standing, outcome.granted, strict=True)
-            return tuple(standing - granted + want.amount for want, standing, granted in found)
-        raise CountersGoneError("the counters of limits are forgotten as soon as they are begun")
+            await asyncio.sleep(pause_s)
+            waited_s, pause_s = waited_s + pause_s, min(2 * pause_s, SPARED_S / 4)
+            outcome = await self._decided(wants)
+        found = zip(wants, outcome.standing, outcome.granted, strict=True)
+        return tuple(standing - granted + want.amount for want, standing, granted in found)
 
     def give_back(self, wants: Iterable[Want], used: Callable[[Rule], int]) -> None:
         """End what was kept aside; ``used`` says how much of each was really used. Never waits."""
@@ -145,7 +150,10 @@ class Reserves:
             if rule.limit.of == "requests":
                 continue  # used when it was asked for
             self._keep(rule.counter, -want.amount)
-            if rule.limit.of != "concurrency" and (amount := used(rule)):
+            if rule.limit.of == "concurrency":
+                self._ended = True  # its client may call another worker in a moment
+                self._asked.set()
+            elif amount := used(rule):
                 told.append(rule.used(amount, rule.limit.bucket(now_ms)))
         self._tell(told)
 
@@ -157,12 +165,14 @@ class Reserves:
         compared_s = loop.time()
         while True:
             try:
-                async with asyncio.timeout(LEASE_MS / 1000 if self._stock else BEAT_S):
+                async with asyncio.timeout(self._within_s(BEAT_S)):
                     await self._wake.wait()
             except TimeoutError:
                 pass
-            if self._alone is None and not self._waiting:
-                await self._gather()
+            else:
+                if self._alone is None and not self._waiting and not self._ended:
+                    await self._gather()
+            self._ended = False
             self._wake.clear()
             self._put_back(self._stock.over(self._now_ms()))
             if not await self.say():
@@ -177,10 +187,15 @@ class Reserves:
         """Let more come together that is to be told, longer where nobody waits for it; a call that asks ends that."""
         self._asked.clear()
         try:
-            async with asyncio.timeout(NEAR_S if self._near else GATHER_S):
+            async with asyncio.timeout(self._within_s(NEAR_S if self._near else GATHER_S)):
                 await self._asked.wait()
         except TimeoutError:
             pass
+
+    def _within_s(self, most_s: float) -> float:
+        """Until something goes back that was taken in advance; ``most_s`` at the most."""
+        due_ms = self._stock.due_ms
+        return most_s if due_ms is None else min(most_s, max(0.0, (due_ms - self._now_ms()) / 1000))
 
     async def say(self) -> bool:
         """Say and ask all there is, and be heard of; whether that could be done. Whoever keeps nothing aside need not."""
@@ -216,6 +231,34 @@ class Reserves:
         """Whether there is anything to say, to be heard of for, or to try again."""
         said = self._used or self._telling or self._unsaid or self._held
         return bool(self._waiting or said or self.trouble is not None)
+
+    async def _decided(self, wants: tuple[Want, ...]) -> Taken | Short:
+        """Whether all of ``wants`` is granted now. Raises CountersGoneError."""
+        for _ in range(3):
+            try:
+                outcome = await self._ask(wants)
+            except CountersGoneError:
+                if self.when_unreachable == "refuse":
+                    raise
+                outcome = self._ask_spare(wants)
+            if not isinstance(outcome, Unseeded):
+                return outcome
+            await self._begin([wants[index].rule for index in outcome.indexes])
+        raise CountersGoneError("the counters of limits are forgotten as soon as they are begun")
+
+    def _spared_s(self, want: Want, short: Short) -> float:
+        """How long it may take until others have given back what stands in the way of ``want``, and what they do not need."""
+        limit = want.rule.limit
+        if self._alone is not None or self.trouble is not None:
+            return 0.0
+        if limit.of == "requests":  # those that were taken in advance are counted as used by the end of their time
+            lent = (
+                ahead(want) and limit.amount > SHARE and max(short.buckets, default=0) >= limit.bucket(self._now_ms())
+            )
+            return SPARED_S if lent else 0.0
+        if not short.held or sum(short.buckets.values()) + want.amount > limit.amount:
+            return 0.0
+        return ENDED_S if limit.of == "concurrency" else SPARED_S
 
     async def _ask(self, wants: tuple[Want, ...]) -> Outcome:
         self._recall(wants)

@@ -11,13 +11,14 @@ from runtime.limits.rule import Rule, Want
 
 __all__ = ["LEASE_MS", "Stock", "ahead"]
 
-LEASE_MS: Final = 2000
-"""How long it is kept. Requests are counted at its end, so that their window never ends too early."""
+LEASE_MS: Final = 200
+"""How long it is kept: shorter than others wait before they refuse. Requests are counted at its end, so that their window
+never ends too early."""
 
 _AHEAD: Final = 32
 """How many calls like the one that asks are thought of; counters grant a small part of what is left at the most."""
 
-_SHORTEST: Final = 20
+_SHORTEST: Final = 200
 """Windows shorter than so many leases are asked for call by call."""
 
 
@@ -62,12 +63,19 @@ class Stock:
         found = [lot for counter in counters if (lot := self._lots.pop(counter, None)) is not None]
         return [(lot.rule, lot.left, lot.bucket) for lot in found if lot.left]
 
+    @property
+    def due_ms(self) -> int | None:
+        """When the first of it goes back."""
+        return min((lot.until_ms for lot in self._lots.values()), default=None)
+
     def over(self, now_ms: int) -> list[tuple[Rule, int, int]]:
         """What goes back because its time is over."""
         return self.without([counter for counter, lot in self._lots.items() if lot.until_ms <= now_ms])
 
 
 def ahead(want: Want) -> int:
-    """How much more is asked for together with ``want``."""
+    """How much more is asked for together with ``want``. Of calls at the same time nothing: each that is there, others want."""
     length_ms = want.rule.limit.length_ms
+    if want.rule.limit.of == "concurrency":
+        return 0
     return 0 if 0 < length_ms < _SHORTEST * LEASE_MS else want.amount * _AHEAD

@@ -5,7 +5,6 @@ A node is a provider that the catalogue does not have. Its `prefix` is the provi
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, TypeAlias
@@ -16,8 +15,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 from runtime.errors import InvalidRequest
 from runtime.management.body import Document, read_body, settings_of, unmasked
+from runtime.network import Standing, standing_of
 
-__all__ = ["OWN", "NodeFields", "api_type", "is_private", "node_document", "node_type", "read_node", "refuse_private"]
+__all__ = [
+    "OWN", "NodeFields", "api_type", "node_document", "node_type", "read_node", "refuse_private", "refuse_standing",
+]  # fmt: skip
 
 ApiType: TypeAlias = Literal["chat", "responses", "embeddings"]
 
@@ -100,34 +102,26 @@ def api_type(document: Mapping[str, object]) -> ApiType | None:
     return next((word for word, protocol in PROTOCOLS.items() if protocol == _protocol(document)), None)
 
 
-def refuse_private(url: str, *, local: bool) -> None:
+def refuse_private(url: str, *, local: bool, param: str = "baseUrl") -> None:
     """Raises InvalidRequest for the address of a machine or network of one's own, unless it is said to be ``local``.
 
-    What a cloud tells its machines about themselves is not for anybody, local or not.
+    What a network tells its machines about themselves is not for anybody, local or not.
     """
     host = urlsplit(url).hostname or ""
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        named_own = host == "localhost" or host.endswith((".localhost", ".local", ".internal", ".home.arpa"))
-        if named_own and not local:
-            raise _private(host) from None
-        return
-    if address.is_link_local or address.is_unspecified or address.is_multicast:
-        raise InvalidRequest(f"baseUrl: {host} is no address of a provider", param="baseUrl") from None
-    if is_private(address) and not local:
-        raise _private(host)
+    found = standing_of(host)
+    if found is None and (host == "localhost" or host.endswith((".localhost", ".local", ".internal", ".home.arpa"))):
+        found = "own"
+    if found is not None:
+        refuse_standing(host, found, local=local, param=param)
 
 
-def is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether it is on no public network."""
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return not (mapped or address).is_global
-
-
-def _private(host: str) -> InvalidRequest:
-    message = f"baseUrl: {host} is an address of a machine or network of your own; say `local: true` if it is meant"
-    return InvalidRequest(message, param="baseUrl")
+def refuse_standing(host: str, found: Standing, *, local: bool, param: str) -> None:
+    """The same where it is known where ``host`` leads."""
+    if found == "never":
+        raise InvalidRequest(f"{param}: {host} is no address that requests are sent to", param=param)
+    if found == "own" and not local:
+        message = f"{param}: {host} leads to a machine or network of your own; say `local: true` if it is meant"
+        raise InvalidRequest(message, param=param)
 
 
 def _protocol(document: Mapping[str, object]) -> str:

@@ -16,7 +16,7 @@ from runtime.errors import InvalidRequest
 from runtime.management.body import Document, settings_of
 from runtime.source import closest
 
-__all__ = ["PRICES", "price_document", "shown_prices", "written_prices"]
+__all__ = ["PRICES", "price_document", "restored", "shown_prices", "written_prices"]
 
 PRICES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -40,11 +40,17 @@ MAX_USD: Final = Decimal(10**9)
 
 
 def price_document(
-    fields: Mapping[str, object], before: Mapping[str, object], path: str, source: str, date: str
+    fields: Mapping[str, object],
+    before: Mapping[str, object],
+    files: Mapping[str, object],
+    path: str,
+    source: str,
+    date: str,
 ) -> Document:
     """What gateway.yaml says of a model's prices once ``fields`` have changed what it said ``before``; empty where nothing.
 
-    ``source`` and ``date`` are noted with the numbers. Raises InvalidRequest that names the field below ``path``.
+    A price that is taken back is again what the ``files`` say. ``source`` and ``date`` are noted with numbers that are not
+    theirs. Raises InvalidRequest that names the field below ``path``.
     """
     document: Document = {name: value for name, value in before.items() if name not in {"source", "date"}}
     for name, value in fields.items():
@@ -53,11 +59,37 @@ def price_document(
             near = closest(name, PRICES)
             hint = f"did you mean {near!r}?" if near else f"known here: {', '.join(PRICES)}"
             raise InvalidRequest(f"{path}.{name}: there is no such price; {hint}", param=f"{path}.{name}")
-        if value is None:
+        if value is None and own in files:
+            document[own] = files[own]
+        elif value is None:
             document.pop(own, None)
         else:
             document[own] = _usd(value, f"{path}.{name}")
+    if document == {name: value for name, value in files.items() if name not in {"source", "date"}}:
+        return dict(files)
     return {**document, "source": source, "date": date} if document else {}
+
+
+def restored(entry: Mapping[str, object], files: Mapping[str, object], model: str | None) -> Document:
+    """``entry``, a provider's, with the prices that the ``files`` give, of one model or of all.
+
+    What then says nothing of a model, as the files do not, goes with the prices.
+    """
+    written, theirs = settings_of(entry.get("models")), settings_of(files.get("models"))
+    models: Document = {}
+    for name in written:
+        said = settings_of(written[name])
+        if model is not None and name != model:
+            models[name] = written[name]
+            continue
+        rest = {key: value for key, value in said.items() if key != "prices"}
+        prices = written_prices(files, name)
+        if prices:
+            models[name] = {**rest, "prices": dict(prices)}
+        elif rest or "prices" not in said or name in theirs:
+            models[name] = rest
+    rest = {key: value for key, value in entry.items() if key != "models"}
+    return {**rest, "models": models} if models else rest
 
 
 def shown_prices(prices: Prices | None) -> ModelPrices:

@@ -102,14 +102,23 @@ class Accounts:
             return written
         return mask(self._overrides.effective.secrets.connections.get(id_) or "")
 
-    async def check_address(self, provider: str, document: Mapping[str, object]) -> None:
-        """Raises InvalidRequest for an address of a private network, unless the provider is on one's own."""
-        url = document.get("base_url")
-        if isinstance(url, str):
-            known = self._overrides.effective.artefact.plan.providers.get(provider)
-            written = settings_of(self.written.all().get(provider))
-            local = written.get("local") is True or (known is not None and known.local)
-            await refuse_unreachable(url, local=local)
+    async def check_address(self, provider: str, document: Mapping[str, object]) -> bool:
+        """Whether the connection goes where the request says, to a server that is not the operator's own.
+
+        Raises InvalidRequest for an address of a private network, unless the provider is on one's own.
+        """
+        known = self._overrides.effective.artefact.plan.providers.get(provider)
+        written = settings_of(self.written.all().get(provider))
+        url, variables = document.get("base_url"), settings_of(document.get("variables"))
+        if not isinstance(url, str) and variables:
+            url = written.get("base_url") or (known.base_url if known is not None else None)
+        if not isinstance(url, str):
+            return False
+        for name, value in variables.items():
+            url = url.replace(f"{{{name}}}", str(value))
+        local = written.get("local") is True or (known is not None and known.local)
+        await refuse_unreachable(url, local=local)
+        return not local
 
 
 def _unwritten(connection: Connection | None) -> Mapping[str, object]:

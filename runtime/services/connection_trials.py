@@ -67,14 +67,14 @@ class ConnectionTrials:
             "headers": {"user-agent": fields.customUserAgent} if fields.customUserAgent else None,
         }
         document: dict[str, object] = {name: value for name, value in written.items() if value is not None}
-        await self._accounts.check_address(fields.provider, document)
+        public = await self._accounts.check_address(fields.provider, document)
         entry = settings_of(self._accounts.written.all().get(fields.provider))
         tried = {**entry, "connections": placed(entry.get("connections"), document, None)}
         found, _ = await self._overrides.check([Change(section="providers", name=fields.provider, document=tried)])
         server = server_of(found, f"{fields.provider}/{TRIED}")
         if server is None:
             raise InvalidRequest(f"{fields.provider[:100]} cannot be called without a credential", param="apiKey")
-        return told_listing(await self._trial.listing(server))
+        return told_listing(await self._trial.listing(msgspec.structs.replace(server, public=public)))
 
     async def live(self, caller: KeyRecord, id_: str, wanted: str) -> ConnectionTested:
         """Ask the model ``wanted`` for a few tokens."""

@@ -29,6 +29,7 @@ from runtime.services.documents import (
     sealed_rows,
     written_names,
 )
+from runtime.services.turns import Turns
 from runtime.shared import SharedError
 from runtime.shared.colleagues import Colleagues
 from runtime.stores.base import StoreError
@@ -45,7 +46,9 @@ CHANGED: Final = "configuration.changed"
 """What the audit log calls a change where nobody says what it is."""
 
 POLL_S: Final = 0.5
-TRIES: Final = 5
+
+PATIENCE_S: Final = 60.0
+"""For how long a change is made anew where machines that share no turns are faster."""
 
 _T = TypeVar("_T")
 
@@ -76,6 +79,7 @@ class Overrides:
         vault: Vault,
         audit: Audit,
         colleagues: Colleagues,
+        turns: Turns,
         prepare: Callable[[Effective], Awaitable[Callable[[], None]]],
         now: Callable[[], float],
         on_fault: Callable[[Exception, str], None],
@@ -89,6 +93,7 @@ class Overrides:
         self._vault = vault
         self._audit = audit
         self._colleagues = colleagues
+        self._turns = turns
         self._prepare = prepare
         self._now = now
         self._on_fault = on_fault
@@ -149,24 +154,75 @@ class Overrides:
         PermissionDenied where management is read only, InvalidRequest for a change that names nothing, RouteUnavailable
         while the store cannot be reached.
         """
+        self._demand_writable()
+        rows = [row for each in changes for row in rows_of(each.section, each.name, each.document)]
+        revision: int | None = None
+        async with self._turns.mine():
+            until_s = self._until_s()
+            while revision is None:
+                revision = await self._once(rows, author, expected, action, details, until_s)
+        await self._tell()
+        return revision
+
+    async def edit(self, made: Callable[[], Sequence[Change]], author: KeyRecord | str, action: str) -> None:
+        """Make the changes that ``made`` makes of what is in force then; anew where somebody else was faster.
+
+        Raises what ``made`` raises, and as `change`.
+        """
+        self._demand_writable()
+        async with self._turns.mine():
+            until_s = self._until_s()
+            while True:
+                await self.catch_up()
+                if self.behind is not None:
+                    raise RouteUnavailable(f"nothing was changed: {self.behind}")
+                revision, changes = self._revision, made()
+                if not changes:
+                    return
+                rows = [row for each in changes for row in rows_of(each.section, each.name, each.document)]
+                try:
+                    done = await self._once(rows, author, revision, action, None, until_s)
+                except Conflict:
+                    self._demand_patience(until_s)
+                    continue
+                if done is not None:
+                    break
+        await self._tell()
+
+    def _demand_writable(self) -> None:
         if self._read_only:
             raise PermissionDenied(
                 "the configuration cannot be changed here: `server.management` is `read_only`; change gateway.yaml and build"
             )
-        rows = [row for each in changes for row in rows_of(each.section, each.name, each.document)]
-        for _ in range(TRIES):
-            try:
-                async with self._turn:
-                    revision = await self._try(rows, author, expected, action, details)
-            except Refused as refused:
-                await self._note_refused(rows, author, action, refused)
-                raise
-            except ConfigError as error:  # a store key that is not the others', a part of the program that is not there
-                raise RouteUnavailable(f"nothing was changed: {error.message}") from error
-            if revision is not None:
-                await self._tell()
-                return revision
-        raise RouteUnavailable("others change the configuration all the time; nothing was changed", retry_after_s=1)
+
+    def _until_s(self) -> float:
+        return asyncio.get_running_loop().time() + PATIENCE_S
+
+    def _demand_patience(self, until_s: float) -> None:
+        if asyncio.get_running_loop().time() > until_s:
+            raise RouteUnavailable("others change the configuration all the time; nothing was changed", retry_after_s=1)
+
+    async def _once(
+        self,
+        rows: Sequence[Row],
+        author: KeyRecord | str,
+        expected: int | None,
+        action: str | None,
+        details: Mapping[str, object] | None,
+        until_s: float,
+    ) -> int | None:
+        """The revision afterwards; None where somebody else was faster."""
+        try:
+            async with self._turn:
+                revision = await self._try(rows, author, expected, action, details)
+        except Refused as refused:
+            await self._note_refused(rows, author, action, refused)
+            raise
+        except ConfigError as error:  # a store key that is not the others', a part of the program that is not there
+            raise RouteUnavailable(f"nothing was changed: {error.message}") from error
+        if revision is None:
+            self._demand_patience(until_s)
+        return revision
 
     async def check(self, changes: Sequence[Change]) -> tuple[Effective, Sequence[str]]:
         """What ``changes`` would put in force, and what the compiler doubts. Changes nothing. Raises as `change` does."""

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
+
 from generated.types.pricing import PriceChanges, PricedModel, PricedModels, PriceTable
 from runtime.config.catalog import Catalog
 from runtime.config.plan import Plan
-from runtime.errors import NotFound
+from runtime.errors import InvalidRequest, NotFound
 from runtime.management.body import Document, settings_of
-from runtime.management.price import price_document, shown_prices, written_prices
-from runtime.services.overrides import Overrides
-from runtime.services.written import Entries, Written
+from runtime.management.price import price_document, restored, shown_prices, written_prices
+from runtime.services.overrides import Change, Overrides
+from runtime.services.written import Entries, Written, edit
 from runtime.source import closest
 from runtime.web.key import KeyRecord
 
@@ -48,21 +50,37 @@ class Pricing:
         return self._table(set(data))
 
     async def reset_pricing(
-        self, caller: KeyRecord, provider: str | None = None, model: str | None = None
+        self,
+        caller: KeyRecord,
+        provider: str | None = None,
+        model: str | None = None,
+        all: bool = False,  # noqa: A002 — as it stands in the query
     ) -> PriceTable:
         await self._written.manages(caller)
+        if (provider is None) != all:
+            said = "`all=true` is for all of them" if provider is None else "give `provider` or `all=true`, not both"
+            raise InvalidRequest(f"provider: whose prices are meant? {said}", param="provider")
+        if model is not None and provider is None:
+            raise InvalidRequest("model: it is known by its provider; give `provider` too", param="provider")
+        if provider is not None and provider not in self._written.all() and provider not in self._plan.providers:
+            raise _no_provider(provider, self._plan)
 
-        def changed() -> Entries:
-            found = self._written.all()
-            if provider is not None and provider not in found and provider not in self._plan.providers:
-                raise _no_provider(provider, self._plan)
-            if model is not None and not written_prices(found.get(provider or ""), model):
-                raise NotFound(f"nothing is said of the prices of {model[:100]!r}")
-            wanted = [provider] if provider is not None else list(found)
-            entries = {id_: _without_prices(settings_of(found.get(id_)), model) for id_ in wanted}
-            return {id_: entry for id_, entry in entries.items() if entry != found.get(id_) and id_ in found}
+        def changes() -> list[Change]:
+            found, files = self._written.all(), self._files()
+            laid = self._overrides.overridden("providers") & found.keys()
+            wanted = laid if provider is None else laid & {provider}
+            made: list[Change] = []
+            for id_ in sorted(wanted):
+                before, theirs = settings_of(found[id_]), settings_of(files.get(id_))
+                after = restored(before, theirs, model)
+                if after != before:
+                    same = id_ in files and after == theirs
+                    made.append(Change(section="providers", name=id_, document=None if same else after))
+            if model is not None and not made:
+                raise NotFound(f"nothing was changed of the prices of {model[:100]!r}")
+            return made
 
-        await self._written.edit(caller, "prices_reset", changed)
+        await edit(self._overrides, caller, "provider.prices_reset", changes)
         return self._table(None if provider is None else {provider})
 
     async def get_default_pricing(self, caller: KeyRecord) -> PriceTable:
@@ -93,6 +111,11 @@ class Pricing:
     def _plan(self) -> Plan:
         return self._overrides.effective.artefact.plan
 
+    def _files(self) -> Mapping[str, object]:
+        """The providers as the files alone have them."""
+        effective = self._overrides.effective
+        return settings_of(msgspec.structs.replace(effective, overrides=()).config.get("providers"))
+
     def _table(self, providers: set[str] | None) -> PriceTable:
         table: PriceTable = {}
         for each in self._plan.models.values():
@@ -102,28 +125,14 @@ class Pricing:
 
     def _repriced(self, provider: str, changes: Mapping[str, Mapping[str, object]], date: str) -> Document:
         entry = settings_of(self._written.all().get(provider))
+        files = self._files().get(provider)
         models = dict(settings_of(entry.get("models")))
         for model, fields in changes.items():
             before = written_prices(entry, model)
-            prices = price_document(fields, before, f"{provider}.{model}", SOURCE, date)
+            prices = price_document(fields, before, written_prices(files, model), f"{provider}.{model}", SOURCE, date)
             rest = {name: value for name, value in settings_of(models.get(model)).items() if name != "prices"}
             models[model] = {**rest, "prices": prices} if prices else rest
         return {**entry, "models": models}
-
-
-def _without_prices(entry: Mapping[str, object], model: str | None) -> Document:
-    """``entry`` without what it says of prices, of one model or of all. What then says nothing of a model goes with it."""
-    models: Document = {}
-    for name, written in settings_of(entry.get("models")).items():
-        if model is not None and name != model:
-            models[name] = written
-            continue
-        said = settings_of(written)
-        rest = {key: value for key, value in said.items() if key != "prices"}
-        if rest or "prices" not in said:
-            models[name] = rest
-    rest = {key: value for key, value in entry.items() if key != "models"}
-    return {**rest, "models": models} if models else rest
 
 
 def _no_provider(provider: str, plan: Plan) -> NotFound:

@@ -99,6 +99,7 @@ class ProviderNodes:
             protocol="anthropic_messages" if anthropic else "openai_chat",
             headers=headers,
             path=None if data.modelsPath is UNSET else data.modelsPath,
+            public=document.get("local") is not True,
         )
         return told_listing(await self._trial.listing(server))
 

@@ -14,7 +14,7 @@ from runtime.management.body import items_of, read_body, settings_of
 from runtime.management.connection import api_id, plan_id, provider_of
 from runtime.management.proxy import proxy_document, proxy_url
 from runtime.services.overrides import REMOVED, Change, Overrides
-from runtime.services.reach import server_of
+from runtime.services.reach import refuse_unreachable, server_of
 from runtime.services.trial import Trial
 
 __all__ = ["Proxying"]
@@ -86,6 +86,8 @@ class Proxying:
         """Reach a provider through a proxy that is not kept. Raises InvalidRequest or NotFound."""
         body = read_body(data, _Test)
         document = proxy_document(body.proxy, None, "proxy")
+        if document["url"] != "direct":
+            await refuse_unreachable(str(document["url"]), local=True, param="proxy.host")
         effective = self._overrides.effective
         plan = effective.artefact.plan
         reachable = [id_ for id_ in effective.secrets.connections if plan.connections[id_].base_url.startswith("http")]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from urllib.parse import urlsplit
 
 from runtime.config.effective import Effective
-from runtime.errors import InvalidRequest
-from runtime.management.node import is_private, refuse_private
+from runtime.management.node import refuse_private, refuse_standing
+from runtime.network import read_address, standing_of
 from runtime.routing.candidate import headers_of
 from runtime.upstream.listing import LISTS, Server
 
@@ -36,19 +35,21 @@ def server_of(found: Effective, connection: str) -> Server | None:
     )
 
 
-async def refuse_unreachable(url: str, *, local: bool) -> None:
-    """Raises InvalidRequest for an address that leads to a private network, unless it is said to be ``local``.
+async def refuse_unreachable(url: str, *, local: bool, param: str = "baseUrl") -> None:
+    """Raises InvalidRequest for an address that leads to a private network, unless it is said to be ``local``, or to no provider.
 
-    Looks the name up; a name that is not known is for whoever calls it to find out.
+    Looks the name up; a name that is not known is for whoever calls it to find out. What a name leads to may be another
+    address a moment later: whoever calls it asks again (`runtime.upstream.pool.Dialler`).
     """
-    refuse_private(url, local=local)
-    if local:
-        return
+    refuse_private(url, local=local, param=param)
     host = urlsplit(url).hostname or ""
+    if read_address(host) is not None:
+        return
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return
-    if any(is_private(ipaddress.ip_address(str(address[0]).partition("%")[0])) for *_, address in found):
-        message = f"baseUrl: {host} leads to a machine or network of your own; say `local: true` if it is meant"
-        raise InvalidRequest(message, param="baseUrl")
+    for *_, address in found:
+        leads = standing_of(str(address[0]))
+        if leads is not None:
+            refuse_standing(host, leads, local=local, param=param)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from runtime.errors import ConfigError, Conflict, NotFound, Refused, RouteUnavailable
+from runtime.errors import ConfigError, NotFound, Refused
 from runtime.management.body import Document, settings_of
 from runtime.services.overrides import REMOVED, Change, Overrides
 from runtime.source import closest
@@ -14,8 +14,6 @@ from runtime.stores.base import StoreError
 from runtime.web.key import KeyRecord
 
 __all__ = ["Entries", "Origin", "Written", "edit"]
-
-TRIES: Final = 5
 
 Entries: TypeAlias = Mapping[str, object]
 """Entries by their names as they are to be written, None for one that goes."""
@@ -80,22 +78,4 @@ class Written:
 
 async def edit(overrides: Overrides, caller: KeyRecord, action: str, changes: Callable[[], list[Change]]) -> None:
     """Make the changes that ``changes`` makes of what is written now. Raises as `Written.edit`."""
-    for _ in range(TRIES):
-        revision, made = overrides.revision, changes()
-        if not made:
-            return
-        try:
-            await overrides.change(made, caller, expected=revision, action=action)
-        except Conflict:
-            await _catch_up(overrides)
-        else:
-            return
-    raise RouteUnavailable("others change the configuration all the time; nothing was changed", retry_after_s=1)
-
-
-async def _catch_up(overrides: Overrides) -> None:
-    """Know what others changed."""
-    try:
-        await overrides.refresh()
-    except StoreError as error:
-        raise RouteUnavailable("the store of the configuration cannot be reached now", retry_after_s=1) from error
+    await overrides.edit(changes, caller, action)

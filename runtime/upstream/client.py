@@ -57,7 +57,7 @@ class HttpUpstream:
         max_connections: int = 4096,
     ) -> None:
         self._tls = tls if tls is not None else default_tls()
-        self._dialler = Dialler(self._tls, resolver or SystemResolver())
+        self._resolver: Resolver = resolver or SystemResolver()
         self._keep_idle_s = keep_idle_s
         self._max_connections = max_connections
         self._pools: dict[tuple[str, str], Pool] = {}
@@ -71,7 +71,7 @@ class HttpUpstream:
         try:
             address = self._address(request.url)
             head = request_head(request, address)
-            pool = self._pools.get((request.pool, request.proxy)) or self._new_pool(request.pool, request.proxy)
+            pool = self._pools.get((request.pool, request.proxy)) or self._new_pool(request)
         except ValueError as failure:
             raise error_of(failure) from None
         loop = asyncio.get_running_loop()
@@ -100,10 +100,12 @@ class HttpUpstream:
             retired.retire()
             self._retired = [each for each in self._retired if each.busy] + [retired]
 
-    def _new_pool(self, name: str, proxy: str) -> Pool:
+    def _new_pool(self, request: UpstreamRequest) -> Pool:
         """Raises ValueError for a proxy whose URL is none."""
-        dialler = ThroughProxy(self._dialler, self._tls, proxy) if proxy else self._dialler
-        pool = self._pools[name, proxy] = Pool(dialler, self._keep_idle_s, self._max_connections)
+        proxy = request.proxy
+        direct = Dialler(self._tls, self._resolver, public=request.public and not proxy)
+        dialler = ThroughProxy(direct, self._tls, proxy) if proxy else direct
+        pool = self._pools[request.pool, proxy] = Pool(dialler, self._keep_idle_s, self._max_connections)
         return pool
 
     def _address(self, url: str) -> Address:

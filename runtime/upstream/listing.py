@@ -57,13 +57,17 @@ _ANSWER: Final[msgspec.json.Decoder[_List | list[_Entry]]] = msgspec.json.Decode
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to ask. ``headers`` hold the credential, ``path`` is where it is not the protocol's usual one; never logged."""
+    """Whom to ask. ``headers`` hold the credential, ``path`` is where it is not the protocol's usual one; never logged.
+
+    ``public``: its name must not lead to a network of one's own.
+    """
 
     base_url: str
     protocol: str
     headers: Mapping[str, str] = {}
     path: str | None = None
     proxy: str = ""
+    public: bool = False
 
 
 async def list_models(upstream: Upstream, server: Server) -> ListingAnswer:
@@ -74,8 +78,9 @@ async def list_models(upstream: Upstream, server: Server) -> ListingAnswer:
         headers=tuple(server.headers.items()),
         body=b"",
         limits=LIMITS,
-        pool="listing",
+        pool="listing public" if server.public else "listing",
         proxy=server.proxy,
+        public=server.public,
     )
     response = await upstream.send(asked)
     try:

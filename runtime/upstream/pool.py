@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
+from runtime.network import Standing, standing_of
 from runtime.upstream.address import Address
 from runtime.upstream.gate import Gate
 from runtime.upstream.line import Line
@@ -64,18 +65,24 @@ class SystemResolver:
 
 
 class Dialler:
-    """Opens lines. ``tls`` is what certificates are checked against."""
+    """Opens lines. ``tls`` is what certificates are checked against.
 
-    def __init__(self, tls: ssl.SSLContext, resolver: Resolver) -> None:
+    No name leads to link-local addresses and the metadata of clouds, whoever answers for it; with ``public`` to no network
+    of one's own either. What was looked up is what is connected to.
+    """
+
+    def __init__(self, tls: ssl.SSLContext, resolver: Resolver, *, public: bool = False) -> None:
         self._tls = tls
         self._resolver = resolver
+        self._refused: tuple[Standing, ...] = ("never", "own") if public else ("never",)
 
     async def dial(self, address: Address, line: Callable[[], Opened]) -> Opened:
         """Raises OSError (`socket.gaierror` and `ssl.SSLError` are ones). Cancelling closes what was opened."""
         try:
             ipaddress.ip_address(address.host)
         except ValueError:
-            hosts = await self._resolver.resolve(address.host, address.port)
+            found = await self._resolver.resolve(address.host, address.port)
+            hosts: Sequence[str] = [host for host in found if standing_of(host) not in self._refused]
         else:
             hosts = (address.host,)
         if not hosts:

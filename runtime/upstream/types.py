@@ -22,7 +22,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     """``pool`` names the connection whose keep-alive pool is used; ``url`` is complete.
 
-    ``proxy`` is the URL of the proxy that is gone through, with its credential: never logged. Empty: none.
+    ``proxy`` is the URL of the proxy that is gone through, with its credential: never logged. Empty: none. With ``public``
+    no name leads to a network of one's own; it is the same for all requests of a pool.
     """
 
     method: str
@@ -32,6 +33,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     pool: str = ""
     proxy: str = ""
+    public: bool = False
 
 
 class UpstreamResponse(Protocol):

@@ -1,4 +1,4 @@
-"""JSON bodies of typed operations, looked at before Litestar reads them: each key once, and of the shape that is declared.
+"""Queries and JSON bodies of typed operations, looked at before Litestar reads them: what is declared, and each key once.
 
 Litestar names the parameter where a body does not fit, and takes the last of two equal keys without a word. Here the fault
 is named by its path in the body (`breakers.window`), which is the error's ``param``, too. Bodies of inference are not for
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 import msgspec
 
 from runtime.errors import InvalidRequest, brief
+from runtime.source import closest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,9 @@ _STEP: Final = re.compile(r"\[(?P<place>\d+|\.\.\.)\]|\.?(?P<name>[^.\[]+)")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _ANY_KEY: Final = "..."
+CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+IN_QUERY: Final = frozenset({"key"})
+"""What may stand in any query: the caller's key."""
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "str": "a text",
@@ -47,13 +51,28 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 async def check_body(request: Request[object, object, State]) -> None:
-    """A `before_request` of operations with a body. Raises InvalidRequest."""
+    """A `before_request` of typed operations. Raises InvalidRequest."""
+    _check_query(request)
     field = request.route_handler.parsed_data_field
     if field is None:
         return
     body = await request.body()
     if body or not field.is_optional:
         check_json(body, cast("Shape", field.annotation))
+
+
+def _check_query(request: Request[object, object, State]) -> None:
+    """A change must not be made to more than was meant because a name in the query is mistyped. Raises InvalidRequest."""
+    given = request.query_params.dict()
+    if not given or request.method not in CHANGING:
+        return
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    known = {getattr(each.kwarg_definition, "name", None) or name for name, each in parameters.items()}
+    for name in given:
+        if name not in known | IN_QUERY:
+            near = closest(name, known)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise InvalidRequest(f"{brief(name)}: there is no such query parameter here{hint}", param=brief(name))
 
 
 def check_json(body: bytes, shape: Shape) -> None:

@@ -189,4 +189,7 @@ def test_a_sample_counts_for_the_innermost_part_of_ours() -> None:
 
     found = shares([f"{within} 3", f"{callback} 1", f"{elsewhere} 50"])
 
-    assert found == {"codecs: reading, splicing, translating": 0.75, "the loop: sockets, the kernel, waits that look like work": 0.25}
+    assert found == {
+        "codecs: reading, splicing, translating": 0.75,
+        "the loop: sockets, the kernel, waits that look like work": 0.25,
+    }

@@ -120,9 +120,13 @@ def test_connections_of_the_file_change_their_order_and_their_names(served: Runn
     moved = ask(served, "PUT", "/api/providers/own:second", {"priority": 1})[1]["connection"]
     assert (1, "override", "${OWN_KEY}") == (moved["priority"], moved["source"], moved["apiKey"])
     data = {"baseUrl": "https://eu.example.com/v1", "customHeaders": {"x-team": "a"}, "customUserAgent": "mine"}
-    changed = ask(served, "PUT", "/api/providers/own:first", {"name": "one", "providerSpecificData": data})[1][
-        "connection"
-    ]
+    body = {"name": "one", "providerSpecificData": data}
+    status, refused = ask(served, "PUT", "/api/providers/own:first", body)
+    assert (422, "bad-reference") == (status, refused["diagnostics"][0]["code"]), (
+        "the file's key goes where the file says"
+    )
+    given = {**body, "apiKey": "sk-0123456789abcdefgh"}
+    changed = ask(served, "PUT", "/api/providers/own:first", given)[1]["connection"]
     assert ("own:one", data) == (changed["id"], changed["providerSpecificData"])
     assert ask(served, "PUT", "/api/providers/own:second", {"name": "two"})[0] == 422, "a combo names it"
     assert ask(served, "DELETE", "/api/providers/own:second")[0] == 422
@@ -170,6 +174,14 @@ NODE = {"name": "n", "prefix": "n", "baseUrl": "https://n.example.com/v1"}
         ("POST", "/api/providers", {"provider": "own", "name": "second", "apiKey": "sk-0123456789abcdefgh"}, 409, None),
         ("POST", "/api/providers", {"provider": "openai", "name": "x", "apiKey": "${PATH}"}, 422, None),
         ("POST", "/api/providers", {"provider": "openai", "name": "x", "apiKey": "file:/etc/passwd"}, 422, None),
+        ("POST", "/api/providers", {"provider": "openai", "name": "x", "apiKey": "${OWN_KEY}"}, 422, None),
+        ("POST", "/api/providers/validate", {"provider": "own", "apiKey": "${GATEWAY_KEY}"}, 422, None),
+        ("POST", "/api/providers/validate", {"provider": "own", "apiKey": "${OWN_KEY}",
+                                             "baseUrl": "https://n.example.com/v1"}, 422, None),
+        ("POST", "/api/provider-nodes/validate", {"baseUrl": "http://[::ffff:169.254.169.254]/v1", "local": True}, 400, "baseUrl"),
+        ("POST", "/api/provider-nodes/validate", {"baseUrl": "http://2852039166/v1", "local": True}, 400, "baseUrl"),
+        ("POST", "/api/providers", {"provider": "own", "name": "x", "apiKey": "sk-0123456789abcdefgh",
+                                    "proxy": {"url": "http://169.254.169.254:80"}}, 422, None),
         ("POST", "/api/providers", {"provider": "own", "name": "x", "apiKey": "sk-0123456789abcdefgh",
                                     "providerSpecificData": {"baseUrl": "http://10.0.0.1/v1"}}, 400, "baseUrl"),
         ("PUT", "/api/providers/own:nobody", {"name": "x"}, 404, None),

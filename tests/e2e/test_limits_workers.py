@@ -117,3 +117,53 @@ def test_a_budget_is_never_exceeded_in_postgresql(tmp_path: Path, postgres_at: P
     more = 'store: {url: "${DATABASE_URL}"}'
     with gateway(tmp_path, CONFIG.format(more=more), {**SECRETS, "DATABASE_URL": postgres_at.url()}) as running:
         check_the_budget(running)
+
+
+SMALL = """version: 1
+discovery: {{providers: none}}
+server: {{workers: 2}}
+providers:
+  sim:
+    models:
+      echo: {{prices: {{input: "1000", output: "2000", source: test, date: "2026-11-01"}}}}
+keys:
+  abreast: {{key: "${{ABREAST_KEY}}", limits: [{{concurrency: 2}}]}}
+  few: {{key: "${{FEW_KEY}}", limits: [{{requests: 3, per: 1m}}]}}
+  more: {{key: "${{MORE_KEY}}", limits: [{{requests: 40, per: 1h}}]}}
+  poor: {{key: "${{POOR_KEY}}", limits: [{{usd: "1.00", per: month}}]}}
+{more}
+"""
+SMALL_KEYS = {
+    f"{name}_KEY": f"gw-{name.lower()}-of-the-tests-0123456789" for name in ("ABREAST", "FEW", "MORE", "POOR")
+}
+
+
+@pytest.fixture(scope="module", params=["file", "redis"])
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    more, env = "", dict(SMALL_KEYS)
+    if request.param == "redis":
+        more, env["REDIS_URL"] = 'shared: {url: "${REDIS_URL}"}', request.getfixturevalue("redis_at").url
+    with gateway(tmp_path_factory.mktemp("small"), SMALL.format(more=more), env) as running:
+        yield running
+
+
+def test_as_many_calls_at_once_as_the_limit_allows_are_never_refused(small: Running) -> None:
+    def one_after_the_other(_: int) -> list[int]:
+        return [ask(small, SMALL_KEYS["ABREAST_KEY"]).status for _ in range(30)]
+
+    with ThreadPoolExecutor(2) as pool:
+        assert [[200] * 30] * 2 == list(pool.map(one_after_the_other, range(2)))
+
+
+@pytest.mark.parametrize(("key", "calls"), [("FEW_KEY", 3), ("MORE_KEY", 40)])
+def test_all_requests_of_a_limit_can_be_made_whichever_worker_gets_them(small: Running, key: str, calls: int) -> None:
+    assert [200] * calls == [ask(small, SMALL_KEYS[key]).status for _ in range(calls)]
+    assert [429] * 4 == [ask(small, SMALL_KEYS[key]).status for _ in range(4)]
+
+
+def test_a_small_budget_is_spent_before_anybody_is_refused(small: Running) -> None:
+    spent = 0
+    while (answer := ask(small, SMALL_KEYS["POOR_KEY"])).status == 200:
+        spent += cost(answer)
+    assert answer.status == 429
+    assert 1_000_000_000 - 30 * OUTPUT_NANO_USD - 50 * INPUT_NANO_USD < spent <= 1_000_000_000

@@ -10,7 +10,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,24 @@ def test_a_change_is_in_force_in_every_worker_within_a_second_and_so_is_its_end(
         took.append(settled(served, "best", 404))
         assert before == everywhere(served, "quick")
     assert min(took) < 1.0
+
+
+def test_all_of_many_changes_at_once_are_made(served: Running) -> None:
+    def change(number: int) -> int:
+        body = {"name": f"many-{number}", "models": ["sim/echo"]}
+        return ask(served, "POST", "/api/combos", body)[0]
+
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(change, range(32)))
+        assert {201: 32} == Counter(made)
+        settled(served, "many-31")
+        paths = [f"/api/combos/many-{number}" for number in range(32)]
+        assert {200: 32} == Counter(pool.map(lambda path: ask(served, "GET", path)[0], paths))
+        gone = list(pool.map(lambda path: ask(served, "DELETE", path)[0], paths))
+    assert {200: 32} == Counter(gone)
+    until_s = time.monotonic() + 10
+    while len(everywhere(served, "quick")) > 1:  # the other worker follows
+        assert time.monotonic() < until_s
 
 
 def test_a_change_that_does_not_compile_is_refused_with_its_place_and_changes_nothing(served: Running) -> None:

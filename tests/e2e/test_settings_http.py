@@ -119,6 +119,13 @@ def test_a_price_is_the_ledgers_and_gets_a_version(served: Running) -> None:
     assert ("management API", len(before)) == (source["own/one"], len(source))
     assert ask(served, "PATCH", "/api/pricing", {"sim": {"echo": {"input": 3, "output": 4}}})[0] == 200
     assert {"sim"} == set(ask(served, "DELETE", "/api/pricing?provider=sim&model=echo")[1])
+    taken_back = ask(served, "PATCH", "/api/pricing", {"own": {"one": {"input": None, "cached": None}}})[1]
+    assert {"input": 1.0, "output": 2.0} == taken_back["own"]["one"], "the file's is uncovered"
+    for query in ("", "?providr=own", "?provider=own&all=true", "?all=false", "?model=one"):
+        assert 400 == ask(served, "DELETE", f"/api/pricing{query}")[0], query
+    assert 200 == ask(served, "PATCH", "/api/pricing", {"own": {"one": {"input": 9}}})[0]
+    assert {"input": 1.0, "output": 2.0} == ask(served, "DELETE", "/api/pricing?all=true")[1]["own"]["one"]
+    assert pytest.approx(first["cost"]) == reckoned(served)["cost"]
     assert "openai" in ask(served, "GET", "/api/pricing/defaults")[1]
 
 
@@ -154,7 +161,11 @@ def test_proxies_are_set_shown_without_their_password_and_taken_away(served: Run
     nothing = {"global": None, "providers": {}, "connections": {}}
     assert nothing == ask(served, "GET", "/api/settings/proxy")[1]
     proxy = {"type": "http", "host": "127.0.0.1", "port": 9, "username": "us", "password": PASSWORD}
-    status, said = ask(served, "PUT", "/api/settings/proxy", {"level": "connection", "id": "own:main", "proxy": proxy})
+    body = {"level": "connection", "id": "own:main", "proxy": proxy}
+    status, refused = ask(served, "PUT", "/api/settings/proxy", body)
+    assert (422, "${OWN_KEY}") == (status, refused["detail"].split()[2]), "the proxy would read it"
+    assert 200 == ask(served, "PUT", "/api/providers/own:main", {"apiKey": SECRET})[0]
+    status, said = ask(served, "PUT", "/api/settings/proxy", body)
     assert (200, {**proxy, "password": "…"}) == (status, said["connections"]["own:main"])
     agreed(lambda: chat(served, "own/one"), 503)
     again = ask(served, "PUT", "/api/settings/proxy", {"connections": said["connections"]})[1]
@@ -203,6 +214,9 @@ def test_proxies_are_set_shown_without_their_password_and_taken_away(served: Run
         ("PUT", "/api/settings/proxy", {"providers": {"nobody": {"host": "a"}}}, 404, None),
         ("PUT", "/api/settings/proxy", {"level": "connection", "proxy": {"host": "a"}}, 400, "id"),
         ("POST", "/api/settings/proxy/test", {"proxy": {"host": "a"}, "connectionId": "own:nobody"}, 404, None),
+        ("POST", "/api/settings/proxy/test", {"proxy": {"host": "169.254.169.254"}}, 400, "proxy.host"),
+        ("PUT", "/api/settings/proxy", {"global": {"host": "::ffff:169.254.169.254"}}, 422, None),
+        ("PATCH", "/api/settings", {"proxy": {"url": "http://169.254.43518:80"}}, 422, None),
         ("PATCH", "/api/pricing", {"own": {"one": {"inptu": 1}}}, 400, "own.one.inptu"),
         ("PATCH", "/api/pricing", {"own": {"one": {"input": -1}}}, 400, "own.one.input"),
         ("PATCH", "/api/pricing", {"own": {"one": {"input": "free"}}}, 400, "own.one.input"),
@@ -210,6 +224,9 @@ def test_proxies_are_set_shown_without_their_password_and_taken_away(served: Run
         ("PATCH", "/api/pricing", {"own": {"new": {"input": 1}}}, 422, None),
         ("GET", "/api/pricing?provider=nobody", None, 404, None),
         ("DELETE", "/api/pricing?provider=own&model=nobody", None, 404, None),
+        ("DELETE", "/api/pricing?providr=own", None, 400, "providr"),
+        ("PATCH", "/api/pricing?provider=own", {"own": {"one": {"input": 1}}}, 400, "provider"),
+        ("DELETE", "/api/pricing?model=one&all=true", None, 400, "provider"),
         ("POST", "/api/policies", {"name": "x"}, 400, "settings"),
         ("POST", "/api/policies", {"name": "x", "settings": {"limits": [{"requests": 1}]}}, 422, None),
         ("POST", "/api/policies", {"name": "x", "settings": {"kesy": []}}, 422, None),

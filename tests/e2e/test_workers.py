@@ -186,6 +186,17 @@ def test_a_worker_in_the_place_of_one_that_died_goes_by_what_was_set(
             assert {7} == {line.call("GET", "/api/resilience")["retries"]["per_target"] for line in after.values()}
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
+def test_workers_that_die_one_after_the_other_do_not_take_the_others_along(tmp_path: Path) -> None:
+    with gateway(tmp_path, CONFIG.format(url="http://127.0.0.1:9", shared=""), {**SECRETS}) as running:
+        for _ in range(4):
+            with lines(running) as before:
+                os.kill(a_worker(running.process.pid), signal.SIGKILL)
+            with lines(running) as after:  # two answer again
+                assert 1 == len(after.keys() - before.keys())
+        assert 200 == ask(running, "sim/echo")
+
+
 def test_without_its_redis_the_gateway_serves_on_says_so_and_recovers(redis_at: RedisServer, tmp_path: Path) -> None:
     env = {**SECRETS, "REDIS_URL": redis_at.url}
     shared = "shared: {url: '${REDIS_URL}', timeout: 200ms}"

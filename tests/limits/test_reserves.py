@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typing_extensions import override
 
@@ -183,7 +184,8 @@ async def test_what_the_ledger_learns_of_the_dead_is_counted(monkeypatch: pytest
     raise AssertionError("more was granted than the ledger leaves")
 
 
-async def test_workers_share_one_limit_and_their_questions_go_together() -> None:
+async def test_workers_share_one_limit_and_their_questions_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.limits.reserves.SPARED_S", 0.0)
     clock = Clock()
     shared = Shared(clock)
     one, other = (Reserves(shared, Ledger(), name, clock) for name in "ab")
@@ -361,5 +363,112 @@ def test_whatever_happens_in_whatever_order_a_limit_is_never_exceeded(steps: lis
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("runtime.limits.reserves.SPARED_S", 0.0)  # nothing comes back while the clock stands still
+        asyncio.run(go())
+
+
+HOUR = Rule("key/k", "this key", Limit(of="requests", amount=40, length_ms=3_600_000))
+
+
+def passing() -> int:
+    """Milliseconds that go on by themselves, far from the end of a window."""
+    return 1_700_000_000_000 + int(time.monotonic() * 1000) % 1_000_000
+
+
+@asynccontextmanager
+async def pair() -> AsyncIterator[tuple[Reserves, Reserves]]:
+    shared = Shared(Clock())
+    one, other = (Reserves(shared, Ledger(), name, passing) for name in "ab")
+    async with running(one, other):
+        yield one, other
+
+
+async def test_a_call_that_ended_in_one_worker_makes_place_in_the_other() -> None:
+    async with pair() as workers:
+        for turn in range(20):
+            calls = [want(AT_ONCE), want(AT_ONCE)]
+            for number, call in enumerate(calls):
+                await workers[(turn + number) % 2].take(call)
+            for number, call in enumerate(calls):
+                workers[(turn + number) % 2].give_back(call, lambda _: 0)
+        for _ in range(2):
+            await workers[0].take(want(AT_ONCE))
+        began_s = time.monotonic()
+        with pytest.raises(ExceededError):
+            await workers[1].take(want(AT_ONCE))
+        assert time.monotonic() - began_s < 0.5
+
+
+async def test_calls_at_the_same_time_are_never_taken_in_advance() -> None:
+    clock = Clock()
+    shared = Shared(clock)
+    plenty = Rule("tenant/t", "all keys of t", Limit(of="concurrency", amount=1000))
+    reserves = Reserves(shared, Ledger(), "w", clock)
+    async with running(reserves):
+        await reserves.take(want(plenty))
+        assert {"w": 1} == shared.state.counters[plenty.counter].held
+
+
+@pytest.mark.parametrize("rule", [MINUTE, HOUR, MONTH])
+async def test_all_of_a_limit_can_be_used_at_any_worker_though_the_other_took_some_in_advance(rule: Rule) -> None:
+    async with pair() as (one, other):
+        taken = want(rule)
+        await one.take(taken)
+        one.give_back(taken, lambda _: 1)
+        for _ in range(rule.limit.amount - 1):
+            taken = want(rule)
+            await other.take(taken)
+            other.give_back(taken, lambda _: 1)
+        for each in (one, other):
+            with pytest.raises(ExceededError):
+                await each.take(want(rule))
+
+
+async def test_money_that_is_spent_is_refused_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.limits.reserves.FIRST_S", 30.0)
+    async with pair() as (one, other):
+        taken = want(MONTH, 100)
+        await one.take(taken)
+        one.give_back(taken, lambda _: 100)
+        await one.say()
+        for each in (one, other):
+            async with asyncio.timeout(5):
+                with pytest.raises(ExceededError):
+                    await each.take(want(MONTH))
+
+
+@settings(max_examples=25)
+@given(
+    st.sampled_from([Limit(of="usd", amount=50, calendar="month"), Limit(of="requests", amount=50, length_ms=3_600_000)]),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(1, 12), st.integers(0, 12), st.booleans()), max_size=30),
+)  # fmt: skip
+def test_nobody_is_refused_what_the_limit_still_allows(limit: Limit, steps: list[tuple[int, int, int, bool]]) -> None:
+    """Two workers, whoever is asked: refused is what does not fit beside what was used and what runs, and nothing else."""
+    rule = Rule("key/k", "this key", limit)
+
+    async def go() -> None:
+        gone = 0
+        open_: list[tuple[int, tuple[Want, ...]]] = []
+        async with pair() as workers:
+            for which, amount, used, ends in steps:
+                taken = want(rule, 1 if limit.of == "requests" else amount)
+                fits = gone + sum(each[0].amount for _, each in open_) + taken[0].amount <= limit.amount
+                try:
+                    await workers[which].take(taken)
+                except ExceededError:
+                    assert not fits
+                    continue
+                assert fits
+                if limit.of == "requests":
+                    gone += 1
+                else:
+                    open_.append((which, taken))
+                if open_ and ends:
+                    where, ended = open_.pop(0)
+                    spent = min(used, ended[0].amount)
+                    gone += spent
+                    workers[where].give_back(ended, partial(_all_of, spent))
 
     asyncio.run(go())

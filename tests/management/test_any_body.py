@@ -101,7 +101,7 @@ READ: dict[str, Callable[[Any, Any], object]] = {
     "node": lambda body, before: node_document(read_node(body), before),
     "model": lambda body, before: model_document(read_served_model({"provider": "a", "modelId": "m", **body}), before),
     "policy": lambda body, before: read_policy(body),
-    "price": lambda body, before: price_document(body, before, "a.m", "s", "d"),
+    "price": lambda body, before: price_document(body, before, {}, "a.m", "s", "d"),
     "proxy": lambda body, before: proxy_document(body, before, "proxy"),
     "settings": lambda body, before: read_settings(body, RECORDS),
     "system prompt": read_system_prompt,

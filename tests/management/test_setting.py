@@ -14,7 +14,7 @@ from generated.config import PriceSettings
 from runtime.catalog import Prices
 from runtime.config.override import section_shape, sections
 from runtime.errors import InvalidRequest
-from runtime.management.price import PRICES, price_document, shown_prices
+from runtime.management.price import PRICES, price_document, restored, shown_prices, written_prices
 from runtime.management.proxy import proxy_document, proxy_url, shown_proxy
 from runtime.management.setting import (
     read_settings,
@@ -34,7 +34,7 @@ def test_a_price_that_is_shown_can_be_sent_back_to_the_nano_dollar(nano_usd: dic
     given_prices = {PRICES[name]: value for name, value in nano_usd.items()}
     prices = msgspec.convert({"source": "s", "date": "", "input": 0, "output": 0} | given_prices, Prices)
     answer = msgspec.json.decode(msgspec.json.encode(shown_prices(prices)))
-    document = price_document({name: answer[name] for name in nano_usd}, {}, "a.m", "test", "2026-11-29")
+    document = price_document({name: answer[name] for name in nano_usd}, {}, {}, "a.m", "test", "2026-11-29")
 
     assert ("test", "2026-11-29") == (document.pop("source"), document.pop("date"))
     assert given_prices == {name: int(Decimal(str(value)) * 10**9) for name, value in document.items()}
@@ -45,14 +45,50 @@ def test_prices_are_laid_over_taken_back_and_cover_every_kind() -> None:
     assert {"output": "2", "cache_read": "0.1", "source": "s", "date": "d"} == price_document(
         {"input": None, "cached": 0.1}, before, "a.m", "s", "d"
     )
-    assert {} == price_document({"input": None, "output": None}, before, "a.m", "s", "d")
+    assert {} == price_document({"input": None, "output": None}, before, {}, "a.m", "s", "d")
     assert set(PRICES.values()) == set(PriceSettings.__struct_encode_fields__) - {"source", "date"}
+
+
+PRICE_WORDS = st.sampled_from(["input", "output", "cached"])
+FILES = st.dictionaries(
+    st.sampled_from(["a", "b", "c"]),
+    st.fixed_dictionaries(
+        {}, optional={"context": st.just(5), "prices": st.just({"input": "1", "output": "2", "date": "x"})}
+    ),
+)
+
+
+@given(FILES, st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), PRICE_WORDS, st.sampled_from([3, "0.5", None]))))
+def test_what_changes_said_of_prices_is_taken_back_and_nothing_else(
+    files: dict[str, Any], changes: list[tuple[str, str, Any]]
+) -> None:
+    theirs = {"base_url": "https://a.test", **({"models": files} if files else {})}
+    models: dict[str, Any] = dict(files)
+    for model, word, value in changes:
+        rest = {name: each for name, each in models.get(model, {}).items() if name != "prices"}
+        before = written_prices({"models": models}, model)
+        prices = price_document({word: value}, before, written_prices(theirs, model), "a.m", "s", "d")
+        models[model] = {**rest, "prices": prices} if prices else rest
+        if all(each is None for _, _, each in changes):
+            assert prices == files.get(model, {}).get("prices", {}), "null uncovers the file's"
+    changed = {**theirs, "models": models} if models else theirs
+
+    assert {**theirs, "models": files} == {"models": {}} | {
+        key: value if key != "models" else {name: said for name, said in value.items() if said or name in files}
+        for key, value in restored(changed, theirs, None).items()
+    }
+    for model in models:
+        alone = restored(changed, theirs, model)
+        assert written_prices(theirs, model) == written_prices(alone, model)
+        assert {name: written_prices(changed, name) for name in models if name != model} == {
+            name: written_prices(alone, name) for name in models if name != model
+        }
 
 
 @pytest.mark.parametrize("value", [-1, "-1", "NaN", "Infinity", 10**10, True, [1], {"usd": 1}, "", "1e400"])
 def test_what_is_no_price_is_refused(value: Any) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        price_document({"input": value}, {}, "a.m", "s", "d")
+        price_document({"input": value}, {}, {}, "a.m", "s", "d")
     assert "a.m.input" == refused.value.param
 
 

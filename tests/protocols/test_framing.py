@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.framing import Frame, LineReader, SseReader
-from tests.support.stream import chop, cuts
+from tests.support.stream import APART, chop, cut_everywhere, cuts
 
 SSE = (
     b"\xef\xbb\xbf: hello\n\n"
@@ -34,6 +36,16 @@ LINES = [Frame(b'{"a":1}'), Frame(b'{"b":"\xe2\x80\xa8\xc2\x85"}'), Frame(b'{"c"
 
 def read(reader: SseReader | LineReader, reads: list[bytes]) -> list[Frame]:
     return [*(frame for data in reads for frame in reader.feed(data)), *reader.close()]
+
+
+@pytest.mark.parametrize("length", [0, 1, APART - 1, APART, APART + 1, 3 * APART + 7])
+def test_a_stream_is_cut_everywhere_and_short_ones_in_two(length: int) -> None:
+    data = bytes(at % 251 for at in range(length))
+    cut = [list(accumulate(map(len, reads[:-1]))) for reads in cut_everywhere(data)]
+
+    assert all(data == b"".join(reads) for reads in cut_everywhere(data))
+    assert list(range(length + 1)) == sorted(place for places in cut for place in places)
+    assert length >= APART or all(len(places) == 1 for places in cut)
 
 
 def test_sse_reads_all_line_ends_comments_fields_and_mark() -> None:

@@ -24,6 +24,16 @@ class Relay:
         self._server: asyncio.Server
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
+    def open(self) -> None:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(10)
+
+    def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
     def cut(self) -> None:
         """Every line ends with a reset, and so does a new one."""
         self._do(self._set, True, True, 0.0)
@@ -107,12 +117,8 @@ class Relay:
 def relay(port: int) -> Iterator[Relay]:
     """A line to ``port`` of the loopback, until the block ends."""
     made = Relay(port)
-    made._thread.start()
+    made.open()
     try:
-        asyncio.run_coroutine_threadsafe(made._open(), made._loop).result(10)
         yield made
-        asyncio.run_coroutine_threadsafe(made._close(), made._loop).result(10)
     finally:
-        made._loop.call_soon_threadsafe(made._loop.stop)
-        made._thread.join(10)
-        made._loop.close()
+        made.close()

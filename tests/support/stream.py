@@ -13,16 +13,20 @@ from runtime.errors import GatewayError
 from runtime.protocols.base import StreamDecoder, StreamTap
 
 __all__ = [
+    "APART",
     "chop",
     "chunks_of",
+    "cut_everywhere",
     "cuts",
     "decode_stream",
-    "in_two",
     "random_cuts",
     "sse_data",
     "tap_stream",
     "transcript",
 ]
+
+APART = 500
+"""Bytes: more than most frames have."""
 
 
 def transcript(*frames: bytes | str | dict[str, object], end: bytes = b"\n\n") -> bytes:
@@ -36,12 +40,6 @@ def _data(frame: bytes | str | dict[str, object]) -> bytes:
     return frame.encode() if isinstance(frame, str) else msgspec.json.encode(frame)
 
 
-def in_two(data: bytes) -> Iterator[list[bytes]]:
-    """Every split of ``data`` into two reads."""
-    for at in range(len(data) + 1):
-        yield [data[:at], data[at:]]
-
-
 def chunks_of(data: bytes, size: int) -> list[bytes]:
     """``data`` in reads of ``size`` bytes."""
     return [data[at : at + size] for at in range(0, len(data), size)]
@@ -53,12 +51,22 @@ def cuts(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(edges)]
 
 
+def cut_everywhere(data: bytes) -> Iterator[list[bytes]]:
+    """Reads of ``data`` that are cut, all of them together, at every place: once each, and no two near each other.
+
+    That is every split in two where ``data`` is short. In a longer one cuts stand `APART` in the same reads: what a reader
+    keeps from one read to the next is a frame that is not whole yet, so that a cut does its harm near where it is.
+    """
+    for first in range(min(APART, len(data) + 1)):
+        yield cuts(data, list(range(first, len(data) + 1, APART)))
+
+
 def chop(data: bytes) -> Iterator[list[bytes]]:
-    """The splits every stream test runs over: whole, one byte at a time, by 7 bytes, and every split in two."""
+    """The splits every stream test runs over: whole, one byte at a time, by 7 bytes, and cut at every single place."""
     yield [data]
     yield chunks_of(data, 1)
     yield chunks_of(data, 7)
-    yield from in_two(data)
+    yield from cut_everywhere(data)
 
 
 def random_cuts(data: bytes) -> st.SearchStrategy[list[bytes]]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import subprocess
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -83,6 +84,10 @@ keys:
 WHERE_THEY_ARE: Final = {"secrets/key": "provider key in a file"}
 """Files that the operator made to hold a secret."""
 
+CLIENTS: Final = "answer to a client: "
+TOLD_BACK: Final = {"prompt", "prompt refused", "tool result"}
+"""What a client said itself, and may be told what is wrong with."""
+
 GONE: Final = {"restart", "shutdown", "restoreBackup", "importDatabase"}
 """Operations that end what is asked here; they take no secret."""
 
@@ -112,7 +117,7 @@ class _Talkative(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Says nothing."""
 
 
@@ -133,7 +138,14 @@ def _forms(secret: str) -> set[bytes]:
     """How a secret may be written."""
     raw = secret.encode()
     basic = base64.b64encode(b"us:" + raw)
-    return {raw, quote(secret, safe="").encode(), quote(secret).encode(), base64.b64encode(raw), basic, raw.hex().encode()}
+    return {
+        raw,
+        quote(secret, safe="").encode(),
+        quote(secret).encode(),
+        base64.b64encode(raw),
+        basic,
+        raw.hex().encode(),
+    }
 
 
 def _unpacked(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
@@ -157,12 +169,16 @@ class Run:
         self._client = httpx.Client(base_url=served.url, timeout=60, trust_env=False)
 
     def ask(self, verb: str, path: str, body: object = None, **headers: str) -> httpx.Response:
-        sent = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        sent = {
+            "content-type": "application/json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         answer = self._client.request(verb, path, content=content, headers=sent)
         self._client.cookies.clear()
         head = "".join(f"{name}: {value}\n" for name, value in answer.headers.items() if name != "set-cookie").encode()
-        where = f"{verb} {path.partition('?')[0]} {answer.status_code} #{len(self.said)}"
+        whose = CLIENTS if headers.get("authorization", "").endswith(SECRETS["client key"]) else ""
+        where = f"{whose}{verb} {path.partition('?')[0]} {answer.status_code} #{len(self.said)}"
         self.said[where] = head + answer.content
         return answer
 
@@ -173,13 +189,18 @@ class Run:
         self._client.close()
 
 
-def _call_models(run: Run) -> None:
+NAMES: Final = ("answers", "refuses", "limits", "breaks", "complains")
+MODELS: Final = (*(f"talkative/{name}" for name in NAMES), "filed/answers", "filed/refuses", "proxied/answers", "pair")
+
+
+def _call_models(
+    run: Run, models: Iterable[str] = ("talkative/complains", "talkative/breaks", "filed/refuses")
+) -> None:
     """Success and failure in every dialect, streamed and not."""
     key = {"authorization": f"Bearer {SECRETS['client key']}", "x_secret": SECRETS["client header"]}
     text = SECRETS["prompt"]
     turn = [{"role": "user", "content": text}]
-    names = ["answers", "refuses", "limits", "breaks", "complains"]
-    for model in (*(f"talkative/{name}" for name in names), "filed/answers", "filed/refuses", "proxied/answers", "pair"):
+    for model in models:
         for stream in (False, True):
             run.ask("POST", "/v1/chat/completions", {"model": model, "messages": turn, "stream": stream}, **key)
         run.ask("POST", "/v1/messages", {"model": model, "max_tokens": 9, "messages": turn}, **key)
@@ -197,7 +218,9 @@ def _call_models(run: Run) -> None:
 def _come_wrongly(run: Run) -> None:
     """Credentials that are not good."""
     wrong, query = SECRETS["wrong key"], quote(SECRETS["wrong key in the query"], safe="")
-    for operation in OPERATIONS:
+    for operation in OPERATIONS[
+        ::6
+    ]:  # each kind of route is among them, and a key that nobody knows is looked up slowly
         path = operation.path.replace("{", "").replace("}", "")
         run.ask(operation.verb, path, json_body(operation.said), authorization=f"Bearer {wrong}")
         if operation.verb == "GET":
@@ -223,7 +246,7 @@ def _manage_with_secrets(run: Run) -> None:
     run.manage("PATCH", "/api/settings", {"store": {"url": f"postgresql://a:{refused}@h/d"}})
     password = SECRETS["proxy password through the API"]
     proxy = {"type": "http", "host": "127.0.0.1", "port": 9, "username": "us", "password": password}
-    changed = run.manage("PUT", "/api/settings/proxy", {"level": "provider", "id": "filed", "proxy": proxy})
+    changed = run.manage("PUT", "/api/settings/proxy", {"level": "provider", "id": "talkative", "proxy": proxy})
     assert 200 == changed.status_code, changed.text
     run.manage("POST", "/api/settings/proxy/test", {"proxy": proxy})
     run.manage("PUT", "/api/settings/proxy", {"level": "nobody", "proxy": {**proxy, "port": refused}})
@@ -254,7 +277,15 @@ def _look_everywhere(run: Run) -> None:
 
 def _printed(root: Path, environment: Mapping[str, str]) -> dict[str, bytes]:
     """What commands say of it."""
-    commands = (["export"], ["overrides"], ["doctor"], ["diff", "--overrides"], ["check"], ["explain", "pair"], ["build"])
+    commands = (
+        ["export"],
+        ["overrides"],
+        ["doctor"],
+        ["diff", "--overrides"],
+        ["check"],
+        ["explain", "pair"],
+        ["build"],
+    )
     done = {" ".join(each): run_cli(*each, root=root, env=environment) for each in commands}
     return {f"gatewright {name}": (each.stdout + each.stderr).encode() for name, each in done.items()}
 
@@ -266,7 +297,9 @@ def _found(said: Mapping[str, bytes]) -> list[str]:
         for place, data in said.items()
         for where, inside in _unpacked(place, data)
         for name, secret in SECRETS.items()
-        if any(form in inside for form in _forms(secret)) and WHERE_THEY_ARE.get(where) != name
+        if any(form in inside for form in _forms(secret))
+        and WHERE_THEY_ARE.get(where) != name
+        and not (name in TOLD_BACK and where.startswith(CLIENTS))
     )
 
 
@@ -296,7 +329,7 @@ def _searched(root: Path, store: str, environment: Mapping[str, str], url: str =
         )
         assert added.returncode == 0, added.stderr
         run = Run(served)
-        _call_models(run)
+        _call_models(run, MODELS)
         _come_wrongly(run)
         _manage_with_secrets(run)
         _look_everywhere(run)
@@ -308,12 +341,11 @@ def _searched(root: Path, store: str, environment: Mapping[str, str], url: str =
     if url:
         program = max(PACKAGES.glob("*/bin")) / "pg_dump"
         said["dump"] = dump = subprocess.run([program, url], capture_output=True, check=True).stdout
-    assert b"debug" in said["server.log"] or b"DEBUG" in said["server.log"] or said["server.log"]
-    assert [] == _found({where: data for where, data in said.items() if where != "gateway.yaml"})
+    found = _found(said)
+    assert not found, "\n".join(found)
+    assert b"call_ended" in said["server.log"]
     return dump
 
 
 def _paths() -> dict[str, str]:
-    import os
-
     return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
