@@ -133,12 +133,38 @@ _TOKENS: Final[dict[str, Callable[[int], float]]] = {
     "marks": lambda length: 0.85 if length == 1 else 0.5 + length / 4,
     "other": lambda _: 2.2,
 }
+_WORDS: Final = re.compile(r"[A-Za-z]+")
+_LONG_WORDS: Final = re.compile(r"[A-Za-z]{8,}")
+_DIGITS: Final = re.compile(r"[0-9]{1,3}")
+_MARKS: Final = re.compile(r"[!-/:-@\[-`{-~]+")
+_BREAKS: Final = re.compile(r"\n+")
+_GAPS: Final = re.compile(r"[^\S\n]{2,}")
+_CONTROLS: Final = re.compile(r"[^\s!-~]")
 
 
 def approximate(text: str) -> int:
     """Tokens of ``text`` by the shape of its pieces; within about a quarter of the o200k vocabulary on common scripts."""
-    total = sum(_TOKENS[piece.lastgroup or "other"](len(piece.group())) for piece in _PIECE.finditer(text))
+    if text.isascii():
+        total = _plain(text)
+    else:
+        total = sum(_TOKENS[piece.lastgroup or "other"](len(piece.group())) for piece in _PIECE.finditer(text))
     return round(total) or (1 if text else 0)
+
+
+def _plain(text: str) -> float:
+    """The same sum, class by class: most text is ASCII, and nine tenths of the time went into looking at piece after piece."""
+    marks = [len(each) for each in _MARKS.findall(text)]
+    return (
+        len(_WORDS.findall(text))
+        + sum(len(each) - 7 for each in _LONG_WORDS.findall(text)) / 5
+        + len(_DIGITS.findall(text))
+        + len(marks) * 0.5
+        + sum(marks) / 4
+        + marks.count(1) * 0.1
+        + len(_BREAKS.findall(text)) * 0.9
+        + len(_GAPS.findall(text)) * 0.7
+        + len(_CONTROLS.findall(text)) * 2.2
+    )
 
 
 def o200k() -> Callable[[str], int]:

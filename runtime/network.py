@@ -25,6 +25,7 @@ _METADATA: Final = frozenset(
 )
 """Of clouds that do not have it on a link-local address."""
 
+_METADATA_NAMES: Final = frozenset({"metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"})
 _THIS: Final = ipaddress.IPv4Network("0.0.0.0/8")
 _PART: Final = r"(?:0[xX][0-9a-fA-F]+|[0-9]+)"
 _NUMBERS: Final = re.compile(rf"{_PART}(?:\.{_PART}){{0,3}}")
@@ -71,9 +72,11 @@ def standing(address: IpAddress) -> Standing:
 
 
 def standing_of(host: str) -> Standing | None:
-    """Where ``host`` leads; None for a name, which has to be looked up."""
+    """Where ``host`` leads; None for a name that has to be looked up."""
     address = read_address(host)
-    return None if address is None else standing(address)
+    if address is not None:
+        return standing(address)
+    return "never" if host.rstrip(".").lower() in _METADATA_NAMES else None
 
 
 def _held(address: ipaddress.IPv6Address) -> Iterator[ipaddress.IPv4Address]:

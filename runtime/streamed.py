@@ -84,6 +84,16 @@ class StreamedAnswer:
         self._attempt.end(usage=self._relay.usage)
         self._recorder.settle(self._record)
 
+    def _failed(self, error: GatewayError, *, at_fault: bool) -> bytes:
+        """Settle what broke off with ``error``; the last that its client is told. ``at_fault``: the provider is."""
+        self._record.outcome, self._record.error = "error", error.kind
+        if at_fault:
+            self._attempt.end(error, self._relay.usage)
+        else:
+            self._attempt.abandon(usage=self._relay.usage)
+        self._recorder.settle(self._record)
+        return self._relay.fail(error)
+
     async def _rest(self, head: bytes) -> AsyncGenerator[bytes, None]:
         """The client's bytes. Whatever ends it, the upstream is let go and the usage that was reported is kept."""
         record = self._record
@@ -105,28 +115,21 @@ class StreamedAnswer:
                 if record.held is not None and record.held.due(self._received.came_bytes):
                     await self._keep_within(record.held)
                 if data:
-                    if self._relay.finished:
+                    if self._relay.finished and not record.settled:
+                        if ahead := self._relay.ahead:  # says nothing of the end, so it need not wait for its turn
+                            yield data[:ahead]
+                            data = data[ahead:]
+                        await self._door.turns.take()
                         self._settle()
                     yield data
             self._settle()
-        except LimitReached as error:
-            record.outcome, record.error = "error", error.kind
-            self._attempt.abandon(usage=self._relay.usage)  # no fault of the provider's
-            self._recorder.settle(record)
-            yield self._relay.fail(error)
         except GatewayError as error:
-            record.outcome, record.error = "error", error.kind
-            self._attempt.end(error, self._relay.usage)
-            self._recorder.settle(record)
-            yield self._relay.fail(error)
+            yield self._failed(error, at_fault=not isinstance(error, LimitReached))
         except asyncio.CancelledError:
             farewell = self._door.farewell()
             if farewell is None:
                 raise
-            record.outcome, record.error = "error", farewell.kind
-            self._attempt.abandon(usage=self._relay.usage)
-            self._recorder.settle(record)
-            yield self._relay.fail(farewell)
+            yield self._failed(farewell, at_fault=False)
         finally:
             record.usage = _sum(self._before, self._relay.usage)
             self._attempt.abandon(usage=self._relay.usage)  # no event where it was ended above

@@ -173,3 +173,11 @@ class TestRemembering:
             estimator.count(self.request(text))
 
         assert [a, b, c, b] == counted
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=80))
+def test_ascii_is_counted_the_same_alone_and_beside_other_scripts(text: str) -> None:
+    """The shorter way for ASCII gives what the general one gives."""
+    apart = approximate("\n" + text + "\n") if text else approximate("\n\n")
+    beside = approximate("好\n" + text + "\n")
+    assert abs(beside - 0.75 - apart) <= 1

@@ -498,3 +498,20 @@ async def test_what_a_target_cannot_be_told_is_named_in_the_client_s_words(
 
     assert param == caught.value.param
     assert desk.upstream.requests == []
+
+
+async def test_pieces_that_come_with_the_end_do_not_wait_for_its_turn() -> None:
+    """Where many streams end in one moment, what says nothing of the end goes out before."""
+    data = transcript("openai_chat", "plain")
+    third = frame_ends("openai_chat", data)[2]
+    desk = Desk("openai_chat", [data[:third], data[third:]])
+    reply = await desk.gateway.infer(desk.call("openai_chat", stream=True))
+    assert isinstance(reply, Streaming)
+    for _ in range(8):
+        await desk.door.turns.take()
+    pieces = [piece async for piece in reply.chunks]
+
+    assert len(pieces) == 3
+    assert b'"stop"' not in pieces[1]
+    assert pieces[2].endswith(b"data: [DONE]\n\n")
+    assert desk.record.outcome == "ok"

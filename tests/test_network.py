@@ -83,7 +83,7 @@ def test_a_disguised_public_address_is_public(text: str) -> None:
         ("::1", "own"), ("fd12::1", "own"), ("fec0::1", "own"), ("2001:db8::1", "own"), ("::7f00:1", "own"),
         ("2606:4700::1111", "public"), ("8.8.8.8", "public"), ("１６９.２５４.１６９.２５４", "never"),
         ("169。254。169。254", "never"), ("192.0.0.192", "never"), ("2001:0:a9fe:a9fe::1", "never"),
-        ("metadata.google.internal", None), ("1.2.3.4.5", None), ("0x", None), ("", None), ("256.256.256.256", None),
+        ("Metadata.google.internal.", "never"), ("a.internal", None), ("1.2.3.4.5", None), ("0x", None), ("", None), ("256.256.256.256", None),
     ],
 )  # fmt: skip
 def test_addresses_and_names(host: str, expected: str | None) -> None:

@@ -184,7 +184,10 @@ def _typed(operation: Operation) -> dict[str, object]:
     body = _body(operation)
     if body is not None:
         taken.insert(0, f"data: {body}")
-        handled.insert(0, f"data: JSONBody[{body}]")
+        if operation.body is not None and operation.body.required:
+            handled.insert(0, f"data: JSONBody[{body}]")
+        else:  # Litestar takes an empty body only where there is a default
+            handled.append(f"data: JSONBody[{body}] = None")
         names.insert(0, "data")
     if operation.caller:
         taken.insert(0, "caller: KeyRecord")
@@ -284,8 +287,12 @@ def _argument(parameter: Parameter, annotation: Expression, form: str) -> str:
 
 
 def _body(operation: Operation) -> str | None:
-    content = operation.body.content if operation.body else ()
-    return content[0].type.name if content and isinstance(content[0].type, Reference) else None
+    if operation.body is None or not operation.body.content:
+        return None
+    type_ = operation.body.content[0].type
+    if not isinstance(type_, Reference):
+        return None
+    return type_.name if operation.body.required else f"{type_.name} | None"
 
 
 def _success(operation: Operation) -> tuple[int, tuple[Content, ...]]:

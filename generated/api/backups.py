@@ -63,7 +63,8 @@ class BackupsService(Protocol):
     async def clean_backups(self, caller: KeyRecord, data: BackupCleaning) -> BackupsCleaned:
         """Delete old backups.
 
-        Keeps the newest `keepLatest`, of those that are not older than `retentionDays`. The newest one stays.
+        Keeps the newest `keepLatest`, of those that are not older than `retentionDays`; one of the two has to be given.
+        The newest one stays.
 
         Answers DELETE /api/db-backups.
         """

@@ -104,7 +104,12 @@ class ConnectionsService(Protocol):
         """
         ...
 
-    async def test_connection(self, caller: KeyRecord, data: ConnectionTest, connection_id: str) -> ConnectionTested:
+    async def test_connection(
+        self,
+        caller: KeyRecord,
+        data: ConnectionTest | None,
+        connection_id: str,
+    ) -> ConnectionTested:
         """Try a connection.
 
         Asks the provider for its list of models, which costs nothing; with `model` that model is asked for a few
@@ -239,8 +244,8 @@ def build_router(service: ConnectionsService, front: Fronts) -> Router:
     )
     async def test_connection(
         request: Request[KeyRecord, object, State],
-        data: JSONBody[ConnectionTest],
         connection_id: FromPath[str],
+        data: JSONBody[ConnectionTest | None] = None,
     ) -> ConnectionTested:
         return await service.test_connection(caller=request.user, data=data, connection_id=connection_id)
 

@@ -62,7 +62,7 @@ class BackupCreated(msgspec.Struct, kw_only=True):
     """How many bytes it has."""
 
 
-class BackupToRestore(msgspec.Struct, kw_only=True):
+class BackupToRestore(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Which backup is put back."""
 
     backupId: str
@@ -82,8 +82,8 @@ class BackupRestored(msgspec.Struct, kw_only=True):
     """The backup of what was before."""
 
 
-class BackupCleaning(msgspec.Struct, kw_only=True):
-    """What is kept."""
+class BackupCleaning(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is kept; at least one of the two."""
 
     keepLatest: Annotated[int, msgspec.Meta(ge=1, le=1000)] | msgspec.UnsetType = msgspec.UNSET
     """How many are kept; `backups.keep` unless given."""

@@ -72,6 +72,9 @@ class NodeDeleted(msgspec.Struct, kw_only=True):
     deleted: bool
     """It was done."""
 
+    message: str | msgspec.UnsetType = msgspec.UNSET
+    """Of a node that stands in gateway.yaml: that its entry stays there, hidden, and how it is had back."""
+
 
 class NodeValidation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An address to try."""

@@ -23,8 +23,9 @@ def export(root: Path, whole: bool) -> int:
     one that stays in the store.
     """
     from runtime.cli.stored import base_of, overrides_below
-    from runtime.config.export import overrides_yaml, whole_yaml
+    from runtime.config.export import files_of, overrides_yaml, whole_yaml
 
     found = overrides_below(root)
-    click.echo(whole_yaml(base_of(root), found) if whole else overrides_yaml(found), nl=False)
+    base = base_of(root)
+    click.echo(whole_yaml(base, found) if whole else overrides_yaml(found, files_of(base.sources)), nl=False)
     return SAME

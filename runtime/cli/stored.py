@@ -20,6 +20,7 @@ from runtime.cli.terminal import FAULT, Stop, note
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.effective import Base
+from runtime.config.export import files_of, narrowed
 from runtime.config.files import MAIN
 from runtime.config.load import load
 from runtime.config.override import Override
@@ -64,7 +65,10 @@ async def _lay(url: URL, base: Base, overrides: Sequence[Override]) -> None:
     try:
         await migrate(database)
         found = await store.all()
-        laid = {(each.section, each.name): each for each in (*overrides_of(found), *overrides)}
+        files = files_of(base.sources)
+        changed = {(each.section, each.name): narrowed(files, each) for each in overrides}
+        before = {(each.section, each.name): each for each in overrides_of(found)}
+        laid = {place: each for place, each in {**before, **changed}.items() if each is not None}
         compiled = compile_plan(base.sources, base.catalog, [laid[place] for place in sorted(laid)])
         if compiled.artefact is None:
             note(as_text(compiled.diagnostics))
@@ -72,10 +76,13 @@ async def _lay(url: URL, base: Base, overrides: Sequence[Override]) -> None:
         now_s = round(time.time(), 3)
         put = tuple(
             StoredOverride(section=each.section, name=each.name, document=each.text, author=AUTHOR, changed_s=now_s)
-            for each in overrides
+            for each in changed.values()
+            if each is not None
         )
+        taken = tuple(place for place, each in changed.items() if each is None and place in before)
         entry = _entry("configuration.imported", put)
-        made = await store.change(OverrideChange(put=put), found.revision, [entry]) if put else found.revision
+        change = OverrideChange(put=put, taken=taken)
+        made = await store.change(change, found.revision, [entry]) if put or taken else found.revision
     except StoreError as error:
         raise Stop(FAULT, f"the store cannot be used: {error}") from error
     finally:

@@ -6,7 +6,7 @@ every step goes on with what is sound, so that one run reports everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
@@ -37,7 +37,7 @@ from runtime.config.lower.reach import Reach, follow
 from runtime.config.lower.route import connection_ids, lower_routes
 from runtime.config.lower.tenant import lower_tenants
 from runtime.config.origin import read_origins
-from runtime.config.override import Override
+from runtime.config.override import Held, Override
 from runtime.config.plan import Artefact, Connection, Plan, PlannedModel
 from runtime.config.protocol import USUAL
 from runtime.config.scope import Scope
@@ -61,9 +61,12 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
         return self.artefact.build if self.artefact else None
 
 
-def compile_plan(sources: Sequence[Source], catalog: Catalog, overrides: Sequence[Override] = ()) -> Compiled:
+def compile_plan(
+    sources: Sequence[Source], catalog: Catalog, overrides: Sequence[Override] = (), held: Held | None = None
+) -> Compiled:
     """Compile ``sources``, the first of which is gateway.yaml, and ``overrides``, which win over what stands there.
 
+    ``held`` is for a change that is tried: secrets that the store held before it stay where they were sent.
     The same input gives the same bytes everywhere.
     """
     diagnostics = Diagnostics()
@@ -71,22 +74,42 @@ def compile_plan(sources: Sequence[Source], catalog: Catalog, overrides: Sequenc
     for source in read:
         check_clear_text(source, diagnostics)
     loaded = load(sources, diagnostics, overrides)
-    files = load(sources, Diagnostics()) if overrides else None
-    artefact = _compile(loaded, files, catalog, diagnostics) if loaded is not None else None
+    bound = _bound(sources, catalog, held) if overrides else None
+    artefact = _compile(loaded, catalog, diagnostics, bound) if loaded is not None else None
     hidden = clear_values(loaded.at) if loaded is not None else ()
     lines = {source.path: source.data.decode("utf-8", "replace").splitlines() for source in read}
     said = tuple(with_hint(item, lines) for item in scrubbed(diagnostics, hidden))
     return Compiled(artefact=artefact, diagnostics=said)
 
 
-def _compile(loaded: Loaded, files: Loaded | None, catalog: Catalog, diagnostics: Diagnostics) -> Artefact | None:
-    """``files`` is what overrides are laid over, where there are any."""
+def _bound(sources: Sequence[Source], catalog: Catalog, held: Held | None) -> Callable[[Scope, Draft], None]:
+    """The check of what overrides do with secrets."""
+    files = _scope(sources, catalog, ())
+    before = None if held is None else _scope(sources, catalog, held.before)
+    given = frozenset[str]() if held is None else held.given
+
+    def check(scope: Scope, draft: Draft) -> None:
+        if files is not None:
+            check_bound(scope, draft, files, before, given)
+
+    return check
+
+
+def _scope(sources: Sequence[Source], catalog: Catalog, overrides: Sequence[Override]) -> Scope | None:
+    """What is there to compare with; its faults are told elsewhere."""
+    loaded = load(sources, Diagnostics(), overrides)
+    return None if loaded is None else Scope(loaded.config, loaded.at, loaded.broken, catalog, Diagnostics())
+
+
+def _compile(
+    loaded: Loaded, catalog: Catalog, diagnostics: Diagnostics, bound: Callable[[Scope, Draft], None] | None
+) -> Artefact | None:
     scope = Scope(loaded.config, loaded.at, loaded.broken, catalog, diagnostics)
     draft = _lower(scope)
     for check in CHECKS:
         check(scope, draft)
-    if files is not None:
-        check_bound(scope, draft, Scope(files.config, files.at, files.broken, catalog, Diagnostics()))
+    if bound is not None:
+        bound(scope, draft)
     if diagnostics.failed:
         return None
     plan = _plan(scope, draft)

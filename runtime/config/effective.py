@@ -15,7 +15,7 @@ from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import Source
 from runtime.config.load import load
-from runtime.config.override import Override, json_path
+from runtime.config.override import Held, Override, json_path
 from runtime.config.plan import Artefact
 from runtime.config.secrets import Lookup, Secrets, check_secrets, resolve_secrets, with_stored
 from runtime.errors import Fault
@@ -60,9 +60,11 @@ def built(base: Base, artefact: Artefact, stored: Mapping[str, str]) -> Effectiv
     return Effective(artefact=artefact, secrets=secrets, overrides=(), base=base)
 
 
-def effective(base: Base, overrides: Sequence[Override], stored: Mapping[str, str]) -> Outcome:
-    """Compile ``base`` with ``overrides``. ``stored`` maps the ids of stored secrets to the secrets."""
-    compiled = compile_plan(base.sources, base.catalog, overrides)
+def effective(
+    base: Base, overrides: Sequence[Override], stored: Mapping[str, str], held: Held | None = None
+) -> Outcome:
+    """Compile ``base`` with ``overrides``. ``stored`` maps the ids of stored secrets to the secrets; ``held`` as in `compile_plan`."""
+    compiled = compile_plan(base.sources, base.catalog, overrides, held)
     artefact = compiled.artefact
     if artefact is None:
         return Outcome(effective=None, diagnostics=compiled.diagnostics)

@@ -12,11 +12,13 @@ from typing import Final
 import yaml
 
 from runtime.config.effective import Base
+from runtime.config.files import Source
 from runtime.config.load import VERSION, load
-from runtime.config.override import Override
+from runtime.config.merge import difference, merged
+from runtime.config.override import Override, section_shape
 from runtime.source import Diagnostics, Entry, MappingNode, Node, ScalarNode, SequenceNode, Span, parse
 
-__all__ = ["overrides_yaml", "read_overrides", "whole_yaml"]
+__all__ = ["files_of", "narrowed", "overrides_yaml", "read_overrides", "whole_yaml"]
 
 WIDTH: Final = 120
 _IMPLICIT: Final = (True, True)
@@ -28,12 +30,39 @@ def whole_yaml(base: Base, overrides: Sequence[Override]) -> str:
     return "" if loaded is None else _dumped(loaded.root)
 
 
-def overrides_yaml(overrides: Sequence[Override]) -> str:
-    """The entries and settings of ``overrides`` by section, to be put in the place of those in gateway.yaml."""
+def files_of(sources: Sequence[Source]) -> MappingNode:
+    """What ``sources`` say; nothing where they cannot be read."""
+    loaded = load(sources, Diagnostics())
+    return MappingNode((), Span("", 1, 1)) if loaded is None else loaded.root
+
+
+def narrowed(files: MappingNode, override: Override) -> Override | None:
+    """``override``, which has a whole entry, as what is other in it than in ``files``; None where nothing is."""
+    below = _below(files, override)
+    diagnostics = Diagnostics()
+    wanted = None if override.text is None else parse(override.text, override.path, diagnostics)
+    if below is None or not isinstance(wanted, MappingNode) or diagnostics.failed:
+        return override  # with its faults, for the compiler to tell
+    change = difference(below, wanted)
+    return None if change is None else Override(override.section, override.name, _dumped(change))
+
+
+def _below(files: MappingNode, override: Override) -> Node | None:
+    """What ``override`` merges with."""
+    section = files.get(override.section)
+    if section_shape(override.section) != "map" or not isinstance(section, MappingNode):
+        return None
+    return section.get(override.name)
+
+
+def overrides_yaml(overrides: Sequence[Override], files: MappingNode) -> str:
+    """The entries and settings of ``overrides`` by section, whole, to be put in the place of those in ``files``."""
     nowhere = Span("", 1, 1)
     sections: dict[str, list[Entry]] = {}
     for override in overrides:
         node = None if override.text is None else parse(override.text, override.path, Diagnostics())
+        if node is not None and section_shape(override.section) == "map":
+            node = merged(_below(files, override), node)
         if node is not None:
             sections.setdefault(override.section, []).append(Entry(override.name, nowhere, node))
     entries = [Entry("version", nowhere, ScalarNode(VERSION, str(VERSION), plain=True, span=nowhere))]

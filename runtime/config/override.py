@@ -1,8 +1,8 @@
 """Overrides: changes made while the gateway runs, laid over what the files say. Later ones win, entry by entry.
 
-An override is one entry of a section that is a map (`combos.smart`), or one setting of a section that is none
-(`requests.unknown_fields`); it takes the place of the whole entry or setting. It is compiled as a file is, by the same
-function with the same diagnostics, whose positions are in its own text.
+An override is what was changed of one entry of a section that is a map (`combos.smart`), and is merged with the files'
+entry; or one setting of a section that is none (`requests.unknown_fields`), and takes the place of the whole setting. It is
+compiled as a file is, by the same function with the same diagnostics, whose positions are in its own text.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import msgspec
 
 from generated.config import SETTINGS, GatewayConfig
 from runtime.config.files import Source
+from runtime.config.merge import merged
 from runtime.source import Diagnostics, Entry, MappingNode, Node, ScalarNode, SequenceNode, Span, closest, parse
 
-__all__ = ["Override", "Shape", "json_path", "overlaid", "section_shape", "sections", "static_settings"]
+__all__ = ["Held", "Override", "Shape", "json_path", "overlaid", "section_shape", "sections", "static_settings"]
 
 Shape = Literal["map", "texts", "record"]
 """What a section is: a map of records, a map of plain texts, or one record."""
 
 
 class Override(msgspec.Struct, frozen=True):
-    """``name`` is an entry of a map, or a setting. ``text`` is what gateway.yaml would say there; None: it is not there."""
+    """``name`` is an entry of a map, or a setting. ``text`` is what is changed of it, as YAML; None: it is not there."""
 
     section: str
     name: str
@@ -38,6 +39,13 @@ class Override(msgspec.Struct, frozen=True):
     @property
     def source(self) -> Source:
         return Source(self.path, (self.text or "").encode("utf-8", "surrogatepass"))
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a change meets: the overrides ``before`` it, and the ids of the stored secrets that are ``given`` with it."""
+
+    before: tuple[Override, ...]
+    given: frozenset[str] = frozenset()
 
 
 def section_shape(section: str) -> Shape | None:
@@ -127,8 +135,8 @@ def _read(override: Override, diagnostics: Diagnostics) -> Node | None:
 
 def _with(override: Override, section: Entry | None, entry: Entry | None) -> Entry:
     if section is None:
-        entries = () if entry is None else (entry,)
-        return Entry(override.section, Span(override.path, 1, 1), MappingNode(entries, Span(override.path, 1, 1)))
+        below = () if entry is None else (_merged(override, None, entry),)
+        return Entry(override.section, Span(override.path, 1, 1), MappingNode(below, Span(override.path, 1, 1)))
     node = section.node
     if isinstance(node, ScalarNode) and node.value is None:
         node = MappingNode((), node.span)
@@ -138,5 +146,11 @@ def _with(override: Override, section: Entry | None, entry: Entry | None) -> Ent
     if entry is None:
         entries.pop(override.name, None)
     else:
-        entries[override.name] = entry
+        entries[override.name] = _merged(override, entries.get(override.name), entry)
     return Entry(section.key, section.span, MappingNode(tuple(entries.values()), node.span))
+
+
+def _merged(override: Override, below: Entry | None, entry: Entry) -> Entry:
+    if section_shape(override.section) != "map":
+        return entry
+    return Entry(entry.key, entry.span, merged(None if below is None else below.node, entry.node))

@@ -58,6 +58,12 @@ class BudgetReached(LimitReached, BudgetExceeded):
     """The limit is one of money."""
 
 
+class TooMuch(LimitReached):
+    """What was asked for is more than the whole limit: waiting does not help."""
+
+    retryable = False
+
+
 class Reservation(Held):
     """What is kept aside for one call.
 
@@ -238,14 +244,23 @@ class Admission:
         """What the client is told. Nothing of it is about others."""
         rule, now_ms = error.rule, self._now_ms()
         self._refused(rule.limit.of, rule.subject.partition("/")[0])
-        wait_s = BRIEFLY_S if error.due_ms is None else max(BRIEFLY_S, (error.due_ms - now_ms) / 1000)
+        wait_s: float | None = BRIEFLY_S
+        if error.due_ms is not None:
+            wait_s = max(BRIEFLY_S, (error.due_ms - now_ms) / 1000)
+        elif error.never:
+            wait_s = None
         message = f"{begin}the limit of {rule.limit.words} for {rule.whose} is reached"
-        if error.due_ms is None and rule.limit.of in {"tokens", "usd"}:
+        if rule.limit.of in {"tokens", "usd"}:
             left = f"${dollars(error.left)}" if rule.limit.of == "usd" else f"{error.left} tokens"
-            message += f": {left} of it is left beside what running calls may take; fewer output tokens may fit"
-        reached = (BudgetReached if rule.limit.of == "usd" else LimitReached)(message, retry_after_s=wait_s)
+            message += f": {left} of it is left"
+            if error.due_ms is None:
+                message += " beside what running calls may take; fewer output tokens may fit"
+        reached = _kind(error)(message, retry_after_s=wait_s)
         reached.at_s = now_ms / 1000
-        reached.standings = self.nearest([(rule, rule.limit.amount - error.left)])
+        reached.standings = tuple(
+            msgspec.structs.replace(each, reset_s=max(each.reset_s, wait_s or 0))
+            for each in self.nearest([(rule, rule.limit.amount - error.left)])
+        )
         return reached
 
     def nearest(self, standing: Iterable[tuple[Rule, int]]) -> tuple[Standing, ...]:
@@ -301,6 +316,13 @@ def _enough(error: ExceededError, bound: Bound) -> bool:
     if error.rule.limit.of == "tokens":
         return error.left >= bound.input_tokens + least
     return error.rule.limit.of == "usd" and error.left >= bound.input_nano_usd + bound.output_nano_usd(least)
+
+
+def _kind(error: ExceededError) -> type[LimitReached]:
+    """A budget that is spent, and what never fits, are no reason to try again; what running calls keep aside is."""
+    if error.rule.limit.of == "usd" and (error.never or error.due_ms is not None):
+        return BudgetReached
+    return TooMuch if error.never else LimitReached
 
 
 def _said(want: Want) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -20,7 +21,7 @@ def limit_headers(protocol: str, standings: Iterable[Standing], now_s: float) ->
     for each in standings:
         if protocol == "anthropic_messages":
             name = f"anthropic-ratelimit-{each.of}"
-            reset = datetime.fromtimestamp(now_s + each.reset_s, UTC).isoformat(timespec="seconds")
+            reset = datetime.fromtimestamp(math.ceil(now_s + each.reset_s), UTC).isoformat(timespec="seconds")
             values = (("limit", each.limit), ("remaining", each.left), ("reset", reset.replace("+00:00", "Z")))
             found += [(f"{name}-{what}", str(value)) for what, value in values]
         else:
@@ -33,7 +34,7 @@ def _duration(seconds: float) -> str:
     """As OpenAI says it: `1s`, `6m0s`, `82ms`."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
-    whole = round(seconds)
+    whole = math.ceil(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     if hours:
         return f"{hours}h{minutes}m{rest}s"

@@ -69,13 +69,17 @@ class Ledgered(Protocol):
 
 
 class ExceededError(Exception):
-    """There is not enough left of ``rule``. ``left`` is what is, ``due_ms`` when to ask again, None: when calls end."""
+    """There is not enough left of ``rule``. ``left`` is what is, ``due_ms`` when to ask again, None: when calls end.
 
-    def __init__(self, rule: Rule, left: int, due_ms: int | None) -> None:
+    ``never``: it is more than the limit as a whole.
+    """
+
+    def __init__(self, rule: Rule, left: int, due_ms: int | None, *, never: bool = False) -> None:
         super().__init__(rule.counter)
         self.rule = rule
         self.left = left
         self.due_ms = due_ms
+        self.never = never
 
 
 class _Waiting(msgspec.Struct, eq=False):
@@ -411,7 +415,7 @@ class Reserves:
         want = wants[short.index]
         left = max(0, want.rule.limit.amount - short.held - sum(short.buckets.values()))
         due_ms = want.rule.due_ms(short.buckets, short.held, want.amount, self._now_ms())
-        return ExceededError(want.rule, left, due_ms)
+        return ExceededError(want.rule, left, due_ms, never=want.amount > want.rule.limit.amount)
 
     # -- what was used before
 

@@ -24,11 +24,14 @@ class EventTap(StreamTap):
     usage: Usage | None
     complete: bool
     started: bool
+    ahead: int
+    """Of what was fed last, how many bytes for the client came before the first event that needed a look."""
 
     def __init__(self) -> None:
         self.usage = None
         self.complete = False
         self.started = False
+        self.ahead = 0
         self._pieces: list[bytes] = []
         self._held_bytes = 0
         self._forwarded = False
@@ -38,6 +41,7 @@ class EventTap(StreamTap):
     def feed(self, data: bytes) -> bytes:
         if self._failure is not None:
             raise self._failure
+        self.ahead = 0
         if b"\n" not in data and b"\r" not in data:
             self._hold(data)
             return b""
@@ -97,6 +101,8 @@ class EventTap(StreamTap):
             run = self._run(block, position)
             if run > position:
                 out.append(self._plain(block[position:run]) or b"")
+                if not position:
+                    self.ahead = len(out[0])
                 position = run
                 continue
             found = _BLANK_LINE.search(block, position)

@@ -12,6 +12,7 @@ from typing_extensions import override
 from runtime.canonical import Ended, Event, PartStarted, Started, Usage, UsageReported
 from runtime.errors import GatewayError
 from runtime.protocols.base import FailingTap, StreamDecoder, StreamEncoder, StreamTap
+from runtime.protocols.event_tap import EventTap
 
 __all__ = ["Passing", "Relay", "Translating"]
 
@@ -36,6 +37,10 @@ class Relay(Protocol):
     def usage(self) -> Usage | None: ...
     @property
     def finished(self) -> bool: ...
+    @property
+    def ahead(self) -> int:
+        """Of what `feed` gave last, how many bytes at its beginning say nothing of an end."""
+        return 0
 
     def feed(self, data: bytes) -> bytes:
         """Bytes for the client, perhaps none yet. Raises the upstream's error."""
@@ -86,6 +91,11 @@ class Passing(Relay):
     @override
     def finished(self) -> bool:
         return self._tap.finished
+
+    @property
+    @override
+    def ahead(self) -> int:
+        return self._tap.ahead if isinstance(self._tap, EventTap) else 0
 
     @override
     def feed(self, data: bytes) -> bytes:

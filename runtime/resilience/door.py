@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from runtime.errors import GatewayError, ShuttingDown
+from runtime.resilience.turns import Turns
 
 __all__ = ["Door"]
 
@@ -24,13 +25,14 @@ class Door:
     """Every call passes through: ``with door: …``. Open until `close`.
 
     ``expired`` turns true when the grace is over; a call that is cancelled then shall tell its client that the gateway
-    shuts down, in place of vanishing.
+    shuts down, in place of vanishing. ``turns`` are what calls that begin or end together take.
     """
 
     def __init__(self) -> None:
         self._inside: dict[asyncio.Task[Any], _Visit] = {}
         self._visit: ContextVar[_Visit | None] = ContextVar("visit", default=None)  # tasks of a call are of its visit
         self._empty = asyncio.Event()
+        self.turns = Turns()
         self.closed = False
         self.expired = False
 

@@ -62,7 +62,7 @@ class RouteTable:
             raise self.unknown(name, route)
         branch = self._trees.tree(route, protocol)
         if branch is None:
-            raise RouteUnavailable(f"no target of {name!r} can be called: its providers have no credentials here")
+            raise RouteUnavailable(f"no target of {name!r} can be called: {self._why_dark(route)}")
         refusals = self._plan.combos[route.combo].refusals if route.combo is not None else "pass"
         found = Prepared.of(tuple(self._written(route, protocol)), branch, refusals)
         rules = rules_below(branch)
@@ -165,6 +165,15 @@ class RouteTable:
                 ready = self._trees.candidate(target.model, connection, protocol)
                 if ready is not None:
                     yield ready
+
+    def _why_dark(self, route: Route) -> str:
+        named = dict.fromkeys(each for target in route.targets for each in target.connections)
+        disabled = [each for each in named if not self._plan.connections[each].enabled]
+        if not disabled:
+            return "its providers have no credentials here"
+        these = ", ".join(disabled[:MAX_OFFERS])
+        told = f"{these} {'is' if len(disabled) == 1 else 'are'} disabled"
+        return told if len(disabled) == len(named) else f"{told}, and the rest have no credentials here"
 
     def _model(self, target: PlannedTarget) -> tuple[str, Model]:
         planned = find_model(self._plan, target.model)

@@ -19,15 +19,15 @@ class Access:
         self._now = now
         self._required = required
         self._used: dict[str, float] = {}
-        self._look_again: Callable[[], Awaitable[None]] | None = None
+        self._look_again: Callable[[str], Awaitable[None]] | None = None
 
     @property
     def required(self) -> bool:
         """Whether anybody is asked for a key."""
         return self._required
 
-    def before_refusing(self, look_again: Callable[[], Awaitable[None]]) -> None:
-        """Await ``look_again`` before a key is refused that is not known; it may `use` others."""
+    def before_refusing(self, look_again: Callable[[str], Awaitable[None]]) -> None:
+        """Await ``look_again`` before what is presented is refused because no such key is known; it may `use` others."""
         self._look_again = look_again
 
     def use(self, keys: KeyRing) -> None:
@@ -55,7 +55,7 @@ class Access:
             raise AuthenticationFailed("no API key was given; send it as `Authorization: Bearer …` or `x-api-key: …`")
         record = self._keys.lookup(presented)
         if record is None and self._look_again is not None:
-            await self._look_again()
+            await self._look_again(presented)
             record = self._keys.lookup(presented)
         now_s = self._now()
         if record is None or (record.expires_s is not None and now_s >= record.expires_s):

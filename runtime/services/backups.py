@@ -125,6 +125,8 @@ class Backups:
     async def clean_backups(self, caller: KeyRecord, data: BackupCleaning) -> BackupsCleaned:
         caller.require_manages()
         days = data.retentionDays
+        if days is UNSET and data.keepLatest is UNSET:
+            raise InvalidRequest("nothing says what is kept: give `keepLatest` or `retentionDays`", param="keepLatest")
         not_before_s = None if days is UNSET or days == 0 else self._now() - days * 86_400
         async with self._alone():
             keep = self._settings.keep if data.keepLatest is UNSET else data.keepLatest

@@ -127,10 +127,13 @@ class Connections:
         await self._written.manages(caller)
         return await self._trials.validate(data)
 
-    async def test_connection(self, caller: KeyRecord, data: ConnectionTest, connection_id: str) -> ConnectionTested:
+    async def test_connection(
+        self, caller: KeyRecord, data: ConnectionTest | None, connection_id: str
+    ) -> ConnectionTested:
         await self._written.manages(caller)
         id_ = self._accounts.known(connection_id)
-        return await (self._trials.one(id_) if data.model is UNSET else self._trials.live(caller, id_, data.model))
+        model = UNSET if data is None else data.model
+        return await (self._trials.one(id_) if model is UNSET else self._trials.live(caller, id_, model))
 
     async def test_connections(self, caller: KeyRecord, data: BatchTest) -> BatchTested:
         await self._written.manages(caller)

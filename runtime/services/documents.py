@@ -13,6 +13,7 @@ import orjson
 
 from generated.config import SETTINGS
 from runtime.config.checks.secret import is_bare_secret
+from runtime.config.export import narrowed
 from runtime.config.files import Source
 from runtime.config.load import load
 from runtime.config.override import Override, section_shape
@@ -20,7 +21,17 @@ from runtime.errors import InvalidRequest
 from runtime.source import Diagnostics, MappingNode, parse, plain
 from runtime.stores.overrides import SealedSecret
 
-__all__ = ["REMOVED", "Removed", "Row", "Sealed", "referenced", "rows_of", "sealed_rows", "written_names"]
+__all__ = [
+    "REMOVED",
+    "Removed",
+    "Row",
+    "Sealed",
+    "narrowed_rows",
+    "referenced",
+    "rows_of",
+    "sealed_rows",
+    "written_names",
+]
 
 _STORED: Final = re.compile(r"stored:([0-9a-f]{32})")
 
@@ -43,10 +54,11 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Sealed(msgspec.Struct, frozen=True):
-    """``rows`` without a secret in them, and the ``secrets`` that they refer to."""
+    """``rows`` without a secret in them, the new ``secrets`` that they refer to, and the ids of all that were ``given``."""
 
     rows: tuple[Row, ...]
     secrets: tuple[SealedSecret, ...]
+    given: frozenset[str] = frozenset()
 
 
 def rows_of(section: str, name: str | None, document: object) -> Iterator[Row]:
@@ -66,6 +78,18 @@ def rows_of(section: str, name: str | None, document: object) -> Iterator[Row]:
 def sealed_rows(rows: Sequence[Row], put_away: Callable[[str], str]) -> tuple[Row, ...]:
     """``rows``, with every secret that stands where a reference belongs given to ``put_away``, which answers with its id."""
     return tuple(_sealed(row, lambda secret: f"stored:{put_away(secret)}") for row in rows)
+
+
+def narrowed_rows(rows: Iterable[Row], files: MappingNode) -> tuple[Row, ...]:
+    """``rows``, which have whole entries, as what is other in them than in ``files``: only that hides what is written there."""
+    return tuple(_narrowed(row, files) for row in rows)
+
+
+def _narrowed(row: Row, files: MappingNode) -> Row:
+    if not isinstance(row.document, str):
+        return row
+    found = narrowed(files, Override(row.section, row.name, row.document))
+    return Row(row.section, row.name, None if found is None else found.text)
 
 
 def referenced(sources: Iterable[Source], overrides: Iterable[Override]) -> frozenset[str]:

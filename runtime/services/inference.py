@@ -198,6 +198,7 @@ class Inference:
         record = self._recorder.begin(exchange.request_id, operation, codec.protocol)
         try:
             with self._door:
+                await self._door.turns.take()
                 async with exchange.while_connected():
                     await answer(record)
             record.status = 200

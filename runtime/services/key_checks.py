@@ -6,7 +6,10 @@ and nobody would know why.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from runtime.config.plan import Plan
 from runtime.config.resolve import meant, resolve
@@ -14,7 +17,23 @@ from runtime.config.wildcard import allows, overlap
 from runtime.errors import InvalidRequest
 from runtime.source import closest
 
-__all__ = ["demand_future", "demand_models", "demand_own_name", "demand_pins", "demand_scopes"]
+__all__ = ["demand_future", "demand_hard_to_guess", "demand_models", "demand_own_name", "demand_pins", "demand_scopes"]
+
+LEAST_BITS: Final = 80
+LEAST_DIFFERENT: Final = 8
+
+
+def demand_hard_to_guess(key: str, prefix: str) -> None:
+    """Raises InvalidRequest for a key of too few characters, or of always the same ones, as far as their counts tell."""
+    rest = key.removeprefix(prefix)
+    counts = Counter(rest).values()
+    bits = sum(count * math.log2(len(rest) / count) for count in counts)
+    if len(counts) < LEAST_DIFFERENT or bits < LEAST_BITS:
+        raise InvalidRequest(
+            f"key: this one could be guessed: about {bits:.0f} bits, {LEAST_BITS} are needed, of {LEAST_DIFFERENT} different "
+            f"characters at least; take 32 random characters behind {prefix!r}",
+            param="key",
+        )
 
 
 def demand_scopes(scopes: Collection[str]) -> None:

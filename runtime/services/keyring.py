@@ -29,6 +29,11 @@ LOOK_S: Final = 0.1
 """How far apart the store is asked for keys that are not known, however many are tried."""
 
 LOOK_LIMIT_S: Final = 2.0
+STRANGER_S: Final = 1.0
+"""How long what is no key at all, also no revoked one, is refused without another look. Nobody can present a key before
+it is made; only a backup that is restored brings back one that was not there."""
+
+MAX_STRANGERS: Final = 4096
 
 
 class GoodKeys:
@@ -58,8 +63,10 @@ class GoodKeys:
         self._revision = -1
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
-        self._look: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[bool] | None = None
         self._looked_s = float("-inf")
+        self._kept: frozenset[str] = frozenset()
+        self._strangers: dict[str, float] = {}  # until when, by hash
 
     def adopt(self, configured: KeyRing, public: Callable[[str], str]) -> None:
         """From now on these are configured, and bare names stand for what ``public`` says."""
@@ -78,16 +85,23 @@ class GoodKeys:
         async with self._turn:
             await self._read()
 
-    async def look_again(self) -> None:
+    async def look_again(self, presented: str) -> None:
         """Read the store if it was changed, for a key that is not known here: it may have been made a moment ago.
 
-        All that come before a look begins share it. Where the store cannot be asked, what is known stands.
+        All that come before a look begins share it. Where the store cannot be asked, what is known stands. What a look has
+        shown to be nothing is not looked for again at once: clients with a wrong key try it again and again.
         """
+        now, digest = asyncio.get_running_loop().time, self.configured.digest(presented)
+        if not digest or self._strangers.get(digest, 0.0) > now():
+            return
         if self._look is None:
             self._look = asyncio.create_task(self._look_in_turn())
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOK_LIMIT_S):
-                await asyncio.shield(self._look)
+                if await asyncio.shield(self._look) and self._is_strange(digest):
+                    if len(self._strangers) >= MAX_STRANGERS:
+                        self._strangers.clear()
+                    self._strangers[digest] = now() + STRANGER_S
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -116,14 +130,25 @@ class GoodKeys:
         if used := self._access.take_used():
             await self._store.used(used)
 
-    async def _look_in_turn(self) -> None:
+    def _is_strange(self, digest: str) -> bool:
+        """Whether no key has it, good or not."""
+        known = self._known
+        if known is None or digest in known.revoked:
+            return False
+        return digest not in self._kept and digest not in self.configured.hashes
+
+    async def _look_in_turn(self) -> bool:
+        """Whether the store could be asked."""
         now = asyncio.get_running_loop().time
         await asyncio.sleep(max(0.0, self._looked_s + LOOK_S - now()))
         async with self._turn:
             self._look = None  # from here on the store may get keys that this look does not see
             self._looked_s = now()
-            with suppress(StoreError):  # `run` says it
+            try:
                 await self._read()
+            except StoreError:  # `run` says it
+                return False
+            return True
 
     async def _read(self) -> None:
         if await self._store.revision() == self._revision:
@@ -146,6 +171,8 @@ class GoodKeys:
             for key in found.keys
             if key.active and key.revoked_s is None
         }
+        self._strangers.clear()
+        self._kept = frozenset(key.hash for key in found.keys)
         ring = self.configured.changed(good, found.revoked)
         self._access.use(ring)
         known = {record.id for record in ring.hashes.values()}

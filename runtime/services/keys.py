@@ -15,6 +15,7 @@ from runtime.errors import Conflict, InvalidRequest, NotFound, PermissionDenied,
 from runtime.services.audit import Audit
 from runtime.services.key_checks import (
     demand_future,
+    demand_hard_to_guess,
     demand_models,
     demand_own_name,
     demand_pins,
@@ -125,6 +126,8 @@ class Keys:
         before = await self._found(caller, key_id)
         if fields.company_id is not UNSET and fields.company_id != before.tenant:
             raise InvalidRequest("company_id: a key stays its tenant's; make another one", param="company_id")
+        if fields.isActive is True and before.revoked_s is not None:
+            raise Conflict(f"the key {key_id!r} is revoked for good; make another one")
         scopes = UNSET if fields.scopes is UNSET else tuple(sorted(set(fields.scopes)))
         if scopes is not UNSET:
             _may_give(caller, scopes)
@@ -216,6 +219,7 @@ class Keys:
             raise InvalidRequest(f"key: one that is brought along begins with {' or '.join(PREFIXES)}", param="key")
         if fields.prefix is not UNSET:
             raise InvalidRequest("prefix: a key that is brought along has its own", param="prefix")
+        demand_hard_to_guess(fields.key, next(prefix for prefix in PREFIXES if fields.key.startswith(prefix)))
         return fields.key, hash_key(self._pepper, fields.key)
 
     def _models(self, fields: Fields, before: tuple[str, ...]) -> tuple[str, ...] | UnsetType:

@@ -55,7 +55,7 @@ Require = Callable[[bool, KeyRecord], Awaitable[None]]
 class LoggingIn:
     """Implements `generated.api.login.LoginService`. ``random`` gives so many random bytes, ``require`` changes the setting.
 
-    ``fixed``: the configuration is not changed here; passwords are.
+    ``fixed``: nothing is changed here, neither `login.required` nor a password.
     """
 
     def __init__(
@@ -150,6 +150,8 @@ class LoggingIn:
         caller = await self._caller(visit)
         said = await read_json(exchange, LoginChange)
         if said.password is not UNSET:
+            if self._fixed:
+                raise PermissionDenied("passwords are not changed here: `server.management` is `read_only`")
             demand_good_password(said.password)
         elif said.requireLogin is UNSET:
             raise InvalidRequest("nothing is changed; give `requireLogin` or `password`", param="requireLogin")

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from runtime.config.effective import Base, Effective, effective, faults
+from runtime.config.export import files_of
 from runtime.config.override import Override
 from runtime.errors import ConfigError, Conflict, PermissionDenied, Refused, RouteUnavailable
 from runtime.services.audit import Audit
@@ -24,6 +25,7 @@ from runtime.services.documents import (
     Removed,
     Row,
     Sealed,
+    narrowed_rows,
     referenced,
     rows_of,
     sealed_rows,
@@ -32,6 +34,7 @@ from runtime.services.documents import (
 from runtime.services.turns import Turns
 from runtime.shared import SharedError
 from runtime.shared.colleagues import Colleagues
+from runtime.source import MappingNode
 from runtime.stores.base import StoreError
 from runtime.stores.overrides import OverrideChange, OverrideSet, SealedSecret, SqlOverrides, StoredOverride
 from runtime.stores.vault import Vault
@@ -316,7 +319,7 @@ class Overrides:
                 kept[secret] = new[-1].id
             return kept[secret]
 
-        return Sealed(sealed_rows(rows, put_away), tuple(new))
+        return Sealed(narrowed_rows(sealed_rows(rows, put_away), self._files), tuple(new))
 
     def _laid(self, found: OverrideSet, rows: Sequence[Row]) -> dict[tuple[str, str], str | None]:
         """What is laid over the files after a change by ``rows``."""
@@ -328,6 +331,10 @@ class Overrides:
             else:
                 laid[place] = None if isinstance(row.document, Removed) else row.document
         return laid
+
+    @cached_property
+    def _files(self) -> MappingNode:
+        return files_of(self._base.sources)
 
     @cached_property
     def _written(self) -> frozenset[tuple[str, str]]:

@@ -83,7 +83,14 @@ class ProviderNodes:
             return {node_id: None}
 
         await self._written.edit(caller, "deleted", deleted)
-        return NodeDeleted(id=node_id, deleted=True)
+        if not self._written.in_files(node_id):
+            return NodeDeleted(id=node_id, deleted=True)
+        return NodeDeleted(
+            id=node_id,
+            deleted=True,
+            message=f"it stands in gateway.yaml, where its entry stays and is hidden; `gatewright overrides --drop "
+            f"providers/{node_id}` shows it again",
+        )
 
     async def validate_node(self, caller: KeyRecord, data: NodeValidation) -> Validation:
         await self._written.manages(caller)

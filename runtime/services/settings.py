@@ -17,6 +17,7 @@ from generated.types.settings import (
 from generated.types.values import Document
 from runtime.config.override import section_shape, sections
 from runtime.config.secrets import mask, read_reference
+from runtime.errors import InvalidRequest
 from runtime.management.body import MASK, settings_of, shown
 from runtime.management.connection import api_id
 from runtime.management.proxy import shown_proxy
@@ -55,7 +56,7 @@ class GatewaySettings:
 
     async def change_settings(self, caller: KeyRecord, data: Document) -> Settings:
         await self._written.manages(caller)
-        said = read_settings(data, _records())
+        said = self._read(data)
         await self._edit(
             caller,
             lambda: [
@@ -69,7 +70,7 @@ class GatewaySettings:
 
     async def set_settings(self, caller: KeyRecord, data: Document) -> Settings:
         await self._written.manages(caller)
-        said = read_settings(data, _records())
+        said = self._read(data)
 
         def changes() -> list[Change]:
             return [
@@ -129,6 +130,18 @@ class GatewaySettings:
         return await self._proxying.test(data)
 
     # -- parts
+
+    def _read(self, data: Document) -> dict[str, dict[str, object]]:
+        said, blocked = read_settings(data, _records()), data.get("blockedProviders")
+        written = settings_of(self._overrides.config.get("providers"))
+        for provider in blocked if isinstance(blocked, list) else ():
+            if isinstance(provider, str) and provider in written:
+                raise InvalidRequest(
+                    f"blockedProviders: {provider!r} is configured, and this keeps away only what the environment lights up; "
+                    f'send {{"isActive": false}} to PUT /api/providers/{{id}} of its connections',
+                    param="blockedProviders",
+                )
+        return said
 
     async def _edit(self, caller: KeyRecord, changes: Callable[[], list[Change]]) -> None:
         await edit(self._overrides, caller, "settings.changed", changes)

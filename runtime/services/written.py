@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from runtime.errors import ConfigError, NotFound, Refused
 from runtime.management.body import Document, settings_of
 from runtime.services.overrides import REMOVED, Change, Overrides
@@ -55,6 +57,11 @@ class Written:
     def origin(self, name: str) -> Origin:
         """Where the entry ``name`` stands."""
         return "override" if name in self._overrides.overridden(self._section) else "config"
+
+    def in_files(self, name: str) -> bool:
+        """Whether the files have an entry ``name``, also one that an override hides."""
+        files = msgspec.structs.replace(self._overrides.effective, overrides=())
+        return name in settings_of(files.config.get(self._section))
 
     async def edit(self, caller: KeyRecord, happened: str, edited: Callable[[], Entries]) -> None:
         """Write what ``edited`` makes of what is written now, all of it or nothing; it is made anew where others were faster.

@@ -156,12 +156,14 @@ class KeyRing:
         known = self._presented.get(presented)
         if known is not None:
             return known
-        if len(presented) > MAX_PRESENTED:
-            return None
-        found = self._records.get(hash_key(self._pepper, presented))
+        found = self._records.get(self.digest(presented))
         if found is not None:
             self._presented[presented] = found
         return found
+
+    def digest(self, presented: str) -> str:
+        """The hash of what is presented; empty for what is too long to be any key."""
+        return "" if len(presented) > MAX_PRESENTED else hash_key(self._pepper, presented)
 
     def _digest(self, entry: KeyEntry) -> str:
         if entry.form == "plain":

@@ -127,6 +127,30 @@ def test_what_was_exported_is_imported_as_it_was(
     assert run("export", "--root", other).out == exported.split("\n", 1)[1]
 
 
+def test_an_entry_is_exported_whole_and_kept_as_what_is_other_in_it(run: Run, root: Path) -> None:
+    own = (
+        "surfaces: {openai_chat: {}}\n    base_url: http://127.0.0.1:9/v1\n    auth: {scheme: none}\n    timeouts: {connect: 3s}\n"
+        "    connections: [{id: main}]\n    models:\n      one: {context: 1000}\n"
+    )
+    file = root / "gateway.yaml"
+    text = file.read_text()
+    entry = f"providers:\n  own:\n    {own}"
+    file.write_text(text.replace("providers:\n", entry, 1) if "\nproviders:\n" in text else f"{text}\n{entry}")
+    lay(root, row("providers", "own", '{"timeouts": null, "models": {"one": {"context": 7}, "two": {"context": 8}}}'))
+
+    exported = run("export", "--root", root).out
+    assert "base_url: http://127.0.0.1:9/v1" in exported
+    assert "timeouts" not in exported
+    whole = run("export", "--whole", "--root", root).out
+    assert 0 == run("import", "-", "--root", root, stdin=exported.encode()).code
+    assert whole == run("export", "--whole", "--root", root).out
+    file.write_text(file.read_text().replace("127.0.0.1:9/", "127.0.0.1:10/"))
+    again = run("export", "--root", root).out
+    assert exported.replace(":9/", ":10/") == again
+    assert 0 == run("import", "-", "--root", root, stdin=f"version: 1\n{entry.replace(':9/', ':10/')}".encode()).code
+    assert "no overrides\n" == run("overrides", "--root", root).out
+
+
 def test_an_import_that_does_not_compile_lays_nothing(run: Run, overridden: Path) -> None:
     before = run("overrides", "--root", overridden).out
     for text in (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runtime.config.compile import compile_plan
 from runtime.config.effective import Base, effective, faults
-from runtime.config.export import overrides_yaml, whole_yaml
+from runtime.config.export import files_of, overrides_yaml, whole_yaml
 from runtime.config.files import MAIN, Source
 from runtime.config.override import Override, json_path, section_shape, static_settings
 from runtime.source import Diagnostics, Span, parse, plain
@@ -95,7 +95,7 @@ def test_what_changes_lead_to_is_what_the_written_outcome_compiles_to(steps: lis
 def test_the_changes_alone_say_each_entry_as_it_is(steps: list[tuple[bool, Override]]) -> None:
     overrides = {(step.section, step.name): step for _, step in steps}
     diagnostics = Diagnostics()
-    root = parse(overrides_yaml(tuple(overrides.values())), "exported", diagnostics)
+    root = parse(overrides_yaml(tuple(overrides.values()), files_of(SOURCES)), "exported", diagnostics)
 
     assert not diagnostics
     assert root is not None

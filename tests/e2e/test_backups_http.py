@@ -277,7 +277,8 @@ def test_no_more_are_kept_than_the_operator_wants(served: Running) -> None:
     status, cleaned = ask(served, "DELETE", "/api/db-backups", {"keepLatest": 2})
     assert (status, len(cleaned["deleted"])) == (200, 4)
     assert len(ask(served, "GET", "/api/db-backups")[1]["backups"]) == 2
-    for wrong in ({"keepLatest": 0}, {"retentionDays": -1}, {"keepLatest": "all"}, {"keepLatest": 1001}):
+    for wrong in ({"keepLatest": 0}, {"retentionDays": -1}, {"keepLatest": "all"}, {"keepLatest": 1001}, {},
+                  {"keepLatst": 15}, {"keepLatest": 1, "x": 1}):  # fmt: skip
         assert ask(served, "DELETE", "/api/db-backups", wrong)[0] == 400
     assert len(ask(served, "GET", "/api/db-backups")[1]["backups"]) == 2
 

@@ -22,6 +22,7 @@ providers:
     surfaces: {openai_chat: {}}
     open_models: true
     connections: [{id: first, key: "${OWN_KEY}"}, {id: second, key: "${OWN_KEY}"}]
+  spare: {base_url: "https://llm.example.com/v1", surfaces: {openai_chat: {}}, auth: {scheme: none}, open_models: true}
 combos: {pinned: {targets: [{model: own/m, connection: second}]}}
 """
 
@@ -59,6 +60,7 @@ def test_a_node_and_its_connection_serve_in_every_worker_and_the_credential_is_n
     tested = ask(served, "POST", "/api/providers/mine:my-acc/test", {})[1]
     assert (True, 200, False) == (tested["valid"], tested["statusCode"], tested["paid"])
     assert ("GET", "/v1/models") == upstream.seen[-1][:2]
+    assert ask(served, "POST", "/api/providers/mine:my-acc/test")[1]["valid"] is True
     live = ask(served, "POST", "/api/providers/mine:my-acc/test", {"model": "one"})[1]
     assert (True, True) == (live["valid"], live["paid"])
     listed = ask(served, "GET", "/api/providers/mine:my-acc/models?refresh=true")[1]
@@ -251,3 +253,20 @@ def test_only_who_runs_the_gateway_may(served: Running, method: str, path: str) 
     elif path == "/api/provider-nodes/validate":
         body = {"baseUrl": "https://x.example.com"}
     refused_without_rights(served, method, path, None if method in {"GET", "DELETE"} else body)
+
+
+def test_a_node_of_the_file_is_hidden_and_the_answer_says_how_it_is_had_back(served: Running) -> None:
+    status, gone = ask(served, "DELETE", "/api/provider-nodes/spare")
+    assert (200, True) == (status, gone["deleted"])
+    assert "gatewright overrides --drop providers/spare" in gone["message"]
+    assert 404 == ask(served, "GET", "/api/provider-nodes/spare")[0]
+
+
+def test_a_disabled_connection_is_said_to_be_disabled(served: Running, upstream: Provider) -> None:
+    node = {"name": "Off", "prefix": "off", "baseUrl": upstream.url, "local": True}
+    assert 201 == ask(served, "POST", "/api/provider-nodes", node)[0]
+    assert 201 == ask(served, "POST", "/api/providers", {"provider": "off", "name": "only", "apiKey": CANARY})[0]
+    assert 200 == ask(served, "PATCH", "/api/providers/off:only", {"isActive": False})[0]
+    body = {"model": "off/one", "messages": [{"role": "user", "content": "hi"}]}
+    agreed(lambda: "off/only is disabled" in str(ask(served, "POST", "/v1/chat/completions", body)[1]), True)
+    assert 200 == ask(served, "DELETE", "/api/provider-nodes/off")[0]

@@ -129,6 +129,15 @@ def test_fault_35_a_key_revoked_while_it_streams(served: Running, path: str) -> 
     assert key not in served.log
 
 
+def test_a_revoked_key_stays_revoked(served: Running) -> None:
+    id_, key = made(served)
+    assert ask(served, "POST", f"/api/keys/{id_}/revoke")[0] == 200
+    status, problem = ask(served, "PATCH", f"/api/keys/{id_}", {"isActive": True})
+    assert (status, "revoked for good" in problem["detail"]) == (409, True)
+    assert ask(served, "PATCH", f"/api/keys/{id_}", {"isActive": False})[0] == 200
+    settled(served, key, 401)
+
+
 def test_fault_35_a_configured_key_can_be_revoked_and_not_changed(served: Running) -> None:
     assert chat(served, SPARE) == 200
     status, problem = ask(served, "PATCH", "/api/keys/spare", {"name": "other"})

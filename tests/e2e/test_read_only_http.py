@@ -39,6 +39,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         ("PATCH", "/api/settings", {"requests": {"max_prompts": 3}}),
         ("PUT", "/api/settings/system-prompt", {"prompt": "x"}),
         ("PUT", "/api/settings/proxy", {"global": None}),
+        ("PUT", "/api/settings/require-login", {"password": "a long password of the tests"}),
     ],
 )
 def test_nothing_is_changed(served: Running, method: str, path: str, body: Any) -> None:
@@ -53,5 +54,7 @@ def test_all_of_it_is_shown_and_tried(served: Running) -> None:
     assert 200 == ask(served, "POST", "/api/combos/one/test", {"live": True})[0]
     assert 200 == ask(served, "POST", "/api/providers/sim:default/test", {})[0]
     assert 200 == ask(served, "POST", "/api/providers/test-batch", {})[0]
+    assert 200 == ask(served, "PUT", "/api/db-backups")[0]
+    assert 200 == ask(served, "DELETE", "/api/db-backups", {"keepLatest": 3})[0]
     sent = {"baseUrl": "http://127.0.0.1:9/v1", "local": True}
     assert 200 == ask(served, "POST", "/api/provider-nodes/validate", sent)[0]

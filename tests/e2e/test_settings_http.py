@@ -270,3 +270,12 @@ def test_what_cannot_be_is_refused_and_changes_nothing(
 )
 def test_only_who_runs_the_gateway_may(served: Running, method: str, path: str) -> None:
     refused_without_rights(served, method, path, None if method in {"GET", "DELETE"} else {})
+
+
+def test_a_provider_that_is_configured_is_not_blocked_by_leaving_it_undiscovered(served: Running) -> None:
+    for method in ("PATCH", "PUT"):
+        status, problem = ask(served, method, "/api/settings", {"blockedProviders": ["openai", "own"]})
+        assert (400, "blockedProviders") == (status, problem["param"])
+        assert '"isActive": false' in problem["detail"]
+    assert 200 == ask(served, "PATCH", "/api/settings", {"blockedProviders": ["openai"]})[0]
+    assert 200 == ask(served, "PATCH", "/api/settings", {"blockedProviders": None})[0]

@@ -129,6 +129,20 @@ async def test_money_that_is_spent_is_another_kind_of_error() -> None:
     assert ("budget", False) == (caught.value.kind, caught.value.retryable)
 
 
+async def test_what_running_calls_keep_aside_is_a_reason_to_try_again_and_what_never_fits_is_none() -> None:
+    setting = Setting()
+    half, whole = Bound(100, 200, 100_000, 3_000_000_000), Bound(100, 2000, 100_000, 1_000_000_000)
+    _, held = await setting.admit(key(MONTHLY), half)
+    assert held is not None
+    with pytest.raises(LimitReached, match=r"of it is left beside what running calls") as running:
+        await setting.admit(key(MONTHLY), half)
+    assert (True, 1.0) == (running.value.retryable, running.value.retry_after_s)
+    for limit in (MONTHLY, TOKENS):
+        with pytest.raises(LimitReached, match=" of it is left") as never:
+            await Setting().admit(key(limit), whole)
+        assert (False, None) == (never.value.retryable, never.value.retry_after_s)
+
+
 async def test_where_nobody_limits_an_answer_what_is_left_will_do_if_it_is_enough() -> None:
     setting, who = Setting(), key(TOKENS, MONTHLY)
     open_ = Bound(100, UNKNOWN_OUTPUT, 100_000, 1_000_000, open=True)

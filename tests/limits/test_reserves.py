@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
@@ -66,7 +66,7 @@ class Shared(Counters):
 
 
 @asynccontextmanager
-async def running(*all_: Reserves) -> AsyncIterator[None]:
+async def running(*all_: Reserves) -> AsyncGenerator[None]:
     tasks = [asyncio.create_task(each.run()) for each in all_]
     try:
         yield
@@ -372,14 +372,14 @@ def test_whatever_happens_in_whatever_order_a_limit_is_never_exceeded(steps: lis
 HOUR = Rule("key/k", "this key", Limit(of="requests", amount=40, length_ms=3_600_000))
 
 
-def passing() -> int:
-    """Milliseconds that go on by themselves, far from the end of a window."""
-    return 1_700_000_000_000 + int(time.monotonic() * 1000) % 1_000_000
-
-
 @asynccontextmanager
-async def pair() -> AsyncIterator[tuple[Reserves, Reserves]]:
-    shared = Shared(Clock())
+async def pair() -> AsyncGenerator[tuple[Reserves, Reserves]]:
+    """Two workers, whose clock goes on by itself, far from the end of a window."""
+    shared, began_s = Shared(Clock()), time.monotonic()
+
+    def passing() -> int:
+        return 1_700_000_000_000 + int((time.monotonic() - began_s) * 1000)
+
     one, other = (Reserves(shared, Ledger(), name, passing) for name in "ab")
     async with running(one, other):
         yield one, other

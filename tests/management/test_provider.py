@@ -152,13 +152,14 @@ def test_the_types_of_nodes_are_protocols(
     "url",
     ["http://10.1.2.3/v1", "http://127.0.0.1:1", "http://[::1]:1", "http://[fd00::1]", "http://192.168.1.1",
      "http://172.16.0.1", "http://100.64.0.1", "http://localhost", "http://a.localhost", "http://nas.local",
-     "http://metadata.google.internal", "http://[::ffff:10.0.0.1]", "http://0.0.0.0", "http://169.254.169.254"],
+     "http://metadata.google.internal", "http://[::ffff:10.0.0.1]", "http://0.0.0.0", "http://169.254.169.254", "http://[::ffff:169.254.169.254]",
+     "http://[64:ff9b::a9fe:a9fe]", "http://0xa9fea9fe", "http://2130706433", "http://0177.1"],
 )  # fmt: skip
 def test_private_addresses_are_refused_unless_they_are_meant(url: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         refuse_private(url, local=False)
     assert "baseUrl" == refused.value.param
-    if "169.254" in url or "0.0.0.0" in url:
+    if any(word in url for word in ("169.254", "0.0.0.0", "metadata")):
         with pytest.raises(InvalidRequest):
             refuse_private(url, local=True)
     else:

@@ -43,7 +43,7 @@ def test_a_price_that_is_shown_can_be_sent_back_to_the_nano_dollar(nano_usd: dic
 def test_prices_are_laid_over_taken_back_and_cover_every_kind() -> None:
     before = {"input": "1", "output": "2", "source": "gateway.yaml"}
     assert {"output": "2", "cache_read": "0.1", "source": "s", "date": "d"} == price_document(
-        {"input": None, "cached": 0.1}, before, "a.m", "s", "d"
+        {"input": None, "cached": 0.1}, before, {}, "a.m", "s", "d"
     )
     assert {} == price_document({"input": None, "output": None}, before, {}, "a.m", "s", "d")
     assert set(PRICES.values()) == set(PriceSettings.__struct_encode_fields__) - {"source", "date"}

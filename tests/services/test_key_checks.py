@@ -7,7 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from runtime.errors import InvalidRequest
-from runtime.services.key_checks import demand_future, demand_models, demand_own_name, demand_pins, demand_scopes
+from runtime.services.key_checks import (
+    demand_future,
+    demand_hard_to_guess,
+    demand_models,
+    demand_own_name,
+    demand_pins,
+    demand_scopes,
+)
 from tests.support.pipeline import compiled
 
 PLAN = compiled("""
@@ -81,3 +88,16 @@ def refused(act: Callable[[], None], param: str, mark: str) -> None:
     assert param == found.value.param
     assert found.value.message.startswith(f"{param}: ")
     assert mark in found.value.message
+
+
+@pytest.mark.parametrize("key", ["gw-" + "a" * 60, "gw-" + "ab" * 60, "gw-abcdefghijkl01234", "oag_" + "0123" * 30])
+def test_a_key_that_is_brought_along_is_hard_to_guess(key: str) -> None:
+    prefix = "oag_" if key.startswith("oag_") else "gw-"
+    with pytest.raises(InvalidRequest, match="80 are needed, of 8 different") as caught:
+        demand_hard_to_guess(key, prefix)
+    assert "key" == caught.value.param
+
+
+@pytest.mark.parametrize("key", ["gw-brought-along-0123456789", "gw-9f86d081884c7d659a2feaa0c55ad015"])
+def test_what_is_random_enough_is_taken(key: str) -> None:
+    demand_hard_to_guess(key, "gw-")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from runtime.errors import AuthenticationFailed
@@ -110,6 +111,39 @@ async def test_a_look_that_began_before_a_key_was_made_does_not_answer_for_it(de
     desk.store.gate.set()
 
     assert (None, "new") == (await early, await late)
+
+
+async def test_what_is_no_key_is_refused_at_once_when_it_is_tried_again(desk: Desk) -> None:
+    assert await desk.admits("wrong") is None
+    asked, began_s = desk.store.asked, time.monotonic()
+
+    assert [None] * 100 == [await desk.admits("wrong") for _ in range(100)]
+    assert desk.store.asked == asked
+    assert time.monotonic() - began_s < LOOK_S
+
+
+async def test_a_key_that_may_become_good_again_is_looked_for_each_time(desk: Desk) -> None:
+    desk.store.make("paused")
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], active=False)
+    assert await desk.admits("paused") is None
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], active=True)
+    desk.store.make("another")  # counts the revision up
+
+    assert "paused" == await desk.admits("paused")
+
+
+async def test_what_is_too_long_for_a_key_costs_no_look(desk: Desk) -> None:
+    assert await desk.admits("x" * 5000) is None
+    assert desk.store.asked == 0
+
+
+async def test_what_could_not_be_looked_for_is_looked_for_again(desk: Desk) -> None:
+    desk.store.failing = True
+    assert await desk.admits("new") is None
+    desk.store.failing = False
+    desk.store.make("new")
+
+    assert "new" == await desk.admits("new")
 
 
 async def test_where_the_store_is_gone_what_is_known_stands(desk: Desk) -> None:

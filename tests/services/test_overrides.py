@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -70,6 +71,38 @@ async def test_taking_all_overrides_back_gives_the_build_back(desk: Desk, overri
 
     assert before == await build_id(desk)
     assert () == (await overrides.stored()).overrides
+
+
+async def test_a_change_of_one_thing_leaves_the_rest_of_the_entry_to_the_file(tmp_path: Path) -> None:
+    models = '{unseen: {prices: {input: "1", output: "1000"}}, other: {prices: {input: "1", output: "1000"}}}'
+    config = CONFIG.replace("models: {unseen: {}}", f"models: {models}")
+    first = Desk(tmp_path, config)
+    async with first.app.lifespan():
+        entry: Any = json.loads(json.dumps(first.built.overrides.config["providers"]))["dark"]
+        entry["models"]["unseen"]["prices"]["input"] = "7"
+        await first.built.overrides.change([Change(section="providers", name="dark", document=entry)], "tester")
+        (kept,) = (await first.built.overrides.stored()).overrides
+        assert 'models:\n  unseen:\n    prices:\n      input: "7"\n' == kept.document
+
+    second = Desk(tmp_path, config.replace('"1000"', '"2000"'))
+    async with second.app.lifespan():
+        await second.built.overrides.refresh()
+        served: Any = second.built.overrides.config["providers"]
+        assert {"unseen": {"input": "7", "output": "2000"}, "other": {"input": "1", "output": "2000"}} == {
+            name: model["prices"] for name, model in served["dark"]["models"].items()
+        }
+    await NotedDatabase.close_all()
+
+
+async def test_what_says_the_same_as_the_files_is_no_override(desk: Desk, overrides: Overrides) -> None:
+    providers: Any = overrides.config["providers"]
+    same: dict[str, object] = providers["dark"]
+    other = same | {"base_url": "https://d.test/v1", "connections": [{"id": "main", "key": SECRET}]}
+    await overrides.change([Change(section="providers", name="dark", document=other)], "x")
+    assert {"dark"} == overrides.overridden("providers")
+    await overrides.change([Change(section="providers", name="dark", document=same)], "x")
+
+    assert frozenset() == overrides.overridden("providers")
 
 
 async def test_what_the_files_have_can_be_taken_away_and_comes_back(desk: Desk, overrides: Overrides) -> None:

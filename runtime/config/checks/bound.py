@@ -1,12 +1,13 @@
 """Secrets of overrides: what gateway.yaml refers to goes where gateway.yaml sends it, and nowhere else.
 
 Whoever may change an address could otherwise have a secret sent to it, and whoever may write a reference could read the
-environment and the files of this machine. A secret that was given with the management API is bound to nothing.
+environment and the files of this machine. A secret that was given with the management API before is bound to the address
+that it was given for; one that a change gives itself goes where the change says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -29,10 +30,16 @@ ASTRAY: Final = "this is a link-local address or a cloud's metadata, which no re
 HINT: Final = "give the secret itself, which is kept encrypted, or refer to it in gateway.yaml"
 
 
-def check_bound(scope: Scope, draft: Draft, files: Scope) -> None:
-    """Check what ``draft`` sends where, against ``files``: the configuration without overrides."""
+def check_bound(scope: Scope, draft: Draft, files: Scope, held: Scope | None, given: Collection[str]) -> None:
+    """Check what ``draft`` sends where, against ``files``: the configuration without overrides.
+
+    ``held`` is the configuration before a change, ``given`` the ids of stored secrets that the change itself holds; without
+    ``held`` what the store holds is taken as it is.
+    """
     theirs = tuple(lower_connections(files, lower_providers(files)).values())
     _check_keys(scope, draft, theirs)
+    if held is not None:
+        _check_stored(scope, draft, held, given)
     proxies = [proxy for _, proxy in _proxies(files.config)]
     _check_addresses(scope, draft, {each.base_url for each in theirs} | {proxy.url or "" for proxy in proxies})
     known = {(proxy.url, proxy.password) for proxy in proxies}
@@ -87,6 +94,27 @@ def _check_keys(scope: Scope, draft: Draft, files: Iterable[Connection]) -> None
             message = f"what {reference} refers to is not sent to {way}: gateway.yaml does not say so"
             hint = "give the key itself with the new address; it is kept encrypted. Or change gateway.yaml"
             scope.diagnostics.error("bad-reference", _place(scope, connection, "base_url"), message, hint)
+
+
+def _check_stored(scope: Scope, draft: Draft, held: Scope, given: Collection[str]) -> None:
+    """What the store held before stays with its provider's address, or its proxy."""
+    before = lower_connections(held, lower_providers(held)).values()
+    sent = {(each.provider, each.base_url, each.secret) for each in before}
+    for connection in draft.connections.values():
+        secret = connection.secret
+        if secret is None or secret.stored is None or secret.stored in given:
+            continue
+        if (connection.provider, connection.base_url, secret) not in sent:
+            message = f"the key of {connection.id} was not given for {connection.base_url}"
+            hint = "give it anew with the new address; where a provider's own address changes, take the connection away first"
+            scope.diagnostics.error("bad-reference", _place(scope, connection, "base_url"), message, hint)
+    known = {(proxy.url, proxy.password) for _, proxy in _proxies(held.config)}
+    for path, proxy in _proxies(scope.config):
+        reference = read_reference(proxy.password or "")
+        stored = None if reference is None else reference.stored
+        if stored is not None and stored not in given and (proxy.url, proxy.password) not in known:
+            message = f"the password was not given for the proxy {proxy.url}"
+            scope.diagnostics.error("bad-reference", scope.at.value(*path, "password"), message, "give it anew")
 
 
 def _given(reference: SecretRef, written: bool) -> bool:

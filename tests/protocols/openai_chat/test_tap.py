@@ -99,3 +99,22 @@ def test_what_was_not_asked_for_is_learnt_and_kept_back(size: int) -> None:
 
     assert Usage(input=3, output=2) == tap.usage
     assert transcript(*[{**each, "model": "public/name"} for each in shown], "[DONE]") == out
+
+
+def test_what_comes_before_the_end_in_one_read_is_told_apart() -> None:
+    tap = warmed()
+    plain, end = transcript(chunk(piece("c")), chunk(piece("d"))), transcript(chunk(piece("", "stop")), "[DONE]")
+    out = tap.feed(plain + end)
+
+    assert tap.finished
+    assert b'"content":"d"' in out[: tap.ahead]
+    assert b'"stop"' not in out[: tap.ahead]
+    assert b'"stop"' in out[tap.ahead :]
+
+
+def test_an_end_by_itself_has_nothing_ahead_of_it() -> None:
+    tap = warmed()
+    tap.feed(transcript(chunk(piece("c")), chunk(piece("d", "stop"))))
+    assert tap.ahead
+    tap.feed(transcript("[DONE]"))
+    assert not tap.ahead
