@@ -125,6 +125,7 @@ def test_a_price_is_the_ledgers_and_gets_a_version(served: Running) -> None:
         assert 400 == ask(served, "DELETE", f"/api/pricing{query}")[0], query
     assert 200 == ask(served, "PATCH", "/api/pricing", {"own": {"one": {"input": 9}}})[0]
     assert {"input": 1.0, "output": 2.0} == ask(served, "DELETE", "/api/pricing?all=true")[1]["own"]["one"]
+    agreed(lambda: ask(served, "GET", "/api/pricing?provider=own")[1]["own"]["one"]["input"], 1.0)
     assert pytest.approx(first["cost"]) == reckoned(served)["cost"]
     assert "openai" in ask(served, "GET", "/api/pricing/defaults")[1]
 
