@@ -17,7 +17,7 @@ import msgspec
 
 from runtime.config.effective import Base, Effective, effective, faults
 from runtime.config.export import files_of
-from runtime.config.override import Override
+from runtime.config.override import Held, Override
 from runtime.errors import ConfigError, Conflict, PermissionDenied, Refused, RouteUnavailable
 from runtime.services.audit import Audit
 from runtime.services.documents import (
@@ -233,7 +233,7 @@ class Overrides:
         found = await self._ask(self._store.all())
         sealed = self._sealed(found, rows)
         secrets = self._vault.open((*found.secrets, *sealed.secrets))
-        return await self._compiled(_overrides(self._laid(found, sealed.rows)), secrets)
+        return await self._compiled(_overrides(self._laid(found, sealed.rows)), secrets, _held(found, sealed))
 
     async def demand_fit(self, found: OverrideSet) -> None:
         """Raises Refused, or ConfigError for secrets that do not open, where ``found`` could not be in force here."""
@@ -258,7 +258,7 @@ class Overrides:
             return found.revision
         secrets = self._vault.open((*found.secrets, *sealed.secrets))
         overrides = _overrides(laid)
-        new, _ = await self._compiled(overrides, secrets)
+        new, _ = await self._compiled(overrides, secrets, _held(found, sealed))
         used = referenced(self._base.sources, overrides)
         who = author.id if isinstance(author, KeyRecord) else author
         changed = {(row.section, row.name): row for row in sealed.rows}
@@ -297,9 +297,9 @@ class Overrides:
             )
 
     async def _compiled(
-        self, overrides: Sequence[Override], secrets: Mapping[str, str]
+        self, overrides: Sequence[Override], secrets: Mapping[str, str], held: Held | None = None
     ) -> tuple[Effective, Sequence[str]]:
-        outcome = await asyncio.to_thread(effective, self._base, overrides, secrets)
+        outcome = await asyncio.to_thread(effective, self._base, overrides, secrets, held)
         if outcome.effective is None:
             raise Refused(faults(outcome.diagnostics, overrides))
         return outcome.effective, [str(item) for item in outcome.diagnostics]
@@ -312,14 +312,17 @@ class Overrides:
         """``rows`` without secrets, and the secrets that are new. One that is kept already is referred to where it is."""
         kept = {secret: id_ for id_, secret in self._vault.open(found.secrets).items()}
         new: list[SealedSecret] = []
+        given: set[str] = set()
 
         def put_away(secret: str) -> str:
             if secret not in kept:
                 new.append(self._vault.seal(secret, self._now()))
                 kept[secret] = new[-1].id
+            given.add(kept[secret])
             return kept[secret]
 
-        return Sealed(narrowed_rows(sealed_rows(rows, put_away), self._files), tuple(new))
+        laid = narrowed_rows(sealed_rows(rows, put_away), self._files)
+        return Sealed(laid, tuple(new), frozenset(given))
 
     def _laid(self, found: OverrideSet, rows: Sequence[Row]) -> dict[tuple[str, str], str | None]:
         """What is laid over the files after a change by ``rows``."""
@@ -391,6 +394,12 @@ class Overrides:
             return await answer
         except StoreError as error:
             raise RouteUnavailable("the store of the configuration cannot be reached now", retry_after_s=1) from error
+
+
+def _held(found: OverrideSet, sealed: Sealed) -> Held:
+    """What a change meets."""
+    before = _overrides({(each.section, each.name): each.document for each in found.overrides})
+    return Held(before=before, given=sealed.given)
 
 
 def _targets(rows: Sequence[Row]) -> str:

@@ -13,7 +13,7 @@ from runtime.config.compile import compile_plan
 from runtime.config.effective import Base, effective, faults
 from runtime.config.export import files_of, overrides_yaml, whole_yaml
 from runtime.config.files import MAIN, Source
-from runtime.config.override import Override, json_path, section_shape, static_settings
+from runtime.config.override import Held, Override, json_path, section_shape, static_settings
 from runtime.source import Diagnostics, Span, parse, plain
 from tests.config.catalog import CATALOG
 
@@ -143,6 +143,40 @@ def test_a_secret_that_is_not_there_is_a_fault() -> None:
     assert ["missing-secret"] == [item.code for item in effective(absent, (), {}).diagnostics]
     assert ["missing-secret"] == [item.code for item in effective(absent, (stored,), {}).diagnostics]
     assert effective(absent, (stored,), {"a" * 32: "x"}).effective is not None
+
+
+KEPT = "a" * 32
+
+
+def own(base_url: str, key: str = f"stored:{KEPT}", proxy: object = None, name: str = "own") -> Override:
+    connection: dict[str, object] = {"id": "main", "key": key} | ({"proxy": proxy} if proxy else {})
+    document = {"base_url": base_url, "surfaces": {"openai_chat": {}}, "open_models": True, "connections": [connection]}
+    return Override("providers", name, text(document))
+
+
+@pytest.mark.parametrize(
+    ("after", "given", "codes"),
+    [
+        (own("https://own.test/v1"), (), []),
+        (own("https://other.test/v1"), (), ["bad-reference"]),
+        (own("https://own.test.other.test/v1"), (), ["bad-reference"]),
+        (own("https://other.test/v1"), (KEPT,), []),
+        (own("https://own.test/v1", name="elsewhere"), (), ["bad-reference"]),
+        (own("https://own.test/v1", key="stored:" + "b" * 32), (), ["bad-reference"]),
+        (own("https://own.test/v1", key="stored:" + "b" * 32), ("b" * 32,), []),
+        (own("https://own.test/v1", proxy={"url": "http://p.test", "username": "u", "password": f"stored:{KEPT}"}), (),
+         ["bad-reference"]),
+    ],
+)  # fmt: skip
+def test_a_stored_secret_stays_where_it_was_given_for(
+    after: Override, given: tuple[str, ...], codes: list[str]
+) -> None:
+    held = Held(before=(own("https://own.test/v1"),), given=frozenset(given))
+    stored = {KEPT: "x", "b" * 32: "y"}
+
+    found = effective(BASE, (after,), stored, held)
+    assert codes == [item.code for item in found.diagnostics if item.severity.value == "error"]
+    assert effective(BASE, (after,), stored).effective is not None, "what the store holds is taken as it is"
 
 
 def test_sections_have_shapes() -> None:

@@ -57,6 +57,16 @@ def test_a_node_and_its_connection_serve_in_every_worker_and_the_credential_is_n
     agreed(lambda: chat(served, "mine/one"), 200)
     assert f"Bearer {CANARY}" == upstream.seen[-1][2]["authorization"]
 
+    status, refused = ask(served, "PUT", "/api/provider-nodes/mine", {"baseUrl": f"{upstream.url}/elsewhere"})
+    codes = {each["code"] for each in refused["diagnostics"]}
+    assert (422, True) == (status, "bad-reference" in codes), "its key was not given for that"
+    data = {"providerSpecificData": {"baseUrl": f"{upstream.url}/elsewhere"}}
+    assert 422 == ask(served, "PUT", "/api/providers/mine:my-acc", data)[0]
+    assert 200 == ask(served, "PUT", "/api/providers/mine:my-acc", {**data, "apiKey": CANARY})[0], "given anew"
+    back = {"providerSpecificData": {"baseUrl": None}, "apiKey": CANARY}
+    assert 200 == ask(served, "PUT", "/api/providers/mine:my-acc", back)[0]
+    agreed(lambda: chat(served, "mine/one"), 200)
+
     tested = ask(served, "POST", "/api/providers/mine:my-acc/test", {})[1]
     assert (True, 200, False) == (tested["valid"], tested["statusCode"], tested["paid"])
     assert ("GET", "/v1/models") == upstream.seen[-1][:2]

@@ -14,6 +14,7 @@ from generated.config import PriceSettings
 from runtime.catalog import Prices
 from runtime.config.override import section_shape, sections
 from runtime.errors import InvalidRequest
+from runtime.management.body import settings_of
 from runtime.management.price import PRICES, price_document, restored, shown_prices, written_prices
 from runtime.management.proxy import proxy_document, proxy_url, shown_proxy
 from runtime.management.setting import (
@@ -71,10 +72,12 @@ def test_what_changes_said_of_prices_is_taken_back_and_nothing_else(
         models[model] = {**rest, "prices": prices} if prices else rest
         if all(each is None for _, _, each in changes):
             assert prices == files.get(model, {}).get("prices", {}), "null uncovers the file's"
-    changed = {**theirs, "models": models} if models else theirs
+    changed: dict[str, Any] = {**theirs, "models": models} if models else theirs
 
     assert {**theirs, "models": files} == {"models": {}} | {
-        key: value if key != "models" else {name: said for name, said in value.items() if said or name in files}
+        key: value
+        if key != "models"
+        else {name: said for name, said in settings_of(value).items() if said or name in files}
         for key, value in restored(changed, theirs, None).items()
     }
     for model in models:
