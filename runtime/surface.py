@@ -68,8 +68,9 @@ class Surface:
         """The framework's application of all routes, made when it is first asked for, in a thread."""
         if self._registering is None:
             self._registering = asyncio.ensure_future(asyncio.to_thread(self._register))
-        self._app = await asyncio.shield(self._registering)
-        return self._app
+        registered = await asyncio.shield(self._registering)
+        self._app = registered
+        return registered
 
     async def _when_registered(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (await self.register())(scope, receive, send)

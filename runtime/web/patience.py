@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Generator, Iterator
 from typing import Protocol, TypeVar, runtime_checkable
 
+from typing_extensions import override
+
 __all__ = ["begun", "within"]
 
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class _Rest(Awaitable[T]):
         self._steps = steps
         self._waits_for = waits_for
 
+    @override
     def __await__(self) -> Generator[object, None, T]:
         steps, waits_for = self._steps, self._waits_for
         while True:
