@@ -99,7 +99,7 @@ NAMING: Final = {
 """Parameters in queries that name what a tenant has."""
 
 PLAIN: Final = {
-    "account", "action", "after", "after_id", "alias", "alt", "before", "before_id", "combo", "connection", "endpoint",
+    "account", "action", "after", "after_id", "alias", "all", "alt", "before", "before_id", "combo", "connection", "endpoint",
     "from", "id", "level", "limit", "model", "name", "offset", "order", "pageSize", "pageToken", "provider", "range",
     "refresh", "resourceType", "status", "to", "window_ms",
 }  # fmt: skip
