@@ -108,8 +108,9 @@ class Ledger:
         record.settled = True
         settlement = self._settlement(record)
         record.cost_nano_usd, record.unpriced = settlement.cost_nano_usd, settlement.unpriced
-        if record.held is not None:
-            record.held.settle(settlement.tokens, settlement.cost_nano_usd)
+        for held in (record.held, record.held_by_parts):
+            if held is not None:
+                held.settle(settlement.tokens, settlement.cost_nano_usd)
         self._write(settlement.id, encode_frame(settlement))
 
     def retry(self) -> None:

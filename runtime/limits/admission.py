@@ -19,7 +19,7 @@ from runtime.limits.reserves import ExceededError, Reserves
 from runtime.limits.rule import Rule, Want
 from runtime.limits.rules import Rulings
 from runtime.telemetry import CallRecord
-from runtime.telemetry.call import Held
+from runtime.telemetry.call import Held, Settled
 from runtime.web.key import KeyRecord
 from runtime.window import Measure, dollars
 
@@ -155,28 +155,16 @@ class Reservation(Held):
         return self._admission.nearest((want.rule, now) for want, now in zip(self.wants, self.now, strict=False))
 
 
-class Together(Held):
+class Together(Settled):
     """What is kept aside for the parts of one call, which are settled as one."""
 
-    def __init__(self, parts: Sequence[Held]) -> None:
+    def __init__(self, parts: Sequence[Settled]) -> None:
         self._parts = parts
 
     @override
     def settle(self, tokens: int, nano_usd: int) -> None:
         for number, part in enumerate(self._parts):
             part.settle(*((0, 0) if number else (tokens, nano_usd)))
-
-    @override
-    def due(self, received_bytes: int) -> bool:
-        return False  # each part looks after itself
-
-    @override
-    async def grow(self, output_tokens: int, received_bytes: int) -> None:
-        raise NotImplementedError("the parts are streams, and they together are none")
-
-    @override
-    async def again(self, paid: int) -> None:
-        raise NotImplementedError("the parts are asked, and they together are not")
 
 
 class Admission:

@@ -150,7 +150,7 @@ def _gather(record: CallRecord, parts: Sequence[CallRecord]) -> None:
     record.counters = next((part.counters for part in parts if part.counters), ())
     held = [part.held for part in parts if part.held is not None]
     if held:
-        record.held = Together(held)
+        record.held_by_parts = Together(held)
     record.losses = tuple(dict.fromkeys(loss for part in parts for loss in part.losses))
     record.first_token_s = min((part.first_token_s for part in parts if part.first_token_s is not None), default=None)
     usages = [part.usage for part in parts if part.usage is not None]

@@ -10,7 +10,7 @@ import msgspec
 from runtime.canonical import Usage
 from runtime.telemetry.trail import AttemptRecord, Note, Skipped, Step
 
-__all__ = ["CallRecord", "Held", "Outcome", "Remembered", "Wanted"]
+__all__ = ["CallRecord", "Held", "Outcome", "Remembered", "Settled", "Wanted"]
 
 Outcome = Literal["ok", "error", "client_closed", "cancelled"]
 
@@ -37,12 +37,16 @@ class Remembered(Protocol):
     def keeps_target(self) -> bool: ...
 
 
-class Held(Protocol):
-    """What limits keep aside for a call while it runs."""
+class Settled(Protocol):
+    """What limits keep aside until it is known what was used."""
 
     def settle(self, tokens: int, nano_usd: int) -> None:
         """So much of it was used. Only the first time counts."""
         ...
+
+
+class Held(Settled, Protocol):
+    """What limits keep aside for a call while it runs."""
 
     def due(self, received_bytes: int) -> bool:
         """Whether a stream of which so much came may have taken all of it."""
@@ -69,7 +73,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     cache had none.
     ``combo`` is the one that the model's name leads to. ``settlement`` is the call's id in the ledger, ``settled`` whether it is
     there, with ``cost_nano_usd``, which is not all of it where something was ``unpriced``. A ``part`` of a call is settled with it.
-    ``held`` is what limits keep aside for it, ``counters`` what policies count it for, beside its key, tenant and combo.
+    ``held`` is what limits keep aside for it, ``held_by_parts`` what for its parts, ``counters`` what policies count it for, beside its key, tenant and combo.
     """
 
     id: str
@@ -110,6 +114,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     settled: bool = False
     part: bool = False
     held: Held | None = None
+    held_by_parts: Settled | None = None
     counters: tuple[str, ...] = ()
     cost_nano_usd: int = 0
     unpriced: bool = False

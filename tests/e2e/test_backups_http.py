@@ -9,33 +9,21 @@ import sqlite3
 import tarfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.asking import ADMIN, FOREIGN, GUEST, KEYS, TWO_TENANTS, Reply, ask, call
 from tests.support.gateway import Running, gateway
 from tests.support.postgres import postgres
 
-ADMIN = "gw-an-admin-of-the-tests-0123456789"
-GUEST = "gw-a-guest-of-the-tests-01234567890"
-FOREIGN = "gw-a-foreign-admin-of-tests-0123456"
-CONFIG = """version: 1
-discovery: {providers: none}
-server: {workers: 2}
-providers: {sim: {}}
-tenants: {acme: {}}
-keys:
-  root: {key: "${ADMIN_KEY}", scopes: [admin]}
-  guest: {key: "${GUEST_KEY}", scopes: [chat, view]}
-  foreign: {key: "${FOREIGN_KEY}", scopes: [admin], tenant: acme}
-backups: {keep: 6, upload_limit: 4MiB}
+CONFIG = (
+    TWO_TENANTS
+    + """backups: {keep: 6, upload_limit: 4MiB}
 """
-KEYS = {"ADMIN_KEY": ADMIN, "GUEST_KEY": GUEST, "FOREIGN_KEY": FOREIGN}
+)
 BAD_OVERRIDE = """INSERT INTO overrides (section, name, document, author, changed_s, revision)
 VALUES ('combos', 'bad', 'targets: [nothing/nowhere]', 'x', 1, 1)"""
 CHAT = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
@@ -47,23 +35,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def send(
-    served: Running, method: str, path: str, data: bytes | None, media_type: str, key: str | None
-) -> tuple[int, Any, bytes]:
-    headers = {"connection": "close"} | ({"content-type": media_type} if media_type else {})
-    headers |= {"authorization": f"Bearer {key}"} if key else {}
-    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, response.headers, response.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.headers, error.read()
-
-
-def ask(served: Running, method: str, path: str, body: object = None, key: str | None = ADMIN) -> tuple[int, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    status, _, raw = send(served, method, path, data, "application/json", key)
-    return status, json.loads(raw or b"null")
+def send(served: Running, method: str, path: str, data: bytes | None, media_type: str, key: str | None) -> Reply:
+    return call(served, method, path, data, key=key, content_type=media_type)
 
 
 def made_key(served: Running, name: str) -> tuple[str, str]:

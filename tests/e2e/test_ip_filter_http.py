@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.support.asking import ADMIN, call
 from tests.support.gateway import Running, gateway
 
-ADMIN = "gw-an-admin-of-the-tests-0123456789"
 FOREIGN = "gw-a-foreign-admin-of-tests-0123456"
 CONFIG = """version: 1
 discovery: {providers: none}
@@ -46,16 +44,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def ask(
     served: Running, method: str, path: str, body: object = None, *, key: str | None = ADMIN, of: str | None = None
 ) -> tuple[int, Any]:
-    headers = {"content-type": "application/json", "connection": "close"}
-    headers |= {"authorization": f"Bearer {key}"} if key else {}
-    headers |= {"x-forwarded-for": of} if of else {}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return response.status, json.loads(response.read() or b"null")
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read() or b"null")
+    reply = call(served, method, path, body, key=key, **({"x_forwarded_for": of} if of else {}))
+    return reply.status, reply.body
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
+from tests.support.asking import ADMIN, ask
 from tests.support.gateway import Running, gateway
 
-ADMIN = "gw-an-admin-of-the-tests-0123456789"
 SPARE = "gw-a-spare-of-the-tests-0123456789"
 CONFIG = """version: 1
 discovery: {providers: none}
@@ -45,19 +44,6 @@ DIALECTS = {
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with gateway(tmp_path_factory.mktemp("keys"), CONFIG, {"ADMIN_KEY": ADMIN, "SPARE_KEY": SPARE}) as running:
         yield running
-
-
-def ask(served: Running, method: str, path: str, body: object = None, key: str | None = ADMIN) -> tuple[int, Any]:
-    headers = {"content-type": "application/json", "connection": "close"}
-    if key is not None:
-        headers["authorization"] = f"Bearer {key}"
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return response.status, json.loads(response.read() or b"null")
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read() or b"null")
 
 
 def chat(served: Running, key: str) -> int:

@@ -6,12 +6,9 @@ import asyncio
 import json
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,40 +16,16 @@ from runtime.stores.attempts import SqlAttempts
 from runtime.stores.database import Database, database_url
 from runtime.stores.people import Person, SqlPeople
 from runtime.web.password import hash_password
+from tests.support.asking import ADMIN, FOREIGN, GUEST, KEYS, TWO_TENANTS, Reply, call
 from tests.support.gateway import CLI, Running, gateway, run_cli
 
-ADMIN = "gw-an-admin-of-the-tests-0123456789"
-GUEST = "gw-a-guest-of-the-tests-01234567890"
-FOREIGN = "gw-a-foreign-admin-of-tests-0123456"
 PASSWORD = "a passphrase of the tests"
 OTHER = "another passphrase of the tests"
-CONFIG = """version: 1
-discovery: {providers: none}
-server: {workers: 2}
-providers: {sim: {}}
-tenants: {acme: {}}
-keys:
-  root: {key: "${ADMIN_KEY}", scopes: [admin]}
-  guest: {key: "${GUEST_KEY}", scopes: [chat, view]}
-  foreign: {key: "${FOREIGN_KEY}", scopes: [admin], tenant: acme}
-login: {attempts: 5, attempts_within: 15m}
+CONFIG = (
+    TWO_TENANTS
+    + """login: {attempts: 5, attempts_within: 15m}
 """
-KEYS = {"ADMIN_KEY": ADMIN, "GUEST_KEY": GUEST, "FOREIGN_KEY": FOREIGN}
-
-
-class Reply:
-    def __init__(self, status: int, headers: Any, raw: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.raw = raw
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.raw)
-
-    @property
-    def cookie(self) -> str:
-        return str(self.headers["set-cookie"].split(";")[0].partition("=")[2])
+)
 
 
 def ask(
@@ -65,19 +38,9 @@ def ask(
     cookie: str | None = None,
     **more: str,
 ) -> Reply:
-    headers = {"content-type": "application/json", "connection": "close"}
-    if key is not None:
-        headers["authorization"] = f"Bearer {key}"
     if cookie is not None:
-        headers |= {"cookie": f"auth_token={cookie}", "origin": served.url}
-    headers |= {name.replace("_", "-"): value for name, value in more.items()}
-    data = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return Reply(response.status, response.headers, response.read())
-    except urllib.error.HTTPError as error:
-        return Reply(error.code, error.headers, error.read())
+        more |= {"cookie": f"auth_token={cookie}", "origin": served.url}
+    return call(served, method, path, body, key=key, **more)
 
 
 def log_in(served: Running, password: str = PASSWORD, username: str = "admin", **more: str) -> Reply:

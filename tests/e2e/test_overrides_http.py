@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -19,11 +18,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.asking import ADMIN, call
 from tests.support.gateway import Running, gateway, run_cli
 from tests.support.postgres import Postgres, postgres
 from tests.support.redis_server import RedisServer, redis_server
 
-ADMIN = "gw-an-admin-of-the-tests-0123456789"
 CONFIG = """version: 1
 discovery: {{providers: none}}
 server: {{workers: 2}}
@@ -61,14 +60,8 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def ask(served: Running, method: str, path: str, body: object = None) -> tuple[int, Any, str]:
     """Status, body and build. Each call is a connection of its own, so that any worker may get it."""
-    headers = {"content-type": "application/json", "connection": "close", "authorization": f"Bearer {ADMIN}"}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return response.status, json.loads(response.read() or b"null"), response.headers["x-gatewright-build"]
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read() or b"null"), error.headers["x-gatewright-build"]
+    reply = call(served, method, path, body, key=ADMIN)
+    return reply.status, reply.body, reply.headers["x-gatewright-build"]
 
 
 def chat(served: Running, model: str) -> tuple[int, str]:

@@ -16,46 +16,20 @@ from typing import Any
 import pytest
 
 from runtime.stores.migrate import SCHEMA
+from tests.support.asking import FOREIGN, GUEST, KEYS, TWO_TENANTS, ask
 from tests.support.gateway import Running, gateway
 
-ADMIN = "gw-an-admin-of-the-tests-0123456789"
-GUEST = "gw-a-guest-of-the-tests-01234567890"
-FOREIGN = "gw-a-foreign-admin-of-tests-0123456"
-CONFIG = """version: 1
-discovery: {providers: none}
-server: {workers: 2}
-providers: {sim: {}}
-tenants: {acme: {}}
-keys:
-  root: {key: "${ADMIN_KEY}", scopes: [admin]}
-  guest: {key: "${GUEST_KEY}", scopes: [chat, view]}
-  foreign: {key: "${FOREIGN_KEY}", scopes: [admin], tenant: acme}
-"""
-KEYS = {"ADMIN_KEY": ADMIN, "GUEST_KEY": GUEST, "FOREIGN_KEY": FOREIGN}
 CHAT = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with gateway(tmp_path_factory.mktemp("system"), CONFIG, KEYS) as running:
+    with gateway(tmp_path_factory.mktemp("system"), TWO_TENANTS, KEYS) as running:
         deadline = time.monotonic() + 30
         while ask(running, "GET", "/api/system-info")[1]["heard"] < 2:  # the other one is not ready yet
             assert time.monotonic() < deadline
             time.sleep(0.1)
         yield running
-
-
-def ask(served: Running, method: str, path: str, body: object = None, key: str | None = ADMIN) -> tuple[int, Any]:
-    headers = {"content-type": "application/json", "connection": "close"}
-    if key is not None:
-        headers["authorization"] = f"Bearer {key}"
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{served.url}{path}", data, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, json.loads(response.read() or b"null")
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read() or b"null")
 
 
 def stream(served: Running, words: int) -> Any:
@@ -153,7 +127,7 @@ def test_a_restart_replaces_every_worker_and_no_call_fails(served: Running) -> N
 
 
 def test_a_shutdown_lets_running_calls_end_and_is_audited(tmp_path: Path) -> None:
-    with gateway(tmp_path, CONFIG, KEYS) as running:
+    with gateway(tmp_path, TWO_TENANTS, KEYS) as running:
         running_stream = stream(running, 40)
         assert ask(running, "POST", "/api/shutdown")[0] == 202
 
@@ -164,7 +138,7 @@ def test_a_shutdown_lets_running_calls_end_and_is_audited(tmp_path: Path) -> Non
 
 
 def test_readiness_knows_the_schema_of_the_store(tmp_path: Path) -> None:
-    with gateway(tmp_path, CONFIG.replace("workers: 2", "workers: 1"), KEYS) as running:
+    with gateway(tmp_path, TWO_TENANTS.replace("workers: 2", "workers: 1"), KEYS) as running:
         assert ask(running, "GET", "/health/ready", key=None)[0] == 200
         file = tmp_path / "data" / "gatewright.db"
         for version, status in (("0001", 503), ("9999", 200), (SCHEMA, 200)):

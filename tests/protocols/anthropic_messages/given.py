@@ -21,7 +21,9 @@ from runtime.canonical import (
     Response,
     Started,
     Text,
+    Tool,
     ToolCall,
+    ToolResult,
     UsageReported,
 )  # fmt: skip
 from runtime.catalog import Limits, Model, Provider, Quirks, ReasoningFacts, Surface
@@ -33,6 +35,13 @@ CODEC = AnthropicMessages()
 OUTGOING = Outgoing("/v1/messages", (), b"", stream=True)
 ANSWER = Answer(model="public/name", id="r1", created=1_795_219_200, headers={})
 NO_HEADERS: Mapping[str, str] = {}
+
+BUDGET = ReasoningFacts(style="budget", efforts=("low", "medium", "high"))
+ADAPTIVE = ReasoningFacts(style="adaptive", efforts=("low", "medium", "high", "max"))
+ALWAYS = ReasoningFacts(style="adaptive", efforts=("low", "high"), can_disable=False)
+EFFORT = ReasoningFacts(style="effort", efforts=("low", "medium", "high"))
+
+F = Tool(name="f", parameters='{"type":"object","properties":{}}')
 
 
 def target(
@@ -131,3 +140,18 @@ def _shuffled(lanes: list[list[Event]], draw: random.Random) -> list[Event]:
         started = max(started, event.index + 1) if isinstance(event, PartStarted) else started
         out.append(event)
     return out
+
+
+def contents(body: dict[str, object]) -> list[tuple[str, object]]:
+    return [(turn["role"], turn["content"]) for turn in body["messages"]]  # type: ignore[attr-defined]
+
+
+def losses(request: Request, to: Target | None = None) -> tuple[str, ...]:
+    return CODEC.encode_request(request, to or target(), NO_HEADERS).losses
+
+
+TURN = (
+    user("What is it like in Brno?"),
+    Message(role="assistant", content=(ToolCall(id="a", name="f", arguments='{"x":1}'),)),
+    Message(role="tool", content=(ToolResult(call_id="a", content=(Text(text="Cold."),)),)),
+)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 import msgspec
 import pytest
 from anthropic.types import MessageCountTokensParams
@@ -13,46 +11,39 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from runtime.canonical import (
-    Audio,
-    Base64Source,
-    CacheMark,
-    Citation,
     Document,
     Image,
     JsonObject,
     JsonSchema,
     Message,
     NamedTool,
-    Native,
-    Reasoning,
     ReasoningConfig,
-    Refusal,
     Request,
     Sampling,
     Text,
     TextSource,
-    Tool,
-    ToolCall,
     ToolMode,
     ToolResult,
     ToolSubset,
     UrlSource,
 )  # fmt: skip
-from runtime.catalog import ParameterRules, Provider, ReasoningFacts, Surface
+from runtime.catalog import ParameterRules, Provider, Surface
 from runtime.catalog.capability import Capability
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Target
 from tests.protocols.anthropic_messages.given import (
+    ADAPTIVE,
+    ALWAYS,
+    BUDGET,
     CODEC,
+    EFFORT,
     NO_HEADERS,
-    assistant,
-    decoded,
+    contents,
     envelope,
+    losses,
     saying,
     sent,
-    system,
     target,
-    user,
 )  # fmt: skip
 from tests.support.canonical import requests
 
@@ -60,30 +51,10 @@ STREAMING: TypeAdapter[MessageCreateParamsStreaming] = TypeAdapter(MessageCreate
 WHOLE: TypeAdapter[MessageCreateParamsNonStreaming] = TypeAdapter(MessageCreateParamsNonStreaming)
 COUNTING: TypeAdapter[MessageCountTokensParams] = TypeAdapter(MessageCountTokensParams)
 
-BUDGET = ReasoningFacts(style="budget", efforts=("low", "medium", "high"))
-ADAPTIVE = ReasoningFacts(style="adaptive", efforts=("low", "medium", "high", "max"))
-ALWAYS = ReasoningFacts(style="adaptive", efforts=("low", "high"), can_disable=False)
-EFFORT = ReasoningFacts(style="effort", efforts=("low", "medium", "high"))
-
 TARGETS = (
     target(), target(version="2026-10-21"), target(reasoning=BUDGET), target(reasoning=ADAPTIVE), target(reasoning=ALWAYS),
     target(reasoning=EFFORT), target(system_anywhere=False, max_output=None), target(lacks=(Capability.PREFILL, Capability.JSON_SCHEMA)),
 )  # fmt: skip
-
-TURN = (
-    user("What is it like in Brno?"),
-    Message(role="assistant", content=(ToolCall(id="a", name="f", arguments='{"x":1}'),)),
-    Message(role="tool", content=(ToolResult(call_id="a", content=(Text(text="Cold."),)),)),
-)
-F = Tool(name="f", parameters='{"type":"object","properties":{}}')
-
-
-def contents(body: dict[str, object]) -> list[tuple[str, object]]:
-    return [(turn["role"], turn["content"]) for turn in body["messages"]]  # type: ignore[attr-defined]
-
-
-def losses(request: Request, to: Target | None = None) -> tuple[str, ...]:
-    return CODEC.encode_request(request, to or target(), NO_HEADERS).losses
 
 
 # ---------------------------------------------------------------- any request
@@ -165,537 +136,6 @@ def test_encoding_changes_nothing_of_what_it_is_given(request: Request) -> None:
 
     assert before == msgspec.json.encode(request)
     assert first == second
-
-
-# ---------------------------------------------------------------- turns
-
-
-def test_instructions_in_front_are_the_system_prompt_a_block_each() -> None:
-    body = sent(saying(system("One."), Message(role="developer", content=(Text(text="Two."),)), user("Hi.")))
-
-    assert [{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}] == body["system"]
-    assert [("user", [{"type": "text", "text": "Hi."}])] == contents(body)
-
-
-def test_pitfall_051_instructions_alone_get_a_minimal_turn_of_the_user() -> None:
-    body = sent(saying(system("Write a haiku.")))
-
-    assert [("user", [{"type": "text", "text": "Begin."}])] == contents(body)
-
-
-def test_pitfall_052_developer_is_sent_as_system() -> None:
-    later = Message(role="developer", content=(Text(text="In Czech."),))
-
-    assert ("system", [{"type": "text", "text": "In Czech."}]) == contents(sent(saying(user("Hi."), later)))[1]
-
-
-def test_pitfall_053_pitfall_054_instructions_in_mid_conversation_keep_their_place_or_are_marked() -> None:
-    request = saying(user("Hi."), assistant("Hello."), system("In Czech."), user("Go on."))
-
-    assert ["user", "assistant", "system", "user"] == [role for role, _ in contents(sent(request))]
-    assert [
-        {"type": "text", "text": "<system>\nIn Czech.\n</system>"}, {"type": "text", "text": "Go on."},
-    ] == contents(sent(request, target(system_anywhere=False)))[2][1]  # fmt: skip
-
-
-def test_pitfall_055_a_result_nobody_asked_for_becomes_the_users_text() -> None:
-    orphan = Message(role="tool", content=(ToolResult(call_id="zz", content=(Text(text="Cold."),)),))
-    body = sent(saying(user("Hi."), orphan))
-
-    assert '"tool_result"' not in msgspec.json.encode(body).decode()
-    assert "Cold." in msgspec.json.encode(body).decode()
-
-
-def test_pitfall_056_a_call_without_a_result_gets_one_that_says_so() -> None:
-    calls = Message(role="assistant", content=(ToolCall(id="a", name="f"), ToolCall(id="b", name="f")))
-    only = Message(role="tool", content=(ToolResult(call_id="b", content=(Text(text="B."),)),))
-    results = contents(sent(saying(user("Hi."), calls, only, user("And?"))))[2][1]
-
-    assert [("tool_result", "a", True), ("tool_result", "b", None), ("text", None, None)] == [
-        (block["type"], block.get("tool_use_id"), block.get("is_error"))
-        for block in results  # type: ignore[attr-defined]
-    ]
-
-
-def test_pitfall_057_pitfall_058_results_stand_directly_behind_their_calls_and_first() -> None:
-    calls = Message(role="assistant", content=(ToolCall(id="a", name="f"), ToolCall(id="b", name="f")))
-    first = Message(role="tool", content=(ToolResult(call_id="b", content=(Text(text="B."),)),))
-    second = Message(role="tool", content=(ToolResult(call_id="a", content=(Text(text="A."),)),))
-    body = sent(saying(user("Hi."), calls, user("Wait."), first, system("Note."), second, user("Well?")))
-
-    assert ["user", "assistant", "user", "system", "user"] == [role for role, _ in contents(body)]
-    assert ["a", "b", None] == [block.get("tool_use_id") for block in contents(body)[2][1]]  # type: ignore[attr-defined]
-    assert {"type": "text", "text": "Wait."} == contents(body)[2][1][2]  # type: ignore[index]
-
-
-def test_pitfall_059_calls_stand_behind_blocks_of_server_tools() -> None:
-    search = Native(
-        protocol="anthropic_messages",
-        block="server_tool_use",
-        json='{"type":"server_tool_use","id":"s","name":"web_search","input":{}}',
-    )
-    turn = Message(role="assistant", content=(Text(text="a"), ToolCall(id="a", name="f"), search))
-    blocks = contents(sent(saying(user("Hi."), turn)))[1][1]
-
-    assert ["text", "server_tool_use", "tool_use"] == [block["type"] for block in blocks]  # type: ignore[attr-defined]
-
-
-def test_pitfall_063_a_last_turn_of_the_models_is_continued_or_asked_for() -> None:
-    request = saying(user("Count."), assistant("One, two, "))
-
-    assert ("assistant", [{"type": "text", "text": "One, two,"}]) == contents(sent(request))[-1]
-    assert "user" == contents(sent(request, target(lacks=(Capability.PREFILL,))))[-1][0]
-    thinking = msgspec.structs.replace(request, reasoning=ReasoningConfig(effort="low"))
-    assert "user" == contents(sent(thinking, target(reasoning=BUDGET)))[-1][0]
-
-
-@pytest.mark.parametrize("blank", ["", " ", "\n\t"])
-def test_pitfall_064_blank_texts_and_turns_of_nothing_are_left_out(blank: str) -> None:
-    turn = Message(role="assistant", content=(Text(text=blank, cache=CacheMark()), ToolCall(id="a", name="f")))
-    body = sent(saying(system(blank), user("Hi."), assistant(blank), user("Again."), turn))
-
-    assert "system" not in body
-    assert [("user", 2), ("assistant", 1), ("user", 1)] == [(role, len(blocks)) for role, blocks in contents(body)]  # type: ignore[arg-type]
-
-
-def test_pitfall_065_empty_lists_are_not_sent() -> None:
-    assert {"model", "max_tokens", "messages"} == set(sent(saying()))
-
-
-def test_pitfall_074_turns_of_one_role_become_one_and_twice_the_same() -> None:
-    request = saying(user("One."), user("Two."))
-
-    assert sent(request) == sent(request)
-    assert [("user", [{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}])] == contents(sent(request))
-
-
-def test_a_conversation_that_begins_with_the_model_gets_a_turn_before() -> None:
-    assert ["user", "assistant", "user"] == [
-        role for role, _ in contents(sent(saying(assistant("Hi."), user("Hello."))))
-    ]
-
-
-def test_an_id_that_comes_again_belongs_to_the_turn_it_stands_in() -> None:
-    def round_of(text: str) -> tuple[Message, Message]:
-        return (
-            Message(role="assistant", content=(ToolCall(id="call_0", name="f"),)),
-            Message(role="tool", content=(ToolResult(call_id="call_0", content=(Text(text=text),)),)),
-        )
-
-    body = sent(saying(user("Hi."), *round_of("first"), *round_of("second")))
-
-    assert ["first", "second"] == [blocks[0]["content"] for role, blocks in contents(body)[2::2]]  # type: ignore[index]
-
-
-def test_pitfall_093_two_calls_under_one_id_in_a_turn_get_ids_and_results_of_their_own() -> None:
-    turn = Message(role="assistant", content=(ToolCall(id="x", name="f"), ToolCall(id="x", name="f")))
-    results = Message(
-        role="tool",
-        content=(
-            ToolResult(call_id="x", content=(Text(text="1"),)),
-            ToolResult(call_id="x", content=(Text(text="2"),)),
-        ),
-    )
-    body = sent(saying(user("Hi."), turn, results))
-
-    calls = [block["id"] for block in contents(body)[1][1]]  # type: ignore[attr-defined]
-    assert len(set(calls)) == 2
-    assert [(calls[0], "1"), (calls[1], "2")] == [
-        (block["tool_use_id"], block["content"])
-        for block in contents(body)[2][1]  # type: ignore[attr-defined]
-    ]
-
-
-def test_ids_the_vendor_refuses_are_repaired_alike_in_call_and_result() -> None:
-    turn = Message(role="assistant", content=(ToolCall(id="functions.f:0", name="f"),))
-    body = sent(saying(user("Hi."), turn, Message(role="tool", content=(ToolResult(call_id="functions.f:0"),))))
-
-    call, result = contents(body)[1][1][0], contents(body)[2][1][0]  # type: ignore[index]
-    assert call["id"] == result["tool_use_id"]
-    assert call["id"].replace("_", "").replace("-", "").isalnum()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ("", b"{}"), ("null", b"{}"), (" \n", b"{}"), ('{"n":123456789012345678901,"x":1.0}', b'{"n":123456789012345678901,"x":1.0}'),
-        ("[1, 2]", b'{"value":[1, 2]}'), ('"x"', b'{"value":"x"}'), ("3", b'{"value":3}'),
-        ('{"a":1', b'{"INVALID_JSON":"{\\"a\\":1"}'), ('{"a":1}{"b":2}', b'{"INVALID_JSON":"{\\"a\\":1}{\\"b\\":2}"}'),
-    ],
-)  # fmt: skip
-def test_pitfall_096_arguments_become_an_object_and_sound_ones_stay_the_very_text(
-    arguments: str, expected: bytes
-) -> None:
-    turn = Message(role="assistant", content=(ToolCall(id="a", name="f", arguments=arguments),))
-    body = CODEC.encode_request(saying(user("Hi."), turn), target(), NO_HEADERS).body
-
-    assert b'"input":' + expected in body
-
-
-# ---------------------------------------------------------------- parts
-
-
-def test_images_stay_in_their_order_and_in_results() -> None:
-    picture = Image(source=Base64Source(media_type="image/png", data="aGk="))
-    body = sent(saying(Message(role="user", content=(Text(text="a"), picture, Text(text="b"), picture))))
-
-    assert ["text", "image", "text", "image"] == [block["type"] for block in contents(body)[0][1]]  # type: ignore[attr-defined]
-    result = Message(role="tool", content=(ToolResult(call_id="a", content=(Text(text="x"), picture)),))
-    found = contents(sent(saying(*TURN[:2], result)))[2][1][0]["content"]  # type: ignore[index]
-    assert ["text", "image"] == [block["type"] for block in found]
-
-
-def test_an_image_of_a_kind_the_vendor_does_not_take_is_refused_with_the_kinds_it_does() -> None:
-    picture = Image(source=Base64Source(media_type="image/svg+xml", data="aGk="))
-
-    with pytest.raises(InvalidRequest, match=r"image/svg.*image/jpeg, image/png, image/gif, image/webp"):
-        sent(saying(Message(role="user", content=(picture,))))
-
-
-def test_a_text_file_becomes_a_text_document_and_another_file_is_refused() -> None:
-    def file(media_type: str, data: bytes) -> Request:
-        source = Base64Source(media_type=media_type, data=base64.b64encode(data).decode())
-        return saying(Message(role="user", content=(Document(source=source, title="t"),)))
-
-    found = contents(sent(file("text/csv", b"a,b")))[0][1][0]  # type: ignore[index]
-    assert {"type": "text", "media_type": "text/plain", "data": "a,b"} == found["source"]
-    with pytest.raises(InvalidRequest, match="application/zip"):
-        sent(file("application/zip", b"PK"))
-    with pytest.raises(InvalidRequest, match="UTF-8"):
-        sent(file("text/plain", b"\xff"))
-
-
-def test_sound_is_refused_not_dropped() -> None:
-    sound = Audio(source=Base64Source(media_type="audio/wav", data="aGk="))
-
-    with pytest.raises(InvalidRequest):
-        sent(saying(Message(role="user", content=(sound,))))
-
-
-def test_pitfall_099_pitfall_101_pitfall_102_only_the_vendors_own_seals_go_back() -> None:
-    turn = Message(
-        role="assistant",
-        content=(
-            Reasoning(text="Foreign.", seal="enc", sealed_by="openai_responses"),
-            Reasoning(text="Made up."),
-            Reasoning(seal="own", sealed_by="anthropic_messages"),
-            Text(text="Hello."),
-        ),
-    )
-    request = saying(user("Hi."), turn, user("Go on."))
-
-    assert [
-        {"type": "thinking", "thinking": "", "signature": "own"}, {"type": "text", "text": "Hello."},
-    ] == contents(sent(request))[1][1]  # fmt: skip
-    assert ("messages[1].content[0]", "messages[1].content[1]") == losses(request)
-
-
-def test_pitfall_097_pitfall_100_thinking_goes_back_byte_for_byte_and_in_place() -> None:
-    content = [
-        {"type": "thinking", "thinking": "a\u2028b", "signature": "EqQB+/=="},
-        {"type": "redacted_thinking", "data": "Emw=="},
-        {"type": "text", "text": "Between."},
-        {"type": "thinking", "thinking": "", "signature": "EqQx"},
-        {"type": "tool_use", "id": "a", "name": "f", "input": {"n": 1.0}},
-    ]
-    request = decoded({"messages": [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": content}]})
-
-    assert content == contents(sent(request))[1][1]
-
-
-def test_thinking_of_another_vendor_finds_its_way_home_through_a_client() -> None:
-    from runtime.canonical import Choice, Finish, Response
-    from tests.protocols.anthropic_messages.given import ANSWER
-
-    part = Reasoning(text="Hm.", seal="enc+/=", sealed_by="openai_responses")
-    answer = CODEC.encode_response(
-        Response(id="x", model="m", choices=(Choice(content=(part,), finish=Finish(reason="stop")),)), ANSWER
-    )
-    content = msgspec.json.decode(answer)["content"]
-    request = decoded({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": content}]})
-
-    assert (part,) == request.messages[1].content
-
-
-def test_blocks_of_another_protocols_server_tools_are_left_out_with_a_word() -> None:
-    turn = Message(
-        role="assistant", content=(Native(protocol="gemini", block="executableCode", json="{}"), Text(text="x"))
-    )
-
-    assert [{"type": "text", "text": "x"}] == contents(sent(saying(user("Hi."), turn)))[1][1]
-    assert ("messages[1].content[0]",) == losses(saying(user("Hi."), turn))
-
-
-def test_citations_go_back_only_where_the_vendor_made_them() -> None:
-    own = {
-        "type": "char_location",
-        "cited_text": "q",
-        "document_index": 0,
-        "document_title": None,
-        "start_char_index": 0,
-        "end_char_index": 1,
-    }
-    ours = {"type": "web_search_result_location", "cited_text": "q", "url": "u", "title": None, "encrypted_index": ""}
-    block = {"type": "text", "text": "x", "citations": [own, ours]}
-    request = decoded({"messages": [{"role": "user", "content": [block]}, {"role": "assistant", "content": [block]}]})
-    foreign = saying(user("Hi."), Message(role="assistant", content=(Text(text="x", citations=(Citation(url="u"),)),)))
-
-    assert [{"type": "text", "text": "x"}] == contents(sent(request))[0][1]
-    assert [{"type": "text", "text": "x", "citations": [own]}] == contents(sent(request))[1][1]
-    assert [{"type": "text", "text": "x"}] == contents(sent(foreign))[1][1]
-
-
-def test_a_refusal_in_history_is_text() -> None:
-    turn = Message(role="assistant", content=(Refusal(text="No."),))
-
-    assert [{"type": "text", "text": "No."}] == contents(sent(saying(user("Hi."), turn, user("Please."))))[1][1]
-
-
-# ---------------------------------------------------------------- cache marks
-
-
-def test_pitfall_123_marks_are_sent_with_their_time_and_are_never_more_than_four() -> None:
-    texts = tuple(Text(text=str(number), cache=CacheMark(ttl_s=1800 if number == 9 else None)) for number in range(10))
-    tool = Tool(name="f", cache=CacheMark())
-    request = saying(Message(role="user", content=texts), tools=(tool,), cache=CacheMark(ttl_s=300))
-    body = sent(request)
-
-    assert {"type": "ephemeral", "ttl": "5m"} == body["cache_control"]
-    assert {"type": "ephemeral"} == body["tools"][0]["cache_control"]  # type: ignore[index]
-    marks = [block.get("cache_control") for block in contents(body)[0][1]]  # type: ignore[attr-defined]
-    assert [None] * 8 + [{"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}] == marks
-    assert ("cache",) == losses(request)
-
-
-# ---------------------------------------------------------------- tools
-
-
-@pytest.mark.parametrize(
-    ("choice", "parallel", "expected"),
-    [
-        (None, None, None),
-        (None, True, None),
-        (None, False, {"type": "auto", "disable_parallel_tool_use": True}),
-        (ToolMode(mode="auto"), None, {"type": "auto"}),
-        (ToolMode(mode="none"), False, {"type": "none"}),
-        (ToolMode(mode="required"), None, {"type": "any"}),
-        (ToolMode(mode="required"), False, {"type": "any", "disable_parallel_tool_use": True}),
-        (NamedTool(name="f"), None, {"type": "tool", "name": "f"}),
-        (ToolSubset(names=("f",), required=True), None, {"type": "any"}),
-        (ToolSubset(names=("f",)), None, None),
-    ],
-)
-def test_pitfall_091_the_choice_of_tools_is_said(choice: object, parallel: bool | None, expected: object) -> None:
-    body = sent(saying(tools=(F, Tool(name="g")), tool_choice=choice, parallel_tool_calls=parallel))
-
-    assert expected == body.get("tool_choice")
-    assert (["f"] if isinstance(choice, ToolSubset) else ["f", "g"]) == [tool["name"] for tool in body["tools"]]  # type: ignore[attr-defined]
-
-
-def test_a_choice_without_tools_is_not_sent() -> None:
-    assert "tool_choice" not in sent(saying(tool_choice=ToolMode(mode="required"), parallel_tool_calls=False))
-
-
-def test_pitfall_085_a_free_text_tool_is_a_function_with_one_text_and_its_calls_are_unwrapped() -> None:
-    patch = Tool(name="apply_patch", description="Patches.", custom=True, format='{"type":"grammar","syntax":"lark"}')
-    turn = Message(
-        role="assistant", content=(ToolCall(id="a", name="apply_patch", arguments="*** Begin", custom=True),)
-    )
-    outgoing = CODEC.encode_request(saying(user("Hi."), turn, tools=(patch,)), target(), NO_HEADERS)
-    body = msgspec.json.decode(outgoing.body)
-    answer = (
-        b'{"type":"message","id":"m","model":"x","role":"assistant","content":[{"type":"tool_use","id":"b",'
-        b'"name":"apply_patch","input":{"input":"*** End"}}],"stop_reason":"tool_use","usage":{}}'
-    )
-
-    assert {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]} == body["tools"][0][
-        "input_schema"
-    ]
-    assert "lark" in body["tools"][0]["description"]
-    assert {"input": "*** Begin"} == body["messages"][1]["content"][0]["input"]
-    assert (ToolCall(id="b", name="apply_patch", arguments="*** End", custom=True),) == (
-        CODEC.decode_response(answer, outgoing).choices[0].content
-    )
-
-
-def test_pitfall_086_pitfall_087_server_tools_of_other_vendors_are_left_out_and_our_own_kept() -> None:
-    own = Tool(
-        name="web_search",
-        native='{"type":"web_search_20260318","name":"web_search"}',
-        native_protocol="anthropic_messages",
-    )
-    other = Tool(name="web_search_preview", native='{"type":"web_search_preview"}', native_protocol="openai_responses")
-    request = saying(tools=(other, own), tool_choice=NamedTool(name="web_search"))
-
-    assert [{"type": "web_search_20260318", "name": "web_search"}] == sent(request)["tools"]
-    assert {"type": "tool", "name": "web_search"} == sent(request)["tool_choice"]
-    assert "tools[0]" in losses(request)
-    assert "tools" not in sent(saying(tools=(other,), tool_choice=ToolMode(mode="auto")))
-
-
-def test_pitfall_088_two_hundred_tools_are_all_sent() -> None:
-    assert len(sent(saying(tools=tuple(Tool(name=f"t{number}") for number in range(200))))["tools"]) == 200  # type: ignore[arg-type]
-
-
-def test_pitfall_090_names_the_vendor_refuses_are_repaired_everywhere_and_mapped_back() -> None:
-    long, dotted = "x" * 200, "files.read"
-    turn = Message(role="assistant", content=(ToolCall(id="a", name=dotted),))
-    request = saying(user("Hi."), turn, tools=(Tool(name=long), Tool(name=dotted)), tool_choice=NamedTool(name=dotted))
-    outgoing = CODEC.encode_request(request, target(), NO_HEADERS)
-    body = msgspec.json.decode(outgoing.body)
-
-    names = [tool["name"] for tool in body["tools"]]
-    assert [len(names[0]), names[1]] == [128, body["messages"][1]["content"][0]["name"]]
-    assert {names[0]: long, names[1]: dotted} == outgoing.tool_names
-    assert names[1] == body["tool_choice"]["name"]
-    stream = (
-        b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"x","content":[],"usage":{}}}\n\n'
-        b'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":'
-        b'{"type":"tool_use","id":"b","name":"' + names[1].encode() + b'","input":{}}}\n\n'
-    )
-    started = CODEC.stream_decoder(outgoing).feed(stream)[1]
-    assert dotted == started.part.name  # type: ignore[union-attr]
-
-
-def test_a_strict_tool_keeps_what_can_be_forced_and_says_the_rest() -> None:
-    schema = '{"type":"object","properties":{"n":{"type":"integer","minimum":1}},"required":["n"]}'
-    tool = sent(saying(tools=(Tool(name="f", parameters=schema, strict=True), Tool(name="g", parameters=schema))))[
-        "tools"
-    ]
-
-    assert {
-        "type": "object",
-        "properties": {"n": {"type": "integer", "description": "{minimum: 1}"}},
-        "required": ["n"],
-        "additionalProperties": False,
-    } == tool[0]["input_schema"]  # type: ignore[index]
-    assert msgspec.json.decode(schema) == tool[1]["input_schema"]  # type: ignore[index]
-
-
-def test_what_only_this_protocol_says_of_a_tool_goes_back() -> None:
-    tools = [{"name": "f", "description": "d", "input_schema": {"type": "object"}, "defer_loading": True}]
-    request = decoded({"messages": [{"role": "user", "content": "x"}], "tools": tools})
-
-    assert tools == sent(request)["tools"]
-
-
-# ---------------------------------------------------------------- thinking
-
-
-@pytest.mark.parametrize(
-    ("facts", "wanted", "thinking", "effort"),
-    [
-        (BUDGET, ReasoningConfig(effort="low"), {"type": "enabled", "budget_tokens": 4096}, None),
-        (BUDGET, ReasoningConfig(effort="max"), {"type": "enabled", "budget_tokens": 6144}, None),
-        (BUDGET, ReasoningConfig(effort="none"), {"type": "disabled"}, None),
-        (BUDGET, ReasoningConfig(mode="on", budget_tokens=2000, display="omitted"),
-         {"type": "enabled", "budget_tokens": 2000, "display": "omitted"}, None),
-        (BUDGET, ReasoningConfig(mode="on", budget_tokens=5), {"type": "enabled", "budget_tokens": 1024}, None),
-        (BUDGET, ReasoningConfig(mode="on", budget_tokens=31999), {"type": "enabled", "budget_tokens": 8191}, None),
-        (BUDGET, ReasoningConfig(mode="adaptive", effort="medium"), {"type": "enabled", "budget_tokens": 6144}, None),
-        (ADAPTIVE, ReasoningConfig(effort="minimal"), {"type": "adaptive"}, "low"),
-        (ADAPTIVE, ReasoningConfig(effort="xhigh"), {"type": "adaptive"}, "high"),
-        (ADAPTIVE, ReasoningConfig(mode="on", budget_tokens=16000), {"type": "adaptive"}, "medium"),
-        (ADAPTIVE, ReasoningConfig(mode="adaptive", display="summarized"), {"type": "adaptive", "display": "summarized"}, None),
-        (ADAPTIVE, ReasoningConfig(mode="off"), {"type": "disabled"}, None),
-        (ALWAYS, ReasoningConfig(mode="off"), None, "low"),
-        (ALWAYS, ReasoningConfig(effort="none"), None, "low"),
-        (EFFORT, ReasoningConfig(effort="high"), None, "high"),
-        (EFFORT, ReasoningConfig(mode="on", budget_tokens=1000), None, "low"),
-        (None, ReasoningConfig(effort="high"), None, None),
-        (None, ReasoningConfig(mode="on", budget_tokens=2048), {"type": "enabled", "budget_tokens": 2048}, None),
-        (None, ReasoningConfig(mode="adaptive", effort="xhigh"), {"type": "adaptive"}, "xhigh"),
-    ],
-)  # fmt: skip
-def test_pitfall_106_pitfall_107_thinking_is_said_as_the_model_takes_it(
-    facts: ReasoningFacts | None, wanted: ReasoningConfig, thinking: object, effort: str | None
-) -> None:
-    body = sent(saying(reasoning=wanted), target(reasoning=facts))
-
-    assert thinking == body.get("thinking")
-    assert effort == body.get("output_config", {}).get("effort")  # type: ignore[attr-defined]
-
-
-def test_a_model_that_does_not_think_is_not_told_to() -> None:
-    to = target(lacks=(Capability.REASONING,))
-    request = saying(reasoning=ReasoningConfig(mode="adaptive", effort="high"))
-
-    assert {"model", "max_tokens", "messages"} == set(sent(request, to))
-    assert "reasoning" in losses(request, to)
-
-
-def test_no_thinking_where_no_budget_fits_below_the_output_limit() -> None:
-    request = saying(reasoning=ReasoningConfig(effort="high"), max_output_tokens=500)
-
-    assert "thinking" not in sent(request, target(reasoning=BUDGET))
-    assert "reasoning" in losses(request, target(reasoning=BUDGET))
-
-
-ROOM = [
-    (ReasoningConfig(effort="high"), 4000, 3000),
-    (ReasoningConfig(effort="minimal"), 4000, 1024),
-    (ReasoningConfig(effort="high"), 1366, 1024),
-    (ReasoningConfig(effort="high"), 1365, None),
-    (ReasoningConfig(mode="on"), 1365, None),
-    (ReasoningConfig(mode="on", budget_tokens=1200), 1365, 1200),
-    (ReasoningConfig(mode="on", budget_tokens=2000), 1365, 1364),
-    (ReasoningConfig(mode="on", budget_tokens=2000), 1025, 1024),
-    (ReasoningConfig(mode="on", budget_tokens=2000), 1024, None),
-]
-"""A wish, the limit of the answer, and the budget that comes of them."""
-
-
-@pytest.mark.parametrize(
-    ("facts", "wanted", "max_tokens", "budget"),
-    [(BUDGET, *row) for row in ROOM] + [(None, *row) for row in ROOM if row[0].mode is not None],
-)
-def test_a_guessed_budget_leaves_a_quarter_of_the_limit_to_the_answer(
-    facts: ReasoningFacts | None, wanted: ReasoningConfig, max_tokens: int, budget: int | None
-) -> None:
-    """A client's own budget is its own choice: only the vendor's bounds hold for it."""
-    request, to = saying(reasoning=wanted, max_output_tokens=max_tokens), target(reasoning=facts)
-
-    assert budget == sent(request, to).get("thinking", {}).get("budget_tokens")  # type: ignore[attr-defined]
-    assert ("reasoning" in losses(request, to)) == (budget is None)
-
-
-def test_pitfall_105_no_sampling_and_no_forced_tool_beside_thinking() -> None:
-    request = saying(
-        reasoning=ReasoningConfig(effort="high"), sampling=Sampling(temperature=0.2, top_p=0.9, top_k=4), tools=(F,),
-        tool_choice=ToolMode(mode="required"),
-    )  # fmt: skip
-    body = sent(request, target(reasoning=ADAPTIVE))
-
-    assert {"temperature", "top_p", "top_k"}.isdisjoint(body)
-    assert {"type": "auto"} == body["tool_choice"]
-    assert {"sampling.temperature", "sampling.top_p", "sampling.top_k", "tool_choice"} <= set(
-        losses(request, target(reasoning=ADAPTIVE))
-    )
-
-
-def test_pitfall_077_edits_about_thinking_go_only_with_thinking() -> None:
-    edits = [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]
-
-    def of(edits: list[object], **fields: object) -> dict[str, object]:
-        body = {"messages": [{"role": "user", "content": "x"}], "context_management": {"edits": edits}, **fields}
-        return sent(decoded(body), target(reasoning=ADAPTIVE))
-
-    assert {"edits": edits} == of([*edits], thinking={"type": "adaptive"})["context_management"]
-    assert {"edits": edits[1:]} == of([*edits], thinking={"type": "disabled"})["context_management"]
-    assert "context_management" not in of([edits[0]])
-
-
-def test_kinds_of_thinking_from_the_future_go_back_as_they_came() -> None:
-    request = decoded(
-        {
-            "messages": [{"role": "user", "content": "x"}],
-            "thinking": {"type": "between_tools"},
-            "output_config": {"effort": "low", "task_budget": 5},
-        }
-    )
-    body = sent(request, target(reasoning=ADAPTIVE))
-
-    assert ({"type": "between_tools"}, {"effort": "low", "task_budget": 5}) == (body["thinking"], body["output_config"])
 
 
 # ---------------------------------------------------------------- settings
