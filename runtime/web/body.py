@@ -12,6 +12,7 @@ import asyncio
 import importlib
 import io
 import zlib
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
     from runtime.web.wire import Receive
 
-__all__ = ["decode_body", "pieces_of_body", "read_body"]
+__all__ = ["UNWANTED_S", "decode_body", "linger", "pieces_of_body", "read_body"]
 
 MAX_ENCODINGS: Final = 2
 MAX_ZSTD_WINDOW_BYTES: Final = 128 << 20
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 64 << 20
+UNWANTED_S: Final = 0.25
+"""For how long a body that is not wanted may still arrive before the answer goes out."""
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int, timeout_s: float) -> bytes:
@@ -44,7 +47,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
     declared = _declared_length(headers)
     if declared is not None and declared > max_bytes:
         if "expect" not in headers:
-            await _linger(receive, min(timeout_s, LINGER_S))
+            await linger(receive, min(timeout_s, LINGER_S))
         raise _too_large(max_bytes)
     try:
         raw = await within(timeout_s, _collect(receive, declared, max_bytes))
@@ -53,7 +56,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
         raise InvalidRequest(message, code="request_timeout") from None
     except _Overrun as overrun:
         if overrun.more:
-            await _linger(receive, min(timeout_s, LINGER_S))
+            await linger(receive, min(timeout_s, LINGER_S))
         raise _too_large(max_bytes) from None
     encoding = headers.get("content-encoding", "").strip().lower()
     if not encoding or encoding == "identity":
@@ -73,7 +76,7 @@ async def pieces_of_body(
         raise UnsupportedMedia("a file is taken without a content-encoding")
     if declared is not None and declared > max_bytes:
         if "expect" not in headers:
-            await _linger(receive, min(idle_s, LINGER_S))
+            await linger(receive, min(idle_s, LINGER_S))
         raise _too_large(max_bytes)
     size, more = 0, True
     while more and size != declared:
@@ -87,7 +90,7 @@ async def pieces_of_body(
         piece, more = message.get("body", b""), message.get("more_body", False)
         size += len(piece)
         if size > max_bytes:
-            await _linger(receive, min(idle_s, LINGER_S))
+            await linger(receive, min(idle_s, LINGER_S))
             raise _too_large(max_bytes)
         if piece:
             yield piece
@@ -135,22 +138,23 @@ async def _collect(receive: Receive, declared: int | None, max_bytes: int) -> by
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _linger(receive: Receive, timeout_s: float) -> None:
+async def linger(receive: Receive, timeout_s: float) -> None:
     """Discard what still arrives, for a while.
 
     Closing a connection that holds unread bytes resets it, and a client that is still writing would see the reset instead
     of the answer.
     """
+    with suppress(TimeoutError):
+        await within(timeout_s, _discard(receive))
+
+
+async def _discard(receive: Receive) -> None:
     discarded = 0
-    try:
-        async with asyncio.timeout(timeout_s):
-            while discarded < LINGER_BYTES:
-                message = await receive()
-                if message["type"] != "http.request" or not message.get("more_body", False):
-                    return
-                discarded += len(message.get("body", b""))
-    except TimeoutError:
-        return
+    while discarded < LINGER_BYTES:
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+        discarded += len(message.get("body", b""))
 
 
 def _declared_length(headers: Mapping[str, str]) -> int | None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from runtime.errors import ClientClosed, InvalidRequest
-from runtime.web.body import pieces_of_body, read_body
+from runtime.web.body import UNWANTED_S, linger, pieces_of_body, read_body
 from runtime.web.connected import Beat, WhileConnected
 from runtime.web.header import encode_headers
 from runtime.web.patience import begun
@@ -82,6 +82,7 @@ class Exchange:
         self.started = False
         self.finished = False
         self._body_read = self.method in {"GET", "HEAD"}
+        self._untouched = not self._body_read
         self._gone = False
         self._on_body: Callable[[], None] | None = None
         self._beat: Beat | None = None
@@ -123,6 +124,7 @@ class Exchange:
 
     async def read_body(self, max_bytes: int, timeout_s: float) -> bytes:
         """The whole body, decoded; once. Raises as `runtime.web.body.read_body` does."""
+        self._untouched = False
         body = await read_body(self._receive, self.headers, max_bytes, timeout_s)
         self._body_read = True
         if self._on_body is not None:
@@ -131,6 +133,7 @@ class Exchange:
 
     async def pieces(self, max_bytes: int, idle_s: float) -> AsyncGenerator[bytes, None]:
         """The body as it arrives; once. Raises as `runtime.web.body.pieces_of_body` does."""
+        self._untouched = False
         async for piece in pieces_of_body(self._receive, self.headers, max_bytes, idle_s):
             yield piece
         self._body_read = True
@@ -144,7 +147,13 @@ class Exchange:
         self._base_headers = (*self._base_headers, (name.encode("latin-1"), value.encode("latin-1")))
 
     async def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
-        """The whole answer. Content-Length is added. Raises ClientClosed when nobody is there to get it."""
+        """The whole answer. Content-Length is added. Raises ClientClosed when nobody is there to get it.
+
+        A body that nobody wanted is let come first, for a moment: `linger` says why.
+        """
+        if self._untouched and "expect" not in self.headers:
+            self._untouched = False
+            await linger(self._receive, UNWANTED_S)
         head = self._head(headers)
         if status >= 200 and status != 204:
             head.append((b"content-length", b"%d" % len(body)))

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from runtime.errors import PermissionDenied
 from runtime.web.address import client_address
+from runtime.web.body import UNWANTED_S, linger
 from runtime.web.front import Front, Fronts, request_id
 from runtime.web.head import demand_small_head
 from runtime.web.json_body import check_body
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
     from litestar.connection import ASGIConnection
     from litestar.datastructures import State
     from litestar.handlers import BaseRouteHandler
-    from litestar.types import ASGIApp, HTTPScope, Message, Method, Receive, Scope, Send
+    from litestar.types import (
+        ASGIApp,
+        HTTPReceiveMessage,
+        HTTPScope,
+        Message,
+        Method,
+        Receive,
+        Scope,
+        Send,
+        WebSocketReceiveMessage,
+    )
+
+    from runtime.web import wire
 
 __all__ = ["typed"]
 
@@ -100,13 +113,21 @@ def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
         front = fronts.now
         identity = request_id(scope["headers"], front.new_id)
         front.askings.note(identity, "")
+        wanted = cast("HTTPScope", scope)["method"] in {"GET", "HEAD"}
+
+        async def take() -> HTTPReceiveMessage | WebSocketReceiveMessage:
+            nonlocal wanted
+            wanted = True
+            return await receive()
 
         async def stamp(message: Message) -> None:
             if message["type"] == "http.response.start":
+                if not wanted and not any(name == b"expect" for name, _ in scope["headers"]):
+                    await linger(cast("wire.Receive", receive), UNWANTED_S)
                 own = (*fronts.now.base_headers(), (b"x-request-id", identity.encode()))
                 message["headers"] = [*message["headers"], *own]
             await send(message)
 
-        await app(scope, receive, stamp)
+        await app(scope, take, stamp)
 
     return serve

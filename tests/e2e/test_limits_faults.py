@@ -69,7 +69,10 @@ def cost(body: Any) -> int:
 
 def until(is_so: Callable[[], bool], limit_s: float = 20.0) -> None:
     deadline = time.monotonic() + limit_s
-    while not is_so():
+    while True:
+        with contextlib.suppress(ConnectionResetError):  # the system resets what had queued at a worker that was killed
+            if is_so():
+                return
         assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.05)
 

@@ -39,7 +39,7 @@ def ask(
     **more: str,
 ) -> Reply:
     if cookie is not None:
-        more |= {"cookie": f"auth_token={cookie}", "origin": served.url}
+        more = {"cookie": f"auth_token={cookie}", "origin": served.url} | more
     return call(served, method, path, body, key=key, **more)
 
 

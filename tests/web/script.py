@@ -158,7 +158,14 @@ async def call(
 ) -> Answer:
     """One whole call to an application."""
     script = Script([body])
+    await run(app, script, method, path, headers, query)
+    return script.answer
+
+
+async def run(
+    app: ASGIApp, script: Script, method: str, path: str, headers: Iterable[tuple[str, str]] = (), query: str = ""
+) -> None:
+    """Let ``script`` be the client of one call."""
     head = scope(method, path, query, [("host", "gateway.test"), *headers])
     whole = {**head, "http_version": "1.1", "scheme": "http", "root_path": "", "raw_path": path.encode(), "state": {}}
     await app({**whole, "server": ("127.0.0.1", 1), "extensions": {}}, script.receive, script.send)
-    return script.answer

@@ -321,3 +321,23 @@ class TestKeepAlive:
         assert script.answer.complete
         assert b"" == script.sent[-1]["body"]
         assert b"piece" in script.answer.body
+
+
+@pytest.mark.parametrize(("headers", "read"), [([], 3), ([("expect", "100-continue")], 0)])
+async def test_a_body_that_nobody_wanted_is_let_come_before_the_answer(
+    headers: list[tuple[str, str]], read: int
+) -> None:
+    """A connection that is closed over unread bytes is reset, and the client might never see why it was refused."""
+    script = Script([b"a", b"b", b"c"])
+
+    await exchange_of(script, headers=headers).respond(401, (), b"no")
+
+    assert (read, 401) == (script.read, script.answer.status)
+
+
+async def test_a_body_that_nobody_wanted_and_that_does_not_come_is_not_waited_for_long() -> None:
+    script = Script([b"a"], endless=True)
+    async with asyncio.timeout(10):
+        await exchange_of(script).respond(401, (), b"no")
+
+    assert 401 == script.answer.status

@@ -9,7 +9,7 @@ from runtime.errors import NotFound
 from runtime.web.front import Front
 from runtime.web.problem import exception_handler
 from runtime.web.typed import typed
-from tests.web.script import call, front
+from tests.web.script import Script, call, front, run
 
 
 class Thing(msgspec.Struct, kw_only=True):
@@ -100,3 +100,16 @@ async def test_a_method_the_path_lacks_is_refused_with_those_it_has() -> None:
     answer = await call(app(front()), "PUT", "/text")
 
     assert (405, "GET, HEAD, OPTIONS") == (answer.status, answer.headers["allow"])
+
+
+async def test_the_body_of_who_is_refused_is_let_come_before_the_answer() -> None:
+    @typed(front(keys=KEYS), "POST", ["/guarded"], operation_id="guard", scope="admin", status=201)
+    async def guard(data: JSONBody[Thing]) -> Thing:
+        return data
+
+    handler = exception_handler(front(keys=KEYS), lambda *_: None)
+    guarded = Litestar([guard], openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
+    script = Script([b'{"name": ', b'"x"}'])
+    await run(guarded, script, "POST", "/guarded", AS_VIEWER)
+
+    assert (2, 403) == (script.read, script.answer.status)
