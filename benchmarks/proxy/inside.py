@@ -112,7 +112,7 @@ def main(scenario: Scenario, requests: int, rounds: int) -> None:
         times = uvloop.run(measured(inside, requests, rounds, counting))
         sys.stdout.write(f"{min(times):.1f} {statistics.median(times):.1f}\n")
         sys.stdout.flush()
-        os._exit(0)  # what still runs is the application's, and is not waited for
+    os._exit(0)  # what still runs is the application's, and is not waited for
 
 
 if __name__ == "__main__":
