@@ -18,7 +18,6 @@ from random import Random
 
 import msgspec
 from sqlalchemy.engine import URL
-from structlog.typing import FilteringBoundLogger
 from typing_extensions import override
 
 from generated.config import ConnectionLimit
@@ -65,7 +64,7 @@ from runtime.stores.responses import SqlResponses
 from runtime.stores.spending import SqlSpending, post_spend
 from runtime.stores.vault import Vault
 from runtime.telemetry import Decisions, Latencies, Metrics
-from runtime.telemetry.log import logger
+from runtime.telemetry.log import Log, logger
 from runtime.upstream import Upstream, UpstreamTable
 from runtime.web.asking import Askings
 from runtime.web.key import KeyEntry, KeyRecord, KeyRing
@@ -117,7 +116,7 @@ class Lasting(msgspec.Struct, kw_only=True):
     """
 
     ready: Ready
-    log: FilteringBoundLogger
+    log: Log
     serving: Effective
     started_s: float
     worker: str
@@ -161,7 +160,7 @@ class Lasting(msgspec.Struct, kw_only=True):
     def plan(self) -> Plan:
         return self.serving.artefact.plan
 
-    def log_of(self, found: Effective) -> FilteringBoundLogger:
+    def log_of(self, found: Effective) -> Log:
         """The log of calls that the plan of ``found`` answers."""
         return self.log if found is self.serving else _log(found)
 
@@ -192,7 +191,7 @@ def lasting(ready: Ready) -> Lasting:
     attempts = _attempts(plan)
 
     def on_fault(error: Exception, request_id: str) -> None:
-        made.log.error("call_failed_inside", request_id=request_id, exc_info=error)
+        made.log.error("call_failed_inside", request_id=request_id, fault=error)
 
     told: dict[str, Told] = {}
     askings = Askings()
@@ -327,7 +326,7 @@ def _memory_life(memory: Memory) -> Life:
     return life
 
 
-def _log(found: Effective) -> FilteringBoundLogger:
+def _log(found: Effective) -> Log:
     settings = found.artefact.plan.logging
     return logger(settings.level, settings.format, found.artefact.build)
 
@@ -338,7 +337,7 @@ def _steady(ready: Ready) -> Callable[[], float]:
     return lambda: offset_s + time.monotonic()
 
 
-def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> WatchedState:
+def _shared(ready: Ready, metrics: Metrics, log: Log) -> WatchedState:
     """What workers share; said once when it is gone, and once when it is back."""
     settings, workers = ready.plan.shared, ready.plan.server.workers
 
@@ -353,7 +352,7 @@ def _shared(ready: Ready, metrics: Metrics, log: FilteringBoundLogger) -> Watche
     return WatchedState(state, settings.timeout_ms / 1000, time.monotonic, changed, metrics.shared_failed)
 
 
-def _ledger(ready: Ready, worker: str, metrics: Metrics, current: Callable[[], FilteringBoundLogger]) -> Ledger:
+def _ledger(ready: Ready, worker: str, metrics: Metrics, current: Callable[[], Log]) -> Ledger:
     """What is used is noted here, and said once when it cannot be, and once when it can be again."""
     settings = ready.plan.ledger
 

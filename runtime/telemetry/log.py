@@ -3,77 +3,122 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import re
 import sys
+import traceback
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final, Literal, TextIO, cast
+from typing import Final, Literal, TextIO, TypeAlias
 
 import orjson
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-__all__ = ["logger"]
+__all__ = ["Level", "Log", "logger"]
 
-_LEVELS: Final = {"warn": "warning", "exception": "error"}
-"""What structlog calls otherwise."""
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+RANKS: Final[Mapping[Level, int]] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+COLOURS: Final[Mapping[Level, str]] = {"debug": "2", "info": "32", "warning": "33", "error": "31;1"}
+"""Of a terminal (ECMA-48, section 8.3.117)."""
+PLAIN: Final = re.compile(r"[\w.:/@%+*,-]+")
 
 
-def logger(
-    level: Literal["debug", "info", "warning", "error"],
-    format_: Literal["json", "text"],
-    build: str,
-    stream: TextIO | None = None,
-) -> FilteringBoundLogger:
-    """A logger of our own: the process's global logging is left alone. Every record carries the build id."""
+class Log:
+    """Says events that are of ``level`` or above. Every record carries ``build``.
+
+    Attributes:
+        render: one record as a line, from time, level, event and facts; a fault's traceback is the fact `exception`.
+        write: takes each line, without its end.
+    """
+
+    def __init__(
+        self,
+        level: Level,
+        build: str,
+        render: Callable[[str, Level, str, Mapping[str, object]], str],
+        write: Callable[[str], None],
+    ) -> None:
+        self._least = RANKS[level]
+        self._build = build
+        self._render = render
+        self._write = write
+
+    def says(self, level: Level) -> bool:
+        """Whether events of ``level`` are written."""
+        return RANKS[level] >= self._least
+
+    def debug(self, event: str, /, **facts: object) -> None:
+        self.say("debug", event, facts)
+
+    def info(self, event: str, /, **facts: object) -> None:
+        self.say("info", event, facts)
+
+    def warning(self, event: str, /, **facts: object) -> None:
+        self.say("warning", event, facts)
+
+    def error(self, event: str, /, *, fault: BaseException | None = None, **facts: object) -> None:
+        """``fault`` is shown with its traceback."""
+        if fault is not None:
+            facts["exception"] = "".join(traceback.format_exception(fault)).rstrip()
+        self.say("error", event, facts)
+
+    def say(self, level: Level, event: str, facts: Mapping[str, object]) -> None:
+        if RANKS[level] < self._least:
+            return
+        at = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+        self._write(self._render(at, level, event, {"build": self._build, **facts}))
+
+
+def logger(level: Level, format_: Literal["json", "text"], build: str, stream: TextIO | None = None) -> Log:
+    """A log of our own: the process's global logging is left alone. Without ``stream`` it goes to standard error."""
     target = stream if stream is not None else sys.stderr
-    processors: list[Processor]
+    write = _Lines(target, together=stream is None).write
     if format_ == "json":
-        processors = [_line]
-    else:
-        processors = [
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=target.isatty()),
-        ]
-    log = structlog.wrap_logger(
-        structlog.PrintLogger(target) if stream is not None else _Lines(target),
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        cache_logger_on_first_use=True,
-    )
-    return cast("FilteringBoundLogger", log.bind(build=build))
+        return Log(level, build, _json, write)
+    return Log(level, build, _coloured if target.isatty() else _text, write)
 
 
 class _Lines:
-    """Writes what one turn of the loop has to say at once, at its end; without a loop, at once."""
+    """Writes lines as they come, or ``together`` what one turn of the loop has to say, at its end."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, together: bool) -> None:
         self._stream = stream
+        self._together = together
         self._lines: list[str] = []
 
-    def msg(self, line: str) -> None:
+    def write(self, line: str) -> None:
         self._lines.append(line)
         if len(self._lines) > 1:
             return
+        if not self._together:
+            self._flush()
+            return
         try:
-            asyncio.get_running_loop().call_soon(self._write)
+            asyncio.get_running_loop().call_soon(self._flush)
         except RuntimeError:
-            self._write()
+            self._flush()
 
-    log = debug = info = warn = warning = msg
-    fatal = failure = err = error = critical = exception = msg
-
-    def _write(self) -> None:
+    def _flush(self) -> None:
         lines, self._lines = self._lines, []
         self._stream.write("\n".join((*lines, "")))
         self._stream.flush()
 
 
-def _line(_: object, level: str, event: EventDict) -> str:
-    """One record as JSON; all that is done to it in one step."""
-    if "exc_info" in event:
-        event = structlog.processors.format_exc_info(None, level, event)
-    event["level"] = _LEVELS.get(level, level)
-    event["timestamp"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"
-    return orjson.dumps(event, default=str).decode()
+def _json(at: str, level: Level, event: str, facts: Mapping[str, object]) -> str:
+    return orjson.dumps({"timestamp": at, "level": level, "event": event, **facts}, default=str).decode()
+
+
+def _text(at: str, level: str, event: str, facts: Mapping[str, object]) -> str:
+    """For people: time, level, event, then the rest as `name=value`; what is no plain word is JSON."""
+    said = " ".join(f"{name}={_word(value)}" for name, value in facts.items() if name != "exception")
+    line = f"{at} {level:<7} {event:<20} {said}"
+    return f"{line}\n{facts['exception']}" if "exception" in facts else line
+
+
+def _coloured(at: str, level: Level, event: str, facts: Mapping[str, object]) -> str:
+    return _text(at, f"\x1b[{COLOURS[level]}m{level:<7}\x1b[0m", event, facts)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, str) and PLAIN.fullmatch(value):
+        return value
+    return orjson.dumps(value, default=str).decode()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Protocol
-
-from structlog.typing import FilteringBoundLogger
 
 from runtime.telemetry.call import CallRecord
 from runtime.telemetry.decisions import Decisions
 from runtime.telemetry.latencies import Latencies
+from runtime.telemetry.log import Log
 from runtime.telemetry.metrics import Metrics
 from runtime.telemetry.trail import AttemptRecord
 
@@ -31,7 +29,7 @@ class Recorder:
     def __init__(
         self,
         metrics: Metrics,
-        log: FilteringBoundLogger,
+        log: Log,
         clock: Callable[[], float],
         decisions: Decisions | None = None,
         latencies: Latencies | None = None,
@@ -82,7 +80,7 @@ class Recorder:
             self._latencies.add(call)
         clients_fault = 400 <= call.status < 500
         failed = call.outcome == "error" and not clients_fault
-        if failed or self._log.is_enabled_for(logging.INFO):
+        if failed or self._log.says("info"):
             level = self._log.warning if failed else self._log.info
             level("call_ended", **_facts(call))
 

@@ -8,7 +8,7 @@ import pytest
 from runtime.cli.program import COMMANDS, program
 from tests.cli.conftest import Run
 
-HEAVY = {"codegen", "granian", "litestar", "jinja2", "httpx", "aiohttp", "structlog", "generated.catalog"}
+HEAVY = {"codegen", "granian", "litestar", "jinja2", "httpx", "aiohttp", "generated.catalog"}
 
 
 def test_help_imports_no_compiler_and_no_server() -> None:
