@@ -7,13 +7,14 @@ carries the prefix `gatewright_`. Labels come from the plan, never from what a c
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
+from runtime.canonical import Usage
 from runtime.telemetry.call import CallRecord
+from runtime.telemetry.families import CONTENT_TYPE, Count, Counters, Family, Gauge, Histograms, Spread, exposition
+from runtime.telemetry.trail import AttemptRecord
 
 __all__ = ["METRICS", "Metrics"]
 
@@ -62,198 +63,181 @@ _TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 
 _CALL_LABELS = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 
 
-Child = TypeVar("Child", Counter, Histogram)
+class _Ends:
+    """Where calls are counted that ended alike: of one operation, provider, model, outcome and error."""
+
+    __slots__ = ("duration", "first_token", "labels", "requests", "tokens")
+
+    def __init__(self, labels: tuple[str, str, str], requests: Count, duration: Spread) -> None:
+        self.labels = labels
+        self.requests = requests
+        self.duration = duration
+        self.first_token: Spread | None = None
+        self.tokens: dict[str, Spread] = {}
 
 
-class _By(Generic[Child]):
-    """A metric's children by their labels: the library checks and locks at every look, which costs more than the count."""
+class _Tries:
+    """Where attempts are counted that ended alike: of one provider, model and outcome."""
 
-    def __init__(self, metric: Child) -> None:
-        self._metric: Child = metric
-        self._known: dict[tuple[str, ...], Child] = {}
+    __slots__ = ("attempts", "cost")
 
-    def __call__(self, *labels: str) -> Child:
-        child = self._known.get(labels)
-        if child is None:
-            child = self._known[labels] = self._metric.labels(*labels)
-        return child
+    def __init__(self, attempts: Count) -> None:
+        self.attempts = attempts
+        self.cost: Count | None = None
 
 
 class Metrics:
-    """The process's metrics, in a registry of their own."""
+    """The process's metrics. What is looked up by labels is looked up once, and kept. ``now`` gives Unix seconds."""
 
-    content_type: Final = CONTENT_TYPE_LATEST
+    content_type: Final = CONTENT_TYPE
 
-    def __init__(self, build: str, version: str) -> None:
+    def __init__(self, build: str, version: str, now: Callable[[], float] = time.time) -> None:
         helps = dict(METRICS)
-        self._registry = CollectorRegistry()
+        self._families: list[Family] = []
+        self._ends: dict[tuple[str, str, str, str, str], _Ends] = {}
+        self._tries: dict[tuple[str, str, str], _Tries] = {}
+        self._build, self._version, self._overrides = build, version, 0
+        self._running = 0
+        self._journal_up = self._ledger_up = self._limits_up = self._shared_up = True
 
-        def histogram(name: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
-            return Histogram(name, helps[name], labels, buckets=buckets, registry=self._registry)
+        def histograms(name: str, labels: tuple[str, ...], bounds: tuple[float, ...]) -> Histograms:
+            made = Histograms(name, helps[name], labels, bounds, now)
+            self._families.append(made)
+            return made
 
-        self._duration = _By(
-            histogram("gen_ai_server_request_duration_seconds", (*_CALL_LABELS, "error_type"), _DURATION_BUCKETS)
+        def counters(name: str, *labels: str) -> Counters:
+            made = Counters(name, helps[f"{name}_total"], labels, now)
+            self._families.append(made)
+            return made
+
+        def gauge(name: str, read: Callable[[], float]) -> Gauge:
+            made = Gauge(name, helps[name], read)
+            self._families.append(made)
+            return made
+
+        self._duration = histograms(
+            "gen_ai_server_request_duration_seconds", (*_CALL_LABELS, "error_type"), _DURATION_BUCKETS
         )
-        self._first_token = _By(
-            histogram("gen_ai_server_time_to_first_token_seconds", _CALL_LABELS, _FIRST_TOKEN_BUCKETS)
-        )
-        self._tokens = _By(histogram("gen_ai_client_token_usage", (*_CALL_LABELS, "gen_ai_token_type"), _TOKEN_BUCKETS))
-        self._requests = _By(Counter(
-            "gatewright_requests", helps["gatewright_requests_total"], (*_CALL_LABELS, "outcome", "error_type"),
-            registry=self._registry,
-        ))  # fmt: skip
-        self._refused = _By(
-            Counter(
-                "gatewright_refused",
-                helps["gatewright_refused_total"],
-                ("operation", "error_type"),
-                registry=self._registry,
-            )
-        )
-        self._attempts = _By(Counter(
-            "gatewright_attempts", helps["gatewright_attempts_total"], ("provider", "model", "outcome"),
-            registry=self._registry,
-        ))  # fmt: skip
-        self._skipped = _By(Counter(
-            "gatewright_skipped", helps["gatewright_skipped_total"], ("provider", "model", "reason"),
-            registry=self._registry,
-        ))  # fmt: skip
-        self._replays = _By(
-            Counter(
-                "gatewright_replays", helps["gatewright_replays_total"], ("operation", "kind"), registry=self._registry
-            )
-        )
-        self._sessions = _By(
-            Counter("gatewright_sessions", helps["gatewright_sessions_total"], ("step",), registry=self._registry)
-        )
-        self._rescues = _By(Counter(
-            "gatewright_rescues", helps["gatewright_rescues_total"], ("provider", "model", "outcome"),
-            registry=self._registry,
-        ))  # fmt: skip
-        self._in_flight = Gauge(
-            "gatewright_requests_in_flight", helps["gatewright_requests_in_flight"], registry=self._registry
-        )
-        self._shared_up = Gauge("gatewright_shared_up", helps["gatewright_shared_up"], registry=self._registry)
-        self._shared_up.set(1)
-        self._shared_failures = Counter(
-            "gatewright_shared_failures", helps["gatewright_shared_failures_total"], ("topic",), registry=self._registry
-        )
-        by_model = ("provider", "model")
-        self._cost = _By(
-            Counter("gatewright_cost_usd", helps["gatewright_cost_usd_total"], by_model, registry=self._registry)
-        )
-        self._unpriced = _By(
-            Counter("gatewright_unpriced", helps["gatewright_unpriced_total"], by_model, registry=self._registry)
-        )
-        self._journal_up, self._journal_waiting, self._journal_lost, self._ledger_up = (
-            Gauge(name, helps[name], registry=self._registry)
-            for name in (
-                "gatewright_journal_up",
-                "gatewright_journal_waiting_bytes",
-                "gatewright_journal_lost",
-                "gatewright_ledger_up",
-            )
-        )
-        self._journal_up.set(1)
-        self._ledger_up.set(1)
-        self._limits_reached = Counter(
-            "gatewright_limits_reached",
-            helps["gatewright_limits_reached_total"],
-            ("limit", "of"),
-            registry=self._registry,
-        )
-        self._limits_up = Gauge("gatewright_limits_up", helps["gatewright_limits_up"], registry=self._registry)
-        self._limits_up.set(1)
-        self._info = Gauge(
-            "gatewright_build_info", helps["gatewright_build_info"], ("build", "version"), registry=self._registry
-        )
-        self._version = version
-        self._overrides = Gauge("gatewright_overrides", helps["gatewright_overrides"], registry=self._registry)
-        self.serving(build, 0)
+        self._first_token = histograms("gen_ai_server_time_to_first_token_seconds", _CALL_LABELS, _FIRST_TOKEN_BUCKETS)
+        self._tokens = histograms("gen_ai_client_token_usage", (*_CALL_LABELS, "gen_ai_token_type"), _TOKEN_BUCKETS)
+        self._requests = counters("gatewright_requests", *_CALL_LABELS, "outcome", "error_type")
+        self._refused = counters("gatewright_refused", "operation", "error_type")
+        self._attempts = counters("gatewright_attempts", "provider", "model", "outcome")
+        self._skipped = counters("gatewright_skipped", "provider", "model", "reason")
+        self._replays = counters("gatewright_replays", "operation", "kind")
+        self._sessions = counters("gatewright_sessions", "step")
+        self._rescues = counters("gatewright_rescues", "provider", "model", "outcome")
+        gauge("gatewright_requests_in_flight", lambda: self._running)
+        gauge("gatewright_shared_up", lambda: self._shared_up)
+        self._shared_failures = counters("gatewright_shared_failures", "topic")
+        self._cost = counters("gatewright_cost_usd", "provider", "model")
+        self._unpriced = counters("gatewright_unpriced", "provider", "model")
+        gauge("gatewright_journal_up", lambda: self._journal_up)
+        self._waiting_bytes = gauge("gatewright_journal_waiting_bytes", int)
+        self._lost = gauge("gatewright_journal_lost", int)
+        gauge("gatewright_ledger_up", lambda: self._ledger_up)
+        self._limits_reached = counters("gatewright_limits_reached", "limit", "of")
+        gauge("gatewright_limits_up", lambda: self._limits_up)
+        info = gauge("gatewright_build_info", lambda: 1)
+        info.labels = lambda: {"build": self._build, "version": self._version}
+        gauge("gatewright_overrides", lambda: self._overrides)
 
     def serving(self, build: str, overrides: int) -> None:
         """New calls are answered by ``build``, of which so many ``overrides`` are a part."""
-        self._overrides.set(overrides)
-        self._info.clear()
-        self._info.labels(build, self._version).set(1)
+        self._build, self._overrides = build, overrides
 
     def begin(self) -> None:
         """A call arrived."""
-        self._in_flight.inc()
+        self._running += 1
 
     def end(self, call: CallRecord) -> None:
         """A call is over, however it went."""
-        self._in_flight.dec()
+        self._running -= 1
         for attempt in call.attempts:
-            self._attempts(attempt.label.partition("/")[0], attempt.label, attempt.outcome).inc()
-            if attempt.cost_nano_usd:
-                self._cost(attempt.provider, attempt.label).inc(attempt.cost_nano_usd / 1e9)
-            if attempt.unpriced:
-                self._unpriced(attempt.provider, attempt.label).inc()
+            self._count_attempt(attempt)
         for each in call.skipped:
-            self._skipped(each.label.partition("/")[0], each.label, each.reason).inc()
+            self._skipped.of(each.label.partition("/")[0], each.label, each.reason).value += 1
         if call.session_step:
-            self._sessions(call.session_step).inc()
+            self._sessions.of(call.session_step).value += 1
         if call.replay:
-            self._replays(call.operation, call.replay).inc()
+            self._replays.of(call.operation, call.replay).value += 1
         if not call.provider:
-            if call.replay and call.outcome != "error":
-                return
-            self._refused(call.operation, call.error or "").inc()
+            if not call.replay or call.outcome == "error":
+                self._refused.of(call.operation, call.error or "").value += 1
             return
         if call.rescues:
-            self._rescues(call.provider, call.served, call.outcome).inc()
-        labels = (call.operation, call.provider, call.served)
-        self._requests(*labels, call.outcome, call.error or "").inc()
-        self._duration(*labels, call.error or "").observe(call.ended_s - call.started_s)
+            self._rescues.of(call.provider, call.served, call.outcome).value += 1
+        key = (call.operation, call.provider, call.served, call.outcome, call.error or "")
+        ends = self._ends.get(key)
+        if ends is None:
+            labels = key[:3]
+            ends = self._ends[key] = _Ends(labels, self._requests.of(*key), self._duration.of(*labels, key[4]))
+        ends.requests.value += 1
+        ends.duration.observe(call.ended_s - call.started_s)
         if call.first_token_s is not None:
-            self._first_token(*labels).observe(call.first_token_s - call.started_s)
+            if ends.first_token is None:
+                ends.first_token = self._first_token.of(*ends.labels)
+            ends.first_token.observe(call.first_token_s - call.started_s)
         if call.usage is not None:
-            self._count_tokens(labels, call)
+            self._count_usage(ends, call.usage)
 
     def journal_changed(self, reason: str | None) -> None:
         """The journal cannot be written to, for ``reason``, or can be again."""
-        self._journal_up.set(0 if reason is not None else 1)
+        self._journal_up = reason is None
 
     def ledger_changed(self, reason: str | None) -> None:
         """The store does not take in what the journal holds, for ``reason``, or does again."""
-        self._ledger_up.set(0 if reason is not None else 1)
+        self._ledger_up = reason is None
 
     def watch_journal(self, waiting_bytes: Callable[[], int], lost: Callable[[], int]) -> None:
         """Asked when the metrics are read."""
-        self._journal_waiting.set_function(waiting_bytes)
-        self._journal_lost.set_function(lost)
+        self._waiting_bytes.read, self._lost.read = waiting_bytes, lost
 
     def limit_reached(self, limit: str, of: str) -> None:
         """A call was refused or stopped by a ``limit`` of a key, a tenant, a combo or a policy."""
-        self._limits_reached.labels(limit, of).inc()
+        self._limits_reached.of(limit, of).value += 1
 
     def limits_changed(self, reason: str | None) -> None:
         """What workers count together is gone, for ``reason``, or back."""
-        self._limits_up.set(0 if reason is not None else 1)
+        self._limits_up = reason is None
 
     def shared_changed(self, reason: str | None) -> None:
         """The shared state is gone, for ``reason``, or back."""
-        self._shared_up.set(0 if reason is not None else 1)
+        self._shared_up = reason is None
 
     def shared_failed(self, topic: str) -> None:
         """A question to the shared state was not answered. Topics are words of ours."""
-        self._shared_failures.labels(topic).inc()
+        self._shared_failures.of(topic).value += 1
 
     def render(self) -> bytes:
         """The exposition text."""
-        return generate_latest(self._registry)
+        return exposition(self._families)
 
-    def _count_tokens(self, labels: tuple[str, str, str], call: CallRecord) -> None:
-        usage = call.usage
-        assert usage is not None
-        counts = {
-            "input": usage.total_input,
-            "output": usage.output,
-            "cache_read": usage.cache_read,
-            "cache_write": usage.cache_write_5m + usage.cache_write_1h,
-            "reasoning": usage.reasoning,
-        }
-        for kind, count in counts.items():
+    def _count_attempt(self, attempt: AttemptRecord) -> None:
+        label = attempt.label
+        key = (attempt.provider, label, attempt.outcome)
+        tries = self._tries.get(key)
+        if tries is None:
+            count = self._attempts.of(label.partition("/")[0], label, attempt.outcome)
+            tries = self._tries[key] = _Tries(count)
+        tries.attempts.value += 1
+        if attempt.cost_nano_usd:
+            if tries.cost is None:
+                tries.cost = self._cost.of(attempt.provider, label)
+            tries.cost.value += attempt.cost_nano_usd / 1e9
+        if attempt.unpriced:
+            self._unpriced.of(attempt.provider, label).value += 1
+
+    def _count_usage(self, ends: _Ends, usage: Usage) -> None:
+        for kind, count in (
+            ("input", usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h),
+            ("output", usage.output),
+            ("cache_read", usage.cache_read),
+            ("cache_write", usage.cache_write_5m + usage.cache_write_1h),
+            ("reasoning", usage.reasoning),
+        ):
             if count:
-                self._tokens(*labels, kind).observe(count)
+                spread = ends.tokens.get(kind)
+                if spread is None:
+                    spread = ends.tokens[kind] = self._tokens.of(*ends.labels, kind)
+                spread.observe(count)
