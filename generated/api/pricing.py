@@ -65,7 +65,7 @@ class PricingService(Protocol):
         """
         ...
 
-    async def list_priced_models(self, caller: KeyRecord) -> PricedModels:
+    async def list_priced_models(self, caller: KeyRecord, provider: str | None = None) -> PricedModels:
         """List models with where their price is from.
 
         Each model of the configured providers, whether it has a price, who says so, and since when.
@@ -133,8 +133,11 @@ def build_router(service: PricingService, front: Fronts) -> Router:
         operation_id="listPricedModels",
         scope="view",
     )
-    async def list_priced_models(request: Request[KeyRecord, object, State]) -> PricedModels:
-        return await service.list_priced_models(caller=request.user)
+    async def list_priced_models(
+        request: Request[KeyRecord, object, State],
+        provider: FromQuery[str | None] = None,
+    ) -> PricedModels:
+        return await service.list_priced_models(caller=request.user, provider=provider)
 
     return Router(
         path="/",

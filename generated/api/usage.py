@@ -26,6 +26,7 @@ class UsageService(Protocol):
         caller: KeyRecord,
         company_id: str | None = None,
         range: str = "30d",
+        api_key_id: str | None = None,
     ) -> UsageHistory:
         """Show what was used.
 
@@ -40,6 +41,7 @@ class UsageService(Protocol):
         caller: KeyRecord,
         company_id: str | None = None,
         range: str = "30d",
+        api_key_id: str | None = None,
     ) -> UsageAnalytics:
         """Show how use developed.
 
@@ -61,6 +63,7 @@ class UsageService(Protocol):
         account: str | None = None,
         api_key: str | None = None,
         combo: str | None = None,
+        api_key_id: str | None = None,
     ) -> CallLogs:
         """List requests.
 
@@ -84,6 +87,7 @@ class UsageService(Protocol):
         caller: KeyRecord,
         company_id: str | None = None,
         limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 200,
+        api_key_id: str | None = None,
     ) -> UsageLines:
         """List requests as lines.
 
@@ -98,6 +102,7 @@ class UsageService(Protocol):
         caller: KeyRecord,
         company_id: str | None = None,
         limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 200,
+        api_key_id: str | None = None,
     ) -> UsageLines:
         """List requests as lines.
 
@@ -113,6 +118,7 @@ class UsageService(Protocol):
         connection_id: str,
         company_id: str | None = None,
         range: str = "30d",
+        api_key_id: str | None = None,
     ) -> ConnectionUsage:
         """Show what a connection used.
 
@@ -137,8 +143,11 @@ def build_router(service: UsageService, front: Fronts) -> Router:
         request: Request[KeyRecord, object, State],
         company_id: FromQuery[str | None] = None,
         range: FromQuery[str] = "30d",
+        api_key_id: Annotated[str | None, QueryParameter(name="apiKeyId")] = None,
     ) -> UsageHistory:
-        return await service.get_usage_history(caller=request.user, company_id=company_id, range=range)
+        return await service.get_usage_history(
+            caller=request.user, company_id=company_id, range=range, api_key_id=api_key_id
+        )
 
     @typed(
         front,
@@ -151,8 +160,11 @@ def build_router(service: UsageService, front: Fronts) -> Router:
         request: Request[KeyRecord, object, State],
         company_id: FromQuery[str | None] = None,
         range: FromQuery[str] = "30d",
+        api_key_id: Annotated[str | None, QueryParameter(name="apiKeyId")] = None,
     ) -> UsageAnalytics:
-        return await service.get_usage_analytics(caller=request.user, company_id=company_id, range=range)
+        return await service.get_usage_analytics(
+            caller=request.user, company_id=company_id, range=range, api_key_id=api_key_id
+        )
 
     @typed(
         front,
@@ -172,6 +184,7 @@ def build_router(service: UsageService, front: Fronts) -> Router:
         account: FromQuery[str | None] = None,
         api_key: Annotated[str | None, QueryParameter(name="apiKey")] = None,
         combo: FromQuery[str | None] = None,
+        api_key_id: Annotated[str | None, QueryParameter(name="apiKeyId")] = None,
     ) -> CallLogs:
         return await service.list_call_logs(
             caller=request.user,
@@ -184,6 +197,7 @@ def build_router(service: UsageService, front: Fronts) -> Router:
             account=account,
             api_key=api_key,
             combo=combo,
+            api_key_id=api_key_id,
         )
 
     @typed(
@@ -207,8 +221,11 @@ def build_router(service: UsageService, front: Fronts) -> Router:
         request: Request[KeyRecord, object, State],
         company_id: FromQuery[str | None] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 200,
+        api_key_id: Annotated[str | None, QueryParameter(name="apiKeyId")] = None,
     ) -> UsageLines:
-        return await service.list_usage_logs(caller=request.user, company_id=company_id, limit=limit)
+        return await service.list_usage_logs(
+            caller=request.user, company_id=company_id, limit=limit, api_key_id=api_key_id
+        )
 
     @typed(
         front,
@@ -221,8 +238,11 @@ def build_router(service: UsageService, front: Fronts) -> Router:
         request: Request[KeyRecord, object, State],
         company_id: FromQuery[str | None] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 200,
+        api_key_id: Annotated[str | None, QueryParameter(name="apiKeyId")] = None,
     ) -> UsageLines:
-        return await service.list_request_logs(caller=request.user, company_id=company_id, limit=limit)
+        return await service.list_request_logs(
+            caller=request.user, company_id=company_id, limit=limit, api_key_id=api_key_id
+        )
 
     @typed(
         front,
@@ -236,9 +256,10 @@ def build_router(service: UsageService, front: Fronts) -> Router:
         connection_id: FromPath[str],
         company_id: FromQuery[str | None] = None,
         range: FromQuery[str] = "30d",
+        api_key_id: Annotated[str | None, QueryParameter(name="apiKeyId")] = None,
     ) -> ConnectionUsage:
         return await service.get_connection_usage(
-            caller=request.user, connection_id=connection_id, company_id=company_id, range=range
+            caller=request.user, connection_id=connection_id, company_id=company_id, range=range, api_key_id=api_key_id
         )
 
     return Router(

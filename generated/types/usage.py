@@ -193,7 +193,7 @@ class CallLog(msgspec.Struct, kw_only=True):
     """`upstream`, or whence an answer came that no model made for it."""
 
     apiKeyId: str
-    """The key's id."""
+    """The same as `apiKeyId`."""
 
     company_id: str
     """The tenant."""

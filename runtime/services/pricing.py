@@ -92,8 +92,10 @@ class Pricing:
                 table[id_] = priced
         return table
 
-    async def list_priced_models(self, caller: KeyRecord) -> PricedModels:
+    async def list_priced_models(self, caller: KeyRecord, provider: str | None = None) -> PricedModels:
         await self._written.reads(caller)
+        if provider is not None and provider not in self._plan.providers:
+            raise _no_provider(provider, self._plan)
         models = [
             PricedModel(
                 id=each.id,
@@ -104,6 +106,7 @@ class Pricing:
                 date=each.facts.prices.date if each.facts.prices is not None else "",
             )
             for each in self._plan.models.values()
+            if provider is None or each.provider == provider
         ]
         return PricedModels(models=models, total=len(models))
 

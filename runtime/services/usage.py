@@ -47,11 +47,14 @@ class Usages:
         caller: KeyRecord,
         company_id: str | None = None,
         range: str = "30d",  # noqa: A002 — as it stands in the query
+        api_key_id: str | None = None,
     ) -> UsageHistory:
         tenant, since = caller.tenant_filter(company_id), read_range(range, self._now())
         async with readable():
-            whole = await self._by(tenant, since)
-            found = [await self._by(tenant, since, each) for each in ("provider", "model", "connection", "key")]
+            whole = await self._by(tenant, since, api_key_id)
+            found = [
+                await self._by(tenant, since, api_key_id, each) for each in ("provider", "model", "connection", "key")
+            ]
         sums = summed(whole)
         by_provider, by_model, by_account, by_key = (_named(each) for each in found)
         return UsageHistory(
@@ -71,11 +74,14 @@ class Usages:
         caller: KeyRecord,
         company_id: str | None = None,
         range: str = "30d",  # noqa: A002
+        api_key_id: str | None = None,
     ) -> UsageAnalytics:
         tenant, since = caller.tenant_filter(company_id), read_range(range, self._now())
         async with readable():
-            days = await self._by(tenant, since, "day")
-            found = [await self._by(tenant, since, each) for each in ("model", "provider", "connection", "key")]
+            days = await self._by(tenant, since, api_key_id, "day")
+            found = [
+                await self._by(tenant, since, api_key_id, each) for each in ("model", "provider", "connection", "key")
+            ]
         by_model, by_provider, by_account, by_key = (_ranked(each) for each in found)
         trend = sorted((int(each.by[0]), shown_sums(each)) for each in days)
         return UsageAnalytics(
@@ -94,13 +100,14 @@ class Usages:
         connection_id: str,
         company_id: str | None = None,
         range: str = "30d",  # noqa: A002
+        api_key_id: str | None = None,
     ) -> ConnectionUsage:
         caller.require_operator()
         tenant, since = caller.tenant_filter(company_id), read_range(range, self._now())
         id_ = plan_id(connection_id)
         known = self._plan.connections.get(id_)
         async with readable():
-            models = await self._history.totals(tenant, by=("model",), since_day=since, connection=id_)
+            models = await self._history.totals(tenant, by=("model",), since_day=since, key=api_key_id, connection=id_)
         if known is None and not models:
             raise NotFound(f"there is no connection {connection_id[:100]!r}, and none of that name was used")
         limits = known.limits if known is not None else ()
@@ -133,11 +140,14 @@ class Usages:
         account: str | None = None,
         api_key: str | None = None,
         combo: str | None = None,
+        api_key_id: str | None = None,
     ) -> CallLogs:
         outcome, code = _status(status)
+        if None not in {api_key, api_key_id} and api_key != api_key_id:
+            raise InvalidRequest("apiKey: `apiKeyId` says another one", param="apiKey")
         wanted = Wanted(
             tenant=caller.tenant_filter(company_id),
-            key=api_key,
+            key=api_key or api_key_id,
             model=model,
             combo=combo,
             provider=provider,
@@ -157,16 +167,21 @@ class Usages:
             raise NotFound(f"there is no request {request_id[:100]!r}")
         return shown_request(found.settlement)
 
-    async def list_usage_logs(self, caller: KeyRecord, company_id: str | None = None, limit: int = 200) -> UsageLines:
+    async def list_usage_logs(
+        self, caller: KeyRecord, company_id: str | None = None, limit: int = 200, api_key_id: str | None = None
+    ) -> UsageLines:
+        wanted = Wanted(tenant=caller.tenant_filter(company_id), key=api_key_id)
         async with readable():
-            page = await self._history.requests(Wanted(tenant=caller.tenant_filter(company_id)), limit=limit)
+            page = await self._history.requests(wanted, limit=limit)
         return UsageLines(logs=[shown_line(each.settlement) for each in page.requests])
 
-    async def list_request_logs(self, caller: KeyRecord, company_id: str | None = None, limit: int = 200) -> UsageLines:
-        return await self.list_usage_logs(caller, company_id, limit)
+    async def list_request_logs(
+        self, caller: KeyRecord, company_id: str | None = None, limit: int = 200, api_key_id: str | None = None
+    ) -> UsageLines:
+        return await self.list_usage_logs(caller, company_id, limit, api_key_id)
 
-    async def _by(self, tenant: str | None, since: int, *by: Dimension) -> Sequence[Total]:
-        return await self._history.totals(tenant, by=by, since_day=since)
+    async def _by(self, tenant: str | None, since: int, key: str | None, *by: Dimension) -> Sequence[Total]:
+        return await self._history.totals(tenant, by=by, since_day=since, key=key)
 
 
 def _named(totals: Sequence[Total]) -> dict[str, UsageSums]:

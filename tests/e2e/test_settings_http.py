@@ -117,6 +117,9 @@ def test_a_price_is_the_ledgers_and_gets_a_version(served: Running) -> None:
     assert first["priceVersion"] != second["priceVersion"]
     source = {each["id"]: each["source"] for each in ask(served, "GET", "/api/pricing/models")[1]["models"]}
     assert ("management API", len(before)) == (source["own/one"], len(source))
+    own = ask(served, "GET", "/api/pricing/models?provider=own")[1]
+    assert ({"own"}, len(own["models"])) == ({each["provider"] for each in own["models"]}, own["total"])
+    assert 404 == ask(served, "GET", "/api/pricing/models?provider=nobody")[0]
     assert ask(served, "PATCH", "/api/pricing", {"sim": {"echo": {"input": 3, "output": 4}}})[0] == 200
     assert {"sim"} == set(ask(served, "DELETE", "/api/pricing?provider=sim&model=echo")[1])
     taken_back = ask(served, "PATCH", "/api/pricing", {"own": {"one": {"input": None, "cached": None}}})[1]

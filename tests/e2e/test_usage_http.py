@@ -77,6 +77,22 @@ def test_requests_are_listed_in_pages_narrowed_and_shown_one_by_one(served: Runn
         assert [(2, True)] == [(len(lines), all(" | " in line for line in lines))]
 
 
+def test_every_report_can_be_narrowed_to_one_key(served: Running) -> None:
+    history = ask(served, "GET", "/api/usage/history?apiKeyId=theirs")[1]
+    assert (3, {"theirs"}, {"sim/echo"}) == (
+        history["totalRequests"], set(history["byApiKey"]), set(history["byModel"]),
+    )  # fmt: skip
+    assert 5 == ask(served, "GET", "/api/usage/analytics?apiKeyId=client")[1]["summary"]["requests"]
+    assert 3 == ask(served, "GET", "/api/usage/sim:default?apiKeyId=theirs")[1]["usage"]["requests"]
+    for path, count in (("call-logs", 3), ("logs", 3), ("request-logs", 3)):
+        assert count == len(ask(served, "GET", f"/api/usage/{path}?apiKeyId=theirs")[1]["logs"]), path
+    assert 3 == len(ask(served, "GET", "/api/usage/call-logs?apiKey=theirs&apiKeyId=theirs")[1]["logs"])
+    for path in ("history", "call-logs", "logs"):
+        found = ask(served, "GET", f"/api/usage/{path}?apiKeyId=client", key=OTHER)[1]
+        seen = found.get("totalRequests") or found.get("logs")
+        assert not seen, "another tenant's key is as one that is not there"
+
+
 def test_combos_say_how_they_fared(served: Running) -> None:
     figures = ask(served, "GET", "/api/combos/metrics", key=VIEWER)[1]["metrics"]["smart"]
     assert (4, 0, 1.0, {"sim/echo": 4}) == tuple(
@@ -109,6 +125,7 @@ def test_a_tenant_sees_its_own_and_nothing_else(served: Running) -> None:
         ("/api/usage/analytics?range=0d", 400, "range"),
         ("/api/usage/history?range=99999d", 400, "range"),
         ("/api/usage/call-logs?status=bad", 400, "status"),
+        ("/api/usage/call-logs?apiKey=theirs&apiKeyId=client", 400, "apiKey"),
         ("/api/usage/call-logs?limit=0", 400, "limit"),
         ("/api/usage/call-logs?limit=many", 400, "limit"),
         ("/api/usage/call-logs/nobody", 404, None),
