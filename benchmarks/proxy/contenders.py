@@ -251,7 +251,8 @@ def _litellm() -> Contender | Missing:
         models = model("chat", "openai", "/v1") + model("msgs", "anthropic", "") + model("vecs", "openai", "/v1")
         folder.joinpath("config.yaml").write_text(
             f"model_list:\n{models}"
-            "litellm_settings: {set_verbose: false, json_logs: true, request_timeout: 600, telemetry: false}\n"
+            "litellm_settings: {set_verbose: false, json_logs: true, request_timeout: 600, telemetry: false,"
+            " use_chat_completions_url_for_anthropic_messages: true}\n"
             f"general_settings: {{master_key: '{KEY}'}}\n",
             encoding="utf-8",
         )
