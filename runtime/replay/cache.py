@@ -17,7 +17,7 @@ from runtime.call import Call, Complete, Streaming
 from runtime.config.plan import Plan
 from runtime.config.wildcard import allows
 from runtime.replay.exact import ExactCache
-from runtime.replay.kept import Kept, gathering, opened
+from runtime.replay.kept import Kept, Origin, gathering, opened
 from runtime.replay.question import Question, read_question
 from runtime.replay.semantic import Meant, SemanticCache
 
@@ -136,6 +136,7 @@ class Cache:
     ) -> Complete | Streaming:
         record = call.record
         record.model, record.stream, record.replay = call.envelope.model, call.envelope.stream, kind
+        kept.origin.tell(record)
         age_s = max(0, int(self._now() - kept.made_s))
         record.session = self._session(call)
         more += (("x-omniroute-session-id", record.session),) if record.session else ()
@@ -144,7 +145,9 @@ class Cache:
     async def _keeping(self, call: Call, reply: Complete | Streaming, looked: _Looked) -> Complete | Streaming:
         headers = tuple(pair for pair in reply.headers if pair[0] in KEPT_HEADERS)
         if isinstance(reply, Complete):
-            await self._keep(looked, Kept(headers=headers, body=reply.body, made_s=self._now()))
+            await self._keep(
+                looked, Kept(headers=headers, body=reply.body, made_s=self._now(), origin=Origin.of(call.record))
+            )
             return reply
 
         async def end(body: bytes | None) -> None:
@@ -157,6 +160,7 @@ class Cache:
                 content_type=reply.content_type,
                 keep_alive=reply.keep_alive,
                 made_s=self._now(),
+                origin=Origin.of(call.record),
             )
             await self._keep(looked, kept)
 

@@ -19,7 +19,7 @@ import runtime.errors
 from generated.config import IdempotencySettings
 from runtime.call import Call, Complete, Streaming
 from runtime.errors import Conflict, GatewayError, InvalidRequest
-from runtime.replay.kept import Kept
+from runtime.replay.kept import Kept, Origin
 from runtime.replay.run import Run
 from runtime.resilience import Door
 from runtime.shared import SharedError, SharedState
@@ -122,6 +122,7 @@ class Once:
             if kept is None:
                 return await ask(call)
             _mark(call)
+            kept.origin.tell(call.record)
             return await kept.reply(REPLAYED)
 
         async def settle(reply: Complete | Streaming | None, body: bytes | None, fault: BaseException | None) -> None:
@@ -156,6 +157,7 @@ class Once:
             content_type=reply.content_type if isinstance(reply, Streaming) else "",
             keep_alive=reply.keep_alive if isinstance(reply, Streaming) else None,
             made_s=self._now(),
+            origin=Origin.of(call.record),
         )
         return State(stage="kept", fingerprint=claim.fingerprint, owner=claim.owner, kept=kept)
 

@@ -9,10 +9,27 @@ from typing import Final
 import msgspec
 
 from runtime.call import Complete, Streaming
+from runtime.telemetry import CallRecord
 
-__all__ = ["Kept", "gathering", "opened"]
+__all__ = ["Kept", "Origin", "gathering", "opened"]
 
 PIECE_BYTES: Final = 64 << 10
+
+
+class Origin(msgspec.Struct, frozen=True, array_like=True):
+    """Who made an answer: the target's public id, its provider and the connection, as `CallRecord` has them."""
+
+    served: str = ""
+    provider: str = ""
+    connection: str = ""
+
+    @classmethod
+    def of(cls, record: CallRecord) -> Origin:
+        return cls(record.served, record.provider, record.connection)
+
+    def tell(self, record: CallRecord) -> None:
+        """``record`` is of a call that gets this answer once more."""
+        record.served, record.provider, record.connection = self.served, self.provider, self.connection
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -24,6 +41,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     content_type: str = ""
     keep_alive: bytes | None = None
     made_s: float = 0.0
+    origin: Origin = Origin()
 
     async def reply(self, more: tuple[tuple[str, str], ...] = ()) -> Complete | Streaming:
         """The answer once more, of the kind it was."""

@@ -16,7 +16,7 @@ import msgspec
 
 from runtime.call import Complete, Streaming
 from runtime.errors import Conflict, GatewayError
-from runtime.replay.kept import opened
+from runtime.replay.kept import Origin, opened
 from runtime.resilience import Door
 from runtime.telemetry import CallRecord
 
@@ -129,6 +129,8 @@ class Run:
     async def _leave(self, follower: Follower, record: CallRecord) -> None:
         self._followers.discard(follower)
         self._tell()
+        if record is not self.record:
+            Origin.of(self.record).tell(record)
         try:
             await self._while_wanted()
         finally:

@@ -238,7 +238,7 @@ def _choice(
 def _end(record: CallRecord, lines: Lines) -> Iterator[Reason]:
     if not record.ended_s:
         return
-    if record.outcome == "ok" and record.served:
+    if record.outcome == "ok" and record.served and record.replay not in _REPLAYED:
         text = f"served by {record.served}, spoken to in {record.upstream_protocol}"
         written = lines.target(record.served, record.connection)
         yield Reason(
@@ -246,6 +246,8 @@ def _end(record: CallRecord, lines: Lines) -> Iterator[Reason]:
         )  # fmt: skip
     elif record.outcome == "ok":
         text = _REPLAYED.get(record.replay, "answered without asking a model")
+        if record.served:
+            text += f", by {record.served}"
         yield Reason(kind="served", text=text, written=lines.entity(*_BY.get(record.replay, ())))
     elif record.outcome == "error":
         yield Reason(kind="refused", text=f"the client was told {record.error}, status {record.status}")

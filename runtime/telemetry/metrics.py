@@ -161,7 +161,7 @@ class Metrics:
             self._sessions.of(call.session_step).value += 1
         if call.replay:
             self._replays.of(call.operation, call.replay).value += 1
-        if not call.provider:
+        if not call.provider or (call.replay and call.replay != "miss"):
             if not call.replay or call.outcome == "error":
                 self._refused.of(call.operation, call.error or "").value += 1
             return

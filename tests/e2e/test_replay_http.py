@@ -60,6 +60,14 @@ class Place:
             response = connection.getresponse()
             return response.status, {name.lower(): value for name, value in response.headers.items()}, response.read()
 
+    def usage(self, path: str) -> dict[str, Any]:
+        """What the ledger says."""
+        connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=30)
+        with contextlib.closing(connection):
+            connection.request("GET", f"/api/usage/{path}", headers={"authorization": f"Bearer {self.running.key}"})
+            found: dict[str, Any] = json.load(connection.getresponse())
+            return found
+
     def sessions(self) -> list[dict[str, Any]]:
         """Those that are going on."""
         connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=30)
@@ -278,3 +286,29 @@ def test_the_log_says_where_an_answer_came_from(place: Place) -> None:
             break
         time.sleep(0.05)
     assert {"miss", "exact", "idempotent"} <= kinds
+
+
+def test_what_is_given_again_says_who_made_it_and_costs_nothing(place: Place) -> None:
+    """In the log of calls and in the sums of the ledger: from the cache, by a key that repeats and by one that joins a stream."""
+    keyed = {"idempotency-key": "whose", "cache-control": "no-cache"}
+    place.ask(said("whose"))
+    place.ask(said("whose"))
+    for _ in range(2):
+        place.ask(said("whose, keyed"), keyed)
+    for _ in range(2):
+        place.ask(said("whose, streamed", stream=True), {**keyed, "idempotency-key": "whose stream"})
+
+    deadline_s = time.monotonic() + 30
+    while True:
+        logs = place.usage("call-logs?limit=6")["logs"]
+        if 3 == sum(each["cacheSource"] != "upstream" for each in logs):
+            break
+        assert time.monotonic() < deadline_s, logs
+        time.sleep(0.2)
+    assert {"chatty/plain"} == {each["model"] for each in logs}
+    assert {("chatty", "chatty/main")} == {(each["provider"], each["account"]) for each in logs}
+    again = [each for each in logs if each["cacheSource"] != "upstream"]
+    assert ["exact", "idempotent", "idempotent"] == sorted(each["cacheSource"] for each in again)
+    assert [(0, 0, 0)] * 3 == [(each["cost"], each["tokens"]["in"], each["tokens"]["out"]) for each in again]
+    assert 0 < min(each["tokens"]["in"] for each in logs if each not in again)
+    assert "attempts" not in place.usage(f"call-logs/{again[0]['id']}")

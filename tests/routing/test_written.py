@@ -151,10 +151,11 @@ def test_a_model_that_was_asked_for_by_its_name_is_found_where_it_stands() -> No
 )
 def test_an_answer_that_was_kept_names_what_keeps_it(replay: str, mark: str) -> None:
     text = CONFIG + SETTINGS
-    record = call(replay=replay, ended_s=1.0, status=200)
+    record = call(replay=replay, served="p/a", connection="p/one", ended_s=1.0, status=200)
 
     assert at(text, mark) == written(told(text, record))["served"]
     assert {"served"} == written(told(CONFIG, record)).keys()
+    assert told(CONFIG, record).reasons[-1].text.endswith(", by p/a"), "and who made it"
 
 
 def test_a_name_that_leads_nowhere_needs_no_lines() -> None:

@@ -49,8 +49,8 @@ def go_on(metrics: Metrics) -> None:
         ),
         call(operation="embeddings", outcome="error", error="model_not_found"),
         call(outcome="error"),
-        call(replay="exact"),
-        call(replay="idempotent", outcome="error", error="conflict"),
+        call(**alpha, replay="exact"),
+        call(**alpha, replay="idempotent", outcome="error", error="conflict"),
         call(**alpha, replay="miss"),
     ]  # fmt: skip
     for each in calls:
