@@ -13,11 +13,13 @@ from runtime.protocols.base import Outgoing
 from runtime.routing import Attempt, Candidate
 from runtime.routing.planting import input_limit
 from runtime.telemetry import AttemptRecord, CallRecord, Recorder
+from runtime.upstream.address import Headers
 from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
 
 __all__ = ["MAX_ERROR_BYTES", "Sender", "quarter"]
 
 MAX_ERROR_BYTES: Final = 1 << 20
+MAX_MERGED: Final = 1024
 MIN_SECRET: Final = 8
 """So long is a credential at least that is told from other words."""
 
@@ -33,6 +35,7 @@ class Sender:
         self._upstream = upstream
         self._recorder = recorder
         self._proxies = proxies
+        self._merged: dict[tuple[Headers, Headers], Headers] = {}
 
     async def send(
         self,
@@ -45,10 +48,9 @@ class Sender:
         candidate = attempt.candidate
         timeouts = self.timeouts(candidate)
         first_byte_ms = timeouts.first_byte_ms if outgoing.stream else timeouts.first_byte_unstreamed_ms
-        headers = dict(outgoing.headers) | dict(candidate.headers)
-        patience_ms = attempt.patience_ms()
-        most = input_limit(candidate.target.model)
-        tokens = quarter(outgoing.body)
+        left_ms = attempt.left_ms()
+        patience_ms = attempt.patience_ms(left_ms)
+        most, tokens = input_limit(candidate.target.model), quarter(outgoing.body)
         if record.held is not None:
             await record.held.again(sum(map(_may_charge, record.attempts[:-1])))
         self._recorder.asking(record, attempt.record, tokens if most is None else min(tokens, most))
@@ -57,13 +59,13 @@ class Sender:
             UpstreamRequest(
                 method="POST",
                 url=candidate.base_url + outgoing.path,
-                headers=tuple(headers.items()),
+                headers=self._merged.get((outgoing.headers, candidate.headers)) or self._merge(outgoing, candidate),
                 body=outgoing.body,
                 limits=Limits(
                     connect_ms=min(timeouts.connect_ms, patience_ms),
                     first_byte_ms=min(first_byte_ms, patience_ms),
                     idle_ms=timeouts.idle_ms,
-                    total_ms=min(timeouts.total_ms, attempt.left_ms()),
+                    total_ms=min(timeouts.total_ms, left_ms),
                 ),
                 pool=candidate.connection,
                 proxy=self._proxies.get(candidate.connection, ""),
@@ -82,6 +84,14 @@ class Sender:
     def timeouts(self, candidate: Candidate) -> TimeoutSettings:
         """The provider's own limits, else everybody's."""
         return self._plan.provider_timeouts.get(candidate.target.provider.id, self._plan.timeouts)
+
+    def _merge(self, outgoing: Outgoing, candidate: Candidate) -> Headers:
+        """The protocol's own headers and the connection's, which count where both have one."""
+        if len(self._merged) >= MAX_MERGED:
+            self._merged.clear()  # some of them are of the clients' making
+        merged = tuple((dict(outgoing.headers) | dict(candidate.headers)).items())
+        self._merged[outgoing.headers, candidate.headers] = merged
+        return merged
 
 
 def _silent(body: bytes, candidate: Candidate) -> bytes:

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from runtime.canonical import Event, Request, Response, Usage
-from runtime.catalog import Model, Provider, Surface
+from runtime.catalog import Model, ParameterRules, Provider, Surface
 from runtime.errors import GatewayError
 
 __all__ = [
@@ -64,6 +64,7 @@ class Target(msgspec.Struct, frozen=True):
 
     ``default_max_output`` is the output limit in tokens for a protocol that demands one, where neither the client nor
     the model's facts give any. ``asks_usage``: of a stream that is passed on, too, it is to be asked what it took.
+    ``rules`` follow from the others: those of the provider, then the surface, then the model, that say anything.
     """
 
     provider: Provider
@@ -71,6 +72,11 @@ class Target(msgspec.Struct, frozen=True):
     surface: Surface
     default_max_output: int = 4096
     asks_usage: bool = False
+    rules: tuple[ParameterRules, ...] = ()
+
+    def __post_init__(self) -> None:
+        every = (self.provider.parameters, self.surface.parameters, self.model.parameters)
+        msgspec.structs.force_setattr(self, "rules", tuple(rules for rules in every if rules))
 
 
 class Outgoing(msgspec.Struct, frozen=True):

@@ -152,7 +152,7 @@ def _listed(envelope: Envelope) -> list[dict[str, msgspec.Raw]]:
 
 def _outgoing(fields: dict[str, msgspec.Raw], target: Target) -> Outgoing:
     path = target.surface.path.replace("{model}", target.model.id)
-    body = msgspec.json.encode(splice.apply(splice.rules_of(target), fields))
+    body = msgspec.json.encode(splice.apply(target.rules, fields))
     return Outgoing(path, _HEADERS, body, stream=False)
 
 

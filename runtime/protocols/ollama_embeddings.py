@@ -83,7 +83,7 @@ class OllamaEmbeddings(Embedder):
         }
         if request.dimensions is not None:
             fields["dimensions"] = splice.raw(request.dimensions)
-        body = msgspec.json.encode(splice.apply(splice.rules_of(target), fields))
+        body = msgspec.json.encode(splice.apply(target.rules, fields))
         said = {"task": request.task, "title": any(request.titles), "user": request.user}
         losses = (
             *(name for name, value in said.items() if value),

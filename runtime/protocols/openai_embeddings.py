@@ -126,7 +126,7 @@ class OpenAIEmbeddings(Embedder):
             fields["dimensions"] = splice.raw(request.dimensions)
         if request.user is not None:
             fields["user"] = splice.raw(request.user)
-        body = msgspec.json.encode(splice.apply(splice.rules_of(target), fields))
+        body = msgspec.json.encode(splice.apply(target.rules, fields))
         lost = ("task" if request.task else "", "title" if any(request.titles) else "")
         losses = (*filter(None, lost), *(name for theirs in request.extensions.values() for name in theirs))
         return Outgoing(target.surface.path, _HEADERS, body, stream=False, losses=losses)

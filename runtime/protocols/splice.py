@@ -15,15 +15,19 @@ from runtime.catalog import ParameterRules, Range
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Asked, Envelope, Target
 
-__all__ = ["Fields", "apply", "join", "peek", "raw", "replace", "rewrite", "rules_of"]
+__all__ = ["Fields", "apply", "join", "peek", "raw", "renamed", "replace", "rewrite"]
 
 Fields = dict[str, msgspec.Raw]
 
 _FIELDS: Final = msgspec.json.Decoder(Fields)
 _NUMBER: Final = msgspec.json.Decoder(int | float)
 _AT_BYTE: Final = re.compile(r"^(?:JSON is malformed: )?(?P<what>.*?) \(byte (?P<byte>\d+)\)$")
-_KEY: Final = re.compile(rb'[ \t\r\n]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
-_COMMA: Final = re.compile(rb"[ \t\r\n]*,")
+_KEY: Final = re.compile(rb'[ \t\r\n,]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\r\n]*:[ \t\r\n]*')
+"""Behind a value, and its comma, of what is known to be JSON."""
+
+_END: Final = re.compile(rb"[ \t\r\n]*\}")
+_NAME: Final = b'"model"'
+_MODEL: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
 _KINDS: Final = {"{": "an object", "[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
 
 
@@ -48,13 +52,7 @@ def rewrite(envelope: Envelope, target: Target, fields: Fields | None = None) ->
     """The request for ``target``: its model's name, its parameter rules applied. ``fields`` are the envelope's, edited."""
     after = dict(envelope.fields if fields is None else fields)
     after["model"] = raw(target.model.id)
-    return join(envelope.body, envelope.fields, apply(rules_of(target), after))
-
-
-def rules_of(target: Target) -> tuple[ParameterRules, ...]:
-    """The provider's rules, then its surface's, then the model's."""
-    every = (target.provider.parameters, target.surface.parameters, target.model.parameters)
-    return tuple(rules for rules in every if rules)
+    return join(envelope.body, envelope.fields, apply(target.rules, after))
 
 
 def apply(rules: tuple[ParameterRules, ...], fields: Fields) -> Fields:
@@ -87,24 +85,21 @@ def join(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes
 
     White space between members survives when only values changed; members' own bytes survive always.
     """
-    compact = msgspec.json.encode(after)
-    if not body or list(before) != list(after):
-        return compact
-    changed = [name for name, value in after.items() if value is not before[name]]
-    grown = sum(memoryview(after[name]).nbytes - memoryview(before[name]).nbytes for name in changed)
-    if len(compact) == len(body) + grown:  # it was compact already: as SDKs write it
-        return compact
-    places = _places(body, before)
-    if places is None:
-        return compact
-    pieces: list[bytes] = []
-    position = 0
-    for name in changed:
-        start, end = places[name]
-        pieces += (body[position:start], bytes(after[name]))
-        position = end
-    pieces.append(body[position:])
-    return b"".join(pieces)
+    if body and list(before) == list(after):
+        spliced = _laid_out(body, before, after)
+        if spliced is not None:
+            return spliced
+    return msgspec.json.encode(after)
+
+
+def renamed(body: bytes, model: str) -> bytes:
+    """`replace` of the member ``model``, which ``body`` is known to have: where it is unmistakable, no other is looked at."""
+    if body.count(_NAME) == 1 and b"\\u" not in body:
+        found = _MODEL.search(body)
+        if found is not None:
+            start, end = found.span(1)
+            return b"".join((body[:start], msgspec.json.encode(model), body[end:]))
+    return replace(body, ("model",), raw(model))
 
 
 def raw(value: str | float | bool | None) -> msgspec.Raw:
@@ -132,22 +127,27 @@ def _streamed(fields: Fields, default: bool) -> bool:
             raise _wrong_type("stream", "a boolean", other)
 
 
-def _places(body: bytes, fields: Mapping[str, msgspec.Raw]) -> dict[str, tuple[int, int]] | None:
-    """Where each member's value stands; None when a name occurs twice, which ``fields`` cannot tell."""
-    places: dict[str, tuple[int, int]] = {}
+def _laid_out(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes | None:
+    """``body`` with the values of ``after`` in their places; None when a name occurs twice, which ``before`` cannot tell."""
+    pieces: list[bytes | msgspec.Raw] = []
+    copied = 0
     position = body.find(b"{") + 1
-    for name, value in fields.items():
+    for name, value in before.items():
         key = _KEY.match(body, position)
-        if key is None or msgspec.json.decode(b'"' + key[1] + b'"') != name:
+        if key is None or (key[1] != name.encode() and msgspec.json.decode(b'"' + key[1] + b'"') != name):
             return None
-        said = bytes(value)  # copied: views are compared byte by byte, which takes ten times as long
-        start, end = key.end(), key.end() + len(said)
-        if not body.startswith(said, start):
+        start = key.end()
+        if not body.startswith(value, start):
             return None
-        places[name] = (start, end)
-        comma = _COMMA.match(body, end)
-        position = comma.end() if comma else end
-    return places
+        position = start + memoryview(value).nbytes
+        new = after[name]
+        if new is not value:
+            pieces += (body[copied:start], new)
+            copied = position
+    if _END.match(body, position) is None:
+        return None
+    pieces.append(body[copied:])
+    return b"".join(pieces)
 
 
 def _renamable(rule: ParameterRules, fields: Fields) -> list[tuple[str, msgspec.Raw]]:

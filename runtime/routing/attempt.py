@@ -46,9 +46,9 @@ class Attempt:
         """What is left of the time of the whole request."""
         return max(1, int((self.ends_s - self._clock()) * 1000))
 
-    def patience_ms(self) -> int:
+    def patience_ms(self, left_ms: int | None = None) -> int:
         """How long an answer may take to begin, whatever the limits: half of what is left while others could be asked."""
-        left_ms = self.left_ms()
+        left_ms = left_ms or self.left_ms()
         return left_ms // 2 or 1 if self.more else left_ms
 
     def sent(self) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import msgspec
 
-from runtime.upstream.types import UpstreamRequest
+__all__ = ["Address", "Headers", "Origin", "address_of", "lasting_head", "request_head"]
 
-__all__ = ["Address", "address_of", "request_head"]
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+Origin: TypeAlias = tuple[str, int, bool]
+"""Host, port, and whether TLS is spoken."""
 
 PORTS: Final = {"http": 80, "https": 443}
 PATH_SAFE: Final = "/%:@!$&'()*+,;=-._~"
@@ -18,6 +20,7 @@ QUERY_SAFE: Final = "/%:@!$&'()*+,;=-._~?[]"
 DEFAULTS: Final = {"user-agent": "gatewright", "accept-encoding": "identity"}
 """Sent unless the request has its own. Compression would cost us more than it saves, and holds back streamed events."""
 
+BODILESS: Final = frozenset({"GET", "HEAD"})
 OURS: Final = frozenset({"content-length", "transfer-encoding", "connection"})
 """How a body is framed and how long its connection lives is not the request's to say."""
 
@@ -33,7 +36,7 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
 
     @property
-    def origin(self) -> tuple[str, int, bool]:
+    def origin(self) -> Origin:
         """What connections are kept by."""
         return (self.host, self.port, self.tls)
 
@@ -62,10 +65,13 @@ def address_of(url: str) -> Address:
     )
 
 
-def request_head(request: UpstreamRequest, address: Address) -> bytes:
-    """The request line and all headers. Raises ValueError for a name or value that would be read as more than one line."""
-    given = {name.lower(): value for name, value in request.headers}
-    lines = [f"{request.method} {address.target} HTTP/1.1"]
+def lasting_head(method: str, headers: Headers, address: Address) -> bytes:
+    """The request line and all headers but those of a body, which are the same for many requests.
+
+    Raises ValueError for a name or value that would be read as more than one line.
+    """
+    given = {name.lower(): value for name, value in headers}
+    lines = [f"{method} {address.target} HTTP/1.1"]
     if "host" not in given:
         lines.append(f"host: {address.named}")
     for name, value in given.items():
@@ -76,13 +82,18 @@ def request_head(request: UpstreamRequest, address: Address) -> bytes:
             lines.append(f"{name}: {value}")
     if address.user and "authorization" not in given:
         lines.append(f"authorization: Basic {address.user}")
-    if request.body or request.method not in {"GET", "HEAD"}:
-        lines.append(f"content-length: {len(request.body)}")
     text = "\r\n".join(lines)
     breaks = len(lines) - 1
     if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
         raise ValueError("a line break in a header")
-    return f"{text}\r\n\r\n".encode()
+    return f"{text}\r\n".encode()
+
+
+def request_head(lasting: bytes, method: str, body: bytes) -> bytes:
+    """The whole head of a request with ``body``."""
+    if body or method not in BODILESS:
+        return b"%bcontent-length: %d\r\n\r\n" % (lasting, len(body))
+    return lasting + b"\r\n"
 
 
 def _user(split: SplitResult) -> str:

@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Final
 
 import certifi
+import msgspec
 
 from runtime.errors import GatewayError, UpstreamUnavailable
-from runtime.upstream.address import Address, address_of, request_head
+from runtime.upstream.address import Address, Headers, Origin, address_of, lasting_head, request_head
 from runtime.upstream.body import HttpResponse
 from runtime.upstream.errors import error_of
 from runtime.upstream.line import LARGE_BODY_BYTES, Answer, Line
@@ -35,7 +36,15 @@ from runtime.upstream.types import UpstreamRequest
 __all__ = ["HttpUpstream", "default_tls"]
 
 STALE_WINDOW_S: Final = 1.0
-MAX_ADDRESSES: Final = 4096
+MAX_PLACES: Final = 4096
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where requests go, and the head that they have in common."""
+
+    address: Address
+    origin: Origin
+    head: bytes
 
 
 class HttpUpstream:
@@ -62,28 +71,28 @@ class HttpUpstream:
         self._max_connections = max_connections
         self._pools: dict[tuple[str, str], Pool] = {}
         self._retired: list[Pool] = []
-        self._addresses: dict[str, Address] = {}
+        self._places: dict[tuple[str, Headers, str], _Place] = {}
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> HttpResponse:
         if self._closed:
             raise UpstreamUnavailable("the gateway is closing its connections to providers")
         try:
-            address = self._address(request.url)
-            head = request_head(request, address)
+            place = self._places.get((request.url, request.headers, request.method)) or self._new_place(request)
             pool = self._pools.get((request.pool, request.proxy)) or self._new_pool(request)
         except ValueError as failure:
             raise error_of(failure) from None
+        head = request_head(place.head, request.method, request.body)
         loop = asyncio.get_running_loop()
-        end = loop.time() + request.limits.total_ms / 1000
-        line = pool.idle(address.origin)
+        sent_s = loop.time()
+        end = sent_s + request.limits.total_ms / 1000
+        line = pool.idle(place.origin)
         if line is not None:
-            sent_s = loop.time()
-            answer = await _answered(line, head, request, end)
-            if not _stale(answer, loop.time() - sent_s):
+            answer = await _answered(loop, line, head, request, sent_s, end)
+            if answer.failure is None or not _stale(answer, loop.time() - sent_s):
                 return _response(answer, request, end)
-        line = await self._dialled(pool, address, request, end)
-        return _response(await _answered(line, head, request, end), request, end)
+        line = await self._dialled(pool, place.address, request, end)
+        return _response(await _answered(loop, line, head, request, loop.time(), end), request, end)
 
     async def aclose(self) -> None:
         """Close every connection at once, also those in use."""
@@ -95,6 +104,7 @@ class HttpUpstream:
 
     def retire(self, pool: str) -> None:
         """New requests of ``pool`` get lines of their own; those that are in use are closed when their answers end."""
+        self._places.clear()  # they hold credentials, which may be others now
         for name in [each for each in self._pools if each[0] == pool]:
             retired = self._pools.pop(name)
             retired.retire()
@@ -108,14 +118,14 @@ class HttpUpstream:
         pool = self._pools[request.pool, proxy] = Pool(dialler, self._keep_idle_s, self._max_connections)
         return pool
 
-    def _address(self, url: str) -> Address:
-        """Raises ValueError."""
-        address = self._addresses.get(url)
-        if address is None:
-            if len(self._addresses) >= MAX_ADDRESSES:
-                self._addresses.clear()
-            address = self._addresses[url] = address_of(url)
-        return address
+    def _new_place(self, request: UpstreamRequest) -> _Place:
+        """Raises ValueError for what is no URL, or no header."""
+        if len(self._places) >= MAX_PLACES:
+            self._places.clear()
+        address = address_of(request.url)
+        head = lasting_head(request.method, request.headers, address)
+        place = self._places[request.url, request.headers, request.method] = _Place(address, address.origin, head)
+        return place
 
     @staticmethod
     async def _dialled(pool: Pool, address: Address, request: UpstreamRequest, end: float) -> Line:
@@ -132,17 +142,16 @@ class HttpUpstream:
             raise error_of(failure) from None
 
 
-async def _answered(line: Line, head: bytes, request: UpstreamRequest, end: float) -> Answer:
+async def _answered(
+    loop: asyncio.AbstractEventLoop, line: Line, head: bytes, request: UpstreamRequest, now: float, end: float
+) -> Answer:
     """The answer up to its head, or as far as it came; its failure may be one of the limits. Cancelling closes the line."""
-    loop = asyncio.get_running_loop()
     answer = line.ask(head, request.body, request.method)
-    ends = min(loop.time() + request.limits.first_byte_ms / 1000, end)
-
-    def expire() -> None:
-        answer.fail(timeout_error("total" if ends == end else "first_byte"))
-        line.cut()
-
-    timer = loop.call_at(ends, expire)
+    first_byte = now + request.limits.first_byte_ms / 1000
+    if first_byte < end:
+        timer = loop.call_at(first_byte, _expire, line, answer, "first_byte")
+    else:
+        timer = loop.call_at(end, _expire, line, answer, "total")
     try:
         if len(request.body) > LARGE_BODY_BYTES:
             await line.upload(answer, request.body)
@@ -156,6 +165,11 @@ async def _answered(line: Line, head: bytes, request: UpstreamRequest, end: floa
         timer.cancel()
         answer.wake = None
     return answer
+
+
+def _expire(line: Line, answer: Answer, limit: str) -> None:
+    answer.fail(timeout_error(limit))
+    line.cut()
 
 
 def _stale(answer: Answer, took_s: float) -> bool:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from runtime.network import Standing, standing_of
-from runtime.upstream.address import Address
+from runtime.upstream.address import Address, Origin
 from runtime.upstream.gate import Gate
 from runtime.upstream.line import Line
 
@@ -25,8 +25,6 @@ __all__ = ["Dialler", "Dials", "Pool", "Resolver", "SystemResolver"]
 DNS_CACHE_S: Final = 10.0
 STAGGER_S: Final = 0.25
 """How long one address is tried alone, before the next is tried beside it (RFC 8305)."""
-
-Origin = tuple[str, int, bool]
 
 Opened = TypeVar("Opened", Line, Gate)
 

@@ -40,7 +40,8 @@ class UpstreamTable:
                 upstream.retire(pool)
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        upstream = self._schemes.get(request.url.partition("://")[0].lower())
+        scheme = request.url.partition("://")[0]
+        upstream = self._schemes.get(scheme) or self._schemes.get(scheme.lower())
         if upstream is None:
             raise UpstreamUnavailable("the provider's address has a scheme that this gateway was not started for")
         return await upstream.send(request)

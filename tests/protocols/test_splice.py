@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runtime.catalog import Model, ParameterRules, Provider, Range, Surface
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Target
-from runtime.protocols.splice import apply, peek, raw, replace, rewrite
+from runtime.protocols.splice import apply, peek, raw, renamed, replace, rewrite
 
 
 def target(provider: ParameterRules | None = None, model: ParameterRules | None = None) -> Target:
@@ -127,6 +127,14 @@ def test_rewrite_of_a_name_that_stands_twice_sends_what_was_read() -> None:
     assert b'{"model":"up/model-1","n":1}' == rewrite(peek(body), target())
 
 
+@pytest.mark.parametrize("twice", ['"model":"gpt-x","n":1,"model":"gpt-x"', '"n": 1, "model": "gpt-x", "n": 1'])
+def test_rewrite_sends_once_what_stands_twice_with_one_value(twice: str) -> None:
+    sent = rewrite(peek(b"{" + twice.encode() + b"}"), target())
+
+    assert {"model": "up/model-1", "n": 1} == msgspec.json.decode(sent)
+    assert (sent.count(b'"model"'), sent.count(b'"n"')) == (1, 1)
+
+
 def test_rewrite_applies_the_provider_s_rules_and_then_the_model_s() -> None:
     rules = target(ParameterRules(rename={"a": "b"}), ParameterRules(drop=("b",), add={"c": "[1]"}))
 
@@ -192,3 +200,18 @@ def test_replace_gives_back_what_has_no_such_member() -> None:
     body = b'{"a":1}'
 
     assert replace(body, ("model",), raw("public")) is body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id":"a","model":"up","choices":[{"text":"\\"model\\""}]}',
+        b'{ "id":"a",\n "model" : "up", "object": "model" }',
+        b'{"of":{"model":"inner"},"model":"up"}',
+        b'{"of":{"model":"inner"},"mo\\u0064el":"up"}',
+        b'{"model":"u\\"p"}',
+        b'{"model":null,"n":1}',
+    ],
+)
+def test_an_answer_is_renamed_as_replace_does_it(body: bytes) -> None:
+    assert replace(body, ("model",), raw("public \u00e9")) == renamed(body, "public \u00e9")

@@ -29,7 +29,7 @@ from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields
 from runtime.protocols.base import Outgoing, Target
 from runtime.protocols.field_name import beyond
 from runtime.protocols.json_schema import constrained
-from runtime.protocols.splice import apply, rules_of
+from runtime.protocols.splice import apply
 from runtime.protocols.tool_name import way_back
 from runtime.protocols.unsaid import labels, unsaid
 from runtime.protocols.web_search import lost, with_own_search
@@ -69,7 +69,7 @@ def encode_request(request: Request, target: Target, headers: Mapping[str, str])
     return Outgoing(
         path=path_of(target.surface.path, target),
         headers=request_headers(target, headers, pinned=True),
-        body=msgspec.json.encode(apply(rules_of(target), fields)),
+        body=msgspec.json.encode(apply(target.rules, fields)),
         stream=request.stream,
         tool_names=way_back(names),
         losses=tuple(dict.fromkeys(all_losses)),

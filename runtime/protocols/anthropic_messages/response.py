@@ -31,7 +31,7 @@ from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object, 
 from runtime.protocols.base import Answer, Outgoing
 from runtime.protocols.free_text import unwrapped, wrapped
 from runtime.protocols.seal import wrap
-from runtime.protocols.splice import raw, replace
+from runtime.protocols.splice import raw, renamed, replace
 
 __all__ = ["OutBlock", "decode_response", "encode_response", "own_seal", "splice_response", "wire_citation"]
 
@@ -99,7 +99,8 @@ def splice_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     """``body`` with the client's name of the model, all else as it came, and the usage in it."""
     given = _read(body)
     usage = present(given.usage)
-    return replace(body, ("model",), raw(model)), None if usage is None else decode_usage(usage)
+    passed = renamed(body, model) if present(given.model) else replace(body, ("model",), raw(model))
+    return passed, None if usage is None else decode_usage(usage)
 
 
 def own_seal(signature: str) -> tuple[str, str]:

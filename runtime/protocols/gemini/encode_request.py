@@ -24,7 +24,7 @@ from runtime.protocols.gemini.thinking import plan_thinking
 from runtime.protocols.gemini.tools import encode_tool_config, encode_tools, wire_names
 from runtime.protocols.gemini.turns import write_prompt
 from runtime.protocols.gemini.wire import PROTOCOL, Fields, pure, raw_of
-from runtime.protocols.splice import apply, rules_of
+from runtime.protocols.splice import apply
 from runtime.protocols.tool_name import way_back
 from runtime.protocols.unsaid import labels, unsaid
 from runtime.protocols.web_search import lost, with_own_search
@@ -60,7 +60,7 @@ def encode_request(request: Request, target: Target) -> Outgoing:
     return Outgoing(
         path=path_of(target.surface.path, target, stream=request.stream),
         headers=HEADERS,
-        body=msgspec.json.encode(apply(rules_of(target), fields)),
+        body=msgspec.json.encode(apply(target.rules, fields)),
         stream=request.stream,
         tool_names=way_back(names),
         losses=tuple(dict.fromkeys(losses)),

@@ -18,7 +18,7 @@ from runtime.protocols.gemini.encode_request import HEADERS, path_of
 from runtime.protocols.gemini.signature import DUMMY, FOREIGN, is_foreign
 from runtime.protocols.gemini.spelling import camel
 from runtime.protocols.gemini.wire import Fields, generation, pure, raw_of
-from runtime.protocols.splice import apply, join, rules_of
+from runtime.protocols.splice import apply, join
 
 __all__ = ["own_only", "pass_request"]
 
@@ -42,7 +42,7 @@ def pass_request(envelope: Envelope, target: Target) -> Outgoing:
     return Outgoing(
         path=path_of(target.surface.path, target, stream=envelope.stream),
         headers=HEADERS,
-        body=join(envelope.body, envelope.fields, apply(rules_of(target), fields)),
+        body=join(envelope.body, envelope.fields, apply(target.rules, fields)),
         stream=envelope.stream,
     )
 

@@ -18,7 +18,7 @@ from runtime.protocols.ollama_chat.request import OPTION, read_request
 from runtime.protocols.ollama_chat.thinking import write_think
 from runtime.protocols.ollama_chat.turns import write_messages
 from runtime.protocols.ollama_chat.wire import PROTOCOL
-from runtime.protocols.splice import apply, raw, rewrite, rules_of
+from runtime.protocols.splice import apply, raw, rewrite
 from runtime.protocols.unsaid import labels, unsaid
 
 __all__ = ["pass_request", "write_request"]
@@ -45,7 +45,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     }
     fields = {name: raw(value) for name, value in said.items() if value is not None}
     fields.update((name, value) for name, value in kept.items() if not name.startswith(OPTION))
-    body = msgspec.json.encode(apply(rules_of(target), fields))
+    body = msgspec.json.encode(apply(target.rules, fields))
     losses += _unsaid(request)
     custom = frozenset(tool.name for tool in request.tools if tool.custom)
     path, headers = _head(target, stream=request.stream)

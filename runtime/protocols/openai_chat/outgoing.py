@@ -18,7 +18,7 @@ from runtime.protocols.openai_chat.request import LEGACY_FIELDS
 from runtime.protocols.openai_chat.search import SAYS, options_of, write_search
 from runtime.protocols.openai_chat.tools import NAMES, strictly, write_tools
 from runtime.protocols.openai_chat.turns import Wording, write_messages
-from runtime.protocols.splice import apply, raw, rules_of
+from runtime.protocols.splice import apply, raw
 from runtime.protocols.tool_name import fit, fit_all, tool_names, way_back
 from runtime.protocols.unsaid import unsaid
 from runtime.protocols.web_search import lost, with_own_search
@@ -28,6 +28,8 @@ __all__ = ["head", "write_request"]
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _TIER_WORDS: Final = {"standard_only": "default", "standard": "default"}
 _MOST_STOPS: Final = 4
+_WHOLE: Final = (("content-type", "application/json"), ("accept", "application/json"))
+_STREAMED: Final = (("content-type", "application/json"), ("accept", "text/event-stream"))
 """More are refused."""
 _UNSAID: Final = ("text.citations", "document.context", "document.citations", "tool_call.cache")
 
@@ -62,7 +64,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
         _cache_all(said, request, target, losses)
     fields = {name: raw(value) for name, value in said.items() if value is not None}
     fields.update((name, value) for name, value in kept.items() if name not in fields and name not in LEGACY_FIELDS)
-    body = msgspec.json.encode(apply(rules_of(target), fields))
+    body = msgspec.json.encode(apply(target.rules, fields))
     losses += unsaid(request.messages, _UNSAID if _marks(wording) else {*_UNSAID, "cache"})
     losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
@@ -74,9 +76,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
 
 def head(target: Target, *, stream: bool) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Path and headers of a call."""
-    accept = "text/event-stream" if stream else "application/json"
-    path = target.surface.path.replace("{model}", target.model.id)
-    return path, (("content-type", "application/json"), ("accept", accept))
+    return target.surface.path.replace("{model}", target.model.id), _STREAMED if stream else _WHOLE
 
 
 def _streaming(request: Request, target: Target, kept: Extensions) -> dict[str, Any]:

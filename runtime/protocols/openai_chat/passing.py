@@ -20,7 +20,7 @@ from runtime.protocols.openai_chat.request import read_request
 from runtime.protocols.openai_chat.seal import own_only
 from runtime.protocols.openai_chat.turns import Wording, write_messages
 from runtime.protocols.openai_chat.usage import read_usage
-from runtime.protocols.splice import Fields, raw, replace, rewrite
+from runtime.protocols.splice import Fields, raw, renamed, replace, rewrite
 
 __all__ = ["pass_answer", "pass_request"]
 
@@ -47,7 +47,7 @@ def pass_answer(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     """Raises as `read_response` does: what is no answer must not pass for one."""
     wire: ChatCompletion = check_answer(body)
     usage = read_usage(wire.usage) if wire.usage else None
-    return replace(body, ("model",), raw(model)), usage
+    return (renamed(body, model) if wire.model else replace(body, ("model",), raw(model))), usage
 
 
 def _limit_renamed(fields: Fields, quirks: Quirks) -> Fields:
@@ -75,7 +75,7 @@ def _messages_mended(envelope: Envelope, fields: Fields, quirks: Quirks) -> Fiel
     given = fields.get("messages")
     if given is None:
         return fields
-    messages = own_only(given)
+    messages = own_only(given, envelope.body)
     if _reshapes(quirks):
         request = read_request(envelope)
         calls = [part for turn in request.messages for part in turn.content if isinstance(part, ToolCall)]

@@ -22,12 +22,12 @@ _TURNS: Final = msgspec.json.Decoder(list[Fields])
 _CALLS: Final = msgspec.json.Decoder(list[Fields])
 
 
-def own_only(messages: msgspec.Raw) -> msgspec.Raw:
-    """A client's ``messages`` without other protocols' seals; the same object where there is none.
+def own_only(messages: msgspec.Raw, body: bytes = b"") -> msgspec.Raw:
+    """A client's ``messages``, of its ``body``, without other protocols' seals; the same object where there is none.
 
     What cannot be read is left to the provider to complain of.
     """
-    if _SUSPECT not in bytes(messages):
+    if _SUSPECT not in (body or bytes(messages)):
         return messages
     try:
         turns = [_own_turn(turn) for turn in _TURNS.decode(messages)]

@@ -23,8 +23,10 @@ def read_usage(wire: CompletionUsage) -> Usage:
     """
     prompt, output = _count(wire.prompt_tokens), _count(wire.completion_tokens)
     into, out = wire.prompt_tokens_details or None, wire.completion_tokens_details or None
-    cached = _count((into and into.cached_tokens) or wire.prompt_cache_hit_tokens or wire.cached_tokens)
-    written = _count(into and into.cache_write_tokens)
+    cached = (into and into.cached_tokens) or wire.prompt_cache_hit_tokens or wire.cached_tokens
+    if not into and not out and not cached:
+        return Usage(input=prompt, output=output)
+    cached, written = _count(cached), _count(into and into.cache_write_tokens)
     reasoning = _count(out and out.reasoning_tokens)
     if reasoning and wire.total_tokens == prompt + output + reasoning:
         output += reasoning

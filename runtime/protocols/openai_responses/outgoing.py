@@ -31,7 +31,7 @@ from runtime.protocols.openai_responses.toolbox import Toolbox
 from runtime.protocols.openai_responses.tools import ADDED, CHOICE, MEMBERS
 from runtime.protocols.openai_responses.turns import ItemWriter
 from runtime.protocols.openai_responses.wire import PROTOCOL
-from runtime.protocols.splice import apply, raw, rules_of
+from runtime.protocols.splice import apply, raw
 from runtime.protocols.tool_name import WordRule, fit
 from runtime.protocols.unsaid import unsaid
 from runtime.protocols.web_search import lost, with_own_search
@@ -68,7 +68,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
     request = searching
     toolbox = Toolbox(request, losses)
     fields = _fields(request, target, toolbox, losses)
-    body = msgspec.json.encode(apply(rules_of(target), fields))
+    body = msgspec.json.encode(apply(target.rules, fields))
     losses += unsaid(request.messages, {*_UNSAID, "cache"} if target.provider.quirks.cache_marks is None else _UNSAID)
     losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
