@@ -12,7 +12,6 @@ import asyncio
 import importlib
 import io
 import zlib
-from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -29,6 +28,7 @@ __all__ = ["UNWANTED_S", "decode_body", "linger", "pieces_of_body", "read_body"]
 
 MAX_ENCODINGS: Final = 2
 MAX_ZSTD_WINDOW_BYTES: Final = 128 << 20
+MAX_DIGITS: Final = 20
 LINGER_S: Final = 2.0
 LINGER_BYTES: Final = 64 << 20
 UNWANTED_S: Final = 0.25
@@ -46,8 +46,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
     """
     declared = _declared_length(headers)
     if declared is not None and declared > max_bytes:
-        if "expect" not in headers:
-            await linger(receive, min(timeout_s, LINGER_S))
+        await linger(receive, headers, min(timeout_s, LINGER_S))
         raise _too_large(max_bytes)
     try:
         raw = await within(timeout_s, _collect(receive, declared, max_bytes))
@@ -56,7 +55,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
         raise InvalidRequest(message, code="request_timeout") from None
     except _Overrun as overrun:
         if overrun.more:
-            await linger(receive, min(timeout_s, LINGER_S))
+            await _drain(receive, LINGER_BYTES, min(timeout_s, LINGER_S))
         raise _too_large(max_bytes) from None
     encoding = headers.get("content-encoding", "").strip().lower()
     if not encoding or encoding == "identity":
@@ -75,14 +74,12 @@ async def pieces_of_body(
     if headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
         raise UnsupportedMedia("a file is taken without a content-encoding")
     if declared is not None and declared > max_bytes:
-        if "expect" not in headers:
-            await linger(receive, min(idle_s, LINGER_S))
+        await linger(receive, headers, min(idle_s, LINGER_S))
         raise _too_large(max_bytes)
     size, more = 0, True
     while more and size != declared:
         try:
-            async with asyncio.timeout(idle_s):
-                message = await receive()
+            message = await within(idle_s, receive())
         except TimeoutError:
             raise InvalidRequest(f"nothing of the body arrived for {idle_s:g} s", code="request_timeout") from None
         if message["type"] != "http.request":
@@ -90,7 +87,7 @@ async def pieces_of_body(
         piece, more = message.get("body", b""), message.get("more_body", False)
         size += len(piece)
         if size > max_bytes:
-            await linger(receive, min(idle_s, LINGER_S))
+            await _drain(receive, LINGER_BYTES, min(idle_s, LINGER_S))
             raise _too_large(max_bytes)
         if piece:
             yield piece
@@ -138,23 +135,34 @@ async def _collect(receive: Receive, declared: int | None, max_bytes: int) -> by
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def linger(receive: Receive, timeout_s: float) -> None:
-    """Discard what still arrives, for a while.
+async def linger(receive: Receive, headers: Mapping[str, str], timeout_s: float) -> None:
+    """Let a body come that nobody has begun to read, and discard it, for a while.
 
     Closing a connection that holds unread bytes resets it, and a client that is still writing would see the reset instead
-    of the answer.
+    of the answer. One that asks before it sends, by `Expect`, sends nothing.
     """
-    with suppress(TimeoutError):
-        await within(timeout_s, _discard(receive))
+    if "expect" in headers:
+        return
+    declared = headers.get("content-length", "")
+    length = int(declared) if declared.isdecimal() and len(declared) <= MAX_DIGITS else LINGER_BYTES
+    await _drain(receive, min(length, LINGER_BYTES), timeout_s)
 
 
-async def _discard(receive: Receive) -> None:
-    discarded = 0
-    while discarded < LINGER_BYTES:
+async def _drain(receive: Receive, most: int, timeout_s: float) -> None:
+    try:
+        await within(timeout_s, _discard(receive, most))
+    except TimeoutError:
+        return
+
+
+async def _discard(receive: Receive, most: int) -> None:
+    """As `_collect` does, it does not wait for the empty message behind the last byte."""
+    left = most
+    while left > 0:
         message = await receive()
         if message["type"] != "http.request" or not message.get("more_body", False):
             return
-        discarded += len(message.get("body", b""))
+        left -= len(message.get("body", b""))
 
 
 def _declared_length(headers: Mapping[str, str]) -> int | None:
@@ -163,7 +171,7 @@ def _declared_length(headers: Mapping[str, str]) -> int | None:
         return None
     if not (value.isascii() and value.isdigit()):
         raise InvalidRequest("content-length is not a number")
-    return int(value[:20])
+    return int(value[:MAX_DIGITS])
 
 
 def _too_large(max_bytes: int) -> TooLarge:

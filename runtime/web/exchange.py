@@ -21,15 +21,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from runtime.errors import ClientClosed, InvalidRequest
 from runtime.web.body import UNWANTED_S, linger, pieces_of_body, read_body
 from runtime.web.connected import Beat, WhileConnected
-from runtime.web.header import encode_headers
-from runtime.web.patience import begun
+from runtime.web.header import decode_headers, encode_headers
+from runtime.web.patience import within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -47,6 +46,7 @@ class Exchange:
     """One HTTP call, from its head to the last byte of its answer.
 
     Attributes:
+        headers: lower-case names, as ASGI has them; values of repeated headers joined by a comma, in order.
         request_id: ours, or the client's where it is fit to be one.
         required_scope: the key scope that the operation's schema asks for, or `public`.
         started: whether the head of the answer was sent; after that no other status can be.
@@ -72,6 +72,8 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self.headers: Mapping[str, str] = decode_headers(scope["headers"])
+        self._query: Mapping[str, str] | None = None
         self.request_id = request_id
         self.method = scope["method"]
         self.path = scope["path"]
@@ -92,29 +94,13 @@ class Exchange:
 
     # -- the request
 
-    @cached_property
-    def headers(self) -> Mapping[str, str]:
-        """Lower-case names, as ASGI has them; values of repeated headers joined by a comma, in order."""
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in self._scope["headers"]:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
-        return headers
-
-    @cached_property
+    @property
     def query(self) -> Mapping[str, str]:
         """The first value of each name. Raises InvalidRequest for more names than any sound request has."""
-        raw = self._scope["query_string"]
-        if not raw:
-            return {}
-        try:
-            pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
-        except ValueError:
-            raise InvalidRequest(f"the query has more than {MAX_QUERY_FIELDS} fields") from None
-        found: dict[str, str] = {}
-        for name, value in pairs:
-            found.setdefault(name, value)
-        return found
+        if self._query is None:
+            raw = self._scope["query_string"]
+            self._query = _read_query(raw) if raw else {}
+        return self._query
 
     @property
     def client_host(self) -> str:
@@ -151,9 +137,9 @@ class Exchange:
 
         A body that nobody wanted is let come first, for a moment: `linger` says why.
         """
-        if self._untouched and "expect" not in self.headers:
+        if self._untouched:
             self._untouched = False
-            await linger(self._receive, UNWANTED_S)
+            await linger(self._receive, self.headers, UNWANTED_S)
         head = self._head(headers)
         if status >= 200 and status != 204:
             head.append((b"content-length", b"%d" % len(body)))
@@ -256,13 +242,9 @@ class Exchange:
             raise ClientClosed
         self._writing = True
         try:
-            rest = begun(self._send(message))
-            if rest is not None:
-                async with asyncio.timeout(self._write_limit_s):
-                    await rest
-        except (
-            OSError
-        ) as error:  # a TimeoutError is one; other servers than Granian say "Disconnected client" so (ASGI 2.4)
+            await within(self._write_limit_s, self._send(message))
+        # A TimeoutError is one; other servers than Granian say "Disconnected client" so (ASGI 2.4).
+        except OSError as error:
             self._gone = True
             raise ClientClosed from error
         finally:
@@ -275,3 +257,14 @@ class Exchange:
         if not self.started or self.finished or self._writing:
             return None
         return asyncio.get_running_loop().time() - self._last_sent_s
+
+
+def _read_query(raw: bytes) -> Mapping[str, str]:
+    try:
+        pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        raise InvalidRequest(f"the query has more than {MAX_QUERY_FIELDS} fields") from None
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
+    return found

@@ -1,36 +1,19 @@
 """Waiting with a limit that costs nothing where there is nothing to wait for, as nearly always on the way to a client.
 
 `asyncio.timeout` makes an object, a timer and its cancellation for every wait. Here what is awaited takes its first step before
-that: only if it then still waits is a limit set.
+that, and only if it then still waits is a limit set: a timer, and nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Iterator
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Awaitable, Generator
+from types import coroutine
+from typing import TypeVar, cast
 
-from typing_extensions import override
-
-__all__ = ["begun", "within"]
+__all__ = ["within"]
 
 T = TypeVar("T")
-
-
-@runtime_checkable
-class Throwing(Protocol):
-    """Steps that can be told of a cancellation."""
-
-    def throw(self, error: BaseException, /) -> object: ...
-
-
-def begun(awaited: Awaitable[T]) -> Awaitable[T] | None:
-    """What is left of ``awaited`` after its first step; None where that was all of it."""
-    steps = awaited.__await__()
-    try:
-        return _Rest(steps, next(steps))
-    except StopIteration:
-        return None
 
 
 async def within(limit_s: float | None, awaited: Awaitable[T]) -> T:
@@ -41,30 +24,56 @@ async def within(limit_s: float | None, awaited: Awaitable[T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
-    async with asyncio.timeout(limit_s):
-        return await _Rest(steps, waits_for)
+    if limit_s is None:
+        return cast("T", await _rest(steps, waits_for))
+    limit = _Limit(limit_s)
+    try:
+        return cast("T", await _rest(steps, waits_for))
+    except asyncio.CancelledError as error:
+        if limit.over():
+            raise TimeoutError from error
+        raise
+    finally:
+        limit.over()
 
 
-class _Rest(Awaitable[T]):
+class _Limit:
+    """Cancels the current task after ``limit_s``, unless it is `over` before."""
+
+    __slots__ = ("_before", "_reached", "_task", "_timer")
+
+    def __init__(self, limit_s: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._before = task.cancelling()
+        self._reached = False
+        self._timer = asyncio.get_running_loop().call_later(limit_s, self._reach)
+
+    def over(self) -> bool:
+        """Whether it alone cancelled the task; takes that back, once."""
+        self._timer.cancel()
+        reached, self._reached = self._reached, False
+        return reached and self._task.uncancel() <= self._before
+
+    def _reach(self) -> None:
+        self._reached = True
+        self._task.cancel()
+
+
+@coroutine
+def _rest(steps: Generator[object, None, object], waits_for: object) -> Generator[object, None, object]:
     """What is left of an awaitable that has begun."""
-
-    def __init__(self, steps: Iterator[object], waits_for: object) -> None:
-        self._steps = steps
-        self._waits_for = waits_for
-
-    @override
-    def __await__(self) -> Generator[object, None, T]:
-        steps, waits_for = self._steps, self._waits_for
-        while True:
+    while True:
+        try:
             try:
-                try:
-                    yield waits_for
-                except BaseException as error:
-                    if not isinstance(steps, Throwing):
-                        raise
-                    waits_for = steps.throw(error)
-                else:
-                    waits_for = next(steps)
-            except StopIteration as done:
-                result: T = done.value
-                return result
+                yield waits_for
+            except BaseException as error:
+                if not hasattr(steps, "throw"):  # steps that cannot be told of a cancellation
+                    raise
+                waits_for = steps.throw(error)
+            else:
+                waits_for = next(steps)
+        except StopIteration as done:
+            result: object = done.value
+            return result

@@ -14,7 +14,8 @@ from runtime.web.address import client_address
 from runtime.web.body import UNWANTED_S, linger
 from runtime.web.front import Front, Fronts, request_id
 from runtime.web.head import demand_small_head
-from runtime.web.json_body import check_body
+from runtime.web.header import decode_headers
+from runtime.web.json_body import LENIENT, check_body
 from runtime.web.key import ADMIN, PUBLIC
 from runtime.web.visit import Visit
 
@@ -91,7 +92,7 @@ def typed(
         before_request=check_body,
         middleware=[stamped],
         request_max_body_size=MAX_BODY_BYTES,
-        opt={"allow": ", ".join([*methods, "OPTIONS"])},
+        opt={"allow": ", ".join([*methods, "OPTIONS"]), **({LENIENT: True} if scope == PUBLIC else {})},
     )
 
 
@@ -122,8 +123,8 @@ def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
 
         async def stamp(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if not wanted and not any(name == b"expect" for name, _ in scope["headers"]):
-                    await linger(cast("wire.Receive", receive), UNWANTED_S)
+                if not wanted:
+                    await linger(cast("wire.Receive", receive), decode_headers(scope["headers"]), UNWANTED_S)
                 own = (*fronts.now.base_headers(), (b"x-request-id", identity.encode()))
                 message["headers"] = [*message["headers"], *own]
             await send(message)

@@ -50,6 +50,22 @@ class TestAnswer:
         )  # fmt: skip
         assert (True, True) == (exchange.started, exchange.finished)
 
+    async def test_a_body_that_nobody_wanted_is_let_come_to_its_last_byte_and_no_further(self) -> None:
+        script = Script([b"abc", b"de"], endless=True)
+        exchange = exchange_of(script, headers=[("content-length", "5")])
+
+        await exchange.respond(401, [], b"no")
+
+        assert (2, False) == (script.read, script.waiting.is_set())
+
+    async def test_a_client_that_asks_before_it_sends_is_answered_at_once(self) -> None:
+        script = Script([b"abc"])
+        exchange = exchange_of(script, headers=[("content-length", "3"), ("expect", "100-continue")])
+
+        await exchange.respond(401, [], b"no")
+
+        assert script.read == 0
+
     async def test_fault_23_a_client_that_takes_nothing_has_left(self) -> None:
         script = Script()
         exchange = Exchange(scope(), script.receive, script.send, request_id="r", write_limit_s=0.03)

@@ -1,0 +1,100 @@
+"""A limit on one wait is as `asyncio.timeout` is, and costs nothing where there is nothing to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+
+import pytest
+
+from runtime.web.patience import within
+
+
+async def answer(steps: int) -> int:
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    return steps
+
+
+@pytest.mark.parametrize("limit_s", [None, 5.0])
+@pytest.mark.parametrize("steps", [0, 1, 3])
+async def test_what_is_awaited_is_given(limit_s: float | None, steps: int) -> None:
+    assert steps == await within(limit_s, answer(steps))
+
+
+async def test_what_is_there_is_taken_without_a_step_of_the_loop() -> None:
+    with pytest.raises(StopIteration):
+        within(5, answer(0)).send(None)
+
+
+async def test_what_takes_too_long_is_ended_and_the_task_is_not_cancelled() -> None:
+    ended: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("yes")
+
+    with pytest.raises(TimeoutError):
+        await within(0.01, wait())
+    task = asyncio.current_task()
+    assert task is not None
+    assert (["yes"], 0) == (ended, task.cancelling())
+
+
+async def test_a_limit_is_kept_by_what_cannot_be_told_of_it() -> None:
+    class Steps:
+        """As Granian's: a future's steps, without `throw`."""
+
+        def __init__(self) -> None:
+            self._steps = asyncio.get_running_loop().create_future().__await__()
+
+        def __await__(self) -> Generator[object, None, None]:
+            return self  # type: ignore[return-value]
+
+        def __iter__(self) -> Steps:
+            return self
+
+        def __next__(self) -> object:
+            return next(self._steps)
+
+    with pytest.raises(TimeoutError):
+        await within(0.01, Steps())
+
+
+async def test_a_cancellation_from_outside_stays_one() -> None:
+    task = asyncio.create_task(within(5, asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancellation_from_outside_in_the_moment_of_the_limit_wins() -> None:
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            task.cancel()
+
+    task = asyncio.create_task(within(0.01, wait()))
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelling() == 1
+
+
+async def test_an_error_in_the_moment_of_the_limit_is_told_and_the_task_is_not_cancelled() -> None:
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise LookupError from None
+
+    with pytest.raises(LookupError):
+        await within(0.01, wait())
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
