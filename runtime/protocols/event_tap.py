@@ -42,6 +42,8 @@ class EventTap(StreamTap):
         if self._failure is not None:
             raise self._failure
         self.ahead = 0
+        if not self._pieces and data.endswith(b"\n\n") and b"\r" not in data:
+            return self._forward(data)
         if b"\n" not in data and b"\r" not in data:
             self._hold(data)
             return b""
@@ -87,26 +89,33 @@ class EventTap(StreamTap):
         out = self._plain(block)
         if out is None:
             out = self._slowly(block)
-        self._forwarded = self._forwarded or bool(out)
+        if out:
+            self._forwarded = True
         return out
 
     def _run(self, block: bytes, start: int) -> int:  # noqa: ARG002 — for those who look
-        """Where the events end that begin at ``start`` and need no look, each by itself; ``start`` where the first does."""
-        return start
+        """Behind the events from ``start`` on of which `_plain` may say at once that they need no look; 0: look at each."""
+        return 0
 
     def _slowly(self, block: bytes) -> bytes:
         out: list[bytes] = []
-        position = 0
+        position, looked, run = 0, False, 0
+        lines_end_so = b"\r" in block
         while position < len(block):
-            run = self._run(block, position)
-            if run > position:
-                out.append(self._plain(block[position:run]) or b"")
-                if not position:
-                    self.ahead = len(out[0])
-                position = run
+            end = _first_end(block, position, carriage_returns=lines_end_so)
+            plain = self._plain(block[position:end])
+            if plain is not None:
+                if not run:
+                    run = self._run(block, position)
+                    together = self._plain(block[position:run]) if run > end else None
+                    if together is not None:
+                        plain, end = together, run
+                out.append(plain)
+                if not looked:
+                    self.ahead += len(plain)
+                position = end
                 continue
-            found = _BLANK_LINE.search(block, position)
-            end = found.end() if found else len(block)
+            looked = True
             try:
                 out.append(self._event(block[position:end]))
             except GatewayError as error:
@@ -116,6 +125,15 @@ class EventTap(StreamTap):
                 break
             position = end
         return b"".join(out)
+
+
+def _first_end(block: bytes, start: int, *, carriage_returns: bool) -> int:
+    """Behind the first blank line from ``start`` on; the block's end when there is none."""
+    if carriage_returns:
+        found = _BLANK_LINE.search(block, start)
+        return found.end() if found else len(block)
+    end = block.find(b"\n\n", start)
+    return end + 2 if end >= 0 else len(block)
 
 
 def _last_end(data: bytes) -> int:

@@ -29,6 +29,7 @@ _NULL: Final = msgspec.Raw(b"null")
 _DATA: Final = re.compile(rb"^(?:\xef\xbb\xbf)?data: ?([^\r\n]+)", re.MULTILINE)
 _CR_DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
 _CHOICE: Final = b'"choices":[{"index":0,'
+_FINISH: Final = b'"finish_reason"'
 _UNFINISHED: Final = b'"finish_reason":null'
 _MODEL: Final = re.compile(rb'"model"[ \t]*:[ \t]*"(?:[^"\\]|\\.)*"')
 
@@ -44,7 +45,8 @@ class ChatTap(EventTap):
         self._model = raw(model)
         self._old = b""  # `"model":"…"` as the upstream writes it, once an event has shown it
         self._new = b""
-        self._head = self._new_head = self._tail = b""  # around what is new in an event without news
+        self._head = self._new_head = self._end = b""  # around what is new in an event without news
+        self._seam = b""  # between two of them
         self._choices: dict[int, bool] = {}  # index to whether it has ended
         self._done = False
         self._readable = False
@@ -56,25 +58,29 @@ class ChatTap(EventTap):
 
     @override
     def _plain(self, block: bytes) -> bytes | None:
-        return block.replace(self._head, self._new_head) if self._run(block, 0) == len(block) else None
+        """Events need no look that begin and end as the last one that was looked at and had no news.
+
+        Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote. Every line feed
+        is the end's or of a seam, so every event has that beginning and that end, in which its only finish reason is.
+        """
+        if not self._head or not block.startswith(self._head) or not block.endswith(self._end):
+            return None
+        lines = block.count(b"\n")
+        events = lines // 2
+        if block.count(_FINISH) != events or b"\r" in block:
+            return None
+        if lines == 2:
+            return self._new_head + block[len(self._head) :]
+        if block.count(self._seam) != events - 1 or lines % 2:
+            return None
+        if block.count(self._old) != events:  # a name further in is left alone
+            return block.replace(self._head, self._new_head)
+        return block.replace(self._old, self._new)
 
     @override
     def _run(self, block: bytes, start: int) -> int:
-        """An event needs no look that begins and ends as the last one that was looked at and had no news.
-
-        Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote.
-        """
-        head, tail = self._head, self._tail
-        if not head:
-            return start
-        while block.startswith(head, start):
-            end = block.find(b"\n", start)
-            if end < 0 or not block.startswith(b"\n\n", end) or not block.endswith(tail, start, end):
-                break
-            if block.find(b'"finish_reason"', start, end - len(tail)) >= 0 or block.find(b"\r", start, end) >= 0:
-                break
-            start = end + 2
-        return start
+        """News is nearly always behind all that has none, and begins like it."""
+        return block.rfind(self._seam, start) + len(self._end)
 
     @override
     def _event(self, event: bytes) -> bytes:
@@ -113,10 +119,18 @@ class ChatTap(EventTap):
         """Keep how an event without news begins and ends; nothing, where the name stands behind its choices."""
         head, new_head = data.find(_CHOICE), renamed.find(_CHOICE)
         tail = data.rfind(_UNFINISHED)
-        if 0 <= head < tail and head > data.find(b'"model"') >= 0:
-            self._head = b"data: " + data[:head] + _CHOICE
+        begins, ends = data[:head], data[tail:]
+        if (
+            0 <= head < tail
+            and self._old
+            and begins.count(self._old) == 1
+            and _FINISH not in begins
+            and b"\n" not in data
+        ):
+            self._head = b"data: " + begins + _CHOICE
             self._new_head = b"data: " + renamed[:new_head] + _CHOICE
-            self._tail = data[tail:]
+            self._end = ends + b"\n\n"
+            self._seam = self._end + self._head
 
     def _renamed(self, data: bytes) -> bytes:
         if self._old and data.count(b'"model"') == 1 == data.count(self._old):
