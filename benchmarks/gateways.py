@@ -1,6 +1,6 @@
 """What a proxied request costs: Gatewright, nginx, a bare floor of the same stack, and other AI gateways, side by side.
 
-Repeat with: python -m benchmarks.gateways [--rounds 3] [--write] [--quick]
+Repeat with: python -m benchmarks.gateways [--rounds 7] [--python /usr/bin/python3.11] [--write] [--quick]
 """
 
 from __future__ import annotations
@@ -25,12 +25,18 @@ from benchmarks.proxy.tools import have_compiler, provider, tools
 __all__ = ["main"]
 
 OURS = "gatewright"
+QUICK_ROUNDS, QUICK_SCALE = 3, 0.15
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=1.0, help="of the requests of each round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=0.2,
+        help="of the requests of each round: short ones, and many, see the same machine",
+    )
     parser.add_argument("--only", nargs="*", default=None, help="scenarios whose name begins so")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="LiteLLM and Portkey, too")
     parser.add_argument(
@@ -39,24 +45,28 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="the daily check: few scenarios, compared with what is recorded"
     )
+    parser.add_argument(
+        "--python", default=sys.executable, help="that runs ours, the floor and LiteLLM, same minor version"
+    )
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     if not have_compiler():
         sys.stderr.write("benchmarks.gateways compiles its load generator and needs `cc` (Debian: gcc)\n")
         return 1
     scenarios = _chosen(options.only, quick=options.quick)
-    found, missing = contenders(peers=options.peers and not options.quick)
+    found, missing = contenders(peers=options.peers and not options.quick, python=options.python)
     found += [
-        gatewright(name, Path(tree).resolve()) for name, _, tree in (each.partition("=") for each in options.other)
+        gatewright(name, Path(tree).resolve(), python=options.python)
+        for name, _, tree in (each.partition("=") for each in options.other)
     ]
-    count, scale = (min(options.rounds, 3), 0.5) if options.quick else (options.rounds, options.scale)
+    count, scale = (QUICK_ROUNDS, QUICK_SCALE) if options.quick else (options.rounds, options.scale)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         load, program = tools(Path(folder))
         port = stack.enter_context(provider(program))
         served = [_started(stack, each, Path(folder) / each.name, port) for each in found]
         series, failures = rounds(load, served, scenarios, count, scale, _say)
         machine = Machine(
-            environment=environment(), command=_command(), rounds=count, missing=missing, failures=failures,
+            environment=environment(options.python), command=_command(), rounds=count, missing=missing, failures=failures,
             versions={each.name: each.version for each in found}, start_s={each.contender.name: each.start_s for each in served},
         )  # fmt: skip
     if options.quick:

@@ -1,6 +1,8 @@
-"""How many instructions codecs and the router take: a number that a busy machine does not move, so that commits compare.
+"""How many instructions a request takes as a whole, and codecs and the router alone: a busy machine does not move that, so
+that commits compare.
 
-Repeat with: python -m benchmarks.instructions [--write]. Needs valgrind and `cc`. Says what takes a twentieth more than was recorded.
+Repeat with: python -m benchmarks.instructions [--write]. Needs valgrind and `cc`. Says what takes a twentieth more than was
+recorded. A whole request is the worker's application called in process, its provider behind a real socket.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import msgspec
 
 from benchmarks.codecs import FRAME_END, OUTGOING, decode, encode, pass_through, reads, stream
 from benchmarks.measure import publish
+from benchmarks.proxy.inside import COUNTED
 from runtime.catalog import Endpoint
 from runtime.config.lock import load_artefact
 from runtime.protocols import CODECS, codec
@@ -33,6 +36,7 @@ __all__ = ["compared", "main", "totals"]
 RECORDED: Final = Path(__file__).with_name("results") / "instructions.json"
 EVENTS: Final = 200
 LOOKS: Final = 1000
+REQUESTS: Final = 30
 ROOM: Final = 1.05
 CONFIG: Final = "version: 1\ndiscovery: {providers: none}\nproviders:\n  sim:\n    connections: [{id: sim}]\n"
 
@@ -101,6 +105,16 @@ def compared(now: Mapping[str, int], recorded: Mapping[str, int]) -> tuple[list[
     return lines, worse
 
 
+def _counted(out: Path, program: list[str]) -> subprocess.Popen[bytes]:
+    """A module of ours that has begun to run under callgrind, which counts only where it is told to."""
+    command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", "--quiet"]
+    return subprocess.Popen(
+        [*command, sys.executable, "-m", *program],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONHASHSEED": "0"},
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1, help="of no use: counts repeat themselves")
@@ -117,17 +131,16 @@ def main() -> int:
         folder, library = Path(name), Path(name, "counting.so")
         source = Path(__file__).with_name("proxy") / "counting.c"
         subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
-        command = [
-            "valgrind",
-            "--tool=callgrind",
-            "--instr-atstart=no",
-            f"--callgrind-out-file={folder}/counted",
-            "--quiet",
-        ]
-        command += [sys.executable, "-m", "benchmarks.instructions", "--count", str(library), name]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "0"}, stdout=subprocess.DEVNULL)
+        programs = (
+            ["benchmarks.proxy.inside", "--count", str(library), str(REQUESTS)],
+            ["benchmarks.instructions", "--count", str(library), name],
+        )
+        running = [_counted(folder / f"counted-{each[0]}", each) for each in programs]
+        for each in running:
+            if each.wait():
+                raise RuntimeError(f"{each.args} ended with {each.returncode}")
         counted = totals({each.name: each.read_text() for each in folder.glob("counted*")})
-        pieces = {each: amount for each, (amount, _) in work(folder).items()}
+        pieces = dict.fromkeys(COUNTED, REQUESTS) | {each: amount for each, (amount, _) in work(folder).items()}
     now = {name: counted[name] // amount for name, amount in pieces.items() if name in counted}
     recorded = msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, int]) if RECORDED.exists() else {}
     lines, worse = compared(now, recorded)

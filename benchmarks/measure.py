@@ -14,6 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.proxy.interpreter import described
+
 __all__ = ["Run", "environment", "process_tree_rss_bytes", "publish", "run", "table"]
 
 
@@ -50,8 +52,8 @@ def _rss_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def environment() -> str:
-    """The machine and the versions, for the head of a page."""
+def environment(python: str = sys.executable) -> str:
+    """The machine, the interpreter and the versions, for the head of a page."""
     packages = ("litestar", "msgspec", "granian", "aiohttp", "PyYAML")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     model = next(
@@ -62,7 +64,7 @@ def environment() -> str:
         ),
         platform.machine(),
     )
-    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {sys.version.split()[0]}, {versions}"
+    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {described(python)}; {versions}"
 
 
 def table(title: str, runs: Mapping[str, Sequence[Run]], targets: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from benchmarks.proxy.interpreter import prepared
 from benchmarks.proxy.machine import urgent
 from benchmarks.proxy.scenarios import Scenario, request_body
 from benchmarks.proxy.tools import http_request
@@ -27,6 +28,7 @@ KEY: Final = "sk-benchmark-0123456789abcdef0123456789abcdef"
 PEERS: Final = Path(__file__).parents[2] / ".venv-peers"
 START_S: Final = 120.0
 ROOT: Final = Path(__file__).parents[2]
+OWN_PACKAGES: Final = Path(msgspec.__file__).parents[1]
 
 
 class Contender(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +146,9 @@ def _free_port() -> int:
 # -- the gateways
 
 
-def gatewright(name: str = "gatewright", source: Path = ROOT, workers: int = 1) -> Contender:
+def gatewright(
+    name: str = "gatewright", source: Path = ROOT, workers: int = 1, python: str = sys.executable
+) -> Contender:
     """The gateway of a working tree, this one or another for a comparison."""
 
     def start(folder: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
@@ -168,7 +172,7 @@ keys:
             encoding="utf-8",
         )
         env = {"PYTHONPATH": str(source), "PROVIDER_KEY": "sk-provider", "GATEWAY_KEY": KEY}
-        cli = [sys.executable, "-m", "runtime.cli"]
+        cli = [_interpreter(python, OWN_PACKAGES, folder), "-m", "runtime.cli"]
         subprocess.run(
             [*cli, "build", "--root", str(folder)], cwd=folder, env={**os.environ, **env}, check=True,
             stdout=subprocess.DEVNULL,
@@ -213,33 +217,40 @@ http {{
     return Contender(name="nginx", version=said.rpartition("/")[2].strip(), start=start, speaks=SAME, share=4.0)
 
 
-def _floor() -> Contender:
-    def start(_: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
+def _floor(python: str = sys.executable) -> Contender:
+    def start(folder: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
         command = [
-            sys.executable,
+            _interpreter(python, OWN_PACKAGES, folder),
             "-m",
             "granian",
             "--interface",
             "asgi",
             "--loop",
             "uvloop",
+        ]
+        command += [
             "--workers",
             "1",
             "--no-ws",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "benchmarks.proxy.floor:app",
         ]
-        command += ["--host", "127.0.0.1", "--port", str(port), "benchmarks.proxy.floor:app"]
         return command, {"FLOOR_PORT": str(provider), "PYTHONPATH": str(ROOT)}
 
     return Contender(name="floor", version="", start=start, speaks=SAME, share=1.5, keys=False)
 
 
-def _litellm() -> Contender | Missing:
+def _litellm(other: str | None = None) -> Contender | Missing:
     program = PEERS / "litellm" / "bin" / "litellm"
     if not program.exists():
         return Missing("LiteLLM", "not installed; `sh benchmarks/proxy/install_peers.sh` does that")
     python = str(program.with_name("python"))
     look = "import importlib.metadata as m; print(m.version('litellm'))"
     version = subprocess.run([python, "-c", look], capture_output=True, text=True, check=True).stdout.strip()
+    packages = next(program.parents[1].glob("lib/python3*/site-packages"))
 
     def start(folder: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
         def model(prefix: str, vendor: str, base: str) -> str:
@@ -260,7 +271,16 @@ def _litellm() -> Contender | Missing:
             "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "LITELLM_TELEMETRY": "False", "NO_DOCS": "True", "PYTHONPATH": "",
         }  # fmt: skip
-        command = [str(program), "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+        command = [
+            _interpreter(other, packages, folder) if other else python,
+            str(program),
+            "--config",
+            str(folder / "config.yaml"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
         return [*command, "--num_workers", "1"], env
 
     return Contender(
@@ -291,11 +311,16 @@ def _portkey() -> Contender | Missing:
     )
 
 
-def contenders(*, peers: bool) -> tuple[list[Contender], list[Missing]]:
-    """Everybody who can be measured here, ours first; ``peers``: the other AI gateways too."""
-    found: list[Contender | Missing] = [gatewright(), _nginx(), _floor()]
+def _interpreter(python: str, packages: Path, folder: Path) -> str:
+    """This one, or another that sees the packages that it needs."""
+    return python if python == sys.executable else prepared(python, packages, folder)
+
+
+def contenders(*, peers: bool, python: str = sys.executable) -> tuple[list[Contender], list[Missing]]:
+    """Everybody who can be measured here, ours first; ``peers``: the other AI gateways too; ``python``: what runs ours."""
+    found: list[Contender | Missing] = [gatewright(python=python), _nginx(), _floor(python)]
     if peers:
-        found += [_litellm(), _portkey()]
+        found += [_litellm(None if python == sys.executable else python), _portkey()]
     return (
         [each for each in found if isinstance(each, Contender)],
         [each for each in found if isinstance(each, Missing)],

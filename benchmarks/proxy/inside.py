@@ -1,31 +1,45 @@
 """One worker's application called in this process, without server and sockets before it: what our own code costs.
 
 `python -m benchmarks.proxy.inside SCENARIO REQUESTS ROUNDS` prints microseconds of CPU per request, least and median of the
-rounds. `COUNTING` may name a library to switch callgrind on with, around the last round.
+rounds. `python -m benchmarks.proxy.inside --count LIBRARY REQUESTS` runs below callgrind, and dumps what each scenario of
+`COUNTED` takes; `LIBRARY` is `counting.c`, compiled.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import uvloop
 
 from benchmarks.proxy.contenders import KEY, Serving, gatewright, whole_request
-from benchmarks.proxy.scenarios import SCENARIOS, Scenario
+from benchmarks.proxy.scenarios import SCENARIOS
 from benchmarks.proxy.tools import provider, tools
 from runtime.app import build
 from runtime.server import prepare
 
-__all__ = ["Inside", "main"]
+__all__ = ["COUNTED", "Inside", "called", "measured"]
+
+COUNTED: Final = (
+    "chat 1 KB",
+    "chat 100 KB prompt",
+    "Anthropic client, OpenAI provider",
+    "OpenAI client, Anthropic provider",
+    "stream of 100, at once",
+    "refused key",
+    "malformed body",
+)
+WARM_UP: Final = 20
 
 Message = MutableMapping[str, Any]
 Application = Callable[
@@ -77,26 +91,39 @@ class Inside:
         return len(sent)
 
 
-async def measured(inside: Inside, requests: int, rounds: int, counting: ctypes.CDLL | None) -> list[float]:
-    for _ in range(max(20, requests // 10)):
-        await inside.call()
+async def measured(inside: Inside, requests: int, rounds: int) -> list[float]:
+    """Microseconds of CPU per request, round by round."""
+    await _warm(inside)
     times: list[float] = []
-    for number in range(rounds):
-        if counting is not None and number == rounds - 1:
-            counting.counting_on()
+    for _ in range(rounds):
         begun = time.process_time_ns()
         for _ in range(requests):
             await inside.call()
         times.append((time.process_time_ns() - begun) / requests / 1000)
-    if counting is not None:
-        counting.counting_off(b"call")
     return times
 
 
-def main(scenario: Scenario, requests: int, rounds: int) -> None:
+async def counted(insides: Mapping[str, Inside], requests: int, library: str) -> None:
+    """Let callgrind count ``requests`` of each, and dump them by name."""
+    counting = ctypes.CDLL(library)
+    for name, inside in insides.items():
+        await _warm(inside)
+        gc.collect()  # what was left by others is not this one's to clear away
+        counting.counting_on()
+        for _ in range(requests):
+            await inside.call()
+        counting.counting_off(name.encode())
+
+
+async def _warm(inside: Inside) -> None:
+    for _ in range(WARM_UP):
+        await inside.call()
+
+
+@contextmanager
+def called(names: Sequence[str]) -> Generator[dict[str, Inside], None, None]:
+    """The application, to be called with each of those scenarios. What it starts does not end: leave the process by `os._exit`."""
     os.environ |= {"PROVIDER_KEY": "sk-provider", "GATEWAY_KEY": KEY}
-    library = os.environ.get("COUNTING")
-    counting = ctypes.CDLL(library) if library else None
     with (
         tempfile.TemporaryDirectory() as folder,
         Path(folder, "log").open("wb") as log,
@@ -108,12 +135,24 @@ def main(scenario: Scenario, requests: int, rounds: int) -> None:
         serving = Serving(contender=contender, port=1, pid=os.getpid(), provider_port=port, start_s=0)
         ready = prepare(root, host=None, port=0)
         os.dup2(log.fileno(), 2)
-        inside = Inside(cast("Application", build(ready)), whole_request(serving, scenario), scenario.status)
-        times = uvloop.run(measured(inside, requests, rounds, counting))
-        sys.stdout.write(f"{min(times):.1f} {statistics.median(times):.1f}\n")
-        sys.stdout.flush()
+        app = cast("Application", build(ready))
+        chosen = {each.name: each for each in SCENARIOS if each.name in names}
+        yield {
+            name: Inside(app, whole_request(serving, chosen[name]), chosen[name].status) for name in names
+        }  # fmt: skip
+
+
+def main(arguments: Sequence[str]) -> None:
+    counting = arguments[0] == "--count"
+    with called(COUNTED if counting else arguments[:1]) as insides:
+        if counting:
+            uvloop.run(counted(insides, int(arguments[2]), arguments[1]))
+        else:
+            times = uvloop.run(measured(insides[arguments[0]], int(arguments[1]), int(arguments[2])))
+            sys.stdout.write(f"{min(times):.1f} {statistics.median(times):.1f}\n")
+            sys.stdout.flush()
     os._exit(0)  # what still runs is the application's, and is not waited for
 
 
 if __name__ == "__main__":
-    main(next(each for each in SCENARIOS if each.name == sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1:])

@@ -10,6 +10,7 @@ pip() { "$python" -m pip --disable-pip-version-check --no-input --quiet --quiet 
 
 "$python" -m venv --without-pip "$peers/litellm"
 pip "$peers/litellm/bin/python" 'litellm[proxy]==1.108.7'
+pip "$peers/litellm/bin/python" 'async-timeout==5.0.1' # which a Python before 3.11.3 needs, too
 "$python" -m pip --disable-pip-version-check --no-input --quiet --quiet install \
     --only-binary :all: --no-deps --target "$peers/clients" --upgrade 'pyreqwest==0.15.1' 'py-spy==0.4.3'
 mkdir -p "$peers/portkey"

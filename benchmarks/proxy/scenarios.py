@@ -30,7 +30,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         requests: of the gateway in one round; others get as many as their `Contender.share` of it.
         expected: what a complete answer holds near its end.
         status: what a good answer to this request has.
-        crowd: so many streams that gateways which take a fifth of a core for each second of one are left out.
+        crowd: so many streams that gateways which take a fifth of a core for each second of one are left out, and a round
+            takes so long that there are few.
     """
 
     name: str

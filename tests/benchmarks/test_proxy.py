@@ -12,11 +12,14 @@ import pytest
 
 from benchmarks.flame import shares
 from benchmarks.instructions import compared, totals
+from benchmarks.proxy.contenders import Serving, gatewright
 from benchmarks.proxy.guard import compare
+from benchmarks.proxy.inside import COUNTED
+from benchmarks.proxy.interpreter import described, prepared
 from benchmarks.proxy.machine import CpuClock, descendants, spent_s
 from benchmarks.proxy.page import Machine, page
 from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario, request_body
-from benchmarks.proxy.series import Measured, Series, ratios, spread, summary
+from benchmarks.proxy.series import Measured, Series, ratios, rounds, spread, summary
 from benchmarks.proxy.tools import Percentiles, Shot, fire, have_compiler, http_request, provider, tools
 
 compiled = pytest.mark.skipif(not have_compiler(), reason="the load generator is compiled where it runs")
@@ -89,11 +92,58 @@ def test_the_page_says_what_was_asked_and_what_was_found() -> None:
     assert "| chat 1 KB | 0.200 [0.100–0.300] | ≤ 0.2 | 4.0 [2.0–6.0] | ≤ 6 | – | ≥ 80 | yes · yes |" in text
 
 
+def test_what_only_the_best_round_meets_is_said_to_be_met_at_best() -> None:
+    scenario = next(each for each in SCENARIOS if each.name == "refused key")
+    series: Series = {
+        (scenario.name, "ours"): [measured(0.05), measured(0.08), measured(0.09)],
+        (scenario.name, "nginx"): [measured(0.001)] * 3,
+        (scenario.name, "LiteLLM"): [measured(5)] * 3,
+    }
+    machine = Machine(environment="here", command="so", rounds=3, missing=(), versions={}, start_s={"ours": 0.5},
+                      failures={("refused key", "floor"): "floor, refused key: 0 of 8\nwere answered well"})  # fmt: skip
+
+    text = page(series, [scenario], machine, "ours")
+
+    assert "| ≥ 60 | at best · no · yes |" in text
+    assert "* floor: refused key. 0 of 8 were answered well" in text
+
+
+def test_crowds_have_fewer_rounds_and_only_the_first_round_warms_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def measure_one(_: Path, serving: Serving, scenario: Scenario, scale: float, *, warm: bool) -> Measured:
+        seen.append((scenario.name, warm))
+        return measured(scale)
+
+    monkeypatch.setattr("benchmarks.proxy.series.measure", measure_one)
+    serving = Serving(contender=gatewright(), port=1, pid=1, provider_port=1, start_s=0)
+    chosen = [Scenario(name="one"), Scenario(name="many", crowd=True)]
+
+    series, failures = rounds(Path("load"), [serving], chosen, 5, 0.5, lambda _: None)
+
+    assert {} == failures
+    assert {("one", "gatewright"): 5, ("many", "gatewright"): 3} == {each: len(found) for each, found in series.items()}
+    assert [warm for name, warm in seen if name == "one"] == [False, True, True, True, True]
+
+
+def test_another_interpreter_sees_the_packages_and_says_how_it_was_built(tmp_path: Path) -> None:
+    packages = Path(pytest.__file__).parents[1]
+
+    python = prepared(sys.executable, packages, tmp_path)
+
+    found = subprocess.run(
+        [python, "-c", "import pytest; print(pytest.__file__)"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == pytest.__file__
+    assert described(python).startswith(sys.version.split()[0])
+    assert "PGO" in described(python)
+
+
 def test_names_of_scenarios_are_told_apart_and_the_quick_ones_exist() -> None:
     names = [each.name for each in SCENARIOS]
 
     assert len(set(names)) == len(names)
-    assert set(QUICK) <= set(names)
+    assert set(QUICK) | set(COUNTED) <= set(names)
 
 
 def test_a_prompt_has_the_size_it_says() -> None:
