@@ -32,7 +32,7 @@ from runtime.errors import (
     UpstreamError,
 )
 from runtime.estimate import Estimator
-from runtime.guide import Guide, demand, session_of
+from runtime.guide import UNGUIDED, Guide, demand, session_of
 from runtime.limiting import Limiting, stamped
 from runtime.limits.admission import Admission
 from runtime.protocols.base import Answer, Codec, Envelope, Outgoing, StreamEncoder
@@ -111,9 +111,13 @@ class Gateway:
     async def infer(self, call: Call) -> Complete | Streaming:
         """Answer a chat call. Raises a GatewayError, always before anything was handed out."""
         prepared, record = self._chat(call), call.record
-        limited = None if self._limiting is None else await self._limiting.chat(call, prepared)
-        decode = partial(call.codec.decode_request, call.envelope, call.headers)
-        guided = await self._guide.begin(prepared, call.key.id, record, decode)
+        limited = None
+        if self._limiting is not None and self._limiting.concerns(call.key):
+            limited = await self._limiting.chat(call, prepared)
+        guided = UNGUIDED
+        if record.session or prepared.conversational:
+            decode = partial(call.codec.decode_request, call.envelope, call.headers)
+            guided = await self._guide.begin(prepared, call.key.id, record, decode)
         needs = partial(self._needs, call)
         pursuit = self._attempts.pursue(prepared, needs, record, steering=guided.steering)
         ask = partial(self._infer, call, prepared, pursuit)
@@ -122,12 +126,13 @@ class Gateway:
         else:
             served, reply = await Race(pursuit, prepared.hedge, record, ask, _let_go).answer()
             self._aim_again(call, served)
-        try:
-            await self._guide.served(prepared, guided, record, served.attempt.candidate)
-        except BaseException:
-            if isinstance(reply, Streaming):
-                await reply.chunks.aclose()
-            raise
+        if guided.id:
+            try:
+                await self._guide.served(prepared, guided, record, served.attempt.candidate)
+            except BaseException:
+                if isinstance(reply, Streaming):
+                    await reply.chunks.aclose()
+                raise
         return reply if limited is None else stamped(reply, limited, call.codec.protocol, self._now())
 
     def spelt(self, envelope: Envelope, key: KeyRecord) -> Envelope:
@@ -156,7 +161,9 @@ class Gateway:
         """Turn texts into vectors. Raises a GatewayError."""
         protocol, record = call.embedder.protocol, call.record
         prepared = self._prepared(call.envelope, call.key, record, protocol, Endpoint.EMBEDDINGS, call.headers)
-        limited = None if self._limiting is None else await self._limiting.embed(call, prepared)
+        limited = None
+        if self._limiting is not None and self._limiting.concerns(call.key):
+            limited = await self._limiting.embed(call, prepared)
         guided = await self._guide.begin(prepared, call.key.id, record, None)
         needs = Needs(uses=frozenset(), input_tokens=len(call.envelope.body) // 4, key=call.key.id)
 
@@ -428,7 +435,9 @@ class Gateway:
         codec = self._codecs[candidate.protocol]
         if request is None:
             envelope = self._shaping.envelope(candidate.protocol, call.envelope)
-            return codec.splice(envelope, candidate.target, call.headers)
+            held = call.record.held
+            target = candidate.counted if held is not None and held.measured else candidate.target
+            return codec.splice(envelope, target, call.headers)
         try:
             outgoing = codec.encode_request(self._shaping.request(request), candidate.target, call.headers)
         except InvalidRequest as error:

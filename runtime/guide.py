@@ -15,10 +15,11 @@ from runtime.sessions import Bound, Session, Sessions, said_session
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
 
-__all__ = ["PIN_HEADERS", "Guide", "Guided", "demand", "session_of"]
+__all__ = ["PIN_HEADERS", "UNGUIDED", "Guide", "Guided", "demand", "session_of"]
 
 PIN_HEADERS: Final = ("x-omniroute-connection", "x-gatewright-connection")
 
+_PINS: Final = frozenset(PIN_HEADERS)
 _HARMLESS: Final = ("", "ok", "cancelled")
 """Outcomes of attempts that say nothing against who was asked."""
 
@@ -28,9 +29,9 @@ def demand(prepared: Prepared, headers: Mapping[str, str], key: KeyRecord) -> Pr
 
     Raises PermissionDenied for a key that may not, InvalidRequest for a connection over which nothing of it goes.
     """
-    name = next((name for name in PIN_HEADERS if name in headers), None)
-    if name is None:
+    if _PINS.isdisjoint(headers):
         return prepared
+    name = next(name for name in PIN_HEADERS if name in headers)
     wanted = headers[name].strip()
     found = {each.connection for each in prepared.candidates if wanted in {each.connection, _short(each.connection)}}
     if not any(key.may_pin(each) for each in found or {wanted}):
@@ -61,6 +62,9 @@ class Guided(msgspec.Struct, frozen=True, kw_only=True):
     session: Session | None = None
 
 
+UNGUIDED: Final = Guided()
+
+
 class Guide:
     """``keep`` is what sessions stay with."""
 
@@ -83,7 +87,7 @@ class Guide:
         id_, beginning = _identity(prepared, key, record.model, record.session, decode)
         record.session = id_
         if not id_:
-            return Guided(steering=Steering(beginning=beginning)) if beginning else Guided()
+            return Guided(steering=Steering(beginning=beginning)) if beginning else UNGUIDED
         session = await self._sessions.find(key, id_)
         keeps = self._keeps_target or prepared.relays
         steering = Steering(

@@ -38,16 +38,16 @@ class Limiting:
         self._estimator = estimator
         self._shaping = shaping
 
+    def concerns(self, key: KeyRecord) -> bool:
+        """Whether limits may hold for calls with ``key``; none of the rest is asked otherwise."""
+        return self._admission.concerns(key)
+
     async def chat(self, call: Call, prepared: Prepared) -> Reservation | None:
         """What is kept aside for a chat call, None where nothing limits it. Raises what it is refused with."""
-        if not self._admission.concerns(call.key):
-            return None
         return await self._admit(call.record, call.key, prepared, partial(self._bound, call, prepared))
 
     async def embed(self, call: EmbedCall, prepared: Prepared) -> Reservation | None:
         """The same for one that asks for vectors, which have no length."""
-        if not self._admission.concerns(call.key):
-            return None
         tokens = len(call.envelope.body) // _BYTES_PER_TOKEN
         models = [(each.id, each.target.model) for each in prepared.candidates]
         return await self._admit(call.record, call.key, prepared, lambda: bound_of(models, tokens, 0))

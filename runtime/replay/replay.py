@@ -46,15 +46,14 @@ class Replay:
 
     async def infer(self, call: Call, ask: Ask) -> Complete | Streaming:
         """The answer to ``call``: one that was given before, or ``ask``'s."""
-        reply = await self._once.infer(call, self._cached(ask))
+        if self._cache is not None:
+            ask = self._cached(self._cache, ask)
+        reply = await self._once.infer(call, ask)
         form = wanted(call.headers) if call.envelope.stream else None
         return reply if form is None else await told(reply, form, call.record, self._door, self._clock)
 
-    def _cached(self, ask: Ask) -> Ask:
-        cache = self._cache
-        if cache is None:
-            return ask
-
+    @staticmethod
+    def _cached(cache: Cache, ask: Ask) -> Ask:
         async def cached(call: Call) -> Complete | Streaming:
             return await cache.infer(call, ask)
 

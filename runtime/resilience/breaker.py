@@ -53,18 +53,22 @@ class Breaker:
         self._trial = True
         return True
 
-    def end(self, healthy: bool | None, now_s: float, *, trial: bool) -> None:
-        """A call is over; ``healthy`` None: it says nothing. Calls from before the opening are no evidence."""
+    def end(self, healthy: bool | None, now_s: float, *, trial: bool) -> bool:
+        """A call is over; ``healthy`` None: it says nothing. Calls from before the opening are no evidence.
+
+        Whether that opened it, or closed it.
+        """
         if self._open_until_s is None:
-            if healthy is not None:
-                self._count(healthy, now_s)
-        elif trial:
-            self._trial = False
-            if healthy:
-                self._open_until_s, self._open_for_s = None, 0.0
-                self._buckets.clear()
-            elif healthy is False:
-                self._open(now_s)
+            return healthy is not None and self._count(healthy, now_s)
+        if not trial:
+            return False
+        self._trial = False
+        if healthy:
+            self._open_until_s, self._open_for_s = None, 0.0
+            self._buckets.clear()
+        elif healthy is False:
+            self._open(now_s)
+        return healthy is not None
 
     @property
     def opening(self) -> tuple[float, float] | None:
@@ -117,21 +121,24 @@ class Breaker:
             due_s=None if due_s is None else due_s - now_s,
         )
 
-    def _count(self, healthy: bool, now_s: float) -> None:
+    def _count(self, healthy: bool, now_s: float) -> bool:
+        """Whether it was one failure too many."""
         number = int(now_s / self._width_s)
         buckets = self._buckets
         if not buckets or buckets[-1][0] != number:
             buckets.append([number, 0, 0])
         buckets[-1][1 if healthy else 2] += 1
         if healthy:
-            return
+            return False
         good = bad = 0
         for at, successes, failures in buckets:
             if number - at < _BUCKETS:
                 good, bad = good + successes, bad + failures
         enough = good + bad >= self._settings.minimum_calls
-        if enough and bad * 100 >= self._settings.error_percent * (good + bad):
-            self._open(now_s)
+        if not enough or bad * 100 < self._settings.error_percent * (good + bad):
+            return False
+        self._open(now_s)
+        return True
 
     def _open(self, now_s: float) -> None:
         settings = self._settings

@@ -185,8 +185,8 @@ class Health:
         return self._ticket(model, connection) if await self._slots.wait(connection, limit_s) else None
 
     def _ticket(self, model: str, connection: str) -> Ticket:
-        breaker = self._breaker(model)
-        lane = self.lane(model, connection)
+        breaker = self._breakers.get(model) or self._breaker(model)
+        lane = self._lanes.get((model, connection)) or self.lane(model, connection)
         lane.in_flight += 1
         lane.used += 1
         ticket = Ticket(self, model, connection, lane, breaker)
@@ -232,7 +232,8 @@ class Health:
 
     def sent(self, ticket: Ticket) -> None:
         """The call of ``ticket`` is sent now. For the ticket only."""
-        self._quotas.sent(ticket.connection, self.clock())
+        if self._quotas.declared:
+            self._quotas.sent(ticket.connection, self.clock())
 
     def heard(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
         """Learn what the provider says of its quotas. For the ticket only."""
@@ -242,23 +243,20 @@ class Health:
 
     def used(self, ticket: Ticket, tokens: int) -> None:
         """The call of ``ticket`` took so many tokens. For the ticket only."""
-        self._quotas.used(ticket.connection, tokens, self.clock())
+        if self._quotas.declared:
+            self._quotas.used(ticket.connection, tokens, self.clock())
 
     def left(self, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
         """Give back what the call of ``ticket`` held. For the ticket only."""
         ticket.lane.in_flight -= 1
         self._slots.release(ticket.connection)
-        self.judged(ticket, healthy, now_s)
+        if ticket.breaker is not None:
+            self.judged(ticket.breaker, ticket, healthy, now_s)
 
-    def judged(self, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
-        """Let the breaker know how the call of ``ticket`` went. For the ticket only."""
-        breaker = ticket.breaker
-        if breaker is None:
-            return
-        before = breaker.opening
-        breaker.end(healthy, now_s, trial=ticket.trial)
-        after = breaker.opening
-        if after != before and self._changed is not None:
+    def judged(self, breaker: Breaker, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
+        """Let the breaker of ``ticket`` know how the call went. For the ticket only."""
+        if breaker.end(healthy, now_s, trial=ticket.trial) and self._changed is not None:
+            after = breaker.opening
             if after is None:
                 self._changed(Change(what="closed", at_s=now_s, model=ticket.model))
             else:
@@ -271,9 +269,9 @@ class Ticket:
     __slots__ = ("_began_s", "_health", "_over", "breaker", "clock", "connection", "lane", "model", "trial")
 
     def __init__(self, health: Health, model: str, connection: str, lane: Lane, breaker: Breaker | None) -> None:
-        self.clock = health.clock
+        self.clock = clock = health.clock
         self._health = health
-        self._began_s = self.clock()
+        self._began_s = clock()
         self._over = False
         self.model = model
         self.connection = connection
@@ -300,8 +298,8 @@ class Ticket:
         before_s = lane.latency_s
         lane.latency_s = took_s if before_s is None else before_s + (took_s - before_s) * _LATENCY_WEIGHT
         lane.measured_s = now_s
-        if self.trial:
-            self._health.judged(self, True, now_s)
+        if self.trial and self.breaker is not None:
+            self._health.judged(self.breaker, self, True, now_s)
             self.trial = False
 
     def end(self, error: GatewayError | None = None) -> None:

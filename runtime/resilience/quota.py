@@ -84,11 +84,16 @@ class _Empty(msgspec.Struct, frozen=True):
 
 
 class Quotas:
-    """``limits`` are the declared ones by connection. A provider's report is kept per model and connection."""
+    """``limits`` are the declared ones by connection. A provider's report is kept per model and connection.
+
+    Attributes:
+        declared: whether there is any limit.
+    """
 
     def __init__(self, limits: Mapping[str, Sequence[ConnectionLimit]], longest_s: float) -> None:
         """No report counts for longer than ``longest_s``."""
         self._longest_s = longest_s
+        self.declared = False
         self._requests: dict[str, list[Window]] = {}
         self._tokens: dict[str, list[Window]] = {}
         self._known: dict[tuple[str, str, int], Window] = {}
@@ -116,6 +121,7 @@ class Quotas:
                     window = self._known[place] = before.get(place) or Window(most, limit.per_ms / 1000)
                     window.limit_to(most)
                     windows.setdefault(connection, []).append(window)
+        self.declared = bool(self._known)
 
     def forget(self, connection: str) -> None:
         """What was reported of ``connection`` is not true of it any more."""
@@ -147,6 +153,8 @@ class Quotas:
 
     def full_until_s(self, connection: str, now_s: float) -> float | None:
         """When a declared limit allows a request again; None: now."""
+        if not self.declared:
+            return None
         return max((due for each in self._windows(connection) if (due := each.due_s(now_s)) is not None), default=None)
 
     def learn(self, connection: str, model: str, reports: Iterable[Reported], now_s: float) -> None:
@@ -157,6 +165,8 @@ class Quotas:
 
     def spent_until_s(self, connection: str, model: str, now_s: float) -> float | None:
         """When a quota that the provider said is empty will be full; None: none is empty, as far as is known."""
+        if not self._reported:
+            return None
         empty = [each for each in self._live(connection, model, now_s) if each.left <= 0]
         return max((each.until_s for each in empty), default=None)
 
@@ -182,12 +192,8 @@ class Quotas:
         self._untold[connection] = (before[0] + requests, before[1] + tokens)
 
     def _windows(self, connection: str) -> Sequence[Window]:
-        if not self._requests and not self._tokens:
-            return ()
         return (*self._requests.get(connection, ()), *self._tokens.get(connection, ()))
 
     def _live(self, connection: str, model: str, now_s: float) -> list[_Empty]:
-        if not self._reported:
-            return []
         reported = self._reported.get((connection, model), {})
         return [each for each in reported.values() if each.until_s > now_s]

@@ -36,6 +36,8 @@ class Reported(msgspec.Struct, frozen=True):
 
 def read_reports(headers: Mapping[str, str]) -> tuple[Reported, ...]:
     """The quotas that lower-case ``headers`` speak of with all that is needed: what is left, and when it is back."""
+    if "ratelimit" not in " ".join(headers):
+        return ()
     found: list[Reported] = []
     for name, value in headers.items():
         if "ratelimit" not in name or "remaining" not in name:

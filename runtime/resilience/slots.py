@@ -28,9 +28,10 @@ class Slots:
 
     def take(self, connection: str) -> bool:
         """Take a place if there is one."""
-        if not self._free(connection):
+        taken, limit = self._taken.get(connection, 0), self._limits.get(connection)
+        if limit is not None and taken >= limit:
             return False
-        self._taken[connection] = self._taken.get(connection, 0) + 1
+        self._taken[connection] = taken + 1
         return True
 
     async def wait(self, connection: str, limit_s: float) -> bool:

@@ -44,7 +44,8 @@ class Attempt:
 
     def left_ms(self) -> int:
         """What is left of the time of the whole request."""
-        return max(1, int((self.ends_s - self._clock()) * 1000))
+        left_ms = int((self.ends_s - self._clock()) * 1000)
+        return left_ms if left_ms > 0 else 1
 
     def patience_ms(self, left_ms: int | None = None) -> int:
         """How long an answer may take to begin, whatever the limits: half of what is left while others could be asked."""

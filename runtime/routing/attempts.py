@@ -6,7 +6,7 @@ which something may have been handed out; whether anybody is asked after that is
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from random import Random
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from runtime.routing.prepared import Prepared
 from runtime.routing.pursuit import Pace, Pursuit
 from runtime.routing.queue import Queue
 from runtime.routing.steering import UNSTEERED, Steering
+from runtime.routing.tree import Place
 from runtime.routing.view import LiveView
 from runtime.telemetry import CallRecord
 
@@ -60,20 +61,18 @@ class Attempts:
         steering: Steering = UNSTEERED,
     ) -> Pursuit:
         """A request sets out. ``casual`` is for what is not worth a wait (see `Pursuit`)."""
+        only = prepared.only
+        places = iter((only,)) if only is not None else self._places(prepared, needs, record, steering)
+        queue = Queue(self._health, places, record, len(prepared.candidates))
+        return Pursuit(self._health, self._pace, self._sleep, self._rng, queue, record, prepared.refusals, casual)
+
+    def _places(
+        self, prepared: Prepared, needs: Callable[[], Needs], record: CallRecord, steering: Steering
+    ) -> Iterator[Place]:
+        """Where there is something to choose: in the order of the strategies, noted in ``record``."""
         view = self._view if steering.target is None else LiveView(self._health, steering)
         noting = Noting(view, self._chance, record.trail, steering.beginning)
-        places = prepared.places(_read_once(needs, record), kept_first(noting.order, steering, noting.kept))
-        queue = Queue(self._health, places, record, prepared.size)
-        return Pursuit(
-            self._health,
-            self._pace,
-            self._sleep,
-            self._rng,
-            queue,
-            record,
-            refusals=prepared.refusals,
-            casual=casual,
-        )
+        return prepared.places(_read_once(needs, record), kept_first(noting.order, steering, noting.kept))
 
     async def run(
         self,

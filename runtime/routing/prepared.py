@@ -37,6 +37,11 @@ class Prepared(msgspec.Struct, frozen=True):
     hedge: HedgeSettings | None = None
     combo: str = ""
 
+    @property
+    def conversational(self) -> bool:
+        """Whether what a request says has a part in where it goes, beside its name."""
+        return self.affine or self.sessions == "derived"
+
     @classmethod
     def of(cls, candidates: tuple[Candidate, ...], branch: Branch, refusals: Literal["pass", "next"]) -> Prepared:
         """With ``only`` found out."""
@@ -49,13 +54,7 @@ class Prepared(msgspec.Struct, frozen=True):
             raise ValueError(connection)
         return msgspec.structs.replace(self, candidates=left, pin=connection)
 
-    @property
-    def size(self) -> int:
-        return len(self.candidates)
-
     def places(self, needs: Callable[[], Needs], order: Order) -> Iterator[Place]:
-        """The candidates in the order in which one request tries them."""
-        if self.only is not None:
-            return iter((self.only,))
+        """The candidates in the order in which one request tries them, where more than one can be tried."""
         places = walk(self.branch, needs, order)
         return places if self.pin is None else (place for place in places if place.candidate.connection == self.pin)

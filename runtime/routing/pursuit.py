@@ -65,7 +65,6 @@ class Pursuit:
         rng: Random,
         queue: Queue,
         record: CallRecord,
-        *,
         refusals: str,
         casual: bool,
     ) -> None:
@@ -84,7 +83,7 @@ class Pursuit:
 
     async def answer(self, ask: Callable[[Attempt], Awaitable[T]]) -> T:
         """The answer of the first target that gives one. Raises the error that tells the client most."""
-        return await self._first(await self.begin(), ask)
+        return await self._first(self._queue.next() or await self._wait_for_place(), ask)
 
     async def instead(self, error: GatewayError, ask: Callable[[Attempt], Awaitable[T]]) -> T:
         """What another target says after the answer at hand broke off with ``error``, as `answer`."""
@@ -116,13 +115,14 @@ class Pursuit:
         place, ticket = turn
         candidate = place.candidate
         self._begun += 1
+        target = candidate.target
         row = AttemptRecord(
             target=candidate.id,
             label=candidate.label,
             connection=candidate.connection,
             started_s=self._health.clock(),
-            provider=candidate.target.provider.id,
-            prices=candidate.target.model.prices,
+            provider=target.provider.id,
+            prices=target.model.prices,
         )
         self._record.attempted(row)
         return Attempt(candidate, ticket, row, self._ends_s, more=self._queue.more)

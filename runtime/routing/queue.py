@@ -30,6 +30,7 @@ class Queue:
 
     __slots__ = (
         "_ahead",
+        "_failed",
         "_health",
         "_least",
         "_places",
@@ -51,6 +52,7 @@ class Queue:
         self._ahead: Place | None = None
         self._spent: deque[Place] = deque()
         self._least: int | None = None
+        self._failed = False
         self.barred: set[tuple[str, str]] = set()
         self.busy: list[Place] = []
         self.count = 0
@@ -61,7 +63,8 @@ class Queue:
         """The next place that can be asked at once, entered."""
         while (place := self.peek()) is not None:
             self._ahead = None
-            ticket = self._health.enter(place.candidate.lane, place.candidate.connection)
+            candidate = place.candidate
+            ticket = self._health.enter(candidate.lane, candidate.connection)
             if ticket is not None:
                 return place, ticket
             self.busy.append(place)
@@ -83,13 +86,13 @@ class Queue:
                 place = self._spent.popleft()
             else:
                 self.count += 1
-            excluded = self._excluded(place.candidate)
-            if excluded is not None:
-                self.record.note("left_out", excluded, place.candidate.id, place.candidate.connection)
+            candidate = place.candidate
+            if self._failed and (excluded := self._excluded(candidate)) is not None:
+                self.record.note("left_out", excluded, candidate.id, candidate.connection)
                 continue
-            hindrance = self._health.hindrance(place.candidate.lane, place.candidate.connection)
+            hindrance = self._health.hindrance(candidate.lane, candidate.connection)
             if hindrance is None:
-                if not (fresh and self._puts_off(place)):
+                if self._size == 1 or not (fresh and self._puts_off(place)):
                     self._ahead = place
             else:
                 self.hinder(place, hindrance.reason, hindrance.due_s, hindrance.error)
@@ -99,7 +102,7 @@ class Queue:
         """Whether its provider said that its quota is used up, so that it is asked after all others."""
         candidate = place.candidate
         due_s = self._health.spent_until_s(candidate.lane, candidate.connection)
-        if due_s is None or self._size == 1:
+        if due_s is None:
             return False
         self._spent.append(place)
         self.record.skip(Skipped(candidate.id, candidate.label, candidate.connection, "spent", due_s))
@@ -107,11 +110,13 @@ class Queue:
 
     def bar(self, candidate: Candidate) -> None:
         """Leave out its model at its address, whatever the connection: it is the server that fails."""
+        self._failed = True
         self.barred.add((candidate.id, candidate.base_url))
 
     def demand_more_than(self, candidate: Candidate) -> None:
         """From now on only models that are known to take more input than ``candidate``'s."""
         limit = input_limit(candidate.target.model) or 0
+        self._failed = True
         self._least = limit if self._least is None else max(self._least, limit)
 
     def hinder(self, place: Place, reason: Reason, due_s: float, error: GatewayError | None = None) -> None:

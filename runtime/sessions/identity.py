@@ -20,6 +20,8 @@ SESSION_HEADERS: Final = (
 )  # fmt: skip
 """Lower-case; the first that is there counts."""
 
+_NAMES: Final = frozenset(SESSION_HEADERS)
+
 
 class _User(msgspec.Struct):
     """What Claude Code writes into `metadata.user_id`, as JSON text."""
@@ -29,6 +31,8 @@ class _User(msgspec.Struct):
 
 def named_session(headers: Mapping[str, str]) -> str | None:
     """The id that a header names. Raises InvalidRequest for one that cannot be an id."""
+    if _NAMES.isdisjoint(headers):
+        return None
     for name in SESSION_HEADERS:
         value = headers.get(name, "").strip()
         if value:
