@@ -90,6 +90,7 @@ class Line(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_body",
         "_fault",
         "_free",
         "_head",
@@ -105,6 +106,7 @@ class Line(asyncio.Protocol):
         "_sized",
         "_transport",
         "_uploading",
+        "on_body",
         "open",
         "used",
     )
@@ -115,6 +117,8 @@ class Line(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
+        self._body: list[bytes] = []  # what a read has of the body; each chunk comes by itself
+        self.on_body = self._body.append
         self._parser = self._new_parser()
         self._headers: dict[str, str] = {}
         self._head = ""
@@ -196,12 +200,17 @@ class Line(asyncio.Protocol):
         answer.came += 1
         if not answer.status:
             self._head_bytes += len(data)
+        fault: str | None = None
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            self._break(answer, ": it changes the protocol")
+            fault = ": it changes the protocol"
         except HttpParserError:
-            self._break(answer, self._fault)
+            fault = self._fault
+        if self._body:
+            self._hand_over(answer)
+        if fault is not None:
+            self._break(answer, fault)
         if not answer.status:
             if self._head_bytes > HEAD_LIMIT_BYTES:
                 self._break(answer, ": a line or header is too long")
@@ -262,12 +271,6 @@ class Line(asyncio.Protocol):
         if self._head == "HEAD" and not answer.complete:
             self._complete(answer, reusable=False)
 
-    def on_body(self, data: bytes) -> None:
-        answer = self._answer
-        if answer is not None:
-            answer.parts.append(data)
-            answer.size += len(data)
-
     def on_message_complete(self) -> None:
         answer = self._answer
         if answer is None:
@@ -284,6 +287,15 @@ class Line(asyncio.Protocol):
             lenient_optional_cr_before_lf=True, lenient_optional_lf_after_cr=True, lenient_spaces_after_chunk_size=True
         )
         return parser
+
+    def _hand_over(self, answer: Answer) -> None:
+        """What the read had of the body is the answer's, but for what follows the head of one that has no body."""
+        body = self._body
+        if self._head != "HEAD":
+            data = body[0] if len(body) == 1 else b"".join(body)
+            answer.parts.append(data)
+            answer.size += len(data)
+        body.clear()
 
     def _complete(self, answer: Answer, *, reusable: bool) -> None:
         self._answer = None
