@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 import os
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Final
 
 import msgspec
 from sqlalchemy.engine import URL
@@ -64,12 +66,16 @@ from runtime.stores.responses import SqlResponses
 from runtime.stores.spending import SqlSpending, post_spend
 from runtime.stores.vault import Vault
 from runtime.telemetry import Decisions, Latencies, Metrics
+from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import Log, logger
 from runtime.upstream import Upstream, UpstreamTable
 from runtime.web.asking import Askings
 from runtime.web.key import KeyEntry, KeyRecord, KeyRing
 
-__all__ = ["Lasting", "Ready", "adopt", "key_ring", "lasting", "lives", "new_id"]
+__all__ = ["LINES_S", "Lasting", "Ready", "adopt", "key_ring", "lasting", "lives", "new_id"]
+
+LINES_S: Final = 0.05
+"""How long a line of the log may wait for others, to be written with them."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +122,7 @@ class Lasting(msgspec.Struct, kw_only=True):
     """
 
     ready: Ready
+    lines: Lines
     log: Log
     serving: Effective
     started_s: float
@@ -162,7 +169,7 @@ class Lasting(msgspec.Struct, kw_only=True):
 
     def log_of(self, found: Effective) -> Log:
         """The log of calls that the plan of ``found`` answers."""
-        return self.log if found is self.serving else _log(found)
+        return self.log if found is self.serving else _log(found, self.lines)
 
     @property
     def alone(self) -> bool:
@@ -177,7 +184,8 @@ def new_id() -> str:
 def lasting(ready: Ready) -> Lasting:
     """Everything that outlives a plan, for the plan that is in force at the start."""
     plan = ready.plan
-    log = _log(ready.effective)
+    lines = Lines(sys.stderr, LINES_S)
+    log = _log(ready.effective, lines)
     metrics = Metrics(ready.effective.artefact.build, COMPILER)
     metrics.serving(ready.effective.artefact.build, len(ready.effective.overrides))
     worker = os.urandom(6).hex()
@@ -206,6 +214,7 @@ def lasting(ready: Ready) -> Lasting:
     spending, clock = SqlSpending(database), SteadyClock(time.time, time.monotonic)
     made = Lasting(
         ready=ready,
+        lines=lines,
         log=log,
         serving=ready.effective,
         started_s=time.monotonic(),
@@ -254,7 +263,7 @@ def adopt(parts: Lasting, new: Effective, public: Callable[[str], str]) -> None:
     ``public`` gives the public id that a bare model name stands for.
     """
     plan, renewed = new.artefact.plan, _renewed(parts.serving, new)
-    parts.log, parts.serving = _log(new), new
+    parts.log, parts.serving = _log(new, parts.lines), new
     parts.metrics.serving(new.artefact.build, len(new.overrides))
     _learn_schemes(parts.upstream, new)
     for connection in renewed:
@@ -275,6 +284,7 @@ def adopt(parts: Lasting, new: Effective, public: Callable[[str], str]) -> None:
 def lives(parts: Lasting) -> list[Life]:
     """What begins and ends with the worker."""
     found = [
+        closing(parts.lines),
         closing(parts.shared),
         closing(parts.database),
         closing(parts.reserves),
@@ -326,9 +336,9 @@ def _memory_life(memory: Memory) -> Life:
     return life
 
 
-def _log(found: Effective) -> Log:
+def _log(found: Effective, lines: Lines) -> Log:
     settings = found.artefact.plan.logging
-    return logger(settings.level, settings.format, found.artefact.build)
+    return logger(settings.level, settings.format, found.artefact.build, lines)
 
 
 def _steady(ready: Ready) -> Callable[[], float]:

@@ -32,6 +32,7 @@ from runtime.protocols.base import Outgoing
 from runtime.resilience import Door
 from runtime.routing import RouteTable
 from runtime.telemetry import CallRecord, Metrics, Recorder
+from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import logger
 from runtime.upstream import UpstreamRequest
 from runtime.web.header import encode_headers
@@ -110,7 +111,7 @@ class Desk:
         made = plan(protocol, **settings)
         ticks = iter(range(1, 1000))
         self.recorder = Recorder(
-            Metrics("b", "v"), logger("error", "json", "b", io.StringIO()), lambda: float(next(ticks))
+            Metrics("b", "v"), logger("error", "json", "b", Lines(io.StringIO())), lambda: float(next(ticks))
         )
         self.gateway = Gateway(
             made,

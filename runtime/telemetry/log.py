@@ -2,45 +2,61 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Final, Literal, TextIO, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-import orjson
+import msgspec
 
-__all__ = ["Level", "Log", "logger"]
+from runtime.telemetry.lines import Lines
+
+__all__ = ["Level", "Log", "Record", "logger"]
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 RANKS: Final[Mapping[Level, int]] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
-COLOURS: Final[Mapping[Level, str]] = {"debug": "2", "info": "32", "warning": "33", "error": "31;1"}
+COLOURS: Final[Mapping[str, str]] = {"debug": "2", "info": "32", "warning": "33", "error": "31;1"}
 """Of a terminal (ECMA-48, section 8.3.117)."""
 PLAIN: Final = re.compile(r"[\w.:/@%+*,-]+")
+
+_JSON: Final = msgspec.json.Encoder(enc_hook=str)
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What every record begins with. One that is made often adds its facts as fields; what has its default is not said."""
+
+    timestamp: str
+    level: Level
+    event: str
+    build: str
 
 
 class Log:
     """Says events that are of ``level`` or above. Every record carries ``build``.
 
     Attributes:
-        render: one record as a line, from time, level, event and facts; a fault's traceback is the fact `exception`.
-        write: takes each line, without its end.
+        render: one record as a line without its end; a fault's traceback is the fact `exception`.
+        lines: takes each line. What is an error does not wait there.
+        now: Unix nanoseconds.
     """
 
     def __init__(
         self,
         level: Level,
         build: str,
-        render: Callable[[str, Level, str, Mapping[str, object]], str],
-        write: Callable[[str], None],
+        render: Callable[[Mapping[str, object] | Record], bytes],
+        lines: Lines,
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
+        self.build = build
         self._least = RANKS[level]
-        self._build = build
         self._render = render
-        self._write = write
+        self._lines = lines
+        self._now = now
+        self._second = -1
+        self._told_second = ""
 
     def says(self, level: Level) -> bool:
         """Whether events of ``level`` are written."""
@@ -62,63 +78,49 @@ class Log:
         self.say("error", event, facts)
 
     def say(self, level: Level, event: str, facts: Mapping[str, object]) -> None:
-        if RANKS[level] < self._least:
-            return
-        at = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:-6]}Z"
-        self._write(self._render(at, level, event, {"build": self._build, **facts}))
+        if RANKS[level] >= self._least:
+            record = {"timestamp": self.timestamp(), "level": level, "event": event, "build": self.build, **facts}
+            self._lines.write(self._render(record), urgent=level == "error")
+
+    def write(self, record: Record) -> None:
+        """A record that was made because `says` said so."""
+        self._lines.write(self._render(record), urgent=record.level == "error")
+
+    def timestamp(self) -> str:
+        """Now, as records tell it. Only its last digits are made anew: the rest is the same for a whole second."""
+        second, micros = divmod(self._now() // 1000, 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._told_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._told_second}.{micros:06d}Z"
 
 
-def logger(level: Level, format_: Literal["json", "text"], build: str, stream: TextIO | None = None) -> Log:
-    """A log of our own: the process's global logging is left alone. Without ``stream`` it goes to standard error."""
-    target = stream if stream is not None else sys.stderr
-    write = _Lines(target, together=stream is None).write
+def logger(level: Level, format_: Literal["json", "text"], build: str, lines: Lines) -> Log:
+    """A log of our own: the process's global logging is left alone."""
     if format_ == "json":
-        return Log(level, build, _json, write)
-    return Log(level, build, _coloured if target.isatty() else _text, write)
+        return Log(level, build, _JSON.encode, lines)
+    return Log(level, build, _coloured if lines.on_terminal else _text, lines)
 
 
-class _Lines:
-    """Writes lines as they come, or ``together`` what one turn of the loop has to say, at its end."""
-
-    def __init__(self, stream: TextIO, *, together: bool) -> None:
-        self._stream = stream
-        self._together = together
-        self._lines: list[str] = []
-
-    def write(self, line: str) -> None:
-        self._lines.append(line)
-        if len(self._lines) > 1:
-            return
-        if not self._together:
-            self._flush()
-            return
-        try:
-            asyncio.get_running_loop().call_soon(self._flush)
-        except RuntimeError:
-            self._flush()
-
-    def _flush(self) -> None:
-        lines, self._lines = self._lines, []
-        self._stream.write("\n".join((*lines, "")))
-        self._stream.flush()
-
-
-def _json(at: str, level: Level, event: str, facts: Mapping[str, object]) -> str:
-    return orjson.dumps({"timestamp": at, "level": level, "event": event, **facts}, default=str).decode()
-
-
-def _text(at: str, level: str, event: str, facts: Mapping[str, object]) -> str:
+def _text(record: Mapping[str, object] | Record) -> bytes:
     """For people: time, level, event, then the rest as `name=value`; what is no plain word is JSON."""
-    said = " ".join(f"{name}={_word(value)}" for name, value in facts.items() if name != "exception")
-    line = f"{at} {level:<7} {event:<20} {said}"
-    return f"{line}\n{facts['exception']}" if "exception" in facts else line
+    return _written(record, "{:<7}")
 
 
-def _coloured(at: str, level: Level, event: str, facts: Mapping[str, object]) -> str:
-    return _text(at, f"\x1b[{COLOURS[level]}m{level:<7}\x1b[0m", event, facts)
+def _coloured(record: Mapping[str, object] | Record) -> bytes:
+    level = record.level if isinstance(record, Record) else str(record["level"])
+    return _written(record, f"\x1b[{COLOURS[level]}m{{:<7}}\x1b[0m")
+
+
+def _written(record: Mapping[str, object] | Record, shown: str) -> bytes:
+    facts: dict[str, object] = msgspec.to_builtins(record, enc_hook=str)
+    at, level, event, fault = (facts.pop(name, "") for name in ("timestamp", "level", "event", "exception"))
+    said = " ".join(f"{name}={_word(value)}" for name, value in facts.items())
+    line = f"{at} {shown.format(level)} {event:<20} {said}"
+    return (f"{line}\n{fault}" if fault else line).encode()
 
 
 def _word(value: object) -> str:
     if isinstance(value, str) and PLAIN.fullmatch(value):
         return value
-    return orjson.dumps(value, default=str).decode()
+    return _JSON.encode(value).decode()

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from runtime.telemetry.call import CallRecord
 from runtime.telemetry.decisions import Decisions
+from runtime.telemetry.ended import call_ended
 from runtime.telemetry.latencies import Latencies
-from runtime.telemetry.log import Log
+from runtime.telemetry.log import Level, Log
 from runtime.telemetry.metrics import Metrics
 from runtime.telemetry.trail import AttemptRecord
 
@@ -80,58 +81,6 @@ class Recorder:
             self._latencies.add(call)
         clients_fault = 400 <= call.status < 500
         failed = call.outcome == "error" and not clients_fault
-        if failed or self._log.says("info"):
-            level = self._log.warning if failed else self._log.info
-            level("call_ended", **_facts(call))
-
-
-def _facts(call: CallRecord) -> dict[str, object]:
-    usage = call.usage
-    facts: dict[str, object] = {
-        "request_id": call.id,
-        "decision": call.decision,
-        "operation": call.operation,
-        "key": call.key,
-        "tenant": call.tenant if call.tenant != "default" else None,
-        "session": call.session or None,
-        "model": call.model,
-        "served": call.served,
-        "connection": call.connection,
-        "protocol": call.protocol,
-        "upstream_protocol": call.upstream_protocol,
-        "passed_through": call.passed_through,
-        "stream": call.stream,
-        "status": call.status,
-        "upstream_status": call.upstream_status,
-        "outcome": call.outcome,
-        "error": call.error,
-        "duration_ms": round((call.ended_s - call.started_s) * 1000, 1),
-        "first_token_ms": round((call.first_token_s - call.started_s) * 1000, 1) if call.first_token_s else None,
-        "input_tokens": usage.total_input if usage else None,
-        "output_tokens": usage.output if usage else None,
-        "cost_nano_usd": call.cost_nano_usd or None,
-        "unpriced": call.unpriced or None,
-        "losses": list(call.losses) or None,
-        "rescues": call.rescues or None,
-        "replay": call.replay,
-        "attempts": [_attempt(each) for each in call.attempts] if _tells(call) else None,
-        "skipped": [f"{each.target} over {each.connection}: {each.reason}" for each in call.skipped] or None,
-    }
-    return {name: value for name, value in facts.items() if value is not None and value != ""}
-
-
-def _tells(call: CallRecord) -> bool:
-    """Whether the attempts say more than the call does: a single one that went well is the call."""
-    return len(call.attempts) > 1 or any(each.outcome != "ok" for each in call.attempts)
-
-
-def _attempt(attempt: AttemptRecord) -> dict[str, object]:
-    facts: dict[str, object] = {
-        "target": attempt.target,
-        "connection": attempt.connection,
-        "outcome": attempt.outcome,
-        "status": attempt.status,
-        "duration_ms": round((attempt.ended_s - attempt.started_s) * 1000, 1),
-        "output_tokens": attempt.usage.output if attempt.usage else None,
-    }
-    return {name: value for name, value in facts.items() if value is not None}
+        level: Level = "warning" if failed else "info"
+        if self._log.says(level):
+            self._log.write(call_ended(call, self._log.timestamp(), level, self._log.build))

@@ -23,7 +23,7 @@ def test_every_metric_is_documented_with_its_help() -> None:
 
 
 def test_every_log_event_is_documented() -> None:
-    events = set(re.findall(r"\b(?:log\.(?:info|warning|error|debug)|level)\(\s*\"([a-z_]+)\"", CODE))
+    events = set(re.findall(r"\b(?:log\.(?:info|warning|error|debug)\(|level,)\s*\"([a-z]+_[a-z_]+)\"", CODE))
 
     assert events == set(rows("Log records"))
 

@@ -21,6 +21,7 @@ from runtime.services.response_request import Asking
 from runtime.services.runs import Runs
 from runtime.stores.base import Item, Key, Status, StoreError
 from runtime.telemetry import CallRecord, Metrics, Recorder
+from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import logger
 from runtime.web.key import KeyRecord
 from tests.support.responses import MemoryResponses
@@ -88,7 +89,7 @@ class Script:
 class Books(Recorder):
     def __init__(self) -> None:
         ticks = itertools.count(1)
-        log = logger("error", "json", "b", io.StringIO())
+        log = logger("error", "json", "b", Lines(io.StringIO()))
         super().__init__(Metrics("b", "v"), log, lambda: float(next(ticks)))
         self.ended: list[CallRecord] = []
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 from runtime.cli import main
+from runtime.lasting import LINES_S
 
 __all__ = ["CLI", "Running", "gateway", "run_cli"]
 
@@ -44,12 +45,14 @@ class Running:
 
     @property
     def log(self) -> str:
+        """With what is on its way there."""
+        time.sleep(2 * LINES_S)
         return self._log.read_text()
 
     def logged(self, mark: str) -> list[str]:
         """The lines that hold ``mark``, at least one: a call's line is written when its answer has been sent."""
         deadline = time.monotonic() + 30
-        while not (lines := [line for line in self.log.splitlines() if mark in line]):
+        while not (lines := [line for line in self._log.read_text().splitlines() if mark in line]):
             assert time.monotonic() < deadline, f"nothing of {mark!r} in the log:\n{self.log}"
             time.sleep(0.01)
         return lines

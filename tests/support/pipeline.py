@@ -30,6 +30,7 @@ from runtime.sessions import Sessions
 from runtime.shared import SharedState
 from runtime.shared.memory import MemoryState
 from runtime.telemetry import CallRecord, Metrics, Recorder
+from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import logger
 from runtime.upstream import UpstreamTable
 from runtime.upstream.client import HttpUpstream
@@ -79,7 +80,7 @@ class Pipeline:
         self.log = io.StringIO()
         ticks = itertools.count(1)
         self.metrics = Metrics("b", "v")
-        self.recorder = Recorder(self.metrics, logger("info", "json", "b", self.log), lambda: float(next(ticks)))
+        self.recorder = Recorder(self.metrics, logger("info", "json", "b", Lines(self.log)), lambda: float(next(ticks)))
         places = {id_: each.max_in_flight for id_, each in plan.connections.items() if each.max_in_flight}
         limits = {id_: each.limits for id_, each in plan.connections.items() if each.limits}
         self.health = Health(plan.breakers, plan.cooldowns, places, time.clock, limits)

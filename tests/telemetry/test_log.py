@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from typing import Literal, get_args
 
+import msgspec
 import orjson
 import pytest
 from typing_extensions import override
 
+from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import Level, Log, logger
 
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -24,7 +26,7 @@ def written(
     format_: Literal["json", "text"], level: Level = "debug", sink: io.StringIO | None = None
 ) -> tuple[Log, io.StringIO]:
     sink = io.StringIO() if sink is None else sink
-    return logger(level, format_, "build-1", sink), sink
+    return logger(level, format_, "build-1", Lines(sink)), sink
 
 
 def test_a_record_in_json_has_its_time_level_event_build_and_facts() -> None:
@@ -87,3 +89,14 @@ def test_only_a_terminal_gets_colours() -> None:
     log, sink = written("text", sink=Terminal())
     log.error("store_lost")
     assert "\x1b[31;1merror  \x1b[0m store_lost" in sink.getvalue()
+
+
+def test_the_time_of_a_record_has_its_microseconds_always() -> None:
+    moments = iter((1_796_000_000_000_000_000, 1_796_000_000_000_042_999, 1_796_000_001_500_000_000))
+    sink = io.StringIO()
+    log = Log("info", "b", msgspec.json.encode, Lines(sink), moments.__next__)
+    for _ in range(3):
+        log.info("tick")
+
+    told = [orjson.loads(line)["timestamp"] for line in sink.getvalue().splitlines()]
+    assert ["2026-11-30T00:53:20.000000Z", "2026-11-30T00:53:20.000042Z", "2026-11-30T00:53:21.500000Z"] == told

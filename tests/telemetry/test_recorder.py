@@ -10,6 +10,7 @@ import pytest
 
 from runtime.canonical import Usage
 from runtime.telemetry import AttemptRecord, CallRecord, Metrics, Recorder
+from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import logger
 from runtime.telemetry.metrics import METRICS
 
@@ -21,7 +22,9 @@ class Desk:
         self.sink = io.StringIO()
         ticks = itertools.count(1)
         self.metrics = Metrics("build-1", "0.1.0")
-        self.recorder = Recorder(self.metrics, logger("info", "json", "build-1", self.sink), lambda: float(next(ticks)))
+        self.recorder = Recorder(
+            self.metrics, logger("info", "json", "build-1", Lines(self.sink)), lambda: float(next(ticks))
+        )
 
     @property
     def records(self) -> list[dict[str, object]]:

@@ -1,0 +1,93 @@
+"""Lines are written together, none is lost and none is torn; what is an error is out at once."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import NoReturn
+
+from hypothesis import given
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from runtime.telemetry.lines import PIPE_BUF, Lines
+from runtime.telemetry.log import logger
+
+
+class Stream(io.StringIO):
+    """Keeps what was written at once apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    @override
+    def write(self, s: str, /) -> int:
+        self.pieces.append(s)
+        return len(s)
+
+
+class Full(io.StringIO):
+    @override
+    def write(self, s: str, /) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+
+async def test_lines_of_a_moment_are_written_together_after_it() -> None:
+    stream = Stream()
+    lines = Lines(stream, 0.01)
+    lines.write(b"one")
+    await asyncio.sleep(0)
+    lines.write(b"two")
+    assert [] == stream.pieces
+    await asyncio.sleep(0.03)
+    assert ["one\ntwo\n"] == stream.pieces
+    lines.write(b"three")
+    await asyncio.sleep(0.03)
+    assert ["one\ntwo\n", "three\n"] == stream.pieces
+
+
+async def test_an_error_is_out_at_once_with_what_came_before_it() -> None:
+    stream = Stream()
+    log = logger("info", "json", "b", Lines(stream, 60.0))
+    log.warning("first")
+    assert [] == stream.pieces
+    log.error("second")
+    assert 2 == "".join(stream.pieces).count('"event"')
+
+
+async def test_at_the_end_nothing_waits_and_nothing_waits_any_more() -> None:
+    stream = Stream()
+    lines = Lines(stream, 60.0)
+    lines.write(b"one")
+    await lines.aclose()
+    lines.write(b"two")
+    assert ["one\n", "two\n"] == stream.pieces
+
+
+def test_without_a_loop_a_line_is_written_as_it_comes() -> None:
+    stream = Stream()
+    Lines(stream, 60.0).write(b"one")
+    assert ["one\n"] == stream.pieces
+
+
+@given(st.lists(st.integers(0, PIPE_BUF + 50).map(lambda size: b"x" * size), max_size=30))
+def test_no_piece_that_many_lines_share_is_longer_than_a_pipe_takes_whole(said: list[bytes]) -> None:
+    stream = Stream()
+
+    async def say() -> None:
+        lines = Lines(stream, 60.0)
+        for each in said:
+            lines.write(each)
+        lines.flush()
+
+    asyncio.run(say())
+    assert b"".join(each + b"\n" for each in said).decode() == "".join(stream.pieces)
+    assert all(len(piece) <= PIPE_BUF or piece.count("\n") == 1 for piece in stream.pieces)
+
+
+def test_a_stream_that_takes_nothing_costs_its_lines_only() -> None:
+    for stream in (Full(), io.StringIO()):
+        lines = Lines(stream)
+        stream.close()
+        lines.write(b"one")
