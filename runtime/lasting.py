@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Final
 
 import msgspec
 from sqlalchemy.engine import URL
@@ -66,16 +65,13 @@ from runtime.stores.responses import SqlResponses
 from runtime.stores.spending import SqlSpending, post_spend
 from runtime.stores.vault import Vault
 from runtime.telemetry import Decisions, Latencies, Metrics
-from runtime.telemetry.lines import Lines
+from runtime.telemetry.lines import TOGETHER_S, Lines
 from runtime.telemetry.log import Log, logger
 from runtime.upstream import Upstream, UpstreamTable
 from runtime.web.asking import Askings
 from runtime.web.key import KeyEntry, KeyRecord, KeyRing
 
-__all__ = ["LINES_S", "Lasting", "Ready", "adopt", "key_ring", "lasting", "lives", "new_id"]
-
-LINES_S: Final = 0.05
-"""How long a line of the log may wait for others, to be written with them."""
+__all__ = ["Lasting", "Ready", "adopt", "key_ring", "lasting", "lives", "new_id"]
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,7 +180,7 @@ def new_id() -> str:
 def lasting(ready: Ready) -> Lasting:
     """Everything that outlives a plan, for the plan that is in force at the start."""
     plan = ready.plan
-    lines = Lines(sys.stderr, LINES_S)
+    lines = Lines(sys.stderr, TOGETHER_S)
     log = _log(ready.effective, lines)
     metrics = Metrics(ready.effective.artefact.build, COMPILER)
     metrics.serving(ready.effective.artefact.build, len(ready.effective.overrides))

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, TextIO
 
-__all__ = ["Lines"]
+__all__ = ["TOGETHER_S", "Lines"]
+
+TOGETHER_S: Final = 0.05
+"""How long a worker's line may wait for others, to be written with them."""
 
 PIPE_BUF: Final = 4096
 """What reaches a pipe in one piece, whoever else writes to it (pipe(7)): the other workers do."""

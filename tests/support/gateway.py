@@ -17,7 +17,7 @@ from pathlib import Path
 from unittest import mock
 
 from runtime.cli import main
-from runtime.lasting import LINES_S
+from runtime.telemetry.lines import TOGETHER_S
 
 __all__ = ["CLI", "Running", "gateway", "run_cli"]
 
@@ -46,7 +46,7 @@ class Running:
     @property
     def log(self) -> str:
         """With what is on its way there."""
-        time.sleep(2 * LINES_S)
+        time.sleep(2 * TOGETHER_S)
         return self._log.read_text()
 
     def logged(self, mark: str) -> list[str]:
