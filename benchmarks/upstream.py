@@ -10,13 +10,14 @@ import argparse
 import asyncio
 import json
 import os
+import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ import uvloop
 from benchmarks.measure import environment, publish
 from benchmarks.proxy.contenders import PEERS
 from benchmarks.proxy.series import spread
+from benchmarks.proxy.tls import secured
 from benchmarks.proxy.tools import have_compiler, provider, tools
 
 __all__ = ["main"]
@@ -40,19 +42,22 @@ SCENARIOS: Final[dict[str, tuple[str, int, int, int]]] = {
     "100 events, at once": ("stream-100-0", 850, 16, 320),
     "100 events, 10 ms apart": ("stream-100-10", 850, 64, 128),
     "1,000 streams of 20 events, 50 ms apart": ("stream-20-50", 850, 1000, 1000),
+    "TLS, 1 KB, 16 in flight": ("json-600", 850, 16, 3200),
+    "TLS, 100 events, at once": ("stream-100-0", 850, 16, 320),
 }
 """Model, bytes of the prompt, calls in flight, calls."""
 
+TLS: Final = "TLS, "
 CLIENTS: Final = ("ours", "aiohttp", "httpx", "pyreqwest")
 
 
 @asynccontextmanager
-async def ours(url: str) -> AsyncIterator[Call]:
+async def ours(url: str, authority: str) -> AsyncIterator[Call]:
     from runtime.upstream.client import HttpUpstream
     from runtime.upstream.types import Limits, UpstreamRequest
 
     limits = Limits(connect_ms=5000, first_byte_ms=60_000, idle_ms=60_000, total_ms=600_000)
-    upstream = HttpUpstream()
+    upstream = HttpUpstream(tls=trusting(authority))
 
     async def call(body: bytes) -> int:
         request = UpstreamRequest(method="POST", url=url, headers=tuple(HEADERS.items()), body=body, limits=limits)
@@ -68,11 +73,12 @@ async def ours(url: str) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def aiohttp(url: str) -> AsyncIterator[Call]:
+async def aiohttp(url: str, authority: str) -> AsyncIterator[Call]:
     import aiohttp as library
 
     limit = library.ClientTimeout(total=600, sock_connect=5, sock_read=60)
-    async with library.ClientSession(connector=library.TCPConnector(limit=0), timeout=limit) as session:
+    connector = library.TCPConnector(limit=0, ssl=trusting(authority))
+    async with library.ClientSession(connector=connector, timeout=limit) as session:
 
         async def call(body: bytes) -> int:
             size = 0
@@ -85,11 +91,11 @@ async def aiohttp(url: str) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def httpx(url: str) -> AsyncIterator[Call]:
+async def httpx(url: str, authority: str) -> AsyncIterator[Call]:
     import httpx as library
 
     limits = library.Limits(max_connections=None, max_keepalive_connections=None)
-    async with library.AsyncClient(timeout=60, limits=limits) as client:
+    async with library.AsyncClient(timeout=60, limits=limits, verify=trusting(authority)) as client:
 
         async def call(body: bytes) -> int:
             size = 0
@@ -102,10 +108,13 @@ async def httpx(url: str) -> AsyncIterator[Call]:
 
 
 @asynccontextmanager
-async def pyreqwest(url: str) -> AsyncIterator[Call]:
+async def pyreqwest(url: str, authority: str) -> AsyncIterator[Call]:
     from pyreqwest.client import ClientBuilder  # type: ignore[import-not-found]
 
-    async with ClientBuilder().build() as client:
+    builder = ClientBuilder()
+    if authority:
+        builder = builder.add_root_certificate_pem(Path(authority).read_bytes())
+    async with builder.build() as client:
 
         async def call(body: bytes) -> int:
             size = 0
@@ -118,12 +127,17 @@ async def pyreqwest(url: str) -> AsyncIterator[Call]:
         yield call
 
 
-async def run(name: str, scenario: str, port: int) -> float:
+def trusting(authority: str) -> ssl.SSLContext:
+    """What is trusted: that authority, or the usual ones."""
+    return ssl.create_default_context(cafile=authority or None)
+
+
+async def run(name: str, scenario: str, port: int, authority: str) -> float:
     """CPU in µs for each call."""
     model, prompt, flight, calls = SCENARIOS[scenario]
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "x" * prompt}]}).encode()
     made = {"ours": ours, "aiohttp": aiohttp, "httpx": httpx, "pyreqwest": pyreqwest}[name]
-    left = 0
+    left, scheme = 0, "https" if authority else "http"
 
     async def work(call: Call) -> None:
         nonlocal left
@@ -133,7 +147,7 @@ async def run(name: str, scenario: str, port: int) -> float:
                 raise RuntimeError(f"{name} read nothing")
 
     async with AsyncExitStack() as stack:
-        call = await stack.enter_async_context(made(f"http://127.0.0.1:{port}/v1/chat/completions"))
+        call = await stack.enter_async_context(made(f"{scheme}://127.0.0.1:{port}/v1/chat/completions", authority))
         left = flight if flight < 1000 else 0
         await asyncio.gather(*(work(call) for _ in range(flight)))
         begun, left = time.process_time_ns(), calls
@@ -141,7 +155,7 @@ async def run(name: str, scenario: str, port: int) -> float:
         return (time.process_time_ns() - begun) / calls / 1000
 
 
-def measured(name: str, scenario: str, port: int) -> float | None:
+def measured(name: str, scenario: str, port: int, authority: str) -> float | None:
     """In a process of its own; None where the client is not there, or does not come to an end."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(Path.cwd()), str(PEERS / "clients")))}
     command = [
@@ -155,6 +169,7 @@ def measured(name: str, scenario: str, port: int) -> float | None:
         "--port",
         str(port),
     ]
+    command += ["--authority", authority]
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
@@ -169,21 +184,28 @@ def main() -> None:
     parser.add_argument("--client", choices=CLIENTS)
     parser.add_argument("--scenario", choices=SCENARIOS)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--authority", default="", help="a certificate to trust: then it is TLS that is spoken")
     options = parser.parse_args()
     if options.client:
-        sys.stdout.write(f"{uvloop.run(run(options.client, options.scenario, options.port)):.2f}\n")
+        sys.stdout.write(f"{uvloop.run(run(options.client, options.scenario, options.port, options.authority)):.2f}\n")
         return
     if not have_compiler():
         sys.exit("benchmarks.upstream compiles its provider and needs `cc` (Debian: gcc)")
     found: dict[tuple[str, str], list[float]] = {}
     gone: set[tuple[str, str]] = set()
-    with tempfile.TemporaryDirectory() as folder, provider(tools(Path(folder))[1]) as port:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = stack.enter_context(provider(tools(folder)[1]))
+        tls = stack.enter_context(secured(folder, port))
         for number in range(options.rounds):
             for scenario in SCENARIOS:
+                if scenario.startswith(TLS) and tls is None:
+                    continue
+                place = (tls.port, str(tls.authority)) if tls is not None and scenario.startswith(TLS) else (port, "")
                 for name in CLIENTS if number % 2 == 0 else reversed(CLIENTS):
                     if (scenario, name) in gone:
                         continue
-                    spent = measured(name, scenario, port)
+                    spent = measured(name, scenario, *place)
                     sys.stderr.write(f"round {number + 1}: {name:10} {scenario}: {spent}\n")
                     if spent is None:
                         gone.add((scenario, name))
