@@ -111,9 +111,10 @@ class Journal:
             self._begin()
         elif self._size >= self._rotate_bytes:
             self._rotate()
+        size = len(data)
         self._write(self._file, self._size, data)
-        self._size += len(data)
-        self.waiting_bytes += len(data)
+        self._size += size
+        self.waiting_bytes += size
         self._unsynced = True
 
     @staticmethod

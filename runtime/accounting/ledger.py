@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final, Literal
 
+import msgspec
+
 from runtime.accounting.frames import Opened, PriceTable, encode_frame
 from runtime.accounting.journal import Journal
-from runtime.accounting.price import NOTHING, price, price_version
+from runtime.accounting.price import Rates, price, price_version, rates_of
 from runtime.canonical import Usage
 from runtime.catalog import Prices
 from runtime.errors import LedgerUnavailable
@@ -29,6 +31,15 @@ RETRY_S: Final = 1.0
 _MAX_VERSIONS: Final = 4096
 _REACHED: Final = frozenset({"cancelled", "diverged", "timeout"})
 """How attempts end that were under way without an answer: the provider may have worked, and charges what it was sent."""
+
+
+class Priced(msgspec.Struct, frozen=True):
+    """Prices that calls name, with what is the same for all of these; ``frame`` tells the journal of them."""
+
+    prices: Prices
+    rates: Rates
+    version: str
+    frame: bytes
 
 
 class Ledger:
@@ -53,7 +64,7 @@ class Ledger:
         self._on_fault = on_fault
         self._numbers = count(1)
         self._attempts = count(1)
-        self._versions: dict[int, tuple[Prices, str]] = {}
+        self._priced: dict[int, Priced] = {}
         self._backlog: deque[tuple[str, bytes]] = deque()
         self.trouble: str | None = None
         self.lost = 0
@@ -67,11 +78,12 @@ class Ledger:
         attempt.number = next(self._attempts)
         if attempt.free:
             return
-        version, prices = self._version(attempt.prices)
+        priced = None if attempt.prices is None else self._priced_at(attempt.prices)
+        now_s = self._now()
         frame = encode_frame(
             Opened(
                 record.settlement,
-                self._now() - (self._clock() - record.started_s),
+                now_s - (self._clock() - record.started_s),
                 record.id,
                 record.decision,
                 record.tenant,
@@ -82,24 +94,27 @@ class Ledger:
                 record.combo,
                 record.stream,
                 attempt.number,
-                self._now(),
+                now_s,
                 attempt.target,
                 attempt.provider,
                 attempt.connection,
-                version,
+                "" if priced is None else priced.version,
                 input_tokens,
                 self._ended(record) if len(record.attempts) > 1 else (),
                 record.counters,
             )
         )
+        new = priced is not None and not self.journal.knows(priced.version)
         try:
-            self._demand_room()
-            self.journal.open(record.settlement, frame, prices)
+            if self._backlog or self.journal.full:
+                self._demand_room()
+            self.journal.open(record.settlement, frame, (priced.version, priced.frame) if priced and new else None)
         except OSError as error:
             self._failed(f"the journal cannot be written to: {error.strerror or error}")
             self._refuse(attempt)
         else:
-            self._recovered()
+            if self.trouble is not None:
+                self._recovered()
 
     def settle(self, record: CallRecord) -> None:
         """What ``record`` came to, so far as it has ended. The first time counts; a call whose key nobody knew is none."""
@@ -167,13 +182,21 @@ class Ledger:
     # -- what it came to
 
     def _settlement(self, record: CallRecord) -> Settlement:
-        entries = self._entries(record)
-        now_s = self._clock()
-        duration_s = (record.ended_s or now_s) - record.started_s
+        now_s, unix_s = self._clock(), self._now()
+        entries: list[AttemptEntry] = []
+        cost_nano_usd, estimated, unpriced = 0, False, False
+        for attempt in record.attempts:
+            if attempt.number:
+                entry = self._entry(attempt, now_s, unix_s)
+                entries.append(entry)
+                cost_nano_usd += entry.cost_nano_usd
+                estimated = estimated or entry.estimated
+                unpriced = unpriced or entry.unpriced
+            attempt.measure = attempt.received = None
         first_s = record.first_token_s
         return Settlement(
             record.settlement,
-            self._now() - (now_s - record.started_s),
+            unix_s - (now_s - record.started_s),
             record.id,
             record.decision,
             record.tenant,
@@ -192,39 +215,34 @@ class Ledger:
             record.outcome,
             record.error or "",
             record.status or (200 if record.outcome == "ok" else 0),
-            _ms(duration_s),
+            _ms((record.ended_s or now_s) - record.started_s),
             -1 if first_s is None else _ms(first_s - record.started_s),
             entries[0].counts if len(entries) == 1 else _sum(entries),
-            any(each.estimated for each in entries),
-            sum(each.cost_nano_usd for each in entries),
-            any(each.unpriced for each in entries),
-            entries,
+            estimated,
+            cost_nano_usd,
+            unpriced,
+            tuple(entries),
             record.counters,
         )
 
-    def _entries(self, record: CallRecord) -> tuple[AttemptEntry, ...]:
-        """Of all that were sent."""
-        found: list[AttemptEntry] = []
-        for attempt in record.attempts:
-            if attempt.number:
-                found.append(self._entry(attempt))
-            attempt.measure = attempt.received = None
-        return tuple(found)
-
     def _ended(self, record: CallRecord) -> tuple[AttemptEntry, ...]:
         """Of those that were sent and have ended."""
-        return tuple(self._entry(each) for each in record.attempts if each.number and each.outcome)
+        now_s, unix_s = self._clock(), self._now()
+        return tuple(self._entry(each, now_s, unix_s) for each in record.attempts if each.number and each.outcome)
 
-    def _entry(self, attempt: AttemptRecord) -> AttemptEntry:
-        now_s = self._clock()
+    def _entry(self, attempt: AttemptRecord, now_s: float, unix_s: float) -> AttemptEntry:
+        """At ``now_s`` of the clock, which is ``unix_s`` in Unix seconds."""
         usage, estimated = (None, False) if attempt.free else _used(attempt)
-        cost, counts = NOTHING, NO_COUNTS
+        priced = None if attempt.prices is None else self._priced_at(attempt.prices)
+        requests, counts = 0, NO_COUNTS
+        attempt.cost_nano_usd, attempt.unpriced = 0, False
         if usage is not None:
-            cost, counts = price(usage, attempt.prices, requests=attempt.requests), counts_of(usage)
-        attempt.cost_nano_usd, attempt.unpriced = cost.nano_usd, cost.unpriced
+            requests, counts = attempt.requests, counts_of(usage)
+            cost = price(usage, None) if priced is None else priced.rates.cost(usage, requests)
+            attempt.cost_nano_usd, attempt.unpriced = cost.nano_usd, cost.unpriced
         return AttemptEntry(
             attempt.number,
-            self._now() - (now_s - attempt.started_s),
+            unix_s - (now_s - attempt.started_s),
             attempt.target,
             attempt.provider,
             attempt.connection,
@@ -233,25 +251,22 @@ class Ledger:
             _ms((attempt.ended_s or now_s) - attempt.started_s),
             counts,
             estimated,
-            cost.nano_usd,
-            cost.unpriced,
-            self._version(attempt.prices)[0],
-            0 if usage is None else attempt.requests,
+            attempt.cost_nano_usd,
+            attempt.unpriced,
+            "" if priced is None else priced.version,
+            requests,
         )
 
-    def _version(self, prices: Prices | None) -> tuple[str, tuple[str, bytes] | None]:
-        """The version, and its frame where the journal does not have it yet."""
-        if prices is None:
-            return "", None
-        known = self._versions.get(id(prices))
-        if known is None:
-            if len(self._versions) >= _MAX_VERSIONS:
-                self._versions.clear()
-            known = self._versions[id(prices)] = (prices, price_version(prices))  # which keeps the id its own
-        version = known[1]
-        if self.journal.knows(version):
-            return version, None
-        return version, (version, encode_frame(PriceTable(version, prices)))
+    def _priced_at(self, prices: Prices) -> Priced:
+        """Prepared with the first call at these prices."""
+        found = self._priced.get(id(prices))
+        if found is None:
+            if len(self._priced) >= _MAX_VERSIONS:
+                self._priced.clear()
+            version = price_version(prices)
+            frame = encode_frame(PriceTable(version, prices))
+            found = self._priced[id(prices)] = Priced(prices, rates_of(prices), version, frame)  # keeps the id its own
+        return found
 
 
 def _used(attempt: AttemptRecord) -> tuple[Usage | None, bool]:
@@ -287,4 +302,4 @@ def _sum(entries: Sequence[AttemptEntry]) -> Counts:
 
 
 def _ms(seconds: float) -> int:
-    return max(0, round(seconds * 1000))
+    return int(seconds * 1000 + 0.5) if seconds > 0 else 0

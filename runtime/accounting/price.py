@@ -13,7 +13,7 @@ import msgspec
 from runtime.canonical import Usage
 from runtime.catalog import Prices
 
-__all__ = ["NOTHING", "Cost", "price", "price_version", "usd"]
+__all__ = ["NOTHING", "Cost", "Rates", "price", "price_version", "rates_of", "usd"]
 
 PER_TOKENS: Final = 1_000_000
 PER_CALLS: Final = 1_000
@@ -31,38 +31,62 @@ class Cost(msgspec.Struct, frozen=True):
 NOTHING: Final = Cost(0)
 
 
-def price(usage: Usage, prices: Prices | None, *, requests: int = 1, images: int = 0) -> Cost:
-    """What ``usage`` costs, with ``requests`` answered and ``images`` made. Rounded once, half to even.
+class Rates(msgspec.Struct, frozen=True):
+    """Prices, with what stands for those that are missing. ``search`` and ``image`` have nothing to fall back on."""
 
-    Cached, reasoning and audio tokens without a price of their own cost as input or output does. Searches and images
-    have nothing to fall back on.
-    """
-    if prices is None:
-        return Cost(0, unpriced=bool(usage.total or usage.search_requests or images))
-    audio_in = min(usage.audio_input, usage.input)
-    audio_out = min(usage.audio_output, usage.output)
-    thought = min(usage.reasoning, usage.output - audio_out)
-    exact = (
-        (usage.input - audio_in) * prices.input
-        + audio_in * _own(prices.audio_input, prices.input)
-        + usage.cache_read * _own(prices.cache_read, prices.input)
-        + usage.cache_write_5m * _own(prices.cache_write_5m, prices.input)
-        + usage.cache_write_1h * _own(prices.cache_write_1h, prices.input)
-        + (usage.output - audio_out - thought) * prices.output
-        + audio_out * _own(prices.audio_output, prices.output)
-        + thought * _own(prices.reasoning, prices.output)
+    input: int
+    audio_input: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
+    output: int
+    audio_output: int
+    reasoning: int
+    request: int
+    search: int | None
+    image: int | None
+
+    def cost(self, usage: Usage, requests: int = 1, images: int = 0) -> Cost:
+        """What ``usage`` costs, with ``requests`` answered and ``images`` made. Rounded once, half to even."""
+        audio_in, audio_out, thought = usage.audio_input, usage.audio_output, usage.reasoning
+        exact = requests * self.request * _SCALE
+        exact += usage.cache_read * self.cache_read
+        exact += usage.cache_write_5m * self.cache_write_5m + usage.cache_write_1h * self.cache_write_1h
+        if audio_in or audio_out or thought:
+            audio_in, audio_out = min(audio_in, usage.input), min(audio_out, usage.output)
+            thought = min(thought, usage.output - audio_out)
+            exact += audio_in * self.audio_input + audio_out * self.audio_output + thought * self.reasoning
+        exact += (usage.input - audio_in) * self.input + (usage.output - audio_out - thought) * self.output
+        unpriced = False
+        for count, each in ((usage.search_requests, self.search), (images, self.image)):
+            if count:
+                unpriced = unpriced or each is None
+                exact += count * (each or 0) * _SCALE
+        return Cost(_rounded(exact), unpriced)
+
+
+def rates_of(prices: Prices) -> Rates:
+    """Cached, reasoning and audio tokens without a price of their own cost as input or output does."""
+    return Rates(
+        prices.input,
+        _own(prices.audio_input, prices.input),
+        _own(prices.cache_read, prices.input),
+        _own(prices.cache_write_5m, prices.input),
+        _own(prices.cache_write_1h, prices.input),
+        prices.output,
+        _own(prices.audio_output, prices.output),
+        _own(prices.reasoning, prices.output),
+        prices.request or 0,
+        prices.search,
+        prices.image,
     )
-    unpriced = False
-    for count, each in (
-        (requests, prices.request or 0),
-        (usage.search_requests, prices.search),
-        (images, prices.image),
-    ):
-        if each is None:
-            unpriced = unpriced or count > 0
-        else:
-            exact += count * each * _SCALE
-    return Cost(_rounded(exact), unpriced)
+
+
+def price(usage: Usage, prices: Prices | None, *, requests: int = 1, images: int = 0) -> Cost:
+    """What ``usage`` costs at ``prices``; without any, all of it is unpriced."""
+    if prices is None:
+        return Cost(0, bool(usage.total or usage.search_requests or images))
+    return rates_of(prices).cost(usage, requests, images)
 
 
 def price_version(prices: Prices) -> str:
