@@ -1132,10 +1132,11 @@ class RequestSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     limit is not known.
     """
 
-    stream_usage: Literal["as_asked", "always"] = "as_asked"
-    """Whether providers of Chat Completions are asked what a stream took that its client did not ask for. `as_asked`
-    passes such a stream on unchanged, and its cost is estimated; `always` asks, keeps the answer to that from the
-    client, and the cost is exact. What is translated always asks.
+    stream_usage: Literal["as_asked", "limited", "always"] = "limited"
+    """Whether providers of Chat Completions are asked what a stream took whose client does not ask. `limited` asks for
+    calls that a limit of tokens or of dollars holds for, keeps the answer to that from the client, and their cost is
+    exact; other streams pass unchanged, and their cost is estimated. `always` asks for all of them, `as_asked` for
+    none. What is translated always asks.
     """
 
     max_prompts: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 64
@@ -3396,8 +3397,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         path="requests.stream_usage",
         type="choice",
-        default="as_asked",
-        help="Whether providers of Chat Completions are asked what a stream took that its client did not ask for. `as_asked` passes such a stream on unchanged, and its cost is estimated; `always` asks, keeps the answer to that from the client, and the cost is exact. What is translated always asks.",
+        default="limited",
+        help="Whether providers of Chat Completions are asked what a stream took whose client does not ask. `limited` asks for calls that a limit of tokens or of dollars holds for, keeps the answer to that from the client, and their cost is exact; other streams pass unchanged, and their cost is estimated. `always` asks for all of them, `as_asked` for none. What is translated always asks.",
         secret=False,
         reload="dynamic",
     ),

@@ -81,6 +81,7 @@ class Reservation(Held):
         self.now = now
         self._output_tokens = 0 if bound is None else bound.output_tokens
         self._over = bound is None
+        self.measured = bound is not None
         self._asked = 1 if bound is None else bound.at_once
         self._check_bytes = self._output_tokens * BYTES_PER_TOKEN
         self._settled = False

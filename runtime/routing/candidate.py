@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from runtime.catalog import Model, Provider
@@ -17,11 +19,13 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
     ``id`` is the model's public id, ``lane`` the name under which its health is kept, and
     ``label`` the one it has in metrics, which clients cannot make up. ``base_url`` has no trailing slash. ``headers`` hold the credential: never logged.
+    ``counted`` is ``target`` as it is for a call that a limit of tokens or dollars holds for.
     """
 
     id: str
     protocol: str
     target: Target
+    counted: Target
     connection: str
     base_url: str
     headers: tuple[tuple[str, str], ...]
@@ -60,17 +64,19 @@ def candidate(
     default_max_output: int,
     lane: str = "",
     label: str = "",
-    asks_usage: bool = False,
+    stream_usage: Literal["as_asked", "limited", "always"] = "as_asked",
 ) -> Candidate | None:
     """Prepare ``model`` over ``connection`` for a client that speaks ``wanted``; None when they share no protocol."""
     protocol = spoken(provider, model, wanted)
     if protocol is None:
         return None
     headers = headers_of(provider, connection, secret)
+    target = Target(provider, model, provider.surfaces[protocol], default_max_output, stream_usage == "always")
     return Candidate(
         id=id_,
         protocol=protocol,
-        target=Target(provider, model, provider.surfaces[protocol], default_max_output, asks_usage),
+        target=target,
+        counted=msgspec.structs.replace(target, asks_usage=True) if stream_usage == "limited" else target,
         connection=connection.id,
         base_url=connection.base_url.rstrip("/"),
         headers=tuple(headers.items()),

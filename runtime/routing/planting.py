@@ -115,7 +115,7 @@ class Trees:
             self._plan.requests.default_max_tokens,
             lane=self._lane(model, planned.provider),
             label=model if model in self._plan.models else f"{planned.provider}/*",
-            asks_usage=self._plan.requests.stream_usage == "always",
+            stream_usage=self._plan.requests.stream_usage,
         )
 
     def _lane(self, model: str, provider: str) -> str:

@@ -46,7 +46,9 @@ class Settled(Protocol):
 
 
 class Held(Settled, Protocol):
-    """What limits keep aside for a call while it runs."""
+    """What limits keep aside for a call while it runs. ``measured``: one of them is of tokens or of money."""
+
+    measured: bool
 
     def due(self, received_bytes: int) -> bool:
         """Whether a stream of which so much came may have taken all of it."""

@@ -43,6 +43,7 @@ providers:
     connections: *main
 combos:
   second: {{targets: [chatty/fault-500, messy/plain]}}
+  paid: {{targets: [chatty/plain], limits: [{{usd: "5.00", per: day}}]}}
 aliases: {{quick: chatty/plain}}
 retries: {{per_target: 0}}
 cooldowns: {{max: 0s}}
@@ -171,6 +172,20 @@ def test_a_stream_whose_provider_was_not_asked_for_its_usage_is_estimated(site: 
 
     assert (1, 7) == (row["estimated"], row["output_tokens"])
     assert 0 < row["input_tokens"] < 20
+
+
+def test_of_a_stream_with_a_budget_the_provider_is_asked_and_the_client_is_not_told(site: Site) -> None:
+    counted = call(site, "openai_chat", "paid", stream=True)
+    asked = site.vendors["chatty"].requests[-1].body
+    row, _ = ledger(site, id_of(counted))
+    assert ({"include_usage": True}, PLAIN_NANO_USD, 0) == (
+        asked["stream_options"], row["cost_nano_usd"], row["estimated"],
+    )  # fmt: skip
+    assert b'"usage":{' not in counted.body.replace(b" ", b"")
+    assert counted.body.endswith(b"data: [DONE]\n\n")
+
+    call(site, "openai_chat", "chatty/plain", stream=True)
+    assert "stream_options" not in site.vendors["chatty"].requests[-1].body, "without a budget it passes as it came"
 
 
 def test_a_provider_that_failed_and_the_one_that_answered_are_two_attempts(site: Site) -> None:

@@ -16,7 +16,20 @@ from tests.support.gateway import Running, gateway
 
 KEYS = {
     name: f"gw-{name}-of-the-tests-0123456789"
-    for name in ("root", "minute", "tokens", "one", "poor", "acme", "anna", "free", "walled", "tight", "parallel")
+    for name in (
+        "root",
+        "minute",
+        "tokens",
+        "one",
+        "poor",
+        "acme",
+        "anna",
+        "free",
+        "walled",
+        "tight",
+        "parallel",
+        "unlucky",
+    )
 }
 ROOT = KEYS["root"]
 SECRETS = {f"KEY_{name.upper()}": key for name, key in KEYS.items()}
@@ -50,6 +63,7 @@ keys:
   walled: {key: "${KEY_WALLED}"}
   tight: {key: "${KEY_TIGHT}", limits: [{tokens: 2000, per: 1h}]}
   parallel: {key: "${KEY_PARALLEL}"}
+  unlucky: {key: "${KEY_UNLUCKY}", limits: [{requests: 2, per: 1h}, {tokens: 3000, per: 1h}]}
 policies:
   wall: {keys: [walled], allowed_models: [sim/tools]}
   few: {keys: [parallel], models: ["sim/e*"], limits: [{requests: 1, per: 1h}]}
@@ -483,3 +497,13 @@ def test_metrics_and_explanations_tell_of_limits(served: Running) -> None:
     for answer, said in ((first, "kept aside: 1 of 1 request per minute"), (second, "not enough is left")):
         told = ask(served, "GET", f"/api/explain/{answer.headers['x-gatewright-decision']}")
         assert said in told.text, told.text
+
+
+def test_what_was_let_in_is_a_request_though_it_failed_and_what_was_refused_is_none(served: Running) -> None:
+    for _ in range(3):
+        assert 429 == chat(served, "unlucky", max_tokens=4000).status, "more than all of the tokens"
+    for _ in range(2):
+        failed = chat(served, "unlucky", "sim/error", messages=[{"role": "user", "content": "error 502"}])
+        assert 500 <= failed.status < 600
+    refused = chat(served, "unlucky")
+    assert (429, True) == (refused.status, "2 requests" in refused.text)

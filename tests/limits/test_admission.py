@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +106,31 @@ async def test_what_was_not_used_is_given_back_once() -> None:
     _, other = await setting.admit(key(TOKENS, MONTHLY))
     assert other is not None
     assert [(550, 490_000)] == [other.now]
+
+
+async def test_a_request_counts_as_soon_as_it_is_let_in_and_not_before() -> None:
+    """One that another limit refuses is none; one that was let in stays one, though it failed and cost nothing."""
+    setting = Setting()
+    who = key(REQUESTS, msgspec.structs.replace(TOKENS, amount=400))
+    _, first = await setting.admit(who)
+    for _ in range(3):
+        with pytest.raises(LimitReached, match="400 tokens"):
+            await setting.admit(who)
+    assert first is not None
+    first.settle(0, 0)
+    _, second = await setting.admit(who)
+    assert second is not None
+    second.settle(0, 0)
+    with pytest.raises(LimitReached, match="2 requests"):
+        await setting.admit(who)
+
+
+@pytest.mark.parametrize("limit", [TOKENS, MONTHLY, REQUESTS, Limit(of="concurrency", amount=4)])
+async def test_where_tokens_or_money_are_limited_what_is_used_must_be_known(limit: Limit) -> None:
+    record, _ = await Setting().admit(key(limit))
+
+    assert record.held is not None
+    assert (limit.of in {"tokens", "usd"}) == record.held.measured
 
 
 async def test_what_is_refused_says_which_limit_of_whom_and_when_to_ask_again() -> None:
