@@ -20,7 +20,7 @@ from typing import Final
 
 from benchmarks.measure import environment, publish
 from benchmarks.proxy.contenders import PEERS, Serving, gatewright, running
-from benchmarks.proxy.machine import descendants
+from benchmarks.proxy.machine import cpu_ns_by_thread, descendants, spent_s
 from benchmarks.proxy.scenarios import SCENARIOS, Scenario
 from benchmarks.proxy.series import measure
 from benchmarks.proxy.tools import have_compiler, provider, tools
@@ -34,6 +34,8 @@ SHOWN: Final = (
     "stream of 100, 10 ms apart",
     "refused key",
 )
+SAMPLES_A_SECOND: Final = 500
+SAMPLED_S: Final = 15.0
 PARTS: Final = (
     ("runtime/upstream/", "calling the provider: connections, HTTP, waiting"),
     ("runtime/protocols/", "codecs: reading, splicing, translating"),
@@ -50,7 +52,9 @@ PARTS: Final = (
     ("litestar/", "Litestar"),
     ("granian/", "Granian's task for a call"),
 )
-OTHER: Final = "the loop: sockets, the kernel, waits that look like work"
+WHOLE: Final = "the whole tree of processes"
+OTHER: Final = "the loop between our callbacks: sockets, epoll"
+SERVER: Final = "Granian's own threads: the clients' sockets, HTTP"
 MAIN: Final = "granian/server/mp.py"
 """What every stack of the thread that serves has in it."""
 
@@ -79,7 +83,7 @@ def shares(lines: Iterable[str]) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1, help="of no use here")
+    parser.add_argument("--rounds", type=int, default=5, help="of the CPU, of which the least counts")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0)
     options = parser.parse_args()
@@ -87,15 +91,21 @@ def main() -> int:
     if spy is None or not have_compiler():
         sys.stdout.write("benchmarks.flame is left out: it needs `py-spy` (`make bench-peers`) and `cc`\n")
         return 0
-    found: dict[str, tuple[float, Mapping[str, float]]] = {}
+    found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         load, program = tools(folder)
         with provider(program) as port, running(gatewright(), folder / "gateway", port) as serving:
             for scenario in (each for each in SCENARIOS if each.name in SHOWN):
-                plain = measure(load, serving, scenario, options.scale / 2).cpu_ms
+                measure(load, serving, scenario, options.scale / 4)
+                whole_ms, thread_ms = min(
+                    _split(load, serving, scenario, options.scale / 4) for _ in range(options.rounds)
+                )
                 raw = _sampled(spy, load, serving, scenario, options.scale, folder, "raw")
-                found[scenario.name] = (plain, shares(raw.read_text().splitlines()))
+                found[scenario.name] = {WHOLE: whole_ms, SERVER: whole_ms - thread_ms}
+                found[scenario.name] |= {
+                    part: thread_ms * share for part, share in shares(raw.read_text().splitlines()).items()
+                }
                 if options.write:
                     picture = _sampled(spy, load, serving, scenario, options.scale / 2, folder, "flamegraph")
                     target = Path(__file__).with_name("results") / f"flame-{_slug(scenario.name)}.svg"
@@ -105,16 +115,46 @@ def main() -> int:
 
 
 def _sampled(spy: str, load: Path, serving: Serving, scenario: Scenario, scale: float, folder: Path, form: str) -> Path:
-    """What py-spy saw of the worker under that load."""
+    """What py-spy saw of the worker under that load, while it held the lock of Python: a thread that waits does not."""
     out = folder / f"samples.{form}"
-    worker = descendants(serving.pid)[-1]
-    command = [spy, "record", "-p", str(worker), "-r", "250", "-d", "600", "-f", form, "-o", str(out)]
+    worker = _worker(serving)
+    command = [
+        spy,
+        "record",
+        "-p",
+        str(worker),
+        "-r",
+        str(SAMPLES_A_SECOND),
+        "-d",
+        "600",
+        "--gil",
+        "-f",
+        form,
+        "-o",
+        str(out),
+    ]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         time.sleep(1)
-        measure(load, serving, scenario, scale)
+        until = time.monotonic() + SAMPLED_S * scale
+        while time.monotonic() < until:
+            measure(load, serving, scenario, 1.0, warm=True)
         process.send_signal(signal.SIGINT)
         process.wait()
     return out
+
+
+def _worker(serving: Serving) -> int:
+    """The process that serves: of the tree, the one that ran longest."""
+    return max(descendants(serving.pid), key=lambda pid: sum(cpu_ns_by_thread(pid, below=False).values()))
+
+
+def _split(load: Path, serving: Serving, scenario: Scenario, scale: float) -> tuple[float, float]:
+    """CPU of the whole tree and of the thread that runs Python, in ms per request."""
+    thread = _worker(serving)  # a process's first thread has its number
+    before = cpu_ns_by_thread(serving.pid)
+    whole_ms = measure(load, serving, scenario, scale, warm=True).cpu_ms
+    after = cpu_ns_by_thread(serving.pid)
+    return whole_ms, whole_ms * (after[thread] - before[thread]) / 1e9 / spent_s(before, after)
 
 
 def _titled(picture: str, name: str) -> str:
@@ -126,24 +166,25 @@ def _slug(name: str) -> str:
     return "-".join("".join(each if each.isalnum() else " " for each in name.lower()).split())
 
 
-def _page(found: Mapping[str, tuple[float, Mapping[str, float]]]) -> str:
-    parts = list(dict.fromkeys(part for _, each in found.values() for part in each))
+def _page(found: Mapping[str, Mapping[str, float]]) -> str:
+    parts = list(dict.fromkeys(part for each in found.values() for part in each))
     lines = [
         "# Where the microseconds go",
         "",
         f"{environment()}; `python -m benchmarks.flame`",
         "",
         (
-            "Shares of the samples of the thread that serves, by the part that the innermost frame of ours was in; C code counts "
-            "for who called it. The first line is the CPU of the whole process tree per request, measured without the sampler."
+            "µs of CPU per request. The whole and Granian's threads are read from /proc without a sampler, the least of the rounds; "
+            "the time of the thread that runs Python is shared out by samples of it, by the part that the innermost frame of "
+            "ours was in: C code, the standard library and what the kernel does for a call count for who called it. Only "
+            "samples that held Python's lock count, since a thread that waits looks to the sampler like one that works."
         ),
         "",
         f"| part | {' | '.join(found)} |",
         f"|---|{'---|' * len(found)}",
-        f"| ms of CPU per request | {' | '.join(f'{cpu:.3f}' for cpu, _ in found.values())} |",
     ]
     for part in parts:
-        cells = (f"{each.get(part, 0) * 100:.0f} %" for _, each in found.values())
+        cells = (f"{each.get(part, 0) * 1000:,.0f} ({each.get(part, 0) / each[WHOLE]:.0%})" for each in found.values())
         lines.append(f"| {part} | {' | '.join(cells)} |")
     pictures = (f"[{name}](flame-{_slug(name)}.svg)" for name in found)
     return "\n".join([*lines, "", f"Flame graphs: {', '.join(pictures)}."]) + "\n"

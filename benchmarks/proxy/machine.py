@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["CpuClock", "descendants", "resident_bytes", "urgent"]
+__all__ = ["CpuClock", "cpu_ns_by_thread", "descendants", "resident_bytes", "spent_s", "urgent"]
 
 
 def descendants(pid: int) -> list[int]:
@@ -21,10 +21,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def cpu_ns_by_thread(pid: int) -> dict[int, int]:
-    """Nanoseconds that each living thread of a tree ran, user and system. Finer than `stat`, which counts in 10 ms."""
+def cpu_ns_by_thread(pid: int, *, below: bool = True) -> dict[int, int]:
+    """Nanoseconds that each living thread of a tree ran, user and system. Finer than `stat`, which counts in 10 ms.
+
+    ``below``: its children's, too.
+    """
     times: dict[int, int] = {}
-    for each in descendants(pid):
+    for each in descendants(pid) if below else [pid]:
         try:
             for task in Path(f"/proc/{each}/task").iterdir():
                 times[int(task.name)] = int((task / "schedstat").read_text(encoding="ascii").split()[0])

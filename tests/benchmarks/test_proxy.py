@@ -241,5 +241,5 @@ def test_a_sample_counts_for_the_innermost_part_of_ours() -> None:
 
     assert found == {
         "codecs: reading, splicing, translating": 0.75,
-        "the loop: sockets, the kernel, waits that look like work": 0.25,
+        "the loop between our callbacks: sockets, epoll": 0.25,
     }
