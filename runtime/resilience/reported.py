@@ -45,9 +45,10 @@ def read_reports(headers: Mapping[str, str]) -> tuple[Reported, ...]:
         match = _REMAINING.fullmatch(name)
         if match is None:
             continue
-        limit, reset = (headers.get(name.replace("remaining", word), "") for word in ("limit", "reset"))
+        reset = headers.get(name.replace("remaining", "reset"), "")
         if not reset:
             continue
+        limit = headers.get(name.replace("remaining", "limit"), "")
         remaining, most, reset_s = _number(value), _number(limit), _wait_s(reset, headers.get("date", ""))
         if remaining is None or reset_s is None or reset_s <= 0:
             continue

@@ -125,6 +125,8 @@ class RouteTable:
 
         Raises InvalidRequest for one of several models that are ``allowed``, ModelNotFound for what is too long for a name.
         """
+        if name in self._plan.routes:
+            return name
         if len(name) > MAX_NAME_CHARS:
             raise self.unknown(name)
         ids = meant(self._plan, name, self._absent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Protocol, runtime_checkable
 
 from runtime.errors import UpstreamUnavailable
@@ -39,12 +39,12 @@ class UpstreamTable:
             if isinstance(upstream, Pooled):
                 upstream.retire(pool)
 
-    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+    def send(self, request: UpstreamRequest) -> Coroutine[object, None, UpstreamResponse]:
         scheme = request.url.partition("://")[0]
         upstream = self._schemes.get(scheme) or self._schemes.get(scheme.lower())
         if upstream is None:
             raise UpstreamUnavailable("the provider's address has a scheme that this gateway was not started for")
-        return await upstream.send(request)
+        return upstream.send(request)
 
     async def aclose(self) -> None:
         """Close each upstream once, whatever number of schemes it answers for; all of them, even if one fails."""

@@ -64,7 +64,7 @@ def required(value: T | msgspec.UnsetType | None, path: str) -> T:
 
 def present(value: T | msgspec.UnsetType | None) -> T | None:
     """None for what is absent, null, or JSON's null."""
-    if isinstance(value, msgspec.UnsetType) or (isinstance(value, msgspec.Raw) and is_null(value)):
+    if value is None or value is msgspec.UNSET or (isinstance(value, msgspec.Raw) and is_null(value)):
         return None
     return value
 

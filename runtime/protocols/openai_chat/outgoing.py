@@ -62,9 +62,11 @@ def write_request(request: Request, target: Target) -> Outgoing:
     }
     if request.cache is not None:
         _cache_all(said, request, target, losses)
-    fields = {name: raw(value) for name, value in said.items() if value is not None}
-    fields.update((name, value) for name, value in kept.items() if name not in fields and name not in LEGACY_FIELDS)
-    body = msgspec.json.encode(apply(target.rules, fields))
+    said = {name: value for name, value in said.items() if value is not None}
+    said |= {name: value for name, value in kept.items() if name not in said and name not in LEGACY_FIELDS}
+    if target.rules:
+        said = apply(target.rules, {name: raw(value) for name, value in said.items()})
+    body = msgspec.json.encode(said)
     losses += unsaid(request.messages, _UNSAID if _marks(wording) else {*_UNSAID, "cache"})
     losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
@@ -121,8 +123,10 @@ def _limits(request: Request, target: Target, kept: Extensions, losses: list[str
 
 
 def _within(name: str, value: float | None, losses: list[str]) -> float | None:
+    if value is None:
+        return None
     bounds = FACTS.ranges[name]
-    if value is None or bounds.min is None or bounds.max is None or bounds.min <= value <= bounds.max:
+    if bounds.min is None or bounds.max is None or bounds.min <= value <= bounds.max:
         return value
     losses.append(f"sampling.{name}")
     return min(max(value, bounds.min), bounds.max)

@@ -24,7 +24,12 @@ def read_usage(wire: CompletionUsage) -> Usage:
     prompt, output = _count(wire.prompt_tokens), _count(wire.completion_tokens)
     into, out = wire.prompt_tokens_details or None, wire.completion_tokens_details or None
     cached = (into and into.cached_tokens) or wire.prompt_cache_hit_tokens or wire.cached_tokens
-    if not into and not out and not cached:
+    if not (
+        cached
+        or (into and (into.cache_write_tokens or into.audio_tokens or into.image_tokens))
+        or (out and (out.reasoning_tokens or out.audio_tokens))
+        or (out and (out.accepted_prediction_tokens or out.rejected_prediction_tokens))
+    ):
         return Usage(input=prompt, output=output)
     cached, written = _count(cached), _count(into and into.cache_write_tokens)
     reasoning = _count(out and out.reasoning_tokens)
