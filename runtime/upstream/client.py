@@ -26,6 +26,7 @@ import msgspec
 from runtime.errors import GatewayError, UpstreamUnavailable
 from runtime.upstream.address import Address, Headers, Origin, address_of, lasting_head, request_head
 from runtime.upstream.body import HttpResponse
+from runtime.upstream.deadlines import Deadlines
 from runtime.upstream.errors import error_of
 from runtime.upstream.line import LARGE_BODY_BYTES, Answer, Line
 from runtime.upstream.pool import Dialler, Pool, Resolver, SystemResolver
@@ -72,6 +73,7 @@ class HttpUpstream:
         self._pools: dict[tuple[str, str], Pool] = {}
         self._retired: list[Pool] = []
         self._places: dict[tuple[str, Headers, str], _Place] = {}
+        self._deadlines = Deadlines()
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> HttpResponse:
@@ -88,11 +90,41 @@ class HttpUpstream:
         end = sent_s + request.limits.total_ms / 1000
         line = pool.idle(place.origin)
         if line is not None:
-            answer = await _answered(loop, line, head, request, sent_s, end)
+            answer = await self._answered(loop, line, head, request, sent_s, end)
             if answer.failure is None or not _stale(answer, loop.time() - sent_s):
                 return _response(answer, request, end)
         line = await self._dialled(pool, place.address, request, end)
-        return _response(await _answered(loop, line, head, request, loop.time(), end), request, end)
+        return _response(await self._answered(loop, line, head, request, loop.time(), end), request, end)
+
+    async def _answered(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        line: Line,
+        head: bytes,
+        request: UpstreamRequest,
+        now_s: float,
+        end: float,
+    ) -> Answer:
+        """The answer up to its head, or as far as it came; its failure may be one of the limits. Cancelling closes the line."""
+        answer = line.ask(head, request.body, request.method)
+        first_byte = now_s + request.limits.first_byte_ms / 1000
+        if first_byte < end:
+            self._deadlines.begin(loop, answer, line, first_byte, "first_byte")
+        else:
+            self._deadlines.begin(loop, answer, line, end, "total")
+        try:
+            if len(request.body) > LARGE_BODY_BYTES:
+                await line.upload(answer, request.body)
+            while not answer.status and answer.failure is None:
+                answer.wake = loop.create_future()
+                await answer.wake
+        except BaseException:
+            line.cut()
+            raise
+        finally:
+            self._deadlines.end(answer)
+            answer.wake = None
+        return answer
 
     async def aclose(self) -> None:
         """Close every connection at once, also those in use."""
@@ -100,6 +132,7 @@ class HttpUpstream:
         pools, self._pools = self._pools, {}
         for pool in (*pools.values(), *self._retired):
             pool.cut()
+        self._deadlines.close()
         await asyncio.sleep(0)  # the ends are told of in the loop's next turn
 
     def retire(self, pool: str) -> None:
@@ -140,36 +173,6 @@ class HttpUpstream:
             raise timeout_error("total" if limit.when() == end else "connect") from None
         except (OSError, ValueError) as failure:
             raise error_of(failure) from None
-
-
-async def _answered(
-    loop: asyncio.AbstractEventLoop, line: Line, head: bytes, request: UpstreamRequest, now: float, end: float
-) -> Answer:
-    """The answer up to its head, or as far as it came; its failure may be one of the limits. Cancelling closes the line."""
-    answer = line.ask(head, request.body, request.method)
-    first_byte = now + request.limits.first_byte_ms / 1000
-    if first_byte < end:
-        timer = loop.call_at(first_byte, _expire, line, answer, "first_byte")
-    else:
-        timer = loop.call_at(end, _expire, line, answer, "total")
-    try:
-        if len(request.body) > LARGE_BODY_BYTES:
-            await line.upload(answer, request.body)
-        while not answer.status and answer.failure is None:
-            answer.wake = loop.create_future()
-            await answer.wake
-    except BaseException:
-        line.cut()
-        raise
-    finally:
-        timer.cancel()
-        answer.wake = None
-    return answer
-
-
-def _expire(line: Line, answer: Answer, limit: str) -> None:
-    answer.fail(timeout_error(limit))
-    line.cut()
 
 
 def _stale(answer: Answer, took_s: float) -> bool:
