@@ -48,21 +48,28 @@ class Rates(msgspec.Struct, frozen=True):
 
     def cost(self, usage: Usage, requests: int = 1, images: int = 0) -> Cost:
         """What ``usage`` costs, with ``requests`` answered and ``images`` made. Rounded once, half to even."""
-        audio_in, audio_out, thought = usage.audio_input, usage.audio_output, usage.reasoning
-        exact = requests * self.request * _SCALE
-        exact += usage.cache_read * self.cache_read
-        exact += usage.cache_write_5m * self.cache_write_5m + usage.cache_write_1h * self.cache_write_1h
-        if audio_in or audio_out or thought:
-            audio_in, audio_out = min(audio_in, usage.input), min(audio_out, usage.output)
-            thought = min(thought, usage.output - audio_out)
-            exact += audio_in * self.audio_input + audio_out * self.audio_output + thought * self.reasoning
-        exact += (usage.input - audio_in) * self.input + (usage.output - audio_out - thought) * self.output
+        exact = usage.input * self.input + usage.output * self.output + requests * self.request
+        if usage.cache_read:
+            exact += usage.cache_read * self.cache_read
+        if usage.cache_write_5m or usage.cache_write_1h:
+            exact += usage.cache_write_5m * self.cache_write_5m + usage.cache_write_1h * self.cache_write_1h
+        if usage.reasoning or usage.audio_input or usage.audio_output:
+            exact += self._parts(usage)
         unpriced = False
-        for count, each in ((usage.search_requests, self.search), (images, self.image)):
-            if count:
-                unpriced = unpriced or each is None
-                exact += count * (each or 0) * _SCALE
+        if usage.search_requests or images:
+            unpriced = bool((usage.search_requests and self.search is None) or (images and self.image is None))
+            exact += usage.search_requests * (self.search or 0) + images * (self.image or 0)
         return Cost(_rounded(exact), unpriced)
+
+    def _parts(self, usage: Usage) -> int:
+        """What parts of input and output cost beyond the rest of these. Providers have told of parts that were more than all."""
+        audio_in, audio_out = min(usage.audio_input, usage.input), min(usage.audio_output, usage.output)
+        thought = min(usage.reasoning, usage.output - audio_out)
+        return (
+            audio_in * (self.audio_input - self.input)
+            + audio_out * (self.audio_output - self.output)
+            + thought * (self.reasoning - self.output)
+        )
 
 
 def rates_of(prices: Prices) -> Rates:
@@ -76,9 +83,9 @@ def rates_of(prices: Prices) -> Rates:
         prices.output,
         _own(prices.audio_output, prices.output),
         _own(prices.reasoning, prices.output),
-        prices.request or 0,
-        prices.search,
-        prices.image,
+        (prices.request or 0) * _SCALE,
+        None if prices.search is None else prices.search * _SCALE,
+        None if prices.image is None else prices.image * _SCALE,
     )
 
 

@@ -27,25 +27,27 @@ class Decisions:
         """Remember a call whose key is known, from its beginning on; the id of its decision, empty where none are kept."""
         if not self._keep:
             return ""
-        if not record.decision:
+        if record.decision:
+            self._records.pop(record.decision, None)
+        else:
             record.decision = f"{self._prefix}{next(self._numbers):x}"
-        self._records.pop(record.decision, None)
-        self._records[record.decision] = record
-        self._requests[record.id] = record.decision
-        self._forget()
-        return record.decision
+        decision = self._requests[record.id] = record.decision
+        self._records[decision] = record
+        self._forget(self._clock() - self._for_s)
+        return decision
 
     def find(self, id_: str) -> CallRecord | None:
         """By the decision's id or the request's: the last one where clients used an id twice."""
-        self._forget()
+        self._forget(self._clock() - self._for_s)
         return self._records.get(id_) or self._records.get(self._requests.get(id_, ""))
 
-    def _forget(self) -> None:
-        since_s = self._clock() - self._for_s
-        while self._records:
-            oldest = next(iter(self._records.values()))
-            if len(self._records) <= self._keep and oldest.started_s >= since_s:
+    def _forget(self, since_s: float) -> None:
+        records = self._records
+        while records:
+            decision = next(iter(records))
+            oldest = records[decision]
+            if oldest.started_s >= since_s and len(records) <= self._keep:
                 return
-            del self._records[oldest.decision]
-            if self._requests.get(oldest.id) == oldest.decision:
+            del records[decision]
+            if self._requests.get(oldest.id) == decision:
                 del self._requests[oldest.id]

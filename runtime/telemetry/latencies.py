@@ -56,10 +56,10 @@ class Latencies:
         number = int(call.ended_s / SLICE_S)
         if not self._slices or self._slices[-1][0] != number:
             self._slices.append((number, {}))
-        models = self._slices[-1][1]
-        measured = models.get(call.attempts[-1].label)
+        models, label = self._slices[-1][1], call.attempts[-1].label
+        measured = models.get(label)
         if measured is None:
-            measured = models[call.attempts[-1].label] = Measured()
+            measured = models[label] = Measured()
         measured.total_ms.add((call.ended_s - call.started_s) * 1000)
         if call.first_token_s is not None:
             measured.first_ms.add((call.first_token_s - call.started_s) * 1000)

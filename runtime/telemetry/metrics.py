@@ -229,15 +229,20 @@ class Metrics:
             self._unpriced.of(attempt.provider, label).value += 1
 
     def _count_usage(self, ends: _Ends, usage: Usage) -> None:
-        for kind, count in (
-            ("input", usage.input + usage.cache_read + usage.cache_write_5m + usage.cache_write_1h),
-            ("output", usage.output),
-            ("cache_read", usage.cache_read),
-            ("cache_write", usage.cache_write_5m + usage.cache_write_1h),
-            ("reasoning", usage.reasoning),
-        ):
-            if count:
-                spread = ends.tokens.get(kind)
-                if spread is None:
-                    spread = ends.tokens[kind] = self._tokens.of(*ends.labels, kind)
-                spread.observe(count)
+        read, written, thought = usage.cache_read, usage.cache_write_5m + usage.cache_write_1h, usage.reasoning
+        if sent := usage.input + read + written:
+            self._count_tokens(ends, "input", sent)
+        if usage.output:
+            self._count_tokens(ends, "output", usage.output)
+        if read:
+            self._count_tokens(ends, "cache_read", read)
+        if written:
+            self._count_tokens(ends, "cache_write", written)
+        if thought:
+            self._count_tokens(ends, "reasoning", thought)
+
+    def _count_tokens(self, ends: _Ends, kind: str, count: int) -> None:
+        spread = ends.tokens.get(kind)
+        if spread is None:
+            spread = ends.tokens[kind] = self._tokens.of(*ends.labels, kind)
+        spread.observe(count)
