@@ -21,6 +21,8 @@ from benchmarks.proxy.page import Machine, page
 from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario, request_body
 from benchmarks.proxy.series import Measured, Series, ratios, rounds, spread, summary
 from benchmarks.proxy.tools import Percentiles, Shot, fire, have_compiler, http_request, provider, tools
+from benchmarks.workers import Shared, evenness
+from benchmarks.workers import page as workers_page
 
 compiled = pytest.mark.skipif(not have_compiler(), reason="the load generator is compiled where it runs")
 
@@ -124,6 +126,21 @@ def test_crowds_have_fewer_rounds_and_only_the_first_round_warms_up(monkeypatch:
     assert {} == failures
     assert {("one", "gatewright"): 5, ("many", "gatewright"): 3} == {each: len(found) for each, found in series.items()}
     assert [warm for name, warm in seen if name == "one"] == [False, True, True, True, True]
+
+
+def test_the_page_of_workers_says_what_the_second_brings() -> None:
+    def shared(per_s: float, cpu_ms: float) -> Shared:
+        return Shared(per_s=per_s, cpu_ms=cpu_ms, cores=1, beside=0.2, evenness=1)
+
+    found = {("s", 1): [shared(100, 1), shared(100, 1)], ("s", 2): [shared(180, 1.1), shared(200, 1.1)]}
+
+    text = workers_page(found, 2)
+
+    assert "| s | 1.90 [1.80–2.00] | 1.10 [1.10–1.10] | 1.82 |" in text
+
+
+def test_evenness_is_what_the_laziest_worker_did_of_its_fair_share() -> None:
+    assert (1.0, 0.5) == (evenness([2, 2, 0.1], 2), evenness([3, 1], 2))
 
 
 def test_another_interpreter_sees_the_packages_and_says_how_it_was_built(tmp_path: Path) -> None:
