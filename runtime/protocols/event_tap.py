@@ -11,7 +11,7 @@ from typing_extensions import override
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import StreamTap
-from runtime.protocols.framing import MAX_FRAME_BYTES
+from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES
 
 __all__ = ["EventTap"]
 
@@ -42,9 +42,9 @@ class EventTap(StreamTap):
         if self._failure is not None:
             raise self._failure
         self.ahead = 0
-        if not self._pieces and data.endswith(b"\n\n") and b"\r" not in data:
+        if not self._pieces and data.endswith(b"\n\n") and CR not in data:
             return self._forward(data)
-        if b"\n" not in data and b"\r" not in data:
+        if LF not in data and CR not in data:
             self._hold(data)
             return b""
         if self._pieces:
@@ -100,7 +100,7 @@ class EventTap(StreamTap):
     def _slowly(self, block: bytes) -> bytes:
         out: list[bytes] = []
         position, looked, run = 0, False, 0
-        lines_end_so = b"\r" in block
+        lines_end_so = CR in block
         while position < len(block):
             end = _first_end(block, position, carriage_returns=lines_end_so)
             plain = self._plain(block[position:end])
@@ -138,8 +138,9 @@ def _first_end(block: bytes, start: int, *, carriage_returns: bool) -> int:
 
 def _last_end(data: bytes) -> int:
     """Behind the last blank line; 0 when there is none."""
-    if b"\r" not in data:
-        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+    if CR not in data:
+        end = data.rfind(b"\n\n")
+        return end + 2 if end >= 0 else 0
     end = 0
     for found in _BLANK_LINE.finditer(data):
         end = found.end()

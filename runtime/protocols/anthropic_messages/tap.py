@@ -20,14 +20,13 @@ from runtime.protocols.anthropic_messages.errors import error_in_stream, error_o
 from runtime.protocols.anthropic_messages.outcome import decode_usage, merge
 from runtime.protocols.anthropic_messages.wire import present
 from runtime.protocols.base import StreamTap
-from runtime.protocols.framing import MAX_FRAME_BYTES, SseReader, readable
+from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, readable
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["Tap"]
 
 _EVENT: Final = msgspec.json.Decoder(ReceivedEvent)
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
-_TELLING: Final = (b"message_delta", b"message_stop", b"error")
 
 
 class Tap(StreamTap):
@@ -47,7 +46,7 @@ class Tap(StreamTap):
     def feed(self, data: bytes) -> bytes:
         if self._error is not None:
             raise self._error
-        if b"\n" not in data and b"\r" not in data:
+        if LF not in data and CR not in data:
             self._hold(data)
             return b""
         before = self._pending_bytes
@@ -73,7 +72,7 @@ class Tap(StreamTap):
 
     def _forward(self, events: bytes) -> bytes:
         """Whole events, as far as they may go on."""
-        if not self._in_head and not any(word in events for word in _TELLING):
+        if not self._in_head and not _tells(events):
             self.started = self.started or b"content_block_start" in events
             return events
         out: list[bytes] = []
@@ -93,7 +92,7 @@ class Tap(StreamTap):
     def _pass(self, event: bytes) -> bytes:
         """One event, perhaps with blank lines and comments before it."""
         self.started = self.started or b"content_block_start" in event
-        if not self._in_head and not any(word in event for word in _TELLING):
+        if not self._in_head and not _tells(event):
             return event
         frames = SseReader().feed(event + b"\n\n")
         if not frames:
@@ -128,7 +127,7 @@ class Tap(StreamTap):
         self._in_head = False
         self._count(present(message.usage) if message else None)
         renamed = replace(data, ("message", "model"), self._model)
-        if data in event and b"\n" not in data:
+        if data in event and LF not in data:
             return event.replace(data, renamed)
         lines = b"".join(b"data: " + line + b"\n" for line in renamed.split(b"\n"))
         return b"event: message_start\n" + lines + b"\n"
@@ -145,9 +144,14 @@ class Tap(StreamTap):
             raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
 
 
+def _tells(events: bytes) -> bool:
+    """Whether one of them may tell how the answer ended."""
+    return events.find(b"message_delta") >= 0 or events.find(b"message_stop") >= 0 or events.find(b"error") >= 0
+
+
 def _end_of_last(window: bytes, start: int) -> int:
     """Where the last whole event ends, 0 when none does. Line feeds alone, as nearly every vendor writes, are quick."""
-    if b"\r" not in window:
+    if CR not in window:
         at = window.rfind(b"\n\n", start)
         return at + 2 if at >= 0 else 0
     end = 0

@@ -17,7 +17,7 @@ from generated.types.gemini import GenerateContentResponse, UsageMetadata
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Answer, StreamTap
-from runtime.protocols.framing import MAX_FRAME_BYTES, SseReader, readable
+from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, readable
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.decode_stream import CUT
 from runtime.protocols.gemini.encode_stream import Framing
@@ -119,7 +119,7 @@ class Tap(StreamTap):
     def _read(self, event: bytes, out: list[bytes]) -> None:
         """One event, perhaps with comments before it."""
         data = event[6:].rstrip(b"\r\n") if event.startswith(b"data: ") else b"\n"
-        bare = b"\n" not in data and b"\r" not in data
+        bare = LF not in data and CR not in data
         if bare and self.started and not self._framing.is_list and (plain := self._plain(data)) is not None:
             out.append(b"data: " + plain + event[6 + len(data) :])
             return
@@ -211,7 +211,7 @@ class _Events:
             return [data]  # one event: what nearly every read of the vendor's is
         self._pieces.append(data)
         self._bytes += len(data)
-        if b"\n" not in data and b"\r" not in data:
+        if LF not in data and CR not in data:
             if self._bytes > MAX_FRAME_BYTES:
                 raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
             return []
@@ -240,7 +240,7 @@ class _Events:
 def _only_end(window: bytes) -> bytes | None:
     """The blank line in front of which every event ends, where no other line end is in ``window``; None where one is."""
     lines = window.count(b"\n")
-    if b"\r" not in window:
+    if CR not in window:
         return b"\n\n" if lines == 2 * window.count(b"\n\n") else None
     blank = window.count(b"\r\n\r\n")
     return b"\r\n\r\n" if lines == 2 * blank == window.count(b"\r") else None

@@ -15,6 +15,7 @@ from typing_extensions import override
 from generated.types.openai_chat import ChatCompletionChunk, ChunkDelta
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.event_tap import EventTap
+from runtime.protocols.framing import CR, LF
 from runtime.protocols.openai_chat.errors import error_within
 from runtime.protocols.openai_chat.finish import refuse_failure
 from runtime.protocols.openai_chat.halves import marked, unmarked
@@ -67,7 +68,7 @@ class ChatTap(EventTap):
             return None
         lines = block.count(b"\n")
         events = lines // 2
-        if block.count(_FINISH) != events or b"\r" in block:
+        if block.count(_FINISH) != events or CR in block:
             return None
         if lines == 2:
             return self._new_head + block[len(self._head) :]
@@ -87,7 +88,7 @@ class ChatTap(EventTap):
         if event.startswith(b"data: {") and event.find(b"\n") == len(event) - 2:
             data = self._looked_at(event[6:-2])
             return b"" if self._hidden else b"data: %b\n\n" % data
-        pattern = _CR_DATA if b"\r" in event else _DATA
+        pattern = _CR_DATA if CR in event else _DATA
         lines: list[bytes] = pattern.findall(event)
         if not lines:
             return event
@@ -120,13 +121,7 @@ class ChatTap(EventTap):
         head, new_head = data.find(_CHOICE), renamed.find(_CHOICE)
         tail = data.rfind(_UNFINISHED)
         begins, ends = data[:head], data[tail:]
-        if (
-            0 <= head < tail
-            and self._old
-            and begins.count(self._old) == 1
-            and _FINISH not in begins
-            and b"\n" not in data
-        ):
+        if 0 <= head < tail and self._old and begins.count(self._old) == 1 and _FINISH not in begins and LF not in data:
             self._head = b"data: " + begins + _CHOICE
             self._new_head = b"data: " + renamed[:new_head] + _CHOICE
             self._end = ends + b"\n\n"

@@ -36,9 +36,6 @@ _NUMBER: Final = re.compile(rb'"sequence_number"[ \t]*:[ \t]*([0-9]+)')
 _MARK: Final = re.compile(rb"\xf4\x8d[\xa0-\xbf][\x80-\xbf]")
 """What stands for half a character (see `mark_halves`)."""
 
-_NEWS: Final = (b'"response"', b'"error"', b"event: error", b"event:error")
-"""What stands in every event that needs a look. Quotes inside JSON texts are escaped, so the model cannot have written it."""
-
 _SAYS: Final = re.compile(
     rb'"response\.(?:output_item|content_part|output_text|reasoning|function_call|custom_tool|refusal)'
 )
@@ -73,7 +70,7 @@ class ResponsesTap(EventTap, FailingTap):
 
     @override
     def _plain(self, block: bytes) -> bytes | None:
-        if not self._readable or any(word in block for word in _NEWS):
+        if not self._readable or _has_news(block):
             return None
         self._last = block
         self.started = self.started or _SAYS.search(block) is not None
@@ -141,6 +138,16 @@ class ResponsesTap(EventTap, FailingTap):
             self.started = self.complete = True
         if isinstance(event.sequence_number, int):
             self._number = max(self._number, event.sequence_number)
+
+
+def _has_news(block: bytes) -> bool:
+    """Whether an event needs a look. Quotes inside JSON texts are escaped, so the model cannot have written what is looked for."""
+    return (
+        block.find(b'"response"') >= 0
+        or block.find(b'"error"') >= 0
+        or block.find(b"event: error") >= 0
+        or block.find(b"event:error") >= 0
+    )
 
 
 def _torn(data: bytes, mended: bytes, renamed: bytes) -> bytes:
