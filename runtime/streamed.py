@@ -61,6 +61,7 @@ class StreamedAnswer:
         self._rescue = rescue
         self._before: Usage | None = None
         self._broke: GatewayError | None = None
+        self._noted = False
         self._hear(speaker)
 
     async def open(self) -> AsyncGenerator[bytes, None]:
@@ -111,11 +112,12 @@ class StreamedAnswer:
                         raise
                     await self._go_on(error)
                     continue
-                self._note()
+                if not self._noted:
+                    self._note()
                 if record.held is not None and record.held.due(self._received.came_bytes):
                     await self._keep_within(record.held)
                 if data:
-                    if self._relay.finished and not record.settled:
+                    if not record.settled and self._relay.finished:
                         if ahead := self._relay.ahead:  # says nothing of the end, so it need not wait for its turn
                             yield data[:ahead]
                             data = data[ahead:]
@@ -151,6 +153,7 @@ class StreamedAnswer:
         patience_ms = min(speaker.first_token_ms, speaker.attempt.patience_ms())
         self._deadline = asyncio.get_running_loop().time() + patience_ms / 1000
         self._ended = False
+        self._heard = False
 
     async def _go_on(self, error: GatewayError) -> None:
         """Hear somebody else after ``error``, which is raised when nobody goes on."""
@@ -176,13 +179,15 @@ class StreamedAnswer:
     async def _read(self) -> bytes:
         """What the next read gives the client, perhaps nothing yet; the last bytes at the end."""
         try:
-            chunk = await (self._chunks.__anext__() if self._relay.started else self._first())
+            chunk = await (self._chunks.__anext__() if self._heard else self._first())
         except StopAsyncIteration:
             chunk = None
         try:
             if chunk is not None:
                 self._received.note(chunk)
-                return self._relay.feed(chunk)
+                data = self._relay.feed(chunk)
+                self._heard = self._heard or self._relay.started
+                return data
             self._ended = True
             return self._relay.close()
         except DivergedError as diverged:
@@ -201,6 +206,7 @@ class StreamedAnswer:
 
     def _note(self) -> None:
         if self._relay.started:
+            self._noted = True
             self._recorder.first_token(self._record)
 
 

@@ -72,9 +72,17 @@ class HttpResponse:
 
         What arrived before the connection broke is given first, the error with the next call.
         """
-        while (data := self._at_hand()) is None:
+        answer = self._answer
+        while True:
+            if answer.parts and self._decoding is None and self._failure is None:
+                return answer.take()
+            data = self._at_hand()
+            if data is not None:
+                break
+            self._since = (self._loop.time(), answer.came)
+            answer.wake = self._loop.create_future()
             try:
-                await self._happening()
+                await answer.wake
             except asyncio.CancelledError:
                 await self.aclose()
                 raise
@@ -110,13 +118,6 @@ class HttpResponse:
             self._over()
             raise self._failure
         return None
-
-    def _happening(self) -> asyncio.Future[None]:
-        """Resolved when something comes, or ends it."""
-        answer = self._answer
-        self._since = (self._loop.time(), answer.came)
-        wake = answer.wake = self._loop.create_future()
-        return wake
 
     def _decode(self) -> None:
         coding = self.headers["content-encoding"].strip().lower()

@@ -62,8 +62,8 @@ class Answer:
             return b""
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        self.size = 0
-        if self.line is not None:
+        size, self.size = self.size, 0
+        if size > READ_BUFFER_BYTES and self.line is not None:
             self.line.taken()
         return data
 
