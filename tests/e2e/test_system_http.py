@@ -141,11 +141,14 @@ def test_readiness_knows_the_schema_of_the_store(tmp_path: Path) -> None:
     with gateway(tmp_path, TWO_TENANTS.replace("workers: 2", "workers: 1"), KEYS) as running:
         assert ask(running, "GET", "/health/ready", key=None)[0] == 200
         file = tmp_path / "data" / "gatewright.db"
-        for version, status in (("0001", 503), ("9999", 200), (SCHEMA, 200)):
+        for version, status in (("0001", 503), (SCHEMA, 200), ("9999", 200)):
             with closing(sqlite3.connect(file)) as db:
                 db.execute("UPDATE schema_version SET version_num = ?", (version,))
                 db.commit()
-            time.sleep(2.2)
-            found, told = ask(running, "GET", "/health/ready", key=None)
-            assert found == status
-            assert version in json.dumps(told)
+            deadline = time.monotonic() + 20
+            while True:
+                found, told = ask(running, "GET", "/health/ready", key=None)
+                if found == status and version in json.dumps(told):
+                    break
+                assert time.monotonic() < deadline, (found, told)
+                time.sleep(0.05)
