@@ -49,7 +49,7 @@ from runtime.services.keyring import GoodKeys
 from runtime.services.passwords import Passwords
 from runtime.services.retention import keep_audit_swept, keep_swept
 from runtime.services.runs import Runs
-from runtime.services.store_watch import StoreWatch
+from runtime.services.store_watch import StoreWatch, store_news
 from runtime.sessions import Sessions
 from runtime.shared.choose import open_state, place_of
 from runtime.shared.colleagues import Colleagues, Told
@@ -186,7 +186,7 @@ def lasting(ready: Ready) -> Lasting:
     metrics.serving(ready.effective.artefact.build, len(ready.effective.overrides))
     worker = os.urandom(6).hex()
     door = Door()
-    database = Database(ready.database)
+    database = Database(ready.database, store_news(lambda: made.log))
     shared = _shared(ready, metrics, log)
     codecs = {name: codec(name) for name in CODECS}
     clients: dict[str, ClientCodec] = {**codecs, **{name: client_codec(name) for name in DIALECTS}}
@@ -195,7 +195,8 @@ def lasting(ready: Ready) -> Lasting:
     attempts = _attempts(plan)
 
     def on_fault(error: Exception, request_id: str) -> None:
-        made.log.error("call_failed_inside", request_id=request_id, fault=error)
+        if not isinstance(error, StoreError):  # the store says once that it does not answer
+            made.log.error("call_failed_inside", request_id=request_id, fault=error)
 
     told: dict[str, Told] = {}
     askings = Askings()

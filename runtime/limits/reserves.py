@@ -7,8 +7,8 @@ that come one after the other: whatever calls want and have used while one is un
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Literal, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -58,8 +58,14 @@ FIRST_S: Final = 0.01
 AGAIN_S: Final = 0.5
 """After counters were gone."""
 
+ANSWER_S: Final = 1.0
+"""How long a call waits for counters, or for what they begin with; from then on they are gone, and nobody waits for them."""
+
 _RECALLED_S: Final = 600.0
 """For how long after it was used last a counter is compared with the ledger."""
+
+
+T = TypeVar("T")
 
 
 class Ledgered(Protocol):
@@ -213,12 +219,14 @@ class Reserves:
         Windows that slide are told apart more finely than the ledger keeps sums; they forget soon.
         """
         lasting = [rule for rule in rules if rule.limit.calendar is not None]
-        if not lasting or self.trouble is not None:
+        if not lasting or (self.trouble is not None and self._alone is None):
             return
         try:
             await self._sow(await self._seeds(lasting))
         except (StoreError, CountersGoneError):
             return  # it is said where it is in the way
+        if self._alone is not None:
+            self._back()
 
     async def aclose(self) -> None:
         """Say what was used, if it can be said, and let go."""
@@ -275,7 +283,13 @@ class Reserves:
         self._waiting.append(waiting)
         self._wake.set()
         self._asked.set()
-        return await waiting.outcome
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await waiting.outcome
+        except TimeoutError:
+            reason = f"no answer within {ANSWER_S:g} s"
+            self._gone(reason, ())
+            raise CountersGoneError(reason) from None
 
     def _ask_spare(self, wants: tuple[Want, ...]) -> Outcome:
         if self._spare is None:
@@ -428,11 +442,17 @@ class Reserves:
     async def _begin(self, rules: Sequence[Rule]) -> None:
         """Let counters begin with what the ledger knows. Raises CountersGoneError."""
         try:
-            seeds = await self._seeds(rules)
-        except StoreError as error:
+            seeds = await _in_time(self._seeds(rules))
+        except (StoreError, TimeoutError) as error:
+            reason = str(error) or f"the ledger does not answer within {ANSWER_S:g} s"
+            if self._alone is not None:
+                self._gone(reason, ())
             if self.when_unreachable == "refuse":
-                raise CountersGoneError(str(error)) from error
+                raise CountersGoneError(reason) from error
             seeds = tuple(rule.seed((), self._now_ms()) for rule in rules)
+        else:
+            if self._alone is not None:
+                self._back()
         await self._sow(seeds)
 
     async def _sow(self, seeds: tuple[Seed, ...]) -> None:
@@ -456,3 +476,19 @@ class Reserves:
         now_ms = self._now_ms()
         found = await self._ledger.since([rule.wanted(now_ms) for rule in rules])
         return tuple(rule.seed(rows, now_ms) for rule, rows in zip(rules, found, strict=True))
+
+
+async def _in_time(asked: Awaitable[T]) -> T:
+    """What ``asked`` comes to. Raises TimeoutError where it takes too long: then it ends without anybody who waits for it."""
+    task = asyncio.ensure_future(asked)
+    task.add_done_callback(_heard)
+    done, _ = await asyncio.wait((task,), timeout=ANSWER_S)
+    if not done:
+        raise TimeoutError
+    return task.result()
+
+
+def _heard(task: asyncio.Future[T]) -> None:
+    """A fault that nobody waited for is said where it is in the way."""
+    if not task.cancelled():
+        task.exception()

@@ -11,8 +11,9 @@ import msgspec
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database
 from runtime.stores.migrate import SCHEMA, schema_version
+from runtime.telemetry.log import Log
 
-__all__ = ["StoreState", "StoreWatch"]
+__all__ = ["StoreState", "StoreWatch", "store_news"]
 
 FRESH_S: Final = 2.0
 LIMIT_S: Final = 1.0
@@ -62,3 +63,16 @@ class StoreWatch:
             return StoreState(ok=False, schema=schema or "", detail=message)
         later = f", newer than the {SCHEMA} of this release" if schema > SCHEMA else ""
         return StoreState(ok=True, schema=schema, detail=f"the store answers with the schema {schema}{later}")
+
+
+def store_news(current: Callable[[], Log]) -> Callable[[str | None], None]:
+    """What a `Database` tells of itself goes into the log: a line when it does not answer, and one when it does again."""
+
+    def changed(reason: str | None) -> None:
+        log = current()
+        if reason is None:
+            log.info("store_resumed")
+        else:
+            log.error("store_lost", reason=reason)
+
+    return changed

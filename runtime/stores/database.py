@@ -13,18 +13,18 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from sqlalchemy import Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, InvalidRequest
 from runtime.stores.base import StoreError
 
 __all__ = ["DATABASE_FILE", "Database", "database_url", "give_back", "insert_new"]
@@ -49,6 +49,12 @@ _WRITES: Final = "gatewright_writes"
 _COLLISIONS: Final = frozenset({"40001", "40P01", "23503", "23505"})
 """PostgreSQL's codes for what is over when it is done anew: it serialises nothing by itself, and rows come and go."""
 
+_UNFIT: Final = "22"
+"""PostgreSQL's class of codes for values that it cannot hold, a NUL character in a text or a number beyond 64 bits."""
+
+_SILENT: Final = (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError)
+"""What it ends with to ask a database that is locked, full or gone."""
+
 T = TypeVar("T")
 
 
@@ -57,9 +63,11 @@ class Database:
 
     Whoever finds that a server is gone or silent waits for it; the others are refused at once, until one in a second finds
     that it is back. A file is waited for by everybody: it is locked for a moment, and never gone.
+
+    ``changed`` is called with the reason when it does not answer, with None when it does again.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, changed: Callable[[str | None], None] = lambda _: None) -> None:
         self.sqlite = url.get_backend_name() == "sqlite"
         self._path = Path(url.database or "") if self.sqlite else None
         self._where = url.render_as_string(hide_password=True) if self._path is None else str(self._path)
@@ -67,6 +75,8 @@ class Database:
         self._writing: set[asyncio.Task[object]] = set()
         self._gone: Exception | None = None
         self._again_s = 0.0
+        self._changed = changed
+        self._lost: Literal["reads", "writes"] | None = None
 
     @property
     def file(self) -> Path | None:
@@ -78,13 +88,21 @@ class Database:
         return self._path is None or self._path.exists()
 
     async def read(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """What ``ask`` answers, in a transaction that sees one state. Raises StoreError."""
+        """What ``ask`` answers, in a transaction that sees one state.
+
+        Raises StoreError, and InvalidRequest where it looks for a value that no database can hold.
+        """
         try:
             self._prepare()
             async with self._connected() as connection, connection.begin():
-                return await ask(connection)
-        except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
-            raise self._failed(error) from error
+                found = await ask(connection)
+        except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError, OverflowError, UnicodeEncodeError) as error:
+            if _unfit(error):
+                raise InvalidRequest("there is nothing with such a name or number: no store could hold it") from error
+            raise self._failed(error, "reads") from error
+        if self._lost == "reads":  # a file that is locked for writers may be read
+            self._heard()
+        return found
 
     async def write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """As one transaction: all of it or nothing. It is finished even when the caller no longer waits."""
@@ -105,10 +123,13 @@ class Database:
                 async with self._connected() as plain:
                     connection = await plain.execution_options(**{_WRITES: True})
                     async with connection.begin():
-                        return await ask(connection)
-            except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
+                        found = await ask(connection)
+            except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError, OverflowError, UnicodeEncodeError) as error:
                 if tries + 1 == TRIES or not _collided(error):
-                    raise self._failed(error) from error
+                    raise self._failed(error, "writes") from error
+            else:
+                self._heard()
+                return found
         raise AssertionError
 
     @asynccontextmanager
@@ -146,9 +167,20 @@ class Database:
         if self._path is not None and not self._path.exists():
             _make_file(self._path)
 
-    def _failed(self, error: Exception) -> StoreError:
+    def _failed(self, error: Exception, what: Literal["reads", "writes"]) -> StoreError:
         cause = getattr(error, "orig", None) or error
-        return StoreError(f"{self._where}: {str(cause).splitlines()[0] if str(cause) else type(cause).__name__}")
+        failed = StoreError(f"{self._where}: {str(cause).splitlines()[0] if str(cause) else type(cause).__name__}")
+        if isinstance(error, _SILENT):
+            if self._lost is None:
+                self._changed(str(failed))
+            if self._lost != "writes":
+                self._lost = what
+        return failed
+
+    def _heard(self) -> None:
+        if self._lost is not None:
+            self._lost = None
+            self._changed(None)
 
 
 def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
@@ -160,6 +192,11 @@ def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert |
 
 def _collided(error: Exception) -> bool:
     return getattr(getattr(error, "orig", None), "sqlstate", None) in _COLLISIONS
+
+
+def _unfit(error: Exception) -> bool:
+    code = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return isinstance(error, OverflowError | UnicodeEncodeError) or code.startswith(_UNFIT)
 
 
 def _make_file(path: Path) -> None:

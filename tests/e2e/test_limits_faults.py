@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from runtime.limits.base import SHARE
+from runtime.stores.database import DATABASE_FILE
 from tests.support.gateway import Running, gateway
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -159,3 +161,33 @@ def test_fault_33_a_worker_that_is_killed_takes_no_budget_with_it(tmp_path: Path
         spent += spend_all(running)
         in_advance = LIMIT_NANO_USD // SHARE  # which comes back when the dead is not heard of for long enough
         assert LIMIT_NANO_USD - CALL_NANO_USD - in_advance < spent <= LIMIT_NANO_USD
+
+
+def test_fault_30_a_locked_store_keeps_limited_keys_waiting_for_a_moment_and_is_said_once(tmp_path: Path) -> None:
+    with gateway(tmp_path, CONFIG.format(workers=2, more="logging: {format: json}"), SECRETS) as running:
+        until(lambda: ask(running, "limited")[0] == 200)
+        locked = sqlite3.connect(tmp_path / "data" / DATABASE_FILE, isolation_level=None)
+        locked.execute("BEGIN EXCLUSIVE")
+        try:
+            waits: list[float] = []
+            until_s = time.monotonic() + 8  # longer than a writer waits for the lock
+            while time.monotonic() < until_s:
+                began_s = time.monotonic()
+                status, body = ask(running, "limited")
+                waits.append(time.monotonic() - began_s)
+                assert (503, True) == (status, "cannot be counted" in json.dumps(body))
+                assert 200 == ask(running, "free")[0]
+                time.sleep(0.1)
+            assert max(waits) < 3, waits
+            assert sum(wait > 0.5 for wait in waits) <= 2, (
+                "one call waits in each worker, the others are refused at once"
+            )
+        finally:
+            locked.execute("ROLLBACK")
+            locked.close()
+        until(lambda: ask(running, "limited")[0] == 200)
+        until(lambda: {ask(running, "limited")[0] for _ in range(6)} == {200})
+        said = [json.loads(line)["event"] for line in running.log.splitlines() if line.startswith("{")]
+        for event in ("store_lost", "limits_lost"):
+            assert 1 <= said.count(event) <= 2, "once in each worker"
+        assert "Traceback" not in running.log

@@ -472,3 +472,56 @@ def test_nobody_is_refused_what_the_limit_still_allows(limit: Limit, steps: list
                     workers[where].give_back(ended, partial(_all_of, spent))
 
     asyncio.run(go())
+
+
+class Silent(Shared):
+    """Counters that do not answer while ``held``."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.answers = asyncio.Event()
+
+    @override
+    async def turn(self, turn: Turn) -> Answer:
+        await self.answers.wait()
+        return await super().turn(turn)
+
+
+async def test_counters_that_are_silent_are_waited_for_briefly_and_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.limits.reserves.ANSWER_S", 0.2)
+    clock, said = Clock(1_700_000_000_000), list[str | None]()
+    counters = Silent(clock)
+    one = Reserves(counters, Ledger(), "one", clock, changed=said.append)
+    async with running(one):
+        began_s = time.monotonic()
+        for _ in range(50):
+            with pytest.raises(CountersGoneError):
+                await one.take((Want(AT_ONCE, 1),))
+        assert time.monotonic() - began_s < 5, "the first waits, the others are refused at once"
+        assert ["no answer within 0.2 s"] == said
+        counters.answers.set()
+        while one.trouble is not None:
+            await asyncio.sleep(0.01)
+        taken = (Want(AT_ONCE, 2),)
+        await one.take(taken)
+    assert ["no answer within 0.2 s", None] == said
+
+
+async def test_a_ledger_that_is_silent_is_waited_for_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Locked(Ledger):
+        answers = asyncio.Event()
+
+        @override
+        async def since(self, wanted: Sequence[tuple[str, Span, int]]) -> list[list[SpentRow]]:
+            await self.answers.wait()
+            return await super().since(wanted)
+
+    monkeypatch.setattr("runtime.limits.reserves.ANSWER_S", 0.1)
+    clock, said, ledger = Clock(1_700_000_000_000), list[str | None](), Locked()
+    one = Reserves(MemoryCounters(clock), ledger, "one", clock, changed=said.append)
+    for _ in range(2):
+        with pytest.raises(CountersGoneError, match="the ledger does not answer"):
+            await one.take((Want(MINUTE, 1),))
+    ledger.answers.set()
+    await one.take((Want(MINUTE, 1),))
+    assert ["the ledger does not answer within 0.1 s", None] == said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -62,8 +62,8 @@ class NotedDatabase(Database):
 
     opened: ClassVar[list[NotedDatabase]] = []
 
-    def __init__(self, url: URL) -> None:
-        super().__init__(url)
+    def __init__(self, url: URL, changed: Callable[[str | None], None] = lambda _: None) -> None:
+        super().__init__(url, changed)
         self.opened.append(self)
 
     @classmethod

@@ -139,7 +139,10 @@ def _workers(parent: int) -> list[int]:
     """Those that serve, the oldest first: Granian's, not Python's own tracker of resources."""
     found = []
     for task in Path(f"/proc/{parent}/task").iterdir():
-        for child in (task / "children").read_text().split():
+        children = ""
+        with suppress(FileNotFoundError, ProcessLookupError):  # threads end, too
+            children = (task / "children").read_text()
+        for child in children.split():
             with suppress(FileNotFoundError, ProcessLookupError):
                 command = Path(f"/proc/{child}/cmdline").read_bytes()
                 state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
