@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.codecs import FRAME_END, OUTGOING, decode, encode, pass_through, reads, stream
-from benchmarks.measure import publish
+from benchmarks.measure import environment, publish
 from benchmarks.proxy.inside import COUNTED
 from runtime.catalog import Endpoint
 from runtime.config.lock import load_artefact
@@ -145,7 +145,7 @@ def main() -> int:
     recorded = msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, int]) if RECORDED.exists() else {}
     lines, worse = compared(now, recorded)
     publish(
-        "# Instructions\n\n`python -m benchmarks.instructions`\n\n" + "\n".join(lines) + "\n",
+        f"# Instructions\n\n{environment()}; `python -m benchmarks.instructions`\n\n" + "\n".join(lines) + "\n",
         "instructions",
         write=options.write,
     )
