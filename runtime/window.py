@@ -36,12 +36,16 @@ _LENGTH: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d|w)")
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``amount`` of ``of``, money in nano-USD, in ``length_ms`` or in a ``calendar`` span; at the same time, with neither."""
+    """``amount`` of ``of``, money in nano-USD, in ``length_ms`` or in a ``calendar`` span; at the same time, with neither.
+
+    ``warn_at`` is the part of it from which reports warn; 0: they do not.
+    """
 
     of: Measure
     amount: int
     length_ms: int = 0
     calendar: Calendar | None = None
+    warn_at: float = 0.0
 
     @property
     def span(self) -> str:

@@ -12,7 +12,9 @@ __all__ = ["BudgetCheck", "BudgetFields", "BudgetList", "BudgetSet", "KeyBudget"
 
 BudgetFields: TypeAlias = dict[str, str | int | float | None]
 """The key as `apiKeyId`, with `dailyLimitUsd`, `weeklyLimitUsd`, `monthlyLimitUsd` (dollars, as a number or as text);
-or the key as `keyId`, with `limit` in dollars and `period`: `daily`, `weekly` or `monthly`. Anything else is refused.
+or the key as `keyId`, with `limit` in dollars and `period`: `daily`, `weekly` or `monthly`. Beside them
+`warningThreshold`, the part of a budget from which reports warn, `resetInterval`, which must be that of a budget that
+is named, and `resetTime`, which must be `00:00`: budgets begin anew at midnight UTC. Anything else is refused.
 """
 
 
@@ -80,6 +82,9 @@ class KeyBudget(msgspec.Struct, kw_only=True):
     nextResetAt: str
     """When the tightest of its budgets begins anew; the next midnight where it has none."""
 
+    warningThreshold: float
+    """The part of its tightest budget from which it warns; 0 where it does not."""
+
     budgetCheck: BudgetCheck
 
 
@@ -100,3 +105,6 @@ class BudgetCheck(msgspec.Struct, kw_only=True):
 
     remaining: float
     """Dollars that are left; 0 where there is none."""
+
+    warningReached: bool
+    """Whether as much of it was spent as `warningThreshold` says."""

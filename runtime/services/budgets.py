@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from generated.types.budget import BudgetCheck, BudgetFields, BudgetList, BudgetSet, KeyBudget
-from runtime.errors import InvalidRequest, NotFound, RouteUnavailable
+from runtime.errors import Fault, InvalidRequest, NotFound, Refused, RouteUnavailable
 from runtime.services.key_limits import PERIODS, Amount, nano_usd, replaced
 from runtime.services.keyring import GoodKeys
 from runtime.services.keys import Keys
@@ -27,6 +27,8 @@ _CALENDARS: Final[tuple[tuple[Calendar, Literal["daily", "weekly", "monthly"]], 
     ("day", "daily"), ("week", "weekly"), ("month", "monthly"),
 )  # fmt: skip
 
+_CLOCK: Final = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
+
 _Set = Amount | UnsetType | None
 
 
@@ -40,6 +42,9 @@ class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     monthlyLimitUsd: _Set = UNSET  # noqa: N815
     limit: _Set = UNSET
     period: Literal["daily", "weekly", "monthly", "day", "week", "month"] | UnsetType = UNSET
+    warningThreshold: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET  # noqa: N815
+    resetInterval: Literal["daily", "weekly", "monthly"] | UnsetType = UNSET  # noqa: N815
+    resetTime: Annotated[str, Meta(pattern=_CLOCK)] | UnsetType = UNSET  # noqa: N815
 
 
 class _Whose(msgspec.Struct, frozen=True):
@@ -84,11 +89,13 @@ class Budgets:
         if id_ is UNSET:
             raise InvalidRequest("apiKeyId: say which key it is for", param="apiKeyId")
         amounts = _amounts(fields)
+        _demand_resets(fields, amounts)
 
         def change(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+            warned = {limit.span: limit.warn_at for limit in limits if limit.of == "usd"}
             for period, amount in amounts.items():
                 limits = replaced(limits, "usd", period, amount)
-            return limits
+            return tuple(_warning(limit, fields.warningThreshold, warned) for limit in limits)
 
         key = await self._keys.change_limits(caller, id_, change)
         shown = await self._shown([_Whose(key.id, key.name, key.tenant, key.limits)])
@@ -123,6 +130,7 @@ def _budget(key: _Whose, rows: Sequence[SpentRow], starts: dict[Calendar, int], 
     }
     today = [row for row in rows if row.start_s >= starts["day"]]
     tightest = _tightest(limits, used)
+    warn_at = next((each.warn_at for each in key.limits if each.of == "usd" and each.span == tightest), 0.0)
     of = Limit(of="usd", amount=1, calendar=tightest or "day")
     return KeyBudget(
         apiKeyId=key.id,
@@ -138,7 +146,8 @@ def _budget(key: _Whose, rows: Sequence[SpentRow], starts: dict[Calendar, int], 
         requestsToday=sum(row.requests for row in today),
         tokensToday=sum(row.tokens for row in today),
         nextResetAt=_time(of.over_ms(of.bucket(now_ms))),
-        budgetCheck=_check(tightest, limits, used),
+        warningThreshold=warn_at,
+        budgetCheck=_check(tightest, limits, used, warn_at),
     )
 
 
@@ -149,9 +158,11 @@ def _tightest(limits: dict[Calendar, int], used: dict[Calendar, int]) -> Calenda
     return min(limits, key=lambda name: (limits[name] - used[name]) / limits[name])
 
 
-def _check(tightest: Calendar | None, limits: dict[Calendar, int], used: dict[Calendar, int]) -> BudgetCheck:
+def _check(
+    tightest: Calendar | None, limits: dict[Calendar, int], used: dict[Calendar, int], warn_at: float
+) -> BudgetCheck:
     if tightest is None:
-        return BudgetCheck(allowed=True, period="none", limit=0.0, used=0.0, remaining=0.0)
+        return BudgetCheck(allowed=True, period="none", limit=0.0, used=0.0, remaining=0.0, warningReached=False)
     left = max(0, limits[tightest] - used[tightest])
     return BudgetCheck(
         allowed=left > 0,
@@ -159,7 +170,27 @@ def _check(tightest: Calendar | None, limits: dict[Calendar, int], used: dict[Ca
         limit=limits[tightest] / _NANO,
         used=used[tightest] / _NANO,
         remaining=left / _NANO,
+        warningReached=warn_at > 0 and used[tightest] >= warn_at * limits[tightest],
     )
+
+
+def _warning(limit: Limit, said: float | UnsetType, before: Mapping[str, float]) -> Limit:
+    """``limit`` with what is said of warnings, or was before."""
+    if limit.of != "usd" or limit.calendar is None:
+        return limit
+    return msgspec.structs.replace(limit, warn_at=before.get(limit.span, 0.0) if said is UNSET else said)
+
+
+def _demand_resets(fields: _Fields, amounts: dict[Calendar, int | None]) -> None:
+    """Each budget begins anew by itself, at midnight UTC. Raises Refused for what is wanted otherwise."""
+    interval, at = fields.resetInterval, fields.resetTime
+    if interval is not UNSET and amounts.get(PERIODS[interval]) is None:
+        name = f"{interval}LimitUsd"
+        message = f"`{interval}` is how often the budget of `{name}` begins anew, and none is given; every budget begins anew by itself"
+        raise Refused((Fault("error", "budget-reset", message, "", "resetInterval", None),))
+    if at is not UNSET and at != "00:00":
+        message = "budgets begin anew at midnight UTC; write `00:00`, or leave it out"
+        raise Refused((Fault("error", "budget-reset", message, "", "resetTime", None),))
 
 
 def _amounts(fields: _Fields) -> dict[Calendar, int | None]:

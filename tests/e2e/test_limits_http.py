@@ -376,9 +376,34 @@ def test_budgets_are_set_in_both_forms_and_show_what_was_spent(served: Running) 
     assert ask(served, "GET", "/api/usage/budget").body["total"] >= 10
 
 
+def test_a_budget_warns_from_the_part_of_it_that_is_said(served: Running) -> None:
+    id_, key = made(served)
+    whole = {"warningThreshold": 0.001, "resetInterval": "daily", "resetTime": "00:00"}
+    set_ = ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 5, **whole})
+    assert (200, 0.001) == (set_.status, set_.body["budget"]["warningThreshold"]), set_.text
+    assert set_.body["budget"]["budgetCheck"]["warningReached"] is False
+    assert 200 == chat_with(served, key, max_tokens=20).status
+    deadline_s = time.monotonic() + 20
+    while True:
+        shown = ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]
+        if shown["budgetCheck"]["warningReached"]:
+            break
+        assert time.monotonic() < deadline_s, shown
+        time.sleep(0.1)
+    kept = ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 6}).body["budget"]
+    assert (6.0, 0.001) == (kept["dailyLimitUsd"], kept["warningThreshold"]), "it stays until something else is said"
+    for more, path in (({"resetTime": "06:30"}, "resetTime"), ({"resetInterval": "weekly"}, "resetInterval")):
+        refused = ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 7, **more})
+        assert (422, True) == (refused.status, path in refused.text), refused.text
+    assert 6.0 == ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]["dailyLimitUsd"]
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [
+        ({"apiKeyId": "root", "dailyLimitUsd": 1, "warningThreshold": 2}, "warningThreshold"),
+        ({"apiKeyId": "root", "dailyLimitUsd": 1, "resetTime": "24:00"}, "resetTime"),
+        ({"apiKeyId": "root", "dailyLimitUsd": 1, "resetInterval": "hourly"}, "resetInterval"),
         ({}, "apiKeyId"),
         ({"apiKeyId": "root", "dailyLimitUsd": -1}, "dailyLimitUsd"),
         ({"apiKeyId": "root", "dailyLimitUsd": "much"}, "dailyLimitUsd"),
