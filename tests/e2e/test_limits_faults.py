@@ -38,6 +38,8 @@ keys:
 LIMIT_NANO_USD = 2_000_000_000
 CALL_NANO_USD = 100_000_000
 """What is kept aside for one call, at the most: with less than that left, there is no other."""
+PATIENCE = 5
+"""How often in succession a key is refused before its budget is held for spent: a busy machine gives back late."""
 
 
 @pytest.fixture(scope="module")
@@ -79,24 +81,32 @@ def until(is_so: Callable[[], bool], limit_s: float = 20.0) -> None:
         time.sleep(0.05)
 
 
+def settled(running: Running) -> int:
+    """How many calls the ledger has."""
+    with contextlib.closing(sqlite3.connect(running.root / "data" / "gatewright.db", timeout=30)) as db:
+        return int(db.execute("SELECT count(*) FROM settlements").fetchone()[0])
+
+
 def spend_all(running: Running) -> int:
     """Call until the budget is spent, and what that came to."""
-    spent = 0
+    spent = refused = 0
     while True:
         status, body = ask(running, "limited")
-        if status == 429:
-            time.sleep(0.3)  # what is kept aside elsewhere for calls that ended is given back
-            status, body = ask(running, "limited")
-            if status == 429:
-                return spent
-        assert status == 200, body
-        spent += cost(body)
+        if status == 200:
+            refused = 0
+            spent += cost(body)
+            continue
+        assert status == 429, body
+        refused += 1
+        if refused > PATIENCE:
+            return spent
+        time.sleep(0.3)  # what is kept aside elsewhere for calls that ended is given back
 
 
 def test_fault_39_while_the_counters_are_gone_limited_keys_wait_and_nothing_is_exceeded(
     tmp_path: Path, redis_at: RedisServer
 ) -> None:
-    more = "shared: {url: '${REDIS_URL}', timeout: 200ms}"
+    more = "shared: {url: '${REDIS_URL}', timeout: 2s}"
     env = {**SECRETS, "REDIS_URL": redis_at.url}
     with gateway(tmp_path, CONFIG.format(workers=2, more=more), env) as running:
         spent = 0
@@ -104,7 +114,7 @@ def test_fault_39_while_the_counters_are_gone_limited_keys_wait_and_nothing_is_e
             status, body = ask(running, "limited")
             assert 200 == status
             spent += cost(body)
-        time.sleep(1.5)  # the ledger has it
+        until(lambda: settled(running) == 5)
         redis_at.stop()
         try:
             until(lambda: ask(running, "limited")[0] == 503)
@@ -156,8 +166,8 @@ def test_fault_33_a_worker_that_is_killed_takes_no_budget_with_it(tmp_path: Path
             int(each) for each in children if b"resource_tracker" not in Path(f"/proc/{each}/cmdline").read_bytes()
         ]
         os.kill(served[0], signal.SIGKILL)
+        until(lambda: str(served[0]) not in Path(f"/proc/{main}/task/{main}/children").read_text().split())
         until(lambda: ask(running, "free")[0] == 200)
-        time.sleep(1.0)
         spent += spend_all(running)
         in_advance = LIMIT_NANO_USD // SHARE  # which comes back when the dead is not heard of for long enough
         assert LIMIT_NANO_USD - CALL_NANO_USD - in_advance < spent <= LIMIT_NANO_USD
