@@ -112,8 +112,7 @@ class StreamedAnswer:
                         raise
                     await self._go_on(error)
                     continue
-                if not self._noted:
-                    self._note()
+                self._note()
                 if record.held is not None and record.held.due(self._received.came_bytes):
                     await self._keep_within(record.held)
                 if data:
@@ -205,7 +204,7 @@ class StreamedAnswer:
             raise UpstreamTimeout("the provider sent no first token in time") from error
 
     def _note(self) -> None:
-        if self._relay.started:
+        if not self._noted and self._relay.started:
             self._noted = True
             self._recorder.first_token(self._record)
 
