@@ -290,21 +290,19 @@ def test_the_log_says_where_an_answer_came_from(place: Place) -> None:
 
 def test_what_is_given_again_says_who_made_it_and_costs_nothing(place: Place) -> None:
     """In the log of calls and in the sums of the ledger: from the cache, by a key that repeats and by one that joins a stream."""
-    keyed = {"idempotency-key": "whose", "cache-control": "no-cache"}
-    place.ask(said("whose"))
-    place.ask(said("whose"))
-    for _ in range(2):
-        place.ask(said("whose, keyed"), keyed)
-    for _ in range(2):
-        place.ask(said("whose, streamed", stream=True), {**keyed, "idempotency-key": "whose stream"})
+    keyed = {"idempotency-key": "made", "cache-control": "no-cache"}
+    asked: list[tuple[dict[str, Any], dict[str, str]]] = [
+        (said("who made it"), {}),
+        (said("who made it, keyed"), keyed),
+        (said("who made it, streamed", stream=True), {**keyed, "idempotency-key": "made as a stream"}),
+    ]
+    ids = {place.ask(*each)[1]["x-request-id"] for each in asked for _ in range(2)}
+    assert 6 == len(ids)
 
-    deadline_s = time.monotonic() + 30
-    while True:
-        logs = place.usage("call-logs?limit=6")["logs"]
-        if 3 == sum(each["cacheSource"] != "upstream" for each in logs):
-            break
+    deadline_s, logs = time.monotonic() + 30, list[dict[str, Any]]()
+    while len(logs) < 6:
         assert time.monotonic() < deadline_s, logs
-        time.sleep(0.2)
+        logs = [each for each in place.usage("call-logs?limit=50")["logs"] if each["requestId"] in ids]
     assert {"chatty/plain"} == {each["model"] for each in logs}
     assert {("chatty", "chatty/main")} == {(each["provider"], each["account"]) for each in logs}
     again = [each for each in logs if each["cacheSource"] != "upstream"]
