@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from litestar import Request
     from litestar.datastructures import State
 
-__all__ = ["check_body", "check_json"]
+__all__ = ["LENIENT", "check_body", "check_json"]
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 Shape: TypeAlias = type[object]
@@ -35,7 +35,9 @@ _STEP: Final = re.compile(r"\[(?P<place>\d+|\.\.\.)\]|\.?(?P<name>[^.\[]+)")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _ANY_KEY: Final = "..."
-CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+NUL: Final = "\0"
+LENIENT: Final = "lenient"
+"""In a route's `opt`: what else stands in a query is left alone, as load balancers and browsers add to it."""
 IN_QUERY: Final = frozenset({"key"})
 """What may stand in any query: the caller's key."""
 _WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -52,6 +54,8 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
 
 async def check_body(request: Request[object, object, State]) -> None:
     """A `before_request` of typed operations. Raises InvalidRequest."""
+    for name, text in request.path_params.items():
+        _demand_no_nul(text, name)
     _check_query(request)
     field = request.route_handler.parsed_data_field
     if field is None:
@@ -62,17 +66,28 @@ async def check_body(request: Request[object, object, State]) -> None:
 
 
 def _check_query(request: Request[object, object, State]) -> None:
-    """A change must not be made to more than was meant because a name in the query is mistyped. Raises InvalidRequest."""
+    """A mistyped name must not widen what is changed, or what is shown. Raises InvalidRequest."""
     given = request.query_params.dict()
-    if not given or request.method not in CHANGING:
+    if not given:
         return
     parameters = request.route_handler.parsed_fn_signature.parameters
     known = {getattr(each.kwarg_definition, "name", None) or name for name, each in parameters.items()}
-    for name in given:
-        if name not in known | IN_QUERY:
+    lenient = LENIENT in request.route_handler.opt
+    for name, texts in given.items():
+        if name in known:
+            if len(texts) > 1:
+                raise InvalidRequest(f"{brief(name)}: this parameter is written twice in the query", param=name)
+            _demand_no_nul(texts[0], name)
+        elif name not in IN_QUERY and not lenient:
             near = closest(name, known)
             hint = f"; did you mean {near!r}?" if near else ""
             raise InvalidRequest(f"{brief(name)}: there is no such query parameter here{hint}", param=brief(name))
+
+
+def _demand_no_nul(value: object, path: str) -> None:
+    """No name has one, and PostgreSQL keeps no text with one. Raises InvalidRequest."""
+    if isinstance(value, str) and NUL in value:
+        raise InvalidRequest(f"{brief(path)}: a text must not hold the NUL character", param=path)
 
 
 def check_json(body: bytes, shape: Shape) -> None:
@@ -90,6 +105,9 @@ def check_json(body: bytes, shape: Shape) -> None:
         raise InvalidRequest(f"{brief(twice)}: this key is written twice in one object", param=twice)
     if fault := _fault(value, shape):
         raise _complaint(fault, value, shape)
+    if b"\\u0000" in body:
+        for path, text in _texts(value):
+            _demand_no_nul(text, path)
 
 
 # -- keys
@@ -124,6 +142,22 @@ def _objects(tree: Json) -> list[tuple[str, Json]]:
             left += [(f"{path}.{key}" if path else key, each) for key, each in node.items()]
         elif isinstance(node, list):
             left += [(f"{path}[{index}]", each) for index, each in enumerate(node)]
+    return found
+
+
+def _texts(tree: Json) -> list[tuple[str, str]]:
+    """Every text below ``tree``, and every key, with its path."""
+    found: list[tuple[str, str]] = []
+    left: list[tuple[str, Json]] = [("", tree)]
+    while left:
+        path, node = left.pop()
+        if isinstance(node, str):
+            found.append((path, node))
+        elif isinstance(node, list):
+            left += [(f"{path}[{index}]", each) for index, each in enumerate(node)]
+        elif isinstance(node, dict):
+            found += [(path, key) for key in node]
+            left += [(f"{path}.{key}" if path else key, each) for key, each in node.items()]
     return found
 
 

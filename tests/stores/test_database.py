@@ -19,7 +19,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, InvalidRequest
 from runtime.stores.base import Item, StoredResponse, StoreError
 from runtime.stores.database import DATABASE_FILE, Database, database_url
 from runtime.stores.migrate import SCHEMA, migrate, schema_version
@@ -55,6 +55,23 @@ async def put(store: SqlResponses, id_: str, owner: str = "anna") -> None:
     await store.put(
         StoredResponse(owner=owner, id=id_, status="completed", created_s=1.0, body=b"{}"), items[:1], items[1:]
     )
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, "\ud800"])
+async def test_what_no_store_can_hold_is_nowhere(
+    request: pytest.FixtureRequest, tmp_path: Path, backend: str, value: int | str
+) -> None:
+    url = request.getfixturevalue("postgres_url") if backend == "postgresql" else None
+    database = Database(database_url(url, tmp_path))
+    statement = text(f"SELECT 1 WHERE CAST(:value AS {'TEXT' if isinstance(value, str) else 'BIGINT'}) IS NULL")
+    try:
+        with pytest.raises(InvalidRequest, match="no store could hold it"):
+            await database.read(lambda connection: connection.execute(statement, {"value": value}))
+        with pytest.raises(StoreError):
+            await database.write(lambda connection: connection.execute(statement, {"value": value}))
+    finally:
+        await database.aclose()
 
 
 def put_many(url: str, owner: str, count: int) -> None:

@@ -23,7 +23,7 @@ from tests.support.document import DOCUMENT
 from tests.support.gateway import Running
 from tests.support.managing import ADMIN
 
-__all__ = ["CONFIG", "ENDS", "TRIED", "Tried", "wrong_answers"]
+__all__ = ["CONFIG", "ENDS", "THERE", "TRIED", "WHOLE", "Tried", "wrong_answers"]
 
 CONFIG: Final = """combos: {pair: {targets: [sim/echo, sim/tools]}}
 aliases: {quick: sim/echo}

@@ -106,9 +106,24 @@ def test_a_key_of_any_length_is_told_by_its_beginning() -> None:
     assert len(found[0]) < 300
 
 
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (b'{"name": "a\\u0000"}', "name"),
+        (b'{"sections": {"a": {"\\u0000": 1}}}', "sections.a"),
+        (b'{"other": [1, ["\\u0000"]]}', "other[1][0]"),
+    ],
+)
+def test_a_text_that_not_every_store_can_hold_is_refused(body: bytes, path: str) -> None:
+    assert (f"{path}: a text must not hold the NUL character", path) == fault(body)
+
+
+KEYS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
+
+
 @given(
-    good=st.dictionaries(st.text(max_size=5), st.dictionaries(st.text(max_size=3), st.integers(-9, 9)), max_size=20),
-    key=st.text(max_size=6),
+    good=st.dictionaries(KEYS, st.dictionaries(KEYS, st.integers(-9, 9)), max_size=20),
+    key=KEYS,
     wrong=st.sampled_from([None, 5, "text", [1], {"x": [1]}]),
     data=st.data(),
 )

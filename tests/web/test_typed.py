@@ -67,6 +67,26 @@ async def test_a_key_without_the_scope_is_refused(headers: list[tuple[str, str]]
     assert status == answer.status
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "param"),
+    [
+        ("/things/a", "deeep=true", "deeep"),
+        ("/things/a", "deep=true&other", "other"),
+        ("/things/a", "deep=true&deep=false", "deep"),
+        ("/things/a\0b", "", "thing_id"),
+    ],
+)
+async def test_what_is_asked_for_in_vain_is_refused(path: str, query: str, param: str) -> None:
+    answer = await call(app(front(keys=KEYS)), "GET", path, AS_VIEWER, query=query)
+
+    assert (400, param) == (answer.status, json.loads(answer.body)["param"])
+    assert query != "deeep=true" or "did you mean 'deep'?" in json.loads(answer.body)["detail"]
+
+
+async def test_what_everybody_may_ask_takes_any_query() -> None:
+    assert 200 == (await call(app(front()), "GET", "/text", query="cache-buster=1")).status
+
+
 async def test_the_operator_may_open_or_close_an_operation() -> None:
     opened = app(front(keys=KEYS, scopes={"getThing": "public", "getText": "view"}))
 
