@@ -27,7 +27,7 @@ class Access:
         return self._required
 
     def before_refusing(self, look_again: Callable[[str], Awaitable[None]]) -> None:
-        """Await ``look_again`` before what is presented is refused because no such key is known; it may `use` others."""
+        """Await ``look_again`` before a key of this hash is refused because none is known; it may `use` others."""
         self._look_again = look_again
 
     def use(self, keys: KeyRing) -> None:
@@ -53,13 +53,18 @@ class Access:
         presented = find_key(headers, query)
         if presented is None:
             raise AuthenticationFailed("no API key was given; send it as `Authorization: Bearer …` or `x-api-key: …`")
-        record = self._keys.lookup(presented)
-        if record is None and self._look_again is not None:
-            await self._look_again(presented)
-            record = self._keys.lookup(presented)
+        record = self._keys.recall(presented) or await self._find(presented)
         now_s = self._now()
         if record is None or (record.expires_s is not None and now_s >= record.expires_s):
             raise AuthenticationFailed("the API key is not valid", code="invalid_api_key")
         record.require(scope)
         self._used[record.id] = now_s
+        return record
+
+    async def _find(self, presented: str) -> KeyRecord | None:
+        digest = self._keys.digest(presented)
+        record = self._keys.find(presented, digest)
+        if record is None and self._look_again is not None:
+            await self._look_again(digest)
+            record = self._keys.find(presented, digest)
         return record

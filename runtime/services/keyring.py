@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from runtime.errors import AuthenticationFailed
@@ -17,6 +16,7 @@ from runtime.services.access import Access
 from runtime.stores.base import StoreError
 from runtime.stores.keys import KeySet, SqlKeys
 from runtime.web.key import KeyRecord, KeyRing
+from runtime.web.patience import within
 
 __all__ = ["KEYS", "GoodKeys"]
 
@@ -85,23 +85,25 @@ class GoodKeys:
         async with self._turn:
             await self._read()
 
-    async def look_again(self, presented: str) -> None:
-        """Read the store if it was changed, for a key that is not known here: it may have been made a moment ago.
+    async def look_again(self, digest: str) -> None:
+        """Read the store if it was changed, for a key whose hash is not known here: it may have been made a moment ago.
 
         All that come before a look begins share it. Where the store cannot be asked, what is known stands. What a look has
         shown to be nothing is not looked for again at once: clients with a wrong key try it again and again.
         """
-        now, digest = asyncio.get_running_loop().time, self.configured.digest(presented)
+        now = asyncio.get_running_loop().time
         if not digest or self._strangers.get(digest, 0.0) > now():
             return
         if self._look is None:
             self._look = asyncio.create_task(self._look_in_turn())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_LIMIT_S):
-                if await asyncio.shield(self._look) and self._is_strange(digest):
-                    if len(self._strangers) >= MAX_STRANGERS:
-                        self._strangers.clear()
-                    self._strangers[digest] = now() + STRANGER_S
+        try:
+            looked = await within(LOOK_LIMIT_S, asyncio.shield(self._look))
+        except TimeoutError:
+            return
+        if looked and self._is_strange(digest):
+            if len(self._strangers) >= MAX_STRANGERS:
+                self._strangers.clear()
+            self._strangers[digest] = now() + STRANGER_S
 
     async def run(self) -> None:
         """Until it is cancelled."""

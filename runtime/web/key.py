@@ -153,10 +153,15 @@ class KeyRing:
 
     def lookup(self, presented: str) -> KeyRecord | None:
         """Whose key this is, or None."""
-        known = self._presented.get(presented)
-        if known is not None:
-            return known
-        found = self._records.get(self.digest(presented))
+        return self.recall(presented) or self.find(presented, self.digest(presented))
+
+    def recall(self, presented: str) -> KeyRecord | None:
+        """Whose key this is, if that was found before."""
+        return self._presented.get(presented)
+
+    def find(self, presented: str, digest: str) -> KeyRecord | None:
+        """Whose key it is that has this hash, or None."""
+        found = self._records.get(digest)
         if found is not None:
             self._presented[presented] = found
         return found
