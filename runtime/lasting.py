@@ -243,7 +243,7 @@ def lasting(ready: Ready) -> Lasting:
         audit=Audit(SqlAudit(database), askings.now, time.time, new_id),
         overrides=SqlOverrides(database),
         responses=responses,
-        runs=None if responses is None else Runs(responses, plan.responses.background_limit, time.time, on_fault),
+        runs=None if responses is None else Runs(responses, plan.responses.background_limit, _steady(ready), on_fault),
         ledger=ledger,
         drain=_drain(ledger, database, lambda: made),
         spending=spending,

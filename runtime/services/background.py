@@ -13,7 +13,7 @@ from runtime.protocols.base import Answer
 from runtime.resilience import Door
 from runtime.services.response_object import Changes, failed_object, first_object, name_items, read_head, with_fields
 from runtime.services.response_request import Asking
-from runtime.services.runs import LEASE_S, Runs
+from runtime.services.runs import Runs
 from runtime.stores.base import Item, ResponseStore, Status, StoredResponse
 from runtime.telemetry import Recorder
 
@@ -73,7 +73,7 @@ class Background:
             created_s=now_s,
             body=with_fields(first_object(call.codec, answer), {**changes, "status": "queued"}),
             background=True,
-            lease_until_s=now_s + LEASE_S,
+            lease_until_s=self._runs.lease(),
         )
         await self._store.put(stored, asking.context, ())
         record = self._recorder.begin(call.record.id, "chat", call.codec.protocol)

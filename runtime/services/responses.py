@@ -165,7 +165,7 @@ class Responses:
         found = await self._kept.store.get((key.id, id_)) if self._kept is not None else None
         if self._kept is None or found is None:
             raise _not_found(id_)
-        if found.status in RUNNING and found.lease_until_s < self._now():
+        if found.status in RUNNING and self._kept.runs.lapsed(found.lease_until_s):
             found = await self._declare_dead(self._kept, found)
         return self._kept, found
 

@@ -19,7 +19,7 @@ POLL_S: Final = 0.5
 
 
 class Runs:
-    """At most ``limit`` at once. ``now`` gives Unix seconds."""
+    """At most ``limit`` at once. ``now`` gives seconds that are the same in all processes and are never set back."""
 
     def __init__(
         self,
@@ -46,6 +46,14 @@ class Runs:
         """Raises RateLimited when there is no room for another."""
         if len(self._tasks) >= self._limit:
             raise RateLimited(f"{self._limit} responses are being made in the background; try again", retry_after_s=5)
+
+    def lease(self) -> float:
+        """Until when a response counts as being made if nobody says so again."""
+        return self._now() + LEASE_S
+
+    def lapsed(self, lease_until_s: float) -> bool:
+        """Whether nobody makes the response any more that has this lease."""
+        return lease_until_s < self._now()
 
     def start(self, key: Key, run: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(run)
@@ -86,7 +94,7 @@ class Runs:
             await asyncio.sleep(self._poll_s)
             keys = tuple(self._tasks)
             try:
-                running = await self._store.renew(keys, self._now() + LEASE_S)
+                running = await self._store.renew(keys, self.lease())
             except StoreError as error:
                 self._on_fault(error, "")
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Protocol
 
 import msgspec
@@ -63,7 +63,7 @@ class UpstreamResponse(Protocol):
 class Upstream(Protocol):
     """Sends requests. Implementations: HTTP, and the simulated provider in process."""
 
-    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+    def send(self, request: UpstreamRequest) -> Coroutine[object, None, UpstreamResponse]:
         """Returns at the status line, whatever the status.
 
         Raises UpstreamUnavailable when it cannot be reached, UpstreamTimeout when a limit passes, UpstreamProtocolError

@@ -134,3 +134,13 @@ async def test_a_store_that_fails_for_a_while_stops_no_run() -> None:
 
     assert work.how == ""
     await here.aclose()
+
+
+def test_a_lease_goes_by_the_clock_of_the_runs() -> None:
+    now_s = 100.0
+    runs = Runs(MemoryResponses(), 1, lambda: now_s, lambda *_: None)
+    lease_s = runs.lease()
+
+    assert not runs.lapsed(lease_s)
+    now_s = 100.0 + LEASE_S + 0.1
+    assert runs.lapsed(lease_s)
