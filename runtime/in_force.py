@@ -28,7 +28,7 @@ from runtime.stores.migrate import migrate, schema_version
 from runtime.stores.overrides import OverrideSet, SqlOverrides
 from runtime.stores.vault import StoreKey, Vault
 
-__all__ = ["Stored", "in_force", "open_vault", "outcome_of", "overrides_of", "peek", "read_stored"]
+__all__ = ["Stored", "hidden", "in_force", "open_vault", "outcome_of", "overrides_of", "peek", "read_stored"]
 
 
 SINCE: Final = "0004"
@@ -116,6 +116,14 @@ def in_force(root: Path, artefact: Artefact, look_up: Lookup, stored: Stored) ->
         "nothing is served without it, for it may be what keeps somebody out; `gatewright overrides` lists the changes and "
         "takes them back"
     )
+
+
+def hidden(artefact: Artefact, served: Effective) -> tuple[str, ...]:
+    """The connections of ``artefact``, the build, that are not served.
+
+    A change took them away, or is older than they: it replaces a provider's list whole (`runtime.config.merge`).
+    """
+    return tuple(sorted(artefact.plan.connections.keys() - served.artefact.plan.connections.keys()))
 
 
 def outcome_of(base: Base, artefact: Artefact, stored: Stored) -> Outcome:

@@ -29,7 +29,7 @@ from runtime.config.lock import PLAN, load_artefact
 from runtime.config.plan import Artefact, Plan
 from runtime.config.secrets import Secrets, environment, resolve_secrets
 from runtime.errors import ConfigError
-from runtime.in_force import Stored, open_vault, outcome_of, peek
+from runtime.in_force import Stored, hidden, open_vault, outcome_of, peek
 from runtime.shared import SharedError
 from runtime.shared.choose import open_state, place_of, url_complaint
 from runtime.shared.sqlite import SCHEMA, SHARED_FILE
@@ -208,6 +208,9 @@ def overrides(root: Path, artefact: Artefact) -> Iterator[Finding]:
     else:
         build = outcome.effective.artefact.build
         yield _finding("overrides", "ok", f"{len(found.overrides)} lie over the build; what is served is build {build}")
+        for connection in hidden(artefact, outcome.effective):
+            message = f"{connection} of the files is hidden by a change; `gatewright overrides` takes changes back"
+            yield _finding("overrides", "warning", message)
         if artefact.plan.server.management == "read_only":
             yield _finding("overrides", "warning", "management is read only, and earlier changes are still in force")
 

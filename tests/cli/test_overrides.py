@@ -113,6 +113,23 @@ def test_those_that_do_not_compile_are_shown_with_their_place(run: Run, root: Pa
     assert 1 == doctor[1].code
 
 
+def test_a_connection_of_the_files_that_a_change_hides_is_named(
+    run: Run, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OWN_KEY", "sk-own")
+    one, two = ({"id": id_, "key": "${OWN_KEY}"} for id_ in ("one", "two"))
+    provider = {"base_url": "https://own.test/v1", "surfaces": {"openai_chat": {}}, "open_models": True}
+    config = root / "gateway.yaml"
+    own = f"  own: {json.dumps(provider | {'connections': [one, two]})}\n"
+    config.write_text(config.read_text().replace("providers:\n", f"providers:\n{own}", 1))
+    lay(root, row("providers", "own", json.dumps({"connections": [one]})))
+    assert 0 == run("build", "--root", root).code
+
+    findings = json.loads(run("doctor", "--json", "--root", root).out)
+    warned = [each["message"] for each in findings if (each["subject"], each["status"]) == ("overrides", "warning")]
+    assert ["own/two of the files is hidden by a change; `gatewright overrides` takes changes back"] == warned
+
+
 def test_what_was_exported_is_imported_as_it_was(
     run: Run, overridden: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
