@@ -1,20 +1,27 @@
-"""How long calls took lately, by model: sketches of ten seconds each, the last hour of them."""
+"""How long calls took lately, by model: sketches of ten seconds each, and of a minute where they are older; an hour of them.
+
+A sketch takes some kilobytes, whatever it counts: an hour in slices of ten seconds would be megabytes for each model.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeAlias
 
 import msgspec
 
 from runtime.telemetry.call import CallRecord
 from runtime.telemetry.sketch import Sketch
 
-__all__ = ["MAX_WINDOW_S", "SLICE_S", "Latencies", "Measured", "Measures", "merge_measures"]
+__all__ = ["FRESH", "MAX_WINDOW_S", "SLICE_S", "TOGETHER", "Latencies", "Measured", "Measures", "merge_measures"]
 
 SLICE_S: Final = 10.0
 MAX_WINDOW_S: Final = 3600.0
+FRESH: Final = 12
+"""So many slices are kept as they are."""
+TOGETHER: Final = 6
+"""So many become one after that."""
 
 
 class Measured:
@@ -42,12 +49,17 @@ class Measures(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     errors: int
 
 
+_Slice: TypeAlias = tuple[int, dict[str, Measured]]
+"""The number of its first ten seconds, and who was measured."""
+
+
 class Latencies:
     """``clock`` gives monotonic seconds. Models are named by their labels, which clients cannot make up."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._slices: deque[tuple[int, dict[str, Measured]]] = deque(maxlen=int(MAX_WINDOW_S / SLICE_S) + 1)
+        self._slices: deque[_Slice] = deque()
+        self._older: deque[_Slice] = deque(maxlen=int(MAX_WINDOW_S / SLICE_S - FRESH) // TOGETHER + 1)
 
     def add(self, call: CallRecord) -> None:
         """A call that is over; one that asked nobody does not count."""
@@ -56,6 +68,8 @@ class Latencies:
         number = int(call.ended_s / SLICE_S)
         if not self._slices or self._slices[-1][0] != number:
             self._slices.append((number, {}))
+            while self._slices[0][0] < number - FRESH:
+                self._put_away(*self._slices.popleft())
         models, label = self._slices[-1][1], call.attempts[-1].label
         measured = models.get(label)
         if measured is None:
@@ -70,10 +84,12 @@ class Latencies:
         """What ended in the last ``window_s`` seconds, and in what is left of the slice in which they begin."""
         first = int((self._clock() - window_s) / SLICE_S)
         found: dict[str, Measured] = {}
+        for number, models in self._older:
+            if number + TOGETHER > first:
+                _merge(found, models)
         for number, models in self._slices:
             if number >= first:
-                for label, measured in models.items():
-                    found.setdefault(label, Measured()).merge(measured)
+                _merge(found, models)
         return [
             Measures(
                 label=label,
@@ -83,6 +99,19 @@ class Latencies:
             )
             for label, measured in found.items()
         ]
+
+    def _put_away(self, number: int, models: dict[str, Measured]) -> None:
+        """A slice that is fresh no more becomes part of a longer one."""
+        number -= number % TOGETHER
+        if self._older and self._older[-1][0] == number:
+            _merge(self._older[-1][1], models)
+        else:
+            self._older.append((number, models))
+
+
+def _merge(into: dict[str, Measured], models: Mapping[str, Measured]) -> None:
+    for label, measured in models.items():
+        into.setdefault(label, Measured()).merge(measured)
 
 
 def merge_measures(measures: Iterable[Measures]) -> dict[str, Measured]:

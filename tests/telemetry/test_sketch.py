@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.telemetry import CallRecord
-from runtime.telemetry.latencies import MAX_WINDOW_S, Latencies, merge_measures
+from runtime.telemetry.latencies import FRESH, MAX_WINDOW_S, SLICE_S, TOGETHER, Latencies, merge_measures
 from runtime.telemetry.sketch import RELATIVE_ERROR, Sketch
 from runtime.telemetry.trail import AttemptRecord
 
@@ -78,7 +78,22 @@ def test_memory_is_bounded_by_an_hour() -> None:
         latencies.add(ended("p/a", float(second), 0.1))
 
     (measured,) = latencies.within(1e9)
-    assert sum(measured.total_ms.values()) <= MAX_WINDOW_S / 10 + 1
+    assert MAX_WINDOW_S / SLICE_S <= sum(measured.total_ms.values()) <= MAX_WINDOW_S / SLICE_S + TOGETHER + 1
+
+
+@given(
+    ends_s=st.lists(st.floats(0, MAX_WINDOW_S - 60), min_size=1, max_size=40).map(sorted),
+    window_s=st.floats(1, MAX_WINDOW_S),
+)
+def test_a_window_has_all_that_ended_in_it_and_little_more(ends_s: list[float], window_s: float) -> None:
+    latencies = Latencies(lambda: ends_s[-1])
+    for end_s in ends_s:
+        latencies.add(ended("p/a", end_s, 0.1))
+
+    told = sum(sum(each.total_ms.values()) for each in latencies.within(window_s))
+    since_s = ends_s[-1] - window_s
+    slice_s = SLICE_S if window_s < FRESH * SLICE_S else TOGETHER * SLICE_S
+    assert sum(end_s >= since_s for end_s in ends_s) <= told <= sum(end_s > since_s - slice_s for end_s in ends_s)
 
 
 def test_a_call_that_asked_nobody_is_no_measure() -> None:
