@@ -151,7 +151,6 @@ KEPT = "a" * 32
 def own(base_url: str, key: str = f"stored:{KEPT}", proxy: object = None, name: str = "own") -> Override:
     connection: dict[str, object] = {"id": "main", "key": key} | ({"proxy": proxy} if proxy else {})
     document = {"base_url": base_url, "surfaces": {"openai_chat": {}}, "open_models": True, "connections": [connection]}
-    document |= {"local": True} if base_url.startswith("http:") else {}
     return Override("providers", name, text(document))
 
 
@@ -178,32 +177,6 @@ def test_a_stored_secret_stays_where_it_was_given_for(
     found = effective(BASE, (after,), stored, held)
     assert codes == [item.code for item in found.diagnostics if item.severity.value == "error"]
     assert effective(BASE, (after,), stored).effective is not None, "what the store holds is taken as it is"
-
-
-HTTP = "http://own.test/v1"
-OLD, NEW = {"url": "http://old.test:8080"}, {"url": "http://new.test:8080"}
-
-
-@pytest.mark.parametrize(
-    ("url", "before", "after", "given", "refused"),
-    [
-        (HTTP, None, NEW, (), True),
-        (HTTP, OLD, NEW, (), True),
-        (HTTP, None, NEW, (KEPT,), False),
-        (HTTP, OLD, OLD, (), False),
-        (HTTP, OLD, None, (), False),
-        ("https://own.test/v1", None, NEW, (), False),
-    ],
-)
-def test_a_stored_secret_is_not_shown_to_a_new_proxy(
-    url: str, before: object, after: object, given: tuple[str, ...], refused: bool
-) -> None:
-    held = Held(before=(own(url, proxy=before),), given=frozenset(given))
-
-    found = effective(BASE, (own(url, proxy=after),), {KEPT: "x"}, held)
-    told = [(item.code, item.message) for item in found.diagnostics if item.severity.value == "error"]
-    message = "the key of own/main was not given for the proxy http://new.test:8080, which would read it on its way to http://own.test/v1"
-    assert ([("bad-reference", message)] if refused else []) == told
 
 
 def test_sections_have_shapes() -> None:

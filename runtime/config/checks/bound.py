@@ -97,23 +97,17 @@ def _check_keys(scope: Scope, draft: Draft, files: Iterable[Connection]) -> None
 
 
 def _check_stored(scope: Scope, draft: Draft, held: Scope, given: Collection[str]) -> None:
-    """What the store held before stays with its provider's address, or its proxy, and out of a new proxy's sight."""
+    """What the store held before stays with its provider's address, or its proxy."""
     before = lower_connections(held, lower_providers(held)).values()
-    sent = {(each.provider, each.secret, _address(each)) for each in before}
-    addresses = {(provider, secret, url) for provider, secret, (url, _) in sent}
+    sent = {(each.provider, each.base_url, each.secret) for each in before}
     for connection in draft.connections.values():
-        provider, secret = connection.provider, connection.secret
+        secret = connection.secret
         if secret is None or secret.stored is None or secret.stored in given:
             continue
-        url, through = _address(connection)
-        if (provider, secret, url) not in addresses:
-            message = f"the key of {connection.id} was not given for {url}"
+        if (connection.provider, connection.base_url, secret) not in sent:
+            message = f"the key of {connection.id} was not given for {connection.base_url}"
             hint = "give it anew with the new address; where a provider's own address changes, take the connection away first"
             scope.diagnostics.error("bad-reference", _place(scope, connection, "base_url"), message, hint)
-        elif through and (provider, secret, (url, through)) not in sent:
-            message = f"the key of {connection.id} was not given for the proxy {through}, which would read it on its way to {url}"
-            hint = "give it anew in the same change; or let the connection's own proxy be `direct` first"
-            scope.diagnostics.error("bad-reference", _proxy_place(scope, connection), message, hint)
     known = {(proxy.url, proxy.password) for _, proxy in _proxies(held.config)}
     for path, proxy in _proxies(scope.config):
         reference = read_reference(proxy.password or "")
@@ -146,25 +140,15 @@ def _proxies(config: GatewayConfig) -> Iterator[tuple[tuple[str | int, ...], Own
     return ((path, proxy) for path, proxy in found if proxy is not None)
 
 
-def _proxy_place(scope: Scope, connection: Connection) -> Span:
-    """Where the proxy is written that ``connection`` uses: its own, its provider's or everybody's."""
-    paths = (_path(scope, connection), ("providers", connection.provider), ())
-    written = [path for path in paths if scope.at.node(*path, "proxy") is not None]
-    return scope.at.value(*written[0], "proxy") if written else scope.at.value(*paths[0])
-
-
 def _place(scope: Scope, connection: Connection, field: str) -> Span:
     """Where ``field`` is written that holds for ``connection``: with it, else with its provider."""
-    own = _path(scope, connection)
-    for path in (own, own[:2]):
-        if scope.at.node(*path, field) is not None:
-            return scope.at.value(*path, field)
-    return scope.at.value(*own)
-
-
-def _path(scope: Scope, connection: Connection) -> tuple[str | int, ...]:
-    """Where ``connection`` is written; its provider where it is not."""
     path: tuple[str | int, ...] = ("providers", connection.provider)
     settings = scope.config.providers.get(connection.provider)
-    names = [f"{connection.provider}/{each.id}" for each in settings.connections] if settings is not None else []
-    return (*path, "connections", names.index(connection.id)) if connection.id in names else path
+    if settings is not None:
+        names = [f"{connection.provider}/{each.id}" for each in settings.connections]
+        own = (*path, "connections", names.index(connection.id)) if connection.id in names else path
+        for place in (own, path):
+            if scope.at.node(*place, field) is not None:
+                return scope.at.value(*place, field)
+        return scope.at.value(*own)
+    return scope.at.value(*path)
