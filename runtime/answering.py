@@ -58,7 +58,5 @@ def answer_headers(
         headers.append(("x-gatewright-attempts", str(len(record.attempts))))
     if outgoing.losses:
         headers.append(("x-gatewright-dropped", ", ".join(outgoing.losses)))
-    names = " ".join(response.headers)
-    if "ratelimit-" in names or "retry-after" in names or "x-gatewright-simulated" in names:
-        headers += [(name, value) for name, value in response.headers.items() if name.startswith(FORWARDED)]
+    headers += [(name, value) for name, value in response.headers.items() if name.startswith(FORWARDED)]
     return tuple(headers)

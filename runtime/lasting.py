@@ -55,7 +55,7 @@ from runtime.shared.choose import open_state, place_of
 from runtime.shared.colleagues import Colleagues, Told
 from runtime.shared.watched import WatchedState
 from runtime.stores.audit import SqlAudit
-from runtime.stores.base import StoreError
+from runtime.stores.base import StoreError, StoreGoneError
 from runtime.stores.database import Database
 from runtime.stores.keys import SqlKeys
 from runtime.stores.ledger import SqlLedger
@@ -195,7 +195,7 @@ def lasting(ready: Ready) -> Lasting:
     attempts = _attempts(plan)
 
     def on_fault(error: Exception, request_id: str) -> None:
-        if not isinstance(error, StoreError):  # the store says once that it does not answer
+        if not isinstance(error, StoreGoneError):  # the store says that once
             made.log.error("call_failed_inside", request_id=request_id, fault=error)
 
     told: dict[str, Told] = {}

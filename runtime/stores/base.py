@@ -7,7 +7,17 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["RUNNING", "Item", "ItemPage", "Key", "ResponseStore", "Status", "StoreError", "StoredResponse"]
+__all__ = [
+    "RUNNING",
+    "Item",
+    "ItemPage",
+    "Key",
+    "ResponseStore",
+    "Status",
+    "StoreError",
+    "StoreGoneError",
+    "StoredResponse",
+]
 
 Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
@@ -20,6 +30,10 @@ Key: TypeAlias = tuple[str, str]
 
 class StoreError(Exception):
     """What the store runs on refused: a full disk, a lock that was never let go. Nothing the client could mend."""
+
+
+class StoreGoneError(StoreError):
+    """It does not answer: locked, full or gone. The database says so itself, once for each time."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):

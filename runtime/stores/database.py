@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from runtime.errors import ConfigError, InvalidRequest
-from runtime.stores.base import StoreError
+from runtime.stores.base import StoreError, StoreGoneError
 
 __all__ = ["DATABASE_FILE", "Database", "database_url", "give_back", "insert_new"]
 
@@ -169,13 +169,14 @@ class Database:
 
     def _failed(self, error: Exception, what: Literal["reads", "writes"]) -> StoreError:
         cause = getattr(error, "orig", None) or error
-        failed = StoreError(f"{self._where}: {str(cause).splitlines()[0] if str(cause) else type(cause).__name__}")
-        if isinstance(error, _SILENT):
-            if self._lost is None:
-                self._changed(str(failed))
-            if self._lost != "writes":
-                self._lost = what
-        return failed
+        message = f"{self._where}: {str(cause).splitlines()[0] if str(cause) else type(cause).__name__}"
+        if not isinstance(error, _SILENT):
+            return StoreError(message)
+        if self._lost is None:
+            self._changed(message)
+        if self._lost != "writes":
+            self._lost = what
+        return StoreGoneError(message)
 
     def _heard(self) -> None:
         if self._lost is not None:

@@ -20,7 +20,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from runtime.errors import ConfigError, InvalidRequest
-from runtime.stores.base import Item, StoredResponse, StoreError
+from runtime.stores.base import Item, StoredResponse, StoreError, StoreGoneError
 from runtime.stores.database import DATABASE_FILE, Database, database_url
 from runtime.stores.migrate import SCHEMA, migrate, schema_version
 from runtime.stores.responses import SqlResponses
@@ -68,8 +68,9 @@ async def test_what_no_store_can_hold_is_nowhere(
     try:
         with pytest.raises(InvalidRequest, match="no store could hold it"):
             await database.read(lambda connection: connection.execute(statement, {"value": value}))
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError) as raised:
             await database.write(lambda connection: connection.execute(statement, {"value": value}))
+        assert not isinstance(raised.value, StoreGoneError), "it answers, so that it does not say itself what was wrong"
     finally:
         await database.aclose()
 
@@ -256,7 +257,7 @@ async def test_a_locked_file_is_waited_for_and_then_said_so(tmp_path: Path, monk
     other.execute("BEGIN IMMEDIATE")
     store = SqlResponses(database)
 
-    with pytest.raises(StoreError, match="database is locked"):
+    with pytest.raises(StoreGoneError, match="database is locked"):
         await put(store, "resp_1")
     assert await store.get(("anna", "resp_1")) is None  # readers do not wait
     other.execute("ROLLBACK")
@@ -269,7 +270,7 @@ async def test_a_locked_file_is_waited_for_and_then_said_so(tmp_path: Path, monk
 async def test_a_server_that_is_gone_is_said_so_without_the_password() -> None:
     database = Database(database_url("postgresql://anna:s3cret@127.0.0.1:1/store", Path("/")))
 
-    with pytest.raises(StoreError) as raised:
+    with pytest.raises(StoreGoneError) as raised:
         await migrate(database)
     assert "anna:***@127.0.0.1:1/store" in str(raised.value)
     assert "s3cret" not in str(raised.value)

@@ -28,9 +28,9 @@ __all__ = ["head", "write_request"]
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _TIER_WORDS: Final = {"standard_only": "default", "standard": "default"}
 _MOST_STOPS: Final = 4
+"""More are refused."""
 _WHOLE: Final = (("content-type", "application/json"), ("accept", "application/json"))
 _STREAMED: Final = (("content-type", "application/json"), ("accept", "text/event-stream"))
-"""More are refused."""
 _UNSAID: Final = ("text.citations", "document.context", "document.citations", "tool_call.cache")
 
 _SCHEMA_PROMPT: Final = "Answer with one JSON object, without any other text, that satisfies this JSON Schema:\n"
