@@ -1,137 +1,24 @@
-"""What clients see of limits, in every dialect: headers, refusals, streams that are stopped; and budgets over HTTP."""
+"""What clients see of limits, in every dialect: headers, refusals, streams that are stopped."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import time
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.gateway import Running, gateway
-
-KEYS = {
-    name: f"gw-{name}-of-the-tests-0123456789"
-    for name in (
-        "root",
-        "minute",
-        "tokens",
-        "one",
-        "poor",
-        "acme",
-        "anna",
-        "free",
-        "walled",
-        "tight",
-        "parallel",
-        "unlucky",
-    )
-}
-ROOT = KEYS["root"]
-SECRETS = {f"KEY_{name.upper()}": key for name, key in KEYS.items()}
-CONFIG = """version: 1
-discovery: {providers: none}
-providers:
-  sim:
-    models:
-      echo: {prices: {input: "1000", output: "2000", source: test, date: "2026-11-01"}}
-      thinking: {max_output: 20}
-      slow: {prices: {input: "1000", output: "2000", source: test, date: "2026-11-01"}}
-  blank:
-    base_url: http://127.0.0.1:9
-    local: true
-    surfaces: {openai_chat: {}, openai_embeddings: {}}
-    auth: {scheme: none}
-    models: {free: {}, vectors: {endpoint: embeddings}}
-tenants:
-  acme: {name: Acme Ltd, limits: [{requests: 3, per: 1h}]}
-combos:
-  smart: {targets: [sim/echo], limits: [{requests: 1, per: 1h}]}
-keys:
-  root: {key: "${KEY_ROOT}", scopes: [admin]}
-  minute: {key: "${KEY_MINUTE}", limits: [{requests: 2, per: 1h}, {tokens: 100000, per: 1h}]}
-  tokens: {key: "${KEY_TOKENS}", limits: [{tokens: 400, per: 1h}]}
-  one: {key: "${KEY_ONE}", limits: [{concurrency: 1}]}
-  poor: {key: "${KEY_POOR}", limits: [{usd: "0.01", per: month}]}
-  acme: {key: "${KEY_ACME}", tenant: acme}
-  anna: {key: "${KEY_ANNA}", tenant: acme, scopes: [admin]}
-  free: {key: "${KEY_FREE}"}
-  walled: {key: "${KEY_WALLED}"}
-  tight: {key: "${KEY_TIGHT}", limits: [{tokens: 2000, per: 1h}]}
-  parallel: {key: "${KEY_PARALLEL}"}
-  unlucky: {key: "${KEY_UNLUCKY}", limits: [{requests: 2, per: 1h}, {tokens: 3000, per: 1h}]}
-policies:
-  wall: {keys: [walled], allowed_models: [sim/tools]}
-  few: {keys: [parallel], models: ["sim/e*"], limits: [{requests: 1, per: 1h}]}
-"""
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    text: str
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.text)
+from tests.e2e.limited import DIALECTS, KEYS, ask, chat, chat_with, limited, made
+from tests.support.gateway import Running
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with gateway(tmp_path_factory.mktemp("limits"), CONFIG, SECRETS) as running:
+    with limited(tmp_path_factory.mktemp("limits")) as running:
         yield running
-
-
-def ask(
-    served: Running,
-    method: str,
-    path: str,
-    body: object = None,
-    key: str = ROOT,
-    more: Mapping[str, str] = MappingProxyType({}),
-) -> Answer:
-    at = urlsplit(served.url)
-    connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=60)
-    try:
-        headers = {"authorization": f"Bearer {key}", "content-type": "application/json", **more}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        reply = connection.getresponse()
-        return Answer(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read().decode())
-    finally:
-        connection.close()
-
-
-def chat(served: Running, key: str, model: str = "sim/echo", **more: object) -> Answer:
-    body = {"model": model, "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}], **more}
-    return ask(served, "POST", "/v1/chat/completions", body, KEYS[key])
-
-
-def chat_with(served: Running, key: str, **more: object) -> Answer:
-    body = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}], **more}
-    return ask(served, "POST", "/v1/chat/completions", body, key)
-
-
-DIALECTS = {
-    "chat": ("/v1/chat/completions", {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}),
-    "messages": (
-        "/v1/messages",
-        {"model": "sim/echo", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]},
-    ),
-    "responses": ("/v1/responses", {"model": "sim/echo", "input": "hi"}),
-    "completions": ("/v1/completions", {"model": "sim/echo", "prompt": "hi"}),
-    "gemini": ("/v1beta/models/sim/echo:generateContent", {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}),
-    "ollama": ("/api/chat", {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}], "stream": False}),
-}
-
-
-def made(served: Running, **fields: object) -> tuple[str, str]:
-    answer = ask(served, "POST", "/api/keys", {"name": "test", **fields})
-    assert answer.status == 201, answer.text
-    return answer.body["id"], answer.body["key"]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -347,169 +234,6 @@ def test_counting_tokens_is_not_counted(served: Running) -> None:
     body = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
     assert {200} == {ask(served, "POST", "/v1/messages/count_tokens", body, key).status for _ in range(3)}
     assert 200 == ask(served, "POST", "/v1/messages", body | {"max_tokens": 5}, key).status
-
-
-def test_budgets_are_set_in_both_forms_and_show_what_was_spent(served: Running) -> None:
-    id_, key = made(served)
-    body = {"model": "sim/echo", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]}
-    assert 200 == ask(served, "POST", "/v1/chat/completions", body, key).status
-    set_ = ask(served, "POST", "/api/usage/budget", {"keyId": id_, "limit": 50.00, "period": "monthly"})
-    assert (200, True, 50.0) == (set_.status, set_.body["success"], set_.body["budget"]["monthlyLimitUsd"])
-    other = {"apiKeyId": id_, "dailyLimitUsd": 5, "weeklyLimitUsd": "20.5"}
-    assert 200 == ask(served, "POST", "/api/usage/budget", other).status
-    deadline = time.monotonic() + 10
-    while True:
-        shown = ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]
-        if shown["requestsToday"]:
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert (5.0, 20.5, 50.0) == (shown["dailyLimitUsd"], shown["weeklyLimitUsd"], shown["monthlyLimitUsd"])
-    assert 0 < shown["totalCostToday"] == shown["totalCostMonth"] < 1
-    assert ("daily", True) == (shown["budgetCheck"]["period"], shown["budgetCheck"]["allowed"])
-    assert shown["tokensToday"] > 2
-    limits = ask(served, "GET", f"/api/keys/{id_}").body["limits"]
-    assert [{"usd": "50.00", "per": "month"}, {"usd": "5.00", "per": "day"}, {"usd": "20.50", "per": "week"}] == limits
-
-    assert 200 == ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 0}).status
-    assert 0 == ask(served, "GET", f"/api/usage/budget?keyId={id_}").body["budgets"][0]["dailyLimitUsd"]
-    assert ask(served, "GET", "/api/usage/budget").body["total"] >= 10
-
-
-def test_a_budget_warns_from_the_part_of_it_that_is_said(served: Running) -> None:
-    id_, key = made(served)
-    whole = {"warningThreshold": 0.001, "resetInterval": "daily", "resetTime": "00:00"}
-    set_ = ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 5, **whole})
-    assert (200, 0.001) == (set_.status, set_.body["budget"]["warningThreshold"]), set_.text
-    assert set_.body["budget"]["budgetCheck"]["warningReached"] is False
-    assert 200 == chat_with(served, key, max_tokens=20).status
-    deadline_s = time.monotonic() + 20
-    while True:
-        shown = ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]
-        if shown["budgetCheck"]["warningReached"]:
-            break
-        assert time.monotonic() < deadline_s, shown
-        time.sleep(0.1)
-    kept = ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 6}).body["budget"]
-    assert (6.0, 0.001) == (kept["dailyLimitUsd"], kept["warningThreshold"]), "it stays until something else is said"
-    for more, path in (({"resetTime": "06:30"}, "resetTime"), ({"resetInterval": "weekly"}, "resetInterval")):
-        refused = ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 7, **more})
-        assert (422, True) == (refused.status, path in refused.text), refused.text
-    assert 6.0 == ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]["dailyLimitUsd"]
-
-
-@pytest.mark.parametrize(
-    ("body", "param"),
-    [
-        ({"apiKeyId": "root", "dailyLimitUsd": 1, "warningThreshold": 2}, "warningThreshold"),
-        ({"apiKeyId": "root", "dailyLimitUsd": 1, "resetTime": "24:00"}, "resetTime"),
-        ({"apiKeyId": "root", "dailyLimitUsd": 1, "resetInterval": "hourly"}, "resetInterval"),
-        ({}, "apiKeyId"),
-        ({"apiKeyId": "root", "dailyLimitUsd": -1}, "dailyLimitUsd"),
-        ({"apiKeyId": "root", "dailyLimitUsd": "much"}, "dailyLimitUsd"),
-        ({"apiKeyId": "root"}, "limit"),
-        ({"keyId": "root", "period": "daily"}, "limit"),
-        ({"keyId": "root", "limit": 1, "period": "yearly"}, "period"),
-        ({"keyId": "root", "limit": 1, "spent": 3}, "spent"),
-        ({"keyId": "root", "limit": 1, "monthlyLimitUsd": 3}, "limit"),
-    ],
-)
-def test_budgets_that_say_nothing_sound_are_refused_with_the_path(
-    served: Running, body: dict[str, object], param: str
-) -> None:
-    answer = ask(served, "POST", "/api/usage/budget", body)
-    assert (400, param) == (answer.status, answer.body.get("param")), answer.text
-
-
-def test_a_budget_of_a_configured_key_is_changed_in_the_configuration(served: Running) -> None:
-    assert 409 == ask(served, "POST", "/api/usage/budget", {"apiKeyId": "poor", "dailyLimitUsd": 1}).status
-    assert 404 == ask(served, "POST", "/api/usage/budget", {"apiKeyId": "nobody", "dailyLimitUsd": 1}).status
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"limits": [{}]}, "limits[0]"),
-        ({"limits": [{"requests": 5}]}, "limits[0].per"),
-        ({"limits": [{"requests": 5, "per": "fortnight"}]}, "limits[0].per"),
-        ({"limits": [{"requests": 0, "per": "1m"}]}, "limits[0].requests"),
-        ({"limits": [{"usd": "-1", "per": "day"}]}, "limits[0].usd"),
-        ({"limits": [{"tokens": 5, "per": "1m"}, {"tokens": 9, "per": "minute"}]}, "limits[1]"),
-        ({"budget": "NaN"}, "budget"),
-        ({"budget": {"limit": 1e99}}, "budget.limit"),
-        ({"maxRequestsPerMinute": -1}, "maxRequestsPerMinute"),
-        ({"company_id": "acne"}, "company_id"),
-        ({"allowedCombos": ["smartt"]}, "allowedCombos[0]"),
-        ({"key": "sk-not-one-of-ours-0123456789"}, "key"),
-        ({"key": "gw-short"}, "key"),
-        ({"prefix": "sk-"}, "prefix"),
-    ],
-)
-def test_fields_of_keys_that_are_not_sound_are_refused_with_the_path(
-    served: Running, fields: dict[str, object], param: str
-) -> None:
-    answer = ask(served, "POST", "/api/keys", {"name": "test", **fields})
-    assert (400, param) == (answer.status, answer.body.get("param")), answer.text
-
-
-def test_a_key_can_be_brought_along_and_another_made_with_the_same_beginning(served: Running) -> None:
-    _, key = made(served, key="oag_brought-along-0123456789abcdef", maxRequestsPerMinute=5, allowedCombos=["smart"])
-    assert "oag_brought-along-0123456789abcdef" == key
-    assert 403 == ask(served, "POST", "/v1/chat/completions", DIALECTS["chat"][1], key).status
-    again = ask(served, "POST", "/api/keys", {"name": "twice", "key": key})
-    assert 409 == again.status
-    assert made(served, prefix="oag_")[1].startswith("oag_")
-
-
-def test_a_tenants_admin_manages_its_own_keys_and_sees_no_other(served: Running) -> None:
-    anna = KEYS["anna"]
-    mine = ask(served, "POST", "/api/keys", {"name": "mine", "scopes": ["chat"]}, anna)
-    assert 201 == mine.status, mine.text
-    other, _ = made(served)
-    listed = ask(served, "GET", "/api/keys", key=anna).body["keys"]
-    assert {"acme"} == {each["company_id"] for each in listed}
-    assert {"acme", "anna", mine.body["id"]} == {each["id"] for each in listed}
-    assert {"acme"} == {
-        each["company_id"] for each in ask(served, "GET", "/api/usage/budget", key=anna).body["budgets"]
-    }
-    for method, path, body in (
-        ("GET", f"/api/keys/{other}", None),
-        ("GET", "/api/keys/root", None),
-        ("PATCH", f"/api/keys/{other}", {"name": "x"}),
-        ("PATCH", "/api/keys/root", {"name": "x"}),
-        ("DELETE", f"/api/keys/{other}", None),
-        ("DELETE", "/api/keys/root", None),
-        ("POST", f"/api/keys/{other}/revoke", {}),
-        ("POST", "/api/keys/root/revoke", {}),
-        ("POST", "/api/usage/budget", {"apiKeyId": other, "dailyLimitUsd": 1}),
-        ("GET", f"/api/usage/budget?apiKeyId={other}", None),
-    ):
-        answer = ask(served, method, path, body, anna)
-        assert answer.status == 404, (method, path, answer.text)
-    assert 403 == ask(served, "GET", "/api/keys?company_id=default", key=anna).status
-    assert 403 == ask(served, "POST", "/api/keys", {"name": "x", "company_id": "default"}, anna).status
-    assert 403 == ask(served, "POST", "/api/keys", {"name": "x", "key": "gw-brought-along-0123456789"}, anna).status
-    assert {"acme"} == {each["company_id"] for each in ask(served, "GET", "/api/keys?company_id=acme").body["keys"]}
-
-
-def test_whose_key_it_is_and_what_was_used_elsewhere(served: Running) -> None:
-    me = ask(served, "GET", "/v1/me", key=KEYS["acme"])
-    assert (200, "acme", "Acme Ltd") == (me.status, me.body["company_id"], me.body["company_name"])
-
-    id_, key = made(served, budget={"limit": "0.10", "period": "daily"})
-    event = {"source": "voice_call", "duration_s": 73.4, "direction": "inbound", "metadata": {"call_id": "CA-42"}}
-    taken = ask(served, "POST", "/v1/usage", event, key)
-    assert (200, 0.0734, 73.4) == (taken.status, taken.body["cost_usd"], taken.body["credits"])
-    assert 200 == ask(served, "POST", "/v1/usage", {"source": "whisper", "duration_s": 266}, key).status
-    refused = ask(served, "POST", "/v1/chat/completions", DIALECTS["chat"][1], key)
-    assert (429, True) == (refused.status, "$0.10 per day" in refused.text), "they count for the budget"
-
-    assert 400 == ask(served, "POST", "/v1/usage", {"source": "voice", "duration_s": 1}, key).status
-    assert 400 == ask(served, "POST", "/v1/usage", {"source": "whisper", "duration_s": -1}, key).status
-    deadline = time.monotonic() + 10
-    while ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]["totalCostToday"] != 0.1:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_metrics_and_explanations_tell_of_limits(served: Running) -> None:

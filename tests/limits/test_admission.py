@@ -23,7 +23,7 @@ from runtime.limits.rules import Rulings
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
 from runtime.window import Limit
-from tests.limits.test_reserves import Ledger
+from tests.limits.reserving import Ledger
 from tests.support.counters import Clock
 
 MONTHLY = Limit(of="usd", amount=1_000_000, calendar="month")
