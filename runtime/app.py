@@ -35,6 +35,9 @@ class Assembled(msgspec.Struct, frozen=True, kw_only=True):
     overrides: Overrides
 
 
+ORPHANED_S: Final = 1.0
+"""How often a worker looks whether its supervisor lives."""
+
 ARRIVED_S: Final = 1.0
 """For how long a worker that was replaced still answers what had reached it."""
 
@@ -68,7 +71,7 @@ def assemble(ready: Ready) -> Assembled:
     first = planned(parts, ready.effective, overrides)
     parts.told.update(first.told)
     parts.good_keys.adopt(parts.good_keys.configured, first.public)
-    ends = [_following(overrides), _ending(parts, ready.plan.server.shutdown_grace_ms / 1000)]
+    ends = [_following(overrides), _ending(parts, ready.plan.server.shutdown_grace_ms / 1000), _supervised(parts)]
     surface = Surface(first.services, first.front, parts.on_fault)
     worker = Worker(surface, [*lives(parts), *ends, beside(surface.register)])
     parts.log.info("worker_built", connections=sorted(ready.secrets.connections), keys=len(ready.plan.keys))
@@ -103,6 +106,24 @@ def _following(overrides: Overrides) -> Life:
             yield
 
     return life
+
+
+def _supervised(parts: Lasting) -> Life:
+    """A worker whose supervisor died ends as if it were told to.
+
+    Nobody would stop it any more; and beside a gateway that is started anew it would answer by what was configured before.
+    """
+
+    async def watch() -> None:
+        supervisor = parts.ready.supervisor
+        while supervisor is not None:
+            if os.getppid() != supervisor:
+                parts.log.error("supervisor_lost")
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            await asyncio.sleep(ORPHANED_S)
+
+    return beside(watch)
 
 
 def _ending(parts: Lasting, grace_s: float) -> Life:

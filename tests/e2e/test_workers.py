@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -195,6 +196,20 @@ def test_workers_that_die_one_after_the_other_do_not_take_the_others_along(tmp_p
             with lines(running) as after:  # two answer again
                 assert 1 == len(after.keys() - before.keys())
         assert 200 == ask(running, "sim/echo")
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
+def test_workers_end_when_their_supervisor_was_killed(tmp_path: Path) -> None:
+    with gateway(tmp_path, CONFIG.format(url="http://127.0.0.1:9", shared=""), {**SECRETS}) as running:
+        with lines(running):  # both answer
+            running.process.kill()
+            running.process.wait()
+        at, deadline_s = urlsplit(running.url), time.monotonic() + 20
+        with pytest.raises(ConnectionRefusedError):
+            while time.monotonic() < deadline_s:
+                socket.create_connection((at.hostname or "", at.port or 0), 1).close()
+                time.sleep(0.05)
+    assert 2 == running.log.count('"supervisor_lost"')
 
 
 def test_without_its_redis_the_gateway_serves_on_says_so_and_recovers(redis_at: RedisServer, tmp_path: Path) -> None:
