@@ -74,6 +74,7 @@ async def test_fault_43_more_clients_than_files_wait_and_cost_nothing(tmp_path: 
     async def begun(connection: RawConnection, request: RawRequest) -> None:
         if calm.is_set():
             await healthy(connection, request)
+            connection.close()  # clients that waited in the queue may come now, and lines that are kept are no leak
             return
         await connection.send(head(200, "transfer-encoding: chunked", SSE) + chunk(PIECE))
         await connection.gone()
