@@ -53,7 +53,8 @@ class Door:
         task = asyncio.current_task()
         assert task is not None
         self._inside.pop(task, None)
-        self._visit.set(None)
+        if not isinstance(error, asyncio.CancelledError):  # who is cancelled may ask for its `farewell` outside
+            self._visit.set(None)
         if self.closed and not self._inside:
             self._empty.set()
 
@@ -105,6 +106,8 @@ class Door:
         dismissed = None if visit is None else visit.dismissed
         if task is None or not (self.expired or dismissed) or task.uncancel() > 0:
             return None
+        if task not in self._inside:
+            self._visit.set(None)
         return dismissed or ShuttingDown("the gateway shut down before the answer was complete")
 
     async def _emptied(self, limit_s: float) -> bool:

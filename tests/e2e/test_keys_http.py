@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.asking import ADMIN, ask
+from tests.support.asking import ADMIN, ask, call
 from tests.support.gateway import Running, gateway
 
 SPARE = "gw-a-spare-of-the-tests-0123456789"
@@ -67,6 +71,17 @@ def settled(served: Running, key: str, status: int) -> float:
         assert asked_s - began_s < 20
 
 
+def being_answered(served: Running, calls: int) -> None:
+    """Return once so many are, by both workers together: each tells of its own."""
+    until_s = time.monotonic() + 20
+    while time.monotonic() < until_s:
+        told = "".join(call(served, "GET", "/metrics", key=ADMIN).raw.decode() for _ in range(12))
+        found = [float(each) for each in re.findall(r"^gatewright_requests_in_flight (\S+)$", told, re.MULTILINE)]
+        if min(found) + max(found) >= calls:
+            return
+    pytest.fail("they do not come in")
+
+
 def test_a_key_is_good_in_every_worker_within_a_second_and_is_shown_once(served: Running) -> None:
     """Within a second where the machine has nothing else to do: of three times at least once."""
     id_, key = made(served)
@@ -118,6 +133,35 @@ def test_fault_35_a_key_revoked_while_it_streams(served: Running, path: str) -> 
         assert "response.completed" not in rest
     settled(served, key, 401)
     assert key not in served.log
+
+
+@pytest.mark.parametrize("path", list(DIALECTS))
+def test_fault_35_a_key_revoked_while_whole_answers_are_made(served: Running, path: str) -> None:
+    """Those that wait for a model, and those whose body is still coming: none gets an answer that is not its dialect's."""
+    id_, key = made(served)
+    raw = json.dumps(DIALECTS[path] | {"stream": False}).encode()
+    with ExitStack() as stack:
+        calls = [HTTPConnection(urlsplit(served.url).netloc, timeout=60) for _ in range(12)]
+        for nth, one in enumerate(calls):
+            stack.callback(one.close)
+            one.putrequest("POST", path)
+            for header in (
+                ("authorization", f"Bearer {key}"),
+                ("content-length", str(len(raw))),
+                ("connection", "close"),
+            ):
+                one.putheader(*header)
+            one.endheaders(raw if nth % 2 else raw[:-1])
+        being_answered(served, len(calls))
+
+        assert ask(served, "POST", f"/api/keys/{id_}/revoke")[0] == 200
+        messages = []
+        for one in calls:
+            answer = one.getresponse()
+            told = answer.read()
+            assert (answer.status, answer.headers["content-type"]) == (401, "application/json"), told
+            messages.append(json.loads(told)["error"]["message"])
+        assert {"the API key was revoked"} <= set(messages) <= {"the API key was revoked", "the API key is not valid"}
 
 
 def test_a_revoked_key_stays_revoked(served: Running) -> None:

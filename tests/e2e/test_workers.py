@@ -214,7 +214,7 @@ def test_workers_end_when_their_supervisor_was_killed(tmp_path: Path) -> None:
 
 def test_without_its_redis_the_gateway_serves_on_says_so_and_recovers(redis_at: RedisServer, tmp_path: Path) -> None:
     env = {**SECRETS, "REDIS_URL": redis_at.url}
-    shared = "shared: {url: '${REDIS_URL}', timeout: 200ms}"
+    shared = "shared: {url: '${REDIS_URL}', timeout: 5s}"  # longer than a busy machine lets Redis wait
     with (
         vendor("openai_chat") as fake,
         gateway(tmp_path, CONFIG.format(url=fake.url, shared=shared), env) as running,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runtime.errors import ShuttingDown
+from runtime.errors import AuthenticationFailed, ShuttingDown
 from runtime.resilience import Door
 
 
@@ -79,6 +79,36 @@ async def test_farewell_is_none_for_a_call_that_its_client_left() -> None:
         await running
 
     assert farewells == [None]
+
+
+@pytest.mark.parametrize("where", ["inside", "outside"])
+async def test_dismissed_call_is_told_why_wherever_it_asks_and_once(where: str) -> None:
+    door = Door()
+    told: list[object] = []
+
+    async def call() -> None:
+        try:
+            with door:
+                door.owned("theirs")
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    if where == "outside":
+                        raise
+                    told.append(door.farewell())
+        except asyncio.CancelledError:
+            told.append(door.farewell())
+        with door:  # another call of the same task is nobody's yet
+            told.append(door.owners)
+
+    running = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    error = AuthenticationFailed("revoked")
+
+    assert door.dismiss(frozenset({"others"}), error) == 0
+    assert door.dismiss(frozenset({"theirs"}), error) == 1
+    await running
+    assert told == [error, frozenset()]
 
 
 async def test_call_that_fails_leaves_the_door() -> None:

@@ -12,7 +12,14 @@ from typing import Any, cast
 import pytest
 from typing_extensions import override
 
-from runtime.errors import GatewayError, InvalidRequest, ModelNotFound, RateLimited, UpstreamUnavailable
+from runtime.errors import (
+    AuthenticationFailed,
+    GatewayError,
+    InvalidRequest,
+    ModelNotFound,
+    RateLimited,
+    UpstreamUnavailable,
+)
 from runtime.gateway import Call, Complete, Gateway
 from runtime.protocols.base import Answer, ClientCodec, Envelope
 from runtime.resilience import Door
@@ -276,6 +283,20 @@ async def test_a_shutdown_ends_it_as_failed_after_its_grace() -> None:
     status, body, _ = await desk.end()
     assert status == "failed"
     assert "shut down" in body["error"]["message"]
+
+
+async def test_a_revoked_key_ends_it_as_failed() -> None:
+    desk = Desk(FOREVER)
+    with desk.door:
+        desk.door.owned("anna")
+        await desk.queue()
+    await desk.until(lambda: desk.store.rows[KEY].response.status == "in_progress")
+
+    error = AuthenticationFailed("the API key was revoked", code="invalid_api_key")
+    assert desk.door.dismiss(frozenset({"anna"}), error) == 1
+    status, body, _ = await desk.end()
+    assert (status, body["error"]["message"]) == ("failed", "the API key was revoked")
+    assert [(record.outcome, record.status) for record in desk.books.ended] == [("error", 401)]
 
 
 async def test_a_shutdown_waits_for_it() -> None:
