@@ -14,11 +14,17 @@ __all__ = ["Door"]
 
 
 class _Visit:
-    """One call inside: whose it is, and why it was told to end, if it was."""
+    """One call inside: whose it is, why it was told to end, if it was, and how often that the call has not yet heard."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self.dismissed: GatewayError | None = None
+        self.orders = 0
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """Order ``task``, whose call it is, to end."""
+        self.orders += 1
+        task.cancel()
 
 
 class Door:
@@ -79,7 +85,7 @@ class Door:
         ended = [task for task, visit in self._inside.items() if visit.owner in owners and visit.dismissed is None]
         for task in ended:
             self._inside[task].dismissed = error
-            task.cancel()
+            self._inside[task].end(task)
         return len(ended)
 
     async def close(self, grace_s: float, farewell_s: float = 2.0) -> int:
@@ -91,9 +97,9 @@ class Door:
         if await self._emptied(grace_s):
             return 0
         self.expired = True
-        left = tuple(self._inside)
-        for task in left:
-            task.cancel()
+        left = tuple(self._inside.items())
+        for task, visit in left:
+            visit.end(task)
         await self._emptied(farewell_s)
         return len(left)
 
@@ -104,7 +110,14 @@ class Door:
         """
         task, visit = asyncio.current_task(), self._visit.get()
         dismissed = None if visit is None else visit.dismissed
-        if task is None or not (self.expired or dismissed) or task.uncancel() > 0:
+        if task is None or not (self.expired or dismissed):
+            return None
+        left = task.uncancel()
+        if visit is not None:
+            for _ in range(visit.orders - 1):  # it was ordered to end again before it could ask
+                left = task.uncancel()
+            visit.orders = 0
+        if left > 0:
             return None
         if task not in self._inside:
             self._visit.set(None)

@@ -30,6 +30,7 @@ from runtime.services.early import EarlyHead
 from runtime.telemetry import CallRecord, Recorder
 from runtime.web.exchange import Exchange
 from runtime.web.key import KeyRecord
+from runtime.web.patience import cancelled
 
 __all__ = ["Adapt", "Infer", "Inference"]
 
@@ -208,6 +209,9 @@ class Inference:
             record.outcome, record.status = "client_closed", 499
         except asyncio.CancelledError:
             farewell = self._door.farewell()
+            if farewell is None and not cancelled():
+                record.outcome, record.error, record.status = "error", InternalError.kind, 500
+                raise
             if farewell is None or exchange.started:
                 record.outcome, record.status = "client_closed", 499
                 raise

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from runtime.web.wire import Receive
 
-__all__ = ["UNWANTED_S", "decode_body", "linger", "pieces_of_body", "read_body"]
+__all__ = ["UNWANTED_S", "broken_off", "decode_body", "linger", "pieces_of_body", "read_body"]
 
 MAX_ENCODINGS: Final = 2
 MAX_ZSTD_WINDOW_BYTES: Final = 128 << 20
@@ -172,6 +172,14 @@ def _declared_length(headers: Mapping[str, str]) -> int | None:
     if not (value.isascii() and value.isdigit()):
         raise InvalidRequest("content-length is not a number")
     return int(value[:MAX_DIGITS])
+
+
+def broken_off() -> InvalidRequest:
+    """What is told of a body that ended before its end, to whoever may still be there."""
+    return InvalidRequest(
+        "the request's body ended before it was complete, or its chunks are not what HTTP asks for",
+        code="incomplete_body",
+    )
 
 
 def _too_large(max_bytes: int) -> TooLarge:

@@ -108,6 +108,16 @@ class Exchange:
         client = self._scope["client"]
         return client[0] if client else ""
 
+    @property
+    def body_read(self) -> bool:
+        """Whether the whole body was read, or there is none."""
+        return self._body_read
+
+    @property
+    def left(self) -> bool:
+        """Whether it is known that the client has left."""
+        return self._gone
+
     async def read_body(self, max_bytes: int, timeout_s: float) -> bytes:
         """The whole body, decoded; once. Raises as `runtime.web.body.read_body` does."""
         self._untouched = False

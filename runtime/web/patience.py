@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Generator
 from types import coroutine
 from typing import TypeVar, cast
 
-__all__ = ["within"]
+__all__ = ["cancelled", "within"]
 
 T = TypeVar("T")
 
@@ -35,6 +35,12 @@ async def within(limit_s: float | None, awaited: Awaitable[T]) -> T:
         raise
     finally:
         limit.over()
+
+
+def cancelled() -> bool:
+    """Whether the current task itself was told to end; what it waits for may have been, too, and is raised the same."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class _Limit:

@@ -7,6 +7,7 @@ scope the schema asks for.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -16,11 +17,13 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Method, Receive, Scope, Send
 
 from runtime.errors import ClientClosed, GatewayError, InternalError, MethodNotAllowed, brief
+from runtime.web.body import broken_off
 from runtime.web.exchange import Exchange
 from runtime.web.front import Front, Fronts, request_id
 from runtime.web.head import HeadTooLarge, demand_small_head
 from runtime.web.key import PUBLIC
 from runtime.web.negotiate import NEGOTIATED
+from runtime.web.patience import cancelled
 
 if TYPE_CHECKING:
     from litestar.handlers import BaseRouteHandler
@@ -90,24 +93,47 @@ class _Dispatcher:
             demand_small_head(http["headers"], front.header_limit_bytes)
             if operation is not None:
                 await operation.serve(exchange)
-            elif exchange.method == "OPTIONS":
-                await self._preflight(front, exchange)
-            elif exchange.headers.get("upgrade", "").lower() == "websocket":
-                raise _UpgradeRefused(f"WebSocket is not spoken on {brief(exchange.path)}; allowed: {self.allow}")
             else:
-                raise MethodNotAllowed(f"{exchange.method} is not for {brief(exchange.path)}; allowed: {self.allow}")
+                await self._preflight(front, exchange)
         except GatewayError as error:
             if exchange.started:
                 raise
             await self._refuse(front, exchange, error, operation.protocol if operation else self._foreign)
         except ClientClosed:
-            return
-        except Exception as fault:
-            if exchange.started or front.on_fault is None:
+            pass
+        except (Exception, asyncio.CancelledError) as fault:
+            if front.on_fault is None:
                 raise
+            await self._fail(front, exchange, fault, operation.protocol if operation else self._foreign)
+            if isinstance(fault, asyncio.CancelledError) and cancelled():
+                raise
+        if not exchange.started:
+            await self._unanswered(front, exchange, operation.protocol if operation else self._foreign)
+
+    async def _fail(
+        self, front: Front, exchange: Exchange, fault: Exception | asyncio.CancelledError, protocol: str
+    ) -> None:
+        """Tell of a fault of ours. What was begun is cut, for its client to see that it is not whole."""
+        if isinstance(fault, asyncio.CancelledError):
+            if exchange.started or exchange.left:
+                return
+            lost = RuntimeError("what the call waited for was cancelled")
+            lost.__cause__ = fault
+            fault = lost
+        if front.on_fault is not None:
             front.on_fault(fault, exchange.request_id)
+        if not exchange.started:
             told = InternalError("the gateway failed; the fault is in its log under this request's id")
-            await self._refuse(front, exchange, told, operation.protocol if operation else self._foreign)
+            await self._refuse(front, exchange, told, protocol)
+
+    async def _unanswered(self, front: Front, exchange: Exchange, protocol: str) -> None:
+        """A call that ended as if its client had left. The server says the same of a body that breaks off, and then it may be there."""
+        if exchange.left:
+            return
+        if exchange.body_read:
+            await self._fail(front, exchange, RuntimeError("the call ended without an answer"), protocol)
+        else:
+            await self._refuse(front, exchange, broken_off(), protocol)
 
     def _exchange(
         self,
@@ -133,6 +159,11 @@ class _Dispatcher:
         )
 
     async def _preflight(self, front: Front, exchange: Exchange) -> None:
+        """Raises MethodNotAllowed for what the path has no operation for."""
+        if exchange.method != "OPTIONS":
+            if exchange.headers.get("upgrade", "").lower() == "websocket":
+                raise _UpgradeRefused(f"WebSocket is not spoken on {brief(exchange.path)}; allowed: {self.allow}")
+            raise MethodNotAllowed(f"{exchange.method} is not for {brief(exchange.path)}; allowed: {self.allow}")
         cors = front.cors
         origin, wanted = (exchange.headers.get(name) for name in ("origin", "access-control-request-headers"))
         await exchange.respond(204, [("allow", self.allow), *cors.preflight(origin, wanted, self.allow)], b"")

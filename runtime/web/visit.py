@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -44,7 +44,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
 
         A page of another site whose name was bent to this machine's address says that name as the host.
         """
-        host = urlsplit(f"//{self.headers.get('host', '')}").hostname or ""
+        host = _split(f"//{self.headers.get('host', '')}").hostname
         return is_loopback(self.peer) and not forwarded(self.headers) and host in LOCAL_NAMES
 
     @property
@@ -63,7 +63,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
         if site is not None:
             return site != "same-origin"
         if origin is not None:
-            return urlsplit(origin).netloc.lower() != self.headers.get("host", "").lower()
+            return _split(origin).netloc.lower() != self.headers.get("host", "").lower()
         return unsaid
 
     def demand_own_page(self) -> None:
@@ -92,3 +92,11 @@ def visit_of(exchange: Exchange, trusted: tuple[Network, ...] = ()) -> Visit:
         address=client_address(peer, exchange.headers, trusted),
         request_id=exchange.request_id,
     )
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of ``url``; none of them where it is not one, such as `http://[`."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")

@@ -111,6 +111,36 @@ async def test_dismissed_call_is_told_why_wherever_it_asks_and_once(where: str) 
     assert told == [error, frozenset()]
 
 
+async def test_call_that_is_ordered_to_end_twice_is_told_why_all_the_same() -> None:
+    """Its key is revoked, and before it has let go of what it had the grace of the shutdown is over."""
+    door = Door()
+    told: list[object] = []
+    letting_go = asyncio.Event()
+
+    async def call() -> None:
+        try:
+            with door:
+                door.owned("theirs")
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    letting_go.set()
+                    await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.append(door.farewell())
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    error = AuthenticationFailed("revoked")
+    assert door.dismiss(frozenset({"theirs"}), error) == 1
+    await letting_go.wait()
+
+    assert await door.close(0.0) == 1
+    await running
+    assert told == [error]
+
+
 async def test_call_that_fails_leaves_the_door() -> None:
     door = Door()
 

@@ -1,3 +1,6 @@
+import asyncio
+
+import msgspec
 import pytest
 from litestar import Litestar, Router
 
@@ -6,7 +9,7 @@ from runtime.web.exchange import Exchange
 from runtime.web.front import Front
 from runtime.web.problem import exception_handler
 from runtime.web.raw import RawOperation, raw_route
-from tests.web.script import Script, call, front, scope
+from tests.web.script import Script, call, front, run, scope
 
 PREFIXES = ("/v1", "/api/v1", "/v1/v1")
 SPOKEN = tuple((prefix, "negotiated") for prefix in ("/v1/v1", "/api/v1", "/v1"))
@@ -41,6 +44,10 @@ def chat(serve=echo, method: str = "POST", parts: Front | None = None, protocol:
 def models(parts: Front | None = None):
     paths = [f"{prefix}/models/{{model_id:path}}" for prefix in PREFIXES]
     return raw_route(parts or front(), paths, [operation("GET", protocol="negotiated")])
+
+
+def _cancel() -> None:
+    raise asyncio.CancelledError
 
 
 class TestDispatch:
@@ -187,13 +194,84 @@ class TestAnswers:
         assert (200, False) == (script.answer.status, script.answer.complete)
 
     async def test_a_client_that_left_is_no_error(self) -> None:
-        async def serve(_: Exchange) -> None:
+        script, faults = Script([b"{}"]), list[Exception]()
+        script.leave()
+
+        async def serve(exchange: Exchange) -> None:
+            await exchange.read_body(10, 10)
+            await exchange.watch_disconnect()
             raise ClientClosed
 
-        faults: list[Exception] = []
+        await run(app(chat(serve), faults=faults), script, "POST", "/v1/chat")
 
-        assert [] == (await call(app(chat(serve), faults=faults), "POST", "/v1/chat")).raw_headers
+        assert [] == script.answer.raw_headers
         assert [] == faults
+
+    @pytest.mark.parametrize("path", ["/v1/chat", "/v1/models/m"])
+    @pytest.mark.parametrize("silent", [True, False])
+    async def test_a_body_that_breaks_off_is_answered_to_whoever_may_be_there(self, path: str, silent: bool) -> None:
+        """The server says of it what it says of a client that left."""
+        script, faults = Script([b"{"], cut=True), list[Exception]()
+
+        async def serve(exchange: Exchange) -> None:
+            try:
+                await exchange.read_body(10, 10)
+            except ClientClosed:
+                if not silent:
+                    raise
+
+        spelled = "/v1/models/{name:path}" if "models" in path else path
+        route = raw_route(front(), [spelled], [operation(serve=serve, protocol="gemini")])
+        await run(app(route, faults=faults), script, "POST", path)
+
+        assert (400, True) == (script.answer.status, script.answer.complete)
+        assert script.answer.body.startswith(b"gemini: invalid_request: the request's body ended before")
+        assert [] == faults
+
+    @pytest.mark.parametrize("way", ["nothing", "cancelled"])
+    async def test_what_ends_without_an_answer_is_a_fault_of_ours(self, way: str) -> None:
+        async def serve(exchange: Exchange) -> None:
+            await exchange.read_body(10, 10)
+            if way == "cancelled":
+                await asyncio.get_running_loop().run_in_executor(None, _cancel)  # not the call was: what it waits for
+
+        faults: list[Exception] = []
+        parts = msgspec.structs.replace(front(), on_fault=lambda fault, _: faults.append(fault))
+        answer = await call(app(chat(serve, parts=parts)), "POST", "/v1/chat")
+
+        assert (500, True) == (answer.status, answer.complete)
+        assert answer.body.startswith(b"openai_chat: internal: ")
+        assert [RuntimeError] == [type(fault) for fault in faults]
+
+    async def test_a_call_that_is_told_to_end_is_answered_before(self) -> None:
+        waiting = asyncio.Event()
+
+        async def serve(_: Exchange) -> None:
+            waiting.set()
+            await asyncio.Event().wait()
+
+        script = Script([b""])
+        parts = msgspec.structs.replace(front(), on_fault=lambda *_: None)
+        running = asyncio.create_task(run(app(chat(serve, parts=parts)), script, "POST", "/v1/chat"))
+        await waiting.wait()
+        running.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert (500, True) == (script.answer.status, script.answer.complete)
+
+    async def test_a_fault_behind_the_head_is_reported_and_cuts_the_answer(self) -> None:
+        async def serve(exchange: Exchange) -> None:
+            await exchange.start(200, [])
+            await exchange.send(b"half")
+            raise KeyError("inside")
+
+        faults: list[Exception] = []
+        parts = msgspec.structs.replace(front(), on_fault=lambda fault, _: faults.append(fault))
+        answer = await call(app(chat(serve, parts=parts)), "POST", "/v1/chat")
+
+        assert (200, b"half", False) == (answer.status, answer.body, answer.complete)
+        assert [KeyError] == [type(fault) for fault in faults]
 
     async def test_a_fault_of_ours_is_told_without_its_inside_and_reported(self) -> None:
         async def serve(_: Exchange) -> None:

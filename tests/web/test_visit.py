@@ -41,10 +41,16 @@ def visit(method: str = "POST", peer: str = "127.0.0.1", **headers: str) -> Visi
         ({"origin": "https://gw.example.evil.test", "host": "gw.example"}, True),
         ({"origin": "https://evil.test", "sec_fetch_site": "same-origin", "host": "10.0.0.1"}, False),
         ({"origin": "", "host": ""}, False),
+        ({"origin": "http://[", "host": "gw.example"}, True),
     ],
 )
 def test_a_page_is_ones_own_by_what_the_browser_says(headers: dict[str, str], foreign: bool) -> None:
     assert visit(**headers).foreign(unsaid=True) is foreign
+
+
+def test_a_host_that_is_none_is_not_this_machine() -> None:
+    assert visit(host="localhost:1").local
+    assert not visit(host="[").local
 
 
 def test_where_nothing_is_said_the_asker_decides() -> None:
