@@ -45,6 +45,7 @@ from runtime.resilience.sharing import Sharing
 from runtime.routing import Attempts, Pace
 from runtime.services.access import Access
 from runtime.services.audit import Audit
+from runtime.services.budget_news import BudgetNews
 from runtime.services.keyring import GoodKeys
 from runtime.services.passwords import Passwords
 from runtime.services.retention import keep_audit_swept, keep_swept
@@ -288,6 +289,7 @@ def lives(parts: Lasting) -> list[Life]:
         beside(parts.reserves.run, partial(keep_spent_swept, parts.spending, time.time, asyncio.sleep)),
         closing(parts.drain),
         beside(parts.drain.run),
+        beside(BudgetNews(lambda: parts.access.good, parts.spending, time.time, lambda: parts.log).run),
         closing(parts.passwords),
         _keys_life(parts.good_keys),
         _memory_life(parts.memory),

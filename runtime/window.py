@@ -38,7 +38,7 @@ _LENGTH: Final = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d|w)")
 class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """``amount`` of ``of``, money in nano-USD, in ``length_ms`` or in a ``calendar`` span; at the same time, with neither.
 
-    ``warn_at`` is the part of it from which reports warn; 0: they do not.
+    ``warn_at`` is the part of it from which to warn; 0: nobody does.
     """
 
     of: Measure
@@ -83,6 +83,10 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             case "month":
                 year, month = divmod(bucket + 1, 12)
                 return int(datetime(year, month + 1, 1, tzinfo=UTC).timestamp()) * 1000
+
+    def warns(self, used: int) -> bool:
+        """Whether so much of it is used that it is time to warn."""
+        return self.warn_at > 0 and used >= self.warn_at * self.amount
 
     @property
     def kept_ms(self) -> int:

@@ -85,6 +85,9 @@ class KeyBudget(msgspec.Struct, kw_only=True):
     warningThreshold: float
     """The part of its tightest budget from which it warns; 0 where it does not."""
 
+    warnings: list[Literal["daily", "weekly", "monthly"]]
+    """The budgets of which as much was spent as their own `warningThreshold` says."""
+
     budgetCheck: BudgetCheck
 
 

@@ -41,6 +41,9 @@ class KeyLimit(msgspec.Struct, kw_only=True):
     per: str | msgspec.UnsetType = msgspec.UNSET
     """The time, such as `1m`, `day` or `month`."""
 
+    warningThreshold: float | msgspec.UnsetType = msgspec.UNSET
+    """The part of a budget from which it warns; absent where it does not."""
+
 
 class KeyList(msgspec.Struct, kw_only=True):
     """All keys."""

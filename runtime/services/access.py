@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from runtime.errors import AuthenticationFailed
 from runtime.web.credential import find_key
@@ -33,6 +33,11 @@ class Access:
     def use(self, keys: KeyRing) -> None:
         """From now on these are the keys that are good."""
         self._keys = keys
+
+    @property
+    def good(self) -> Collection[KeyRecord]:
+        """The keys that are good."""
+        return self._keys.hashes.values()
 
     def ids_of(self, tenant: str) -> list[str]:
         """The ids of the keys that are good and belong to ``tenant``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from generated.types.budget import BudgetCheck, BudgetFields, BudgetList, BudgetSet, KeyBudget
 from runtime.errors import Fault, InvalidRequest, NotFound, Refused, RouteUnavailable
-from runtime.services.key_limits import PERIODS, Amount, nano_usd, replaced
+from runtime.services.key_limits import PERIODS, Amount, WarnAt, nano_usd, replaced
 from runtime.services.keyring import GoodKeys
 from runtime.services.keys import Keys
 from runtime.stores.base import StoreError
@@ -42,7 +42,7 @@ class _Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     monthlyLimitUsd: _Set = UNSET  # noqa: N815
     limit: _Set = UNSET
     period: Literal["daily", "weekly", "monthly", "day", "week", "month"] | UnsetType = UNSET
-    warningThreshold: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET  # noqa: N815
+    warningThreshold: WarnAt | UnsetType = UNSET  # noqa: N815
     resetInterval: Literal["daily", "weekly", "monthly"] | UnsetType = UNSET  # noqa: N815
     resetTime: Annotated[str, Meta(pattern=_CLOCK)] | UnsetType = UNSET  # noqa: N815
 
@@ -92,10 +92,9 @@ class Budgets:
         _demand_resets(fields, amounts)
 
         def change(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
-            warned = {limit.span: limit.warn_at for limit in limits if limit.of == "usd"}
             for period, amount in amounts.items():
                 limits = replaced(limits, "usd", period, amount)
-            return tuple(_warning(limit, fields.warningThreshold, warned) for limit in limits)
+            return tuple(_warning(limit, fields.warningThreshold) for limit in limits)
 
         key = await self._keys.change_limits(caller, id_, change)
         shown = await self._shown([_Whose(key.id, key.name, key.tenant, key.limits)])
@@ -115,23 +114,24 @@ class Budgets:
         starts: dict[Calendar, int] = {name: calendar_start_ms(name, now_ms) // 1000 for name, _ in _CALENDARS}
         earliest_s = min(starts.values())
         try:
-            spent = await self._spending.since([(f"key/{key.id}", "day", earliest_s) for key in keys])
+            spent = await self._spending.days([f"key/{key.id}" for key in keys], earliest_s)
         except StoreError as error:
             raise RouteUnavailable("the ledger cannot be reached now", retry_after_s=1) from error
-        return [_budget(key, rows, starts, now_ms) for key, rows in zip(keys, spent, strict=True)]
+        return [_budget(key, spent.get(f"key/{key.id}", ()), starts, now_ms) for key in keys]
 
 
 def _budget(key: _Whose, rows: Sequence[SpentRow], starts: dict[Calendar, int], now_ms: int) -> KeyBudget:
-    limits: dict[Calendar, int] = {
-        limit.calendar: limit.amount for limit in key.limits if limit.of == "usd" and limit.calendar is not None
+    budgets: dict[Calendar, Limit] = {
+        limit.calendar: limit for limit in key.limits if limit.of == "usd" and limit.calendar is not None
     }
+    limits: dict[Calendar, int] = {name: budget.amount for name, budget in budgets.items()}
     used: dict[Calendar, int] = {
         name: sum(row.nano_usd for row in rows if row.start_s >= start_s) for name, start_s in starts.items()
     }
     today = [row for row in rows if row.start_s >= starts["day"]]
     tightest = _tightest(limits, used)
-    warn_at = next((each.warn_at for each in key.limits if each.of == "usd" and each.span == tightest), 0.0)
-    of = Limit(of="usd", amount=1, calendar=tightest or "day")
+    of = Limit(of="usd", amount=1, calendar="day") if tightest is None else budgets[tightest]
+    warned = frozenset[Calendar](name for name, budget in budgets.items() if budget.warns(used[name]))
     return KeyBudget(
         apiKeyId=key.id,
         keyId=key.id,
@@ -146,8 +146,9 @@ def _budget(key: _Whose, rows: Sequence[SpentRow], starts: dict[Calendar, int], 
         requestsToday=sum(row.requests for row in today),
         tokensToday=sum(row.tokens for row in today),
         nextResetAt=_time(of.over_ms(of.bucket(now_ms))),
-        warningThreshold=warn_at,
-        budgetCheck=_check(tightest, limits, used, warn_at),
+        warningThreshold=of.warn_at,
+        warnings=[word for name, word in _CALENDARS if name in warned],
+        budgetCheck=_check(tightest, limits, used, warned),
     )
 
 
@@ -159,7 +160,7 @@ def _tightest(limits: dict[Calendar, int], used: dict[Calendar, int]) -> Calenda
 
 
 def _check(
-    tightest: Calendar | None, limits: dict[Calendar, int], used: dict[Calendar, int], warn_at: float
+    tightest: Calendar | None, limits: dict[Calendar, int], used: dict[Calendar, int], warned: Collection[Calendar]
 ) -> BudgetCheck:
     if tightest is None:
         return BudgetCheck(allowed=True, period="none", limit=0.0, used=0.0, remaining=0.0, warningReached=False)
@@ -170,15 +171,15 @@ def _check(
         limit=limits[tightest] / _NANO,
         used=used[tightest] / _NANO,
         remaining=left / _NANO,
-        warningReached=warn_at > 0 and used[tightest] >= warn_at * limits[tightest],
+        warningReached=tightest in warned,
     )
 
 
-def _warning(limit: Limit, said: float | UnsetType, before: Mapping[str, float]) -> Limit:
-    """``limit`` with what is said of warnings, or was before."""
-    if limit.of != "usd" or limit.calendar is None:
+def _warning(limit: Limit, said: float | UnsetType) -> Limit:
+    """``limit`` with what is said of warnings, if it is a budget."""
+    if said is UNSET or limit.of != "usd" or limit.calendar is None:
         return limit
-    return msgspec.structs.replace(limit, warn_at=before.get(limit.span, 0.0) if said is UNSET else said)
+    return msgspec.structs.replace(limit, warn_at=said)
 
 
 def _demand_resets(fields: _Fields, amounts: dict[Calendar, int | None]) -> None:

@@ -62,12 +62,13 @@ def read_fields(data: KeyFields) -> Fields:
 def limits_of(fields: Fields, before: tuple[Limit, ...] = ()) -> tuple[Limit, ...] | UnsetType:
     """The limits that a key has afterwards which had ``before``; UNSET where nothing is said of them.
 
-    ``limits`` are all of them; the shorter words then replace one each. Raises InvalidRequest with the path.
+    ``limits`` are all of them; the shorter words then replace one each. Budgets that stay warn as they did, unless it is said
+    otherwise. Raises InvalidRequest with the path.
     """
     shorter = (fields.budget, fields.maxRequestsPerMinute, fields.maxRequestsPerDay)
     if fields.limits is UNSET and all(each is UNSET for each in shorter):
         return UNSET
-    limits = before if fields.limits is UNSET else read_limits(fields.limits or ())
+    limits = before if fields.limits is UNSET else read_limits(fields.limits or (), before)
     for amount, per in ((fields.maxRequestsPerMinute, "1m"), (fields.maxRequestsPerDay, "day")):
         if amount is not UNSET:
             limits = replaced(limits, "requests", per, amount)

@@ -16,8 +16,8 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runtime.stores.database import Database
-from runtime.stores.tables import spent
+from runtime.stores.database import Database, insert_new
+from runtime.stores.tables import ledger_marks, spent
 
 __all__ = ["SPAN_S", "Span", "Spending", "SpentRow", "SqlSpending", "post_spend", "subjects_of"]
 
@@ -27,6 +27,7 @@ SPAN_S: Final[Mapping[Span, int]] = MappingProxyType({"minute": 60, "hour": 3600
 
 _KEPT_S: Final = MappingProxyType({"minute": 3 * 3600, "hour": 3 * 86_400})
 _BATCH: Final = 500
+_TOLD: Final = "told"
 
 
 class Spending(Protocol):
@@ -99,6 +100,14 @@ class SqlSpending:
         """For each subject and span what was used in the spans that begin at so many seconds or later, in order."""
         return await self._database.read(partial(_since, wanted=wanted))
 
+    async def days(self, subjects: Sequence[str], start_s: int) -> dict[str, list[SpentRow]]:
+        """What each of ``subjects`` used on the days that begin at ``start_s`` or later, in order; those that used nothing are left out."""
+        return await self._database.read(partial(_days, subjects=subjects, start_s=start_s))
+
+    async def first(self, what: str, of: str, window_s: int) -> bool:
+        """Whether nobody has told of ``of`` yet that it used so much, ``what``, in the window that began then. From now on somebody has."""
+        return await self._database.write(partial(_first, what=what, of=of, window_s=window_s))
+
     async def sweep(self, now_s: float) -> int:
         """Forget the minutes and hours that no limit asks for any more; how many."""
         return await self._database.write(partial(_sweep, now_s=now_s))
@@ -119,6 +128,28 @@ async def _since(db: AsyncConnection, wanted: Sequence[tuple[str, Span, int]]) -
         rows = await db.execute(of_subject.where(spent.c.start_s >= start_s).order_by(spent.c.start_s))
         found.append([SpentRow(*row) for row in rows])
     return found
+
+
+async def _days(db: AsyncConnection, subjects: Sequence[str], start_s: int) -> dict[str, list[SpentRow]]:
+    found: dict[str, list[SpentRow]] = {}
+    columns = (spent.c.subject, spent.c.start_s, spent.c.requests, spent.c.tokens, spent.c.nano_usd)
+    since = select(*columns).where(spent.c.span == "day", spent.c.start_s >= start_s).order_by(spent.c.start_s)
+    for first in range(0, len(subjects), _BATCH):
+        for row in await db.execute(since.where(spent.c.subject.in_(subjects[first : first + _BATCH]))):
+            found.setdefault(row.subject, []).append(SpentRow(*row))
+    return found
+
+
+async def _first(db: AsyncConnection, what: str, of: str, window_s: int) -> bool:
+    """What earlier windows left behind goes."""
+    name = ledger_marks.c.name
+    about = f"{_TOLD}/{of}/"
+    await db.execute(
+        delete(ledger_marks).where(name.startswith(about, autoescape=True), ledger_marks.c.value < window_s)
+    )
+    await db.execute(insert_new(db, ledger_marks).values(name=about + what, value=0))
+    mine = ledger_marks.update().where(name == about + what, ledger_marks.c.value < window_s).values(value=window_s)
+    return (await db.execute(mine)).rowcount == 1
 
 
 async def _sweep(db: AsyncConnection, now_s: float) -> int:

@@ -343,7 +343,7 @@ ledger_marks: Final = Table(
     Column("name", Text, primary_key=True),
     Column("value", Double, nullable=False),
 )
-"""`pruned_before_s`: of requests that began earlier, some are there no more."""
+"""`pruned_before_s`: of requests that began earlier, some are there no more. `told/…`: in which window a budget was warned of last."""
 
 spent: Final = Table(
     "spent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -58,6 +59,9 @@ def test_a_budget_warns_from_the_part_of_it_that_is_said(served: Running) -> Non
             break
         assert time.monotonic() < deadline_s, shown
         time.sleep(0.1)
+    assert ["daily"] == shown["warnings"]
+    (told,) = [json.loads(line) for line in served.logged("budget_warning") if id_ in line]
+    assert ("warning", "$5.00 per day", 0.001) == (told["level"], told["budget"], told["threshold"])
     kept = ask(served, "POST", "/api/usage/budget", {"apiKeyId": id_, "dailyLimitUsd": 6}).body["budget"]
     assert (6.0, 0.001) == (kept["dailyLimitUsd"], kept["warningThreshold"]), "it stays until something else is said"
     for more, path in (({"resetTime": "06:30"}, "resetTime"), ({"resetInterval": "weekly"}, "resetInterval")):

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import select
 
 from runtime.limits.rule import Rule
 from runtime.stores.database import Database, database_url
 from runtime.stores.migrate import migrate
 from runtime.stores.spending import SpentRow, SqlSpending, post_spend, subjects_of
+from runtime.stores.tables import ledger_marks
 from runtime.window import Limit
 from tests.support.database import prepared
 
@@ -128,3 +131,33 @@ async def test_a_counter_never_begins_with_less_than_was_used_in_its_window(
 def test_requests_count_for_their_key_their_tenant_their_combo_and_policies() -> None:
     assert ["key/k", "tenant/t", "combo/c", "policy/p/key/k"] == subjects_of("t", "k", "c", ("policy/p/key/k",))
     assert ["tenant/t"] == subjects_of("t", "", "")
+
+
+async def test_days_of_many_are_read_at_once(database: Database) -> None:
+    day_s = NOON_S - 43_200
+    await post(
+        database,
+        Settled(NOON_S, nano_usd=7),
+        Settled(NOON_S + 86_400),
+        Settled(NOON_S - 86_400),
+        Settled(NOON_S, key="z"),
+    )
+    found = await SqlSpending(database).days([*(f"key/{number}" for number in range(700)), "key/k", "key/z"], day_s)
+
+    later = [SpentRow("key/k", day_s, 1, 10, 7), SpentRow("key/k", day_s + 86_400, 1, 10, 1000)]
+    assert {"key/k": later, "key/z": [SpentRow("key/z", day_s, 1, 10, 1000)]} == found
+
+
+async def test_of_many_who_see_a_budget_warn_one_is_the_first(database: Database) -> None:
+    spending = SqlSpending(database)
+    seen = await asyncio.gather(*(spending.first("5/0.8", "k/day", NOON_S) for _ in range(8)))
+    assert [True] == [each for each in seen if each]
+    assert await spending.first("9/0.8", "k/day", NOON_S), "another budget"
+    assert await spending.first("5/0.8", "k/month", NOON_S), "another window"
+    assert await spending.first("5/0.8", "kk/day", NOON_S), "another key"
+    assert not await spending.first("9/0.8", "k/day", NOON_S)
+    assert not await spending.first("5/0.8", "k/day", NOON_S - 86_400), "a clock that was set back"
+
+    assert await spending.first("5/0.8", "k/day", NOON_S + 86_400), "the next day"
+    marks = await database.read(lambda db: db.execute(select(ledger_marks.c.name)))
+    assert {"told/k/day/5/0.8", "told/k/month/5/0.8", "told/kk/day/5/0.8"} == {row.name for row in marks}
