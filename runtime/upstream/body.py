@@ -29,37 +29,43 @@ class HttpResponse:
         "_failure",
         "_idle_s",
         "_loop",
-        "_since",
+        "_since_s",
         "_timer",
         "headers",
         "status",
     )
 
-    def __init__(self, answer: Answer, idle_s: float, end: float) -> None:
-        """``end`` is when the total limit passes, by the loop's clock."""
+    def __init__(self, answer: Answer, loop: asyncio.AbstractEventLoop, idle_s: float, end: float) -> None:
+        """``end`` is when the total limit passes, by the clock of ``loop``."""
         self.status = answer.status
         self.headers = answer.headers
         self._answer = answer
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._idle_s = idle_s
         self._end = end
-        self._since: tuple[float, int] | None = None
+        self._since_s = 0.0
         self._failure: UpstreamError | None = None
         self._decoding: Decoding | None = None
-        if "content-encoding" in self.headers:
+        self._timer: asyncio.TimerHandle | None = None
+        if "content-encoding" in answer.headers:
             self._decode()
-        self._timer = None if answer.complete else self._loop.call_at(min(self._loop.time() + idle_s, end), self._ring)
+        if not answer.complete:
+            self._timer = loop.call_at(min(loop.time() + idle_s, end), self._ring)
 
     async def read(self, max_bytes: int) -> bytes:
         parts: list[bytes] = []
         size = 0
-        async for data in self:
+        while True:
+            data = self._at_hand()
+            if data is None:
+                data = await anext(self, b"")
+            if not data:
+                return parts[0] if len(parts) == 1 else b"".join(parts)
             size += len(data)
             if size > max_bytes:
                 await self.aclose()
                 raise UpstreamProtocolError(f"the provider's answer is larger than {max_bytes} bytes")
             parts.append(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def chunks(self) -> AsyncIterator[bytes]:
         return self  # no async generator: one that is dropped half-way is closed by the loop, at a time of its own
@@ -74,23 +80,21 @@ class HttpResponse:
         """
         answer = self._answer
         while True:
-            if answer.parts and self._decoding is None and self._failure is None:
+            if answer.line is None or self._decoding is not None:
+                data = self._at_hand()
+                if data:
+                    return data
+                if data is not None:
+                    raise StopAsyncIteration
+            elif answer.parts:
                 return answer.take()
-            data = self._at_hand()
-            if data is not None:
-                break
-            self._since = (self._loop.time(), answer.came)
+            self._since_s = self._loop.time()
             answer.wake = self._loop.create_future()
             try:
                 await answer.wake
             except asyncio.CancelledError:
                 await self.aclose()
                 raise
-            finally:
-                self._since = None
-        if data:
-            return data
-        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         self._over()
@@ -107,8 +111,10 @@ class HttpResponse:
         if self._failure is not None:
             raise self._failure
         answer = self._answer
-        data = answer.take() if self._decoding is None else self._decoded(self._decoding)
-        if data:
+        if self._decoding is None:
+            if answer.parts:
+                return answer.take()
+        elif data := self._decoded(self._decoding):
             return data
         if answer.complete:
             self._over()
@@ -166,19 +172,17 @@ class HttpResponse:
         provider late. The total limit runs in any case, until the body is complete.
         """
         self._timer = None
-        answer, now = self._answer, self._loop.time()
+        answer, now_s = self._answer, self._loop.time()
         if answer.complete or answer.failure is not None:
             return
-        since = self._since
-        if since is not None and answer.came > since[1]:
-            since = self._since = (now, answer.came)  # not silent: what came is compressed and has not given a byte yet
-        if now >= self._end:
+        waits = answer.wake is not None and not answer.wake.done()
+        since_s = self._since_s if waits else now_s
+        if now_s >= self._end:
             self._expire("total")
-        elif since is not None and now - since[0] >= self._idle_s:
+        elif now_s - since_s >= self._idle_s:
             self._expire("idle")
         else:
-            begun = now if since is None else since[0]
-            self._timer = self._loop.call_at(min(begun + self._idle_s, self._end), self._ring)
+            self._timer = self._loop.call_at(min(since_s + self._idle_s, self._end), self._ring)
 
     def _expire(self, limit: str) -> None:
         line = self._answer.line

@@ -23,7 +23,7 @@ from typing import Final
 import certifi
 import msgspec
 
-from runtime.errors import GatewayError, UpstreamUnavailable
+from runtime.errors import UpstreamUnavailable
 from runtime.upstream.address import Address, Headers, Origin, address_of, lasting_head, request_head
 from runtime.upstream.body import HttpResponse
 from runtime.upstream.deadlines import Deadlines
@@ -41,8 +41,9 @@ MAX_PLACES: Final = 4096
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Where requests go, and the head that they have in common."""
+    """Where requests go and over what, and the head that they have in common."""
 
+    pool: Pool
     address: Address
     origin: Origin
     head: bytes
@@ -72,59 +73,51 @@ class HttpUpstream:
         self._max_connections = max_connections
         self._pools: dict[tuple[str, str], Pool] = {}
         self._retired: list[Pool] = []
-        self._places: dict[tuple[str, Headers, str], _Place] = {}
+        self._places: dict[tuple[str, Headers, str, str, str], _Place] = {}
         self._deadlines = Deadlines()
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> HttpResponse:
         if self._closed:
             raise UpstreamUnavailable("the gateway is closing its connections to providers")
-        try:
-            place = self._places.get((request.url, request.headers, request.method)) or self._new_place(request)
-            pool = self._pools.get((request.pool, request.proxy)) or self._new_pool(request)
-        except ValueError as failure:
-            raise error_of(failure) from None
-        head = request_head(place.head, request.method, request.body)
+        url, method, body, limits = request.url, request.method, request.body, request.limits
+        place = self._places.get((url, request.headers, method, request.pool, request.proxy))
+        if place is None:
+            place = self._new_place(request)
+        head = request_head(place.head, method, body)
         loop = asyncio.get_running_loop()
-        sent_s = loop.time()
-        end = sent_s + request.limits.total_ms / 1000
-        line = pool.idle(place.origin)
-        if line is not None:
-            answer = await self._answered(loop, line, head, request, sent_s, end)
-            if answer.failure is None or not _stale(answer, loop.time() - sent_s):
-                return _response(answer, request, end)
-        line = await self._dialled(pool, place.address, request, end)
-        return _response(await self._answered(loop, line, head, request, loop.time(), end), request, end)
-
-    async def _answered(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        line: Line,
-        head: bytes,
-        request: UpstreamRequest,
-        now_s: float,
-        end: float,
-    ) -> Answer:
-        """The answer up to its head, or as far as it came; its failure may be one of the limits. Cancelling closes the line."""
-        answer = line.ask(head, request.body, request.method)
-        first_byte = now_s + request.limits.first_byte_ms / 1000
-        if first_byte < end:
-            self._deadlines.begin(loop, answer, line, first_byte, "first_byte")
-        else:
-            self._deadlines.begin(loop, answer, line, end, "total")
-        try:
-            if len(request.body) > LARGE_BODY_BYTES:
-                await line.upload(answer, request.body)
-            while not answer.status and answer.failure is None:
-                answer.wake = loop.create_future()
-                await answer.wake
-        except BaseException:
-            line.cut()
-            raise
-        finally:
-            self._deadlines.end(answer)
-            answer.wake = None
-        return answer
+        now_s = loop.time()
+        end = now_s + limits.total_ms / 1000
+        line = place.pool.idle(place.origin)
+        kept = line is not None
+        while True:
+            if line is None:
+                line = await self._dialled(place.pool, place.address, request, end)
+                now_s = loop.time()
+            answer = line.ask(head, body, method)
+            first_byte = now_s + limits.first_byte_ms / 1000
+            if first_byte < end:
+                self._deadlines.begin(loop, answer, line, first_byte, "first_byte")
+            else:
+                self._deadlines.begin(loop, answer, line, end, "total")
+            try:
+                if len(body) > LARGE_BODY_BYTES:
+                    await line.upload(answer, body)
+                while not answer.status and answer.failure is None:
+                    answer.wake = loop.create_future()
+                    await answer.wake
+            except BaseException:
+                line.cut()
+                raise
+            finally:
+                self._deadlines.end(answer)
+                answer.wake = None
+            if answer.status:
+                return HttpResponse(answer, loop, limits.idle_ms / 1000, end)
+            if not (kept and _stale(answer, loop.time() - now_s)):
+                assert answer.failure is not None, "it has come, or failed"
+                raise answer.failure
+            line, kept = None, False
 
     async def aclose(self) -> None:
         """Close every connection at once, also those in use."""
@@ -152,12 +145,17 @@ class HttpUpstream:
         return pool
 
     def _new_place(self, request: UpstreamRequest) -> _Place:
-        """Raises ValueError for what is no URL, or no header."""
+        """Raises UpstreamUnavailable for what is no URL, or no header."""
+        url, headers, method, pool, proxy = request.url, request.headers, request.method, request.pool, request.proxy
         if len(self._places) >= MAX_PLACES:
             self._places.clear()
-        address = address_of(request.url)
-        head = lasting_head(request.method, request.headers, address)
-        place = self._places[request.url, request.headers, request.method] = _Place(address, address.origin, head)
+        try:
+            address = address_of(url)
+            head = lasting_head(method, headers, address)
+            over = self._pools.get((pool, proxy)) or self._new_pool(request)
+        except ValueError as failure:
+            raise error_of(failure) from None
+        place = self._places[url, headers, method, pool, proxy] = _Place(over, address, address.origin, head)
         return place
 
     @staticmethod
@@ -177,17 +175,7 @@ class HttpUpstream:
 
 def _stale(answer: Answer, took_s: float) -> bool:
     """Whether it failed as on a kept connection that the provider had closed meanwhile."""
-    if answer.failure is None or answer.begun or took_s > STALE_WINDOW_S:
-        return False
-    return isinstance(answer.failure, UpstreamUnavailable)
-
-
-def _response(answer: Answer, request: UpstreamRequest, end: float) -> HttpResponse:
-    """Raises what kept the answer from coming."""
-    if not answer.status and answer.failure is not None:
-        failure: GatewayError = answer.failure
-        raise failure
-    return HttpResponse(answer, request.limits.idle_ms / 1000, end)
+    return not answer.begun and took_s <= STALE_WINDOW_S and isinstance(answer.failure, UpstreamUnavailable)
 
 
 def default_tls() -> ssl.SSLContext:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -21,11 +22,14 @@ __all__ = ["Answer", "Line"]
 READ_BUFFER_BYTES: Final = 64 * 1024
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 HEADERS_LIMIT: Final = 256
+NAMES_KEPT: Final = 1024
 LARGE_BODY_BYTES: Final = 512 * 1024
 """Above this a body is written piece by piece, so that other requests get their turn."""
 
 PIECE_BYTES: Final = 256 * 1024
 BODILESS: Final = frozenset({204, 304})
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+TOO_LONG: Final = ": a line or header is too long"
 
 
 class Answer:
@@ -37,15 +41,14 @@ class Answer:
         begun: whether anything of it came.
         complete: whether all of it came.
         failure: why the rest will not come.
-        line: what it still comes over.
-        came: how many reads had some of it.
+        line: what it still comes over; None once it is complete, or has failed.
     """
 
-    __slots__ = ("begun", "came", "complete", "failure", "headers", "line", "parts", "size", "status", "wake")
+    __slots__ = ("begun", "complete", "failure", "headers", "line", "parts", "size", "status", "wake")
 
     def __init__(self, line: Line) -> None:
         self.status = 0
-        self.headers: dict[str, str] = {}
+        self.headers: Mapping[str, str] = NO_HEADERS
         self.parts: list[bytes] = []
         self.size = 0
         self.begun = False
@@ -53,18 +56,15 @@ class Answer:
         self.failure: UpstreamError | None = None
         self.line: Line | None = line
         self.wake: asyncio.Future[None] | None = None
-        self.came = 0
 
     def take(self) -> bytes:
         """What came since the last call, perhaps nothing."""
         parts = self.parts
-        if not parts:
-            return b""
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        size, self.size = self.size, 0
-        if size > READ_BUFFER_BYTES and self.line is not None:
+        if self.size > READ_BUFFER_BYTES and self.line is not None:
             self.line.taken()
+        self.size = 0
         return data
 
     def fail(self, failure: UpstreamError) -> None:
@@ -83,8 +83,9 @@ class Answer:
 class Line(asyncio.Protocol):
     """``free`` is told when the line can be used again, ``lost`` when it is gone.
 
+    ``names`` holds the headers' names as providers write them, and as they are called here; lines fill and share it.
+
     Attributes:
-        used: whether it has carried an answer.
         open: whether requests may be sent over it.
     """
 
@@ -97,21 +98,20 @@ class Line(asyncio.Protocol):
         "_head_bytes",
         "_headers",
         "_interim",
-        "_lines",
         "_loop",
         "_lost",
+        "_names",
         "_parser",
         "_paused",
+        "_repeats",
         "_room",
-        "_sized",
         "_transport",
         "_uploading",
         "on_body",
         "open",
-        "used",
     )
 
-    def __init__(self, free: Callable[[Line], None], lost: Callable[[Line], None]) -> None:
+    def __init__(self, free: Callable[[Line], None], lost: Callable[[Line], None], names: dict[bytes, str]) -> None:
         self._loop = asyncio.get_running_loop()
         self._free = free
         self._lost = lost
@@ -121,16 +121,15 @@ class Line(asyncio.Protocol):
         self.on_body = self._body.append
         self._parser = self._new_parser()
         self._headers: dict[str, str] = {}
+        self._names = names
         self._head = ""
         self._head_bytes = 0
         self._fault = ""
-        self._lines = 0
+        self._repeats = 0
         self._interim = False
-        self._sized = True
         self._paused = False
         self._uploading = False
         self._room: asyncio.Future[None] | None = None
-        self.used = False
         self.open = False
 
     # -- what is asked
@@ -196,29 +195,24 @@ class Line(asyncio.Protocol):
         if answer is None:  # nobody asked
             self.cut()
             return
-        answer.begun = True
-        answer.came += 1
         if not answer.status:
+            answer.begun = True
             self._head_bytes += len(data)
-        fault: str | None = None
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            fault = ": it changes the protocol"
+            self._spoil(answer, ": it changes the protocol")
         except HttpParserError:
-            fault = self._fault
+            self._spoil(answer, self._fault)
         if self._body:
             self._hand_over(answer)
-        if fault is not None:
-            self._break(answer, fault)
         if not answer.status:
             if self._head_bytes > HEAD_LIMIT_BYTES:
-                self._break(answer, ": a line or header is too long")
+                self._break(answer, TOO_LONG)
             return
-        if answer.size > READ_BUFFER_BYTES and answer.line is self and not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-        answer.awake()
+        wake = answer.wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -245,18 +239,19 @@ class Line(asyncio.Protocol):
         if self._answer is None:
             raise ValueError("nobody asked")
         self._headers = {}
-        self._lines = 0
+        self._repeats = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key = self._names.get(name) or self._named(name)
         headers = self._headers
         if key in headers:
-            text = f"{headers[key]}, {text}"
-        headers[key] = text
-        self._lines += 1
-        if self._lines > HEADERS_LIMIT:
-            self._fault = ": a line or header is too long"
-            raise ValueError(self._fault)
+            self._repeats += 1
+            headers[key] = f"{headers[key]}, {value.decode('latin-1')}"
+        else:
+            headers[key] = value.decode("latin-1")
+        if len(headers) + self._repeats > HEADERS_LIMIT:
+            self._fault = TOO_LONG
+            raise ValueError(TOO_LONG)
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -264,21 +259,24 @@ class Line(asyncio.Protocol):
         answer = self._answer
         if self._interim or answer is None:
             return
-        headers = self._headers
-        self._sized = "content-length" in headers or "transfer-encoding" in headers or status in BODILESS
-        answer.headers = headers
+        answer.headers = self._headers
         answer.status = status
-        if self._head == "HEAD" and not answer.complete:
+        if self._head == "HEAD":
             self._complete(answer, reusable=False)
 
     def on_message_complete(self) -> None:
         answer = self._answer
-        if answer is None:
-            return
-        if not self._interim:
+        if answer is not None and not self._interim:
             self._complete(answer, reusable=self._parser.should_keep_alive())
 
     # -- inside
+
+    def _named(self, name: bytes) -> str:
+        """``name`` as it is called here: a provider's names are the same in all its answers."""
+        if len(self._names) >= NAMES_KEPT:
+            self._names.clear()
+        key = self._names[name] = name.decode("latin-1").lower()
+        return key
 
     def _new_parser(self) -> HttpResponseParser:
         parser = HttpResponseParser(self)
@@ -294,16 +292,25 @@ class Line(asyncio.Protocol):
         if self._head != "HEAD":
             data = body[0] if len(body) == 1 else b"".join(body)
             answer.parts.append(data)
-            answer.size += len(data)
+            size = answer.size = answer.size + len(data)
+            if size > READ_BUFFER_BYTES and answer.line is self and not self._paused and self._transport is not None:
+                self._paused = True
+                self._transport.pause_reading()
         body.clear()
+
+    def _spoil(self, answer: Answer, detail: str) -> None:
+        """What came up to here is good, and nothing behind it."""
+        if self._body:
+            self._hand_over(answer)
+        self._break(answer, detail)
 
     def _complete(self, answer: Answer, *, reusable: bool) -> None:
         self._answer = None
         answer.complete = True
         answer.line = None
         self._head_bytes = 0
-        self.used = True
-        self.taken()
+        if self._paused:
+            self.taken()
         if reusable and not self._uploading and self.open:
             self._free(self)
         else:
@@ -326,7 +333,7 @@ class Line(asyncio.Protocol):
         if not answer.status:
             how = "the connection to the provider broke" if broken else "the provider closed the connection"
             answer.fail(UpstreamUnavailable(f"{how} before it answered"))
-        elif not broken and not self._sized:
+        elif not broken and not _sized(answer):
             answer.complete = True
             answer.line = None
             answer.awake()
@@ -338,3 +345,9 @@ class Line(asyncio.Protocol):
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)
+
+
+def _sized(answer: Answer) -> bool:
+    """Whether its end can be told from the connection's."""
+    headers = answer.headers
+    return "content-length" in headers or "transfer-encoding" in headers or answer.status in BODILESS

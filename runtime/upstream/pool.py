@@ -145,6 +145,7 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._idle: dict[Origin, list[tuple[Line, float]]] = {}
         self._origins: dict[Line, Origin] = {}
+        self._names: dict[bytes, str] = {}
         self._taken = 0
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
@@ -178,7 +179,7 @@ class Pool:
                 return kept
         self._taken += 1
         try:
-            line = await self._dialler.dial(address, lambda: Line(self._free, self._lost))
+            line = await self._dialler.dial(address, lambda: Line(self._free, self._lost, self._names))
         except BaseException:
             self._leave()
             raise
@@ -217,7 +218,8 @@ class Pool:
         self._idle.setdefault(self._origins[line], []).append((line, self._loop.time()))
         if self._sweep is None:
             self._sweep = self._loop.call_later(self._keep_idle_s, self._drop_old)
-        self._call_next()
+        if self._waiters:
+            self._call_next()
 
     def _lost(self, line: Line) -> None:
         if self._origins.pop(line, None) is not None:

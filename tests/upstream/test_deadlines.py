@@ -10,7 +10,7 @@ from runtime.upstream.line import Answer, Line
 
 
 def waiting() -> tuple[Line, Answer]:
-    line = Line(lambda _: None, lambda _: None)
+    line = Line(lambda _: None, lambda _: None, {})
     return line, Answer(line)
 
 
