@@ -63,7 +63,7 @@ class Held(Settled, Protocol):
         ...
 
 
-class CallRecord(msgspec.Struct, kw_only=True):
+class CallRecord(msgspec.Struct):
     """Grows as the call goes on; the one mutable value on the request path. Times are seconds of a monotonic clock.
 
     ``model`` is the public name the client asked for, ``served`` the public id of the target, ``upstream_status`` None
@@ -82,6 +82,7 @@ class CallRecord(msgspec.Struct, kw_only=True):
     operation: str
     protocol: str
     started_s: float
+    settlement: str = ""
     key: str = ""
     tenant: str = "default"
     model: str = ""
@@ -112,7 +113,6 @@ class CallRecord(msgspec.Struct, kw_only=True):
     remembered: Remembered | None = None
     trail: list[Step] = []
     combo: str = ""
-    settlement: str = ""
     settled: bool = False
     part: bool = False
     held: Held | None = None

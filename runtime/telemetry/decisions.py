@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 
@@ -20,34 +20,32 @@ class Decisions:
         self._clock = clock
         self._prefix = prefix
         self._numbers = count(1)
-        self._records: OrderedDict[str, CallRecord] = OrderedDict()  # whose first one is found at once
-        self._requests: dict[str, str] = {}
+        self._order: deque[CallRecord] = deque()
+        self._records: dict[str, CallRecord] = {}
+        self._requests: dict[str, CallRecord] = {}
 
     def add(self, record: CallRecord) -> str:
         """Remember a call whose key is known, from its beginning on; the id of its decision, empty where none are kept."""
         if not self._keep:
             return ""
-        if record.decision:
-            self._records.pop(record.decision, None)
-        else:
-            record.decision = f"{self._prefix}{next(self._numbers):x}"
-        decision = self._requests[record.id] = record.decision
-        self._records[decision] = record
-        self._forget(self._clock() - self._for_s)
+        decision = record.decision
+        if not decision:
+            decision = record.decision = f"{self._prefix}{next(self._numbers):x}"
+        self._records[decision] = self._requests[record.id] = record
+        self._order.append(record)
+        self._forget(record.started_s - self._for_s)
         return decision
 
     def find(self, id_: str) -> CallRecord | None:
         """By the decision's id or the request's: the last one where clients used an id twice."""
         self._forget(self._clock() - self._for_s)
-        return self._records.get(id_) or self._records.get(self._requests.get(id_, ""))
+        return self._records.get(id_) or self._requests.get(id_)
 
     def _forget(self, since_s: float) -> None:
-        records = self._records
-        while records:
-            decision = next(iter(records))
-            oldest = records[decision]
-            if oldest.started_s >= since_s and len(records) <= self._keep:
-                return
-            del records[decision]
-            if self._requests.get(oldest.id) == decision:
+        order = self._order
+        while order and (len(order) > self._keep or order[0].started_s < since_s):
+            oldest = order.popleft()
+            if self._records.get(oldest.decision) is oldest:  # nothing else goes on under its id
+                del self._records[oldest.decision]
+            if self._requests.get(oldest.id) is oldest:
                 del self._requests[oldest.id]

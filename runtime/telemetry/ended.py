@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import floor
+
 import msgspec
 
 from runtime.telemetry.call import CallRecord
@@ -11,7 +13,7 @@ from runtime.telemetry.trail import AttemptRecord
 __all__ = ["CallEnded", "call_ended"]
 
 
-class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
+class Tried(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One attempt. What is None is not said."""
 
     target: str
@@ -22,7 +24,7 @@ class Tried(msgspec.Struct, frozen=True, omit_defaults=True):
     output_tokens: int | None = None
 
 
-class CallEnded(Record, frozen=True, omit_defaults=True):
+class CallEnded(Record, frozen=True, omit_defaults=True, gc=False):
     """What is empty is not said, nor is a tenant that is the default one."""
 
     request_id: str = ""
@@ -108,4 +110,4 @@ def _tried(attempt: AttemptRecord) -> Tried:
 
 def _ms(seconds: float) -> float:
     """To a tenth."""
-    return int(seconds * 10_000 + 0.5) / 10
+    return floor(seconds * 10_000 + 0.5) / 10

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from math import floor
 from typing import Final, TypeAlias
 
 import msgspec
@@ -58,26 +59,27 @@ class Latencies:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self._number = -1
+        self._models: dict[str, Measured] = {}
         self._slices: deque[_Slice] = deque()
         self._older: deque[_Slice] = deque(maxlen=int(MAX_WINDOW_S / SLICE_S - FRESH) // TOGETHER + 1)
 
     def add(self, call: CallRecord) -> None:
         """A call that is over; one that asked nobody does not count."""
-        if not call.attempts or call.outcome not in {"ok", "error"}:
+        attempts, outcome, begun_s, ended_s = call.attempts, call.outcome, call.started_s, call.ended_s
+        if not attempts or outcome not in ("ok", "error"):
             return
-        number = int(call.ended_s / SLICE_S)
-        if not self._slices or self._slices[-1][0] != number:
-            self._slices.append((number, {}))
-            while self._slices[0][0] < number - FRESH:
-                self._put_away(*self._slices.popleft())
-        models, label = self._slices[-1][1], call.attempts[-1].label
-        measured = models.get(label)
+        number = floor(ended_s / SLICE_S)
+        if number != self._number:
+            self._go_on(number)
+        label = attempts[-1].label
+        measured = self._models.get(label)
         if measured is None:
-            measured = models[label] = Measured()
-        measured.total_ms.add((call.ended_s - call.started_s) * 1000)
+            measured = self._models[label] = Measured()
+        measured.total_ms.add((ended_s - begun_s) * 1000)
         if call.first_token_s is not None:
-            measured.first_ms.add((call.first_token_s - call.started_s) * 1000)
-        if call.outcome == "error":
+            measured.first_ms.add((call.first_token_s - begun_s) * 1000)
+        if outcome == "error":
             measured.errors += 1
 
     def within(self, window_s: float) -> list[Measures]:
@@ -99,6 +101,13 @@ class Latencies:
             )
             for label, measured in found.items()
         ]
+
+    def _go_on(self, number: int) -> None:
+        """Begin a slice."""
+        self._number, self._models = number, {}
+        self._slices.append((number, self._models))
+        while self._slices[0][0] < number - FRESH:
+            self._put_away(*self._slices.popleft())
 
     def _put_away(self, number: int, models: dict[str, Measured]) -> None:
         """A slice that is fresh no more becomes part of a longer one."""

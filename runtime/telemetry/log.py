@@ -37,6 +37,7 @@ class Log:
     """Says events that are of ``level`` or above. Every record carries ``build``.
 
     Attributes:
+        said: the levels of events that are written.
         render: one record as a line without its end; a fault's traceback is the fact `exception`.
         lines: takes each line. What is an error does not wait there.
         now: Unix nanoseconds.
@@ -51,16 +52,16 @@ class Log:
         now: Callable[[], int] = time.time_ns,
     ) -> None:
         self.build = build
-        self._least = RANKS[level]
+        self.said: Final = frozenset(each for each, rank in RANKS.items() if rank >= RANKS[level])
         self._render = render
         self._lines = lines
         self._now = now
-        self._second = -1
+        self._second_us = -1_000_000
         self._told_second = ""
 
     def says(self, level: Level) -> bool:
         """Whether events of ``level`` are written."""
-        return RANKS[level] >= self._least
+        return level in self.said
 
     def debug(self, event: str, /, **facts: object) -> None:
         self.say("debug", event, facts)
@@ -78,7 +79,7 @@ class Log:
         self.say("error", event, facts)
 
     def say(self, level: Level, event: str, facts: Mapping[str, object]) -> None:
-        if RANKS[level] >= self._least:
+        if level in self.said:
             record = {"timestamp": self.timestamp(), "level": level, "event": event, "build": self.build, **facts}
             self._lines.write(self._render(record), urgent=level == "error")
 
@@ -88,9 +89,11 @@ class Log:
 
     def timestamp(self) -> str:
         """Now, as records tell it. Only its last digits are made anew: the rest is the same for a whole second."""
-        second, micros = divmod(self._now() // 1000, 1_000_000)
-        if second != self._second:
-            self._second = second
+        now_us = self._now() // 1000
+        micros = now_us - self._second_us
+        if not 0 <= micros < 1_000_000:
+            second, micros = divmod(now_us, 1_000_000)
+            self._second_us = now_us - micros
             self._told_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return f"{self._told_second}.{micros:06d}Z"
 

@@ -47,9 +47,7 @@ class Recorder:
         """A call arrived; the record to fill in."""
         self._metrics.begin()
         settlement = "" if self._book is None else self._book.new_id()
-        return CallRecord(
-            id=id_, operation=operation, protocol=protocol, started_s=self._clock(), settlement=settlement
-        )
+        return CallRecord(id_, operation, protocol, self._clock(), settlement)
 
     def admitted(self, call: CallRecord) -> str:
         """Its key is known now. The id under which the call can be explained, empty where none can."""
@@ -62,7 +60,7 @@ class Recorder:
 
     def settle(self, call: CallRecord) -> None:
         """All of the answer is here, or all there will be: what it took is written down before its end goes out."""
-        if self._book is not None:
+        if self._book is not None and not call.settled:
             self._book.settle(call)
 
     def first_token(self, call: CallRecord) -> None:
@@ -74,7 +72,8 @@ class Recorder:
         """The call is over. A second end of the same call is no event: the first one stands."""
         if call.ended_s:
             return
-        self.settle(call)
+        if self._book is not None and not call.settled:
+            self._book.settle(call)
         call.ended_s = self._clock()
         self._metrics.end(call)
         if self._latencies is not None:
@@ -82,5 +81,6 @@ class Recorder:
         clients_fault = 400 <= call.status < 500
         failed = call.outcome == "error" and not clients_fault
         level: Level = "warning" if failed else "info"
-        if self._log.says(level):
-            self._log.write(call_ended(call, self._log.timestamp(), level, self._log.build))
+        log = self._log
+        if level in log.said:
+            log.write(call_ended(call, log.timestamp(), level, log.build))

@@ -28,7 +28,7 @@ class Coming(Protocol):
         ...
 
 
-class AttemptRecord(msgspec.Struct, kw_only=True):
+class AttemptRecord(msgspec.Struct):
     """One request that was sent to one target, or was to be. ``outcome`` is `ok`, `cancelled`, or `GatewayError.kind`.
 
     ``label`` stands for the target where names must not be made up by clients. ``status`` is None until there was one.
@@ -40,12 +40,12 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
     label: str
     connection: str
     started_s: float
+    provider: str = ""
+    prices: Prices | None = None
     ended_s: float = 0.0
     outcome: str = ""
     status: int | None = None
     usage: Usage | None = None
-    provider: str = ""
-    prices: Prices | None = None
     number: int = 0
     free: bool = False
     requests: int = 1

@@ -42,3 +42,15 @@ def test_a_background_call_goes_on_under_the_id_its_client_was_told() -> None:
 
     assert first.decision == decisions.add(second)
     assert second is decisions.find(first.decision)
+
+
+def test_who_goes_on_under_an_id_stays_when_the_one_before_goes() -> None:
+    decisions = Decisions(2, 60.0, lambda: 0.0, "w-")
+    first, second, third = call("r"), call("r"), call("other")
+    second.decision = decisions.add(first)
+    decisions.add(second)
+    decisions.add(third)
+
+    assert (second, second) == (decisions.find(first.decision), decisions.find("r"))
+    decisions.add(call("another"))
+    assert (None, None) == (decisions.find(first.decision), decisions.find("r"))
