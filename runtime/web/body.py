@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
     from runtime.web.wire import Receive
 
-__all__ = ["UNWANTED_S", "broken_off", "decode_body", "linger", "pieces_of_body", "read_body"]
+__all__ = ["LINGER_S", "UNWANTED_S", "broken_off", "decode_body", "linger", "pieces_of_body", "read_body"]
 
 MAX_ENCODINGS: Final = 2
 MAX_ZSTD_WINDOW_BYTES: Final = 128 << 20
 MAX_DIGITS: Final = 20
 LINGER_S: Final = 2.0
+"""For how long a body that is too large may go on to arrive before the answer goes out."""
 LINGER_BYTES: Final = 64 << 20
 UNWANTED_S: Final = 0.25
 """For how long a body that is not wanted may still arrive before the answer goes out."""
@@ -51,6 +52,7 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
     try:
         raw = await within(timeout_s, _collect(receive, declared, max_bytes))
     except TimeoutError:
+        await _drain(receive, LINGER_BYTES, UNWANTED_S)
         message = f"the request's body did not arrive within {timeout_s:g} s"
         raise InvalidRequest(message, code="request_timeout") from None
     except _Overrun as overrun:

@@ -121,7 +121,11 @@ class Exchange:
     async def read_body(self, max_bytes: int, timeout_s: float) -> bytes:
         """The whole body, decoded; once. Raises as `runtime.web.body.read_body` does."""
         self._untouched = False
-        body = await read_body(self._receive, self.headers, max_bytes, timeout_s)
+        try:
+            body = await read_body(self._receive, self.headers, max_bytes, timeout_s)
+        except asyncio.CancelledError:
+            self._untouched = True
+            raise
         self._body_read = True
         if self._on_body is not None:
             self._on_body()
@@ -131,7 +135,9 @@ class Exchange:
         """The body as it arrives; once. Raises as `runtime.web.body.pieces_of_body` does."""
         self._untouched = False
         async for piece in pieces_of_body(self._receive, self.headers, max_bytes, idle_s):
+            self._untouched = True  # as far as the rest goes, which whoever has this piece may not want
             yield piece
+            self._untouched = False
         self._body_read = True
         if self._on_body is not None:
             self._on_body()

@@ -102,6 +102,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         scopes: an operation's id to the scope that the operator's settings ask for instead of the schema's.
         spoken: path prefixes, the longest first, and the protocol that is spoken below each.
         write_limit_s: how long a client may take nothing of its answer; None: however long.
+        body_limit_s: how long the body of a typed operation may take to arrive; None: however long.
         ip_filter: which addresses may call; None: every one.
         trusted_proxies: the proxies in front whose word for who called is believed.
         askings: told which call is being answered.
@@ -118,6 +119,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     cors: Cors = Cors()
     spoken: tuple[tuple[str, str], ...] = ()
     write_limit_s: float | None = None
+    body_limit_s: float | None = None
     header_limit_bytes: int = 64 << 10
     trusted_proxies: tuple[Network, ...] = ()
     ip_filter: IpFilter | None = None

@@ -14,6 +14,8 @@ import msgspec
 from litestar import Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.response.base import ASGIResponse
+from typing_extensions import override
 
 from runtime.errors import (
     Conflict,
@@ -27,12 +29,19 @@ from runtime.errors import (
     UnsupportedMedia,
     brief,
 )
+from runtime.web.body import UNWANTED_S, linger
 from runtime.web.front import Front, Fronts, Rendered, request_id
 from runtime.web.head import HeadTooLarge
+from runtime.web.header import decode_headers
 from runtime.web.negotiate import NEGOTIATED, territory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from litestar import Litestar
+    from litestar.types import Receive, Scope, Send
+
+    from runtime.web import wire
 
 __all__ = ["Problem", "exception_handler", "render_problem"]
 
@@ -76,6 +85,25 @@ class _Reply(msgspec.Struct, frozen=True):
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+
+
+class _AfterBody(ASGIResponse):
+    """Goes out when the body, which nobody wanted, has come, or has had a moment to: `linger` says why."""
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await linger(cast("wire.Receive", receive), decode_headers(scope["headers"]), UNWANTED_S)
+        await super().__call__(scope, receive, send)
+
+
+class _Unrouted(Response[bytes]):
+    """What is answered where no route reads, or lets come, what the client sends."""
+
+    @override
+    def to_asgi_response(self, app: Litestar | None, request: AnyRequest, **_: object) -> ASGIResponse:
+        return _AfterBody(
+            body=self.content, headers=self.headers, media_type=self.media_type, status_code=self.status_code
+        )
 
 
 def render_problem(error: GatewayError, request_id: str) -> Rendered:
@@ -124,7 +152,9 @@ def exception_handler(
         if isinstance(told, HeadTooLarge):
             headers["connection"] = "close"
         media_type = headers.pop("content-type", CONTENT_TYPE)
-        return Response(reply.body, status_code=reply.status, headers=headers, media_type=media_type)
+        taken = _options(request) is not None or request.method in {"GET", "HEAD"}
+        made: type[Response[bytes]] = Response[bytes] if taken else _Unrouted
+        return made(reply.body, status_code=reply.status, headers=headers, media_type=media_type)
 
     return handle
 

@@ -5,22 +5,24 @@ For everything that is not inference. Errors become problems in `problem`.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
 from litestar.handlers import HTTPRouteHandler
 
-from runtime.errors import PermissionDenied
+from runtime.errors import InternalError, InvalidRequest, PermissionDenied
 from runtime.web.address import client_address
-from runtime.web.body import UNWANTED_S, linger
+from runtime.web.body import LINGER_S, UNWANTED_S, broken_off, linger
 from runtime.web.front import Front, Fronts, request_id
 from runtime.web.head import demand_small_head
 from runtime.web.header import decode_headers
 from runtime.web.json_body import LENIENT, check_body
 from runtime.web.key import ADMIN, PUBLIC
+from runtime.web.patience import cancelled, within
 from runtime.web.visit import Visit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from litestar.connection import ASGIConnection
     from litestar.datastructures import State
@@ -114,21 +116,61 @@ def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
         front = fronts.now
         identity = request_id(scope["headers"], front.new_id)
         front.askings.note(identity, "")
-        wanted = cast("HTTPScope", scope)["method"] in {"GET", "HEAD"}
-
-        async def take() -> HTTPReceiveMessage | WebSocketReceiveMessage:
-            nonlocal wanted
-            wanted = True
-            return await receive()
+        wanted = cast("HTTPScope", scope)["method"] not in {"GET", "HEAD"}
+        body = _Body(cast("wire.Receive", receive), front.body_limit_s, awaited=wanted)
+        started = False
 
         async def stamp(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                if not wanted:
-                    await linger(cast("wire.Receive", receive), decode_headers(scope["headers"]), UNWANTED_S)
+                started = True
+                await body.leave(decode_headers(scope["headers"]))
                 own = (*fronts.now.base_headers(), (b"x-request-id", identity.encode()))
                 message["headers"] = [*message["headers"], *own]
             await send(message)
 
-        await app(scope, take, stamp)
+        try:
+            await app(scope, body.take, stamp)
+        except asyncio.CancelledError as error:
+            if started or cancelled():
+                raise
+            raise InternalError("what the call waited for was cancelled") from error
 
     return serve
+
+
+class _Body:
+    """A request's body as the framework takes it: in time and to its end, or an error says so. ``awaited``: there may be one."""
+
+    def __init__(self, receive: wire.Receive, limit_s: float | None, *, awaited: bool) -> None:
+        self._receive = receive
+        self._limit_s = limit_s
+        self._awaited = awaited
+        self._ends_s: float | None = None
+        self._begun = False
+
+    async def take(self) -> HTTPReceiveMessage | WebSocketReceiveMessage:
+        """A `Receive`. Raises InvalidRequest."""
+        if not self._awaited:
+            return cast("HTTPReceiveMessage", await self._receive())
+        self._begun = True
+        now_s = asyncio.get_running_loop().time()
+        if self._ends_s is None and self._limit_s is not None:
+            self._ends_s = now_s + self._limit_s
+        try:
+            message = await within(None if self._ends_s is None else self._ends_s - now_s, self._receive())
+        except TimeoutError:
+            self._begun = False
+            raise InvalidRequest(
+                f"the request's body did not arrive within {self._limit_s:g} s", code="request_timeout"
+            ) from None
+        self._awaited = message["type"] == "http.request" and message.get("more_body", False)
+        if message["type"] != "http.request":
+            raise broken_off()
+        return cast("HTTPReceiveMessage", message)
+
+    async def leave(self, headers: Mapping[str, str]) -> None:
+        """Let what has not been taken come, for a while: `linger` says why."""
+        if self._awaited:
+            self._awaited = False
+            await linger(self._receive, headers, LINGER_S if self._begun else UNWANTED_S)

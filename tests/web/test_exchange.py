@@ -357,3 +357,33 @@ async def test_a_body_that_nobody_wanted_and_that_does_not_come_is_not_waited_fo
         await exchange_of(script).respond(401, (), b"no")
 
     assert 401 == script.answer.status
+
+
+async def test_what_is_left_of_a_body_is_let_come_when_its_reading_was_given_up() -> None:
+    """A call that is told to end while its body arrives answers, and is to be heard."""
+    script = Script([b"a"], endless=True)
+    exchange = exchange_of(script)
+    reading = asyncio.create_task(exchange.read_body(10, 60))
+    await script.waiting.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    script.waiting.clear()
+
+    await exchange.respond(503, (), b"no")
+
+    assert script.waiting.is_set()
+    assert 503 == script.answer.status
+
+
+@pytest.mark.parametrize(("taken", "read"), [(1, 3), (3, 3)])
+async def test_what_is_left_of_a_file_is_let_come_when_somebody_has_had_enough(taken: int, read: int) -> None:
+    script = Script([b"a", b"b", b"c"])
+    exchange = exchange_of(script, headers=[("content-length", "3")])
+    pieces = exchange.pieces(10, 60)
+    for _ in range(taken):
+        await anext(pieces)
+
+    await exchange.respond(413, (), b"no")
+
+    assert (read, 413) == (script.read, script.answer.status)

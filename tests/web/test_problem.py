@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 from generated.types.gateway import Problem as DocumentedProblem
 from runtime.errors import Conflict, InvalidRequest, RateLimited, ShuttingDown
 from runtime.web.problem import Problem, exception_handler, render_problem
-from tests.web.script import call, front
+from tests.web.script import Script, call, front, run
 
 
 def app(*routes, faults: list[tuple[Exception, str]] | None = None) -> Litestar:
@@ -149,3 +149,15 @@ async def test_an_unknown_path_is_told_to_sdks_in_their_dialect(
     assert 404 == answer.status
     assert answer.body.startswith(begin)
     assert f"POST {path}".encode() in answer.body
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("POST", "/v1/nothing", 404), ("PUT", "/x", 405)])
+async def test_a_body_that_comes_where_nobody_reads_is_let_come_before_the_answer(
+    method: str, path: str, status: int
+) -> None:
+    """Else the connection would be reset, and the client never see what is wrong."""
+    script = Script([b"x"] * 9)
+    await run(app(failing(Conflict("no"))), script, method, path)
+
+    assert (status, 9, True) == (script.answer.status, script.read, script.answer.complete)
+    assert script.answer.headers["content-length"] == str(len(script.answer.body))

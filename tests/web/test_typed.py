@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 import msgspec
@@ -5,7 +6,7 @@ import pytest
 from litestar import Litestar
 from litestar.params import FromPath, FromQuery, JSONBody
 
-from runtime.errors import NotFound
+from runtime.errors import InternalError, NotFound
 from runtime.web.front import Front
 from runtime.web.problem import exception_handler
 from runtime.web.typed import typed
@@ -133,3 +134,44 @@ async def test_the_body_of_who_is_refused_is_let_come_before_the_answer() -> Non
     await run(guarded, script, "POST", "/guarded", AS_VIEWER)
 
     assert (2, 403) == (script.read, script.answer.status)
+
+
+async def test_a_body_that_breaks_off_is_no_fault_of_ours() -> None:
+    script = Script([b'{"name":'], cut=True)
+    await run(app(front()), script, "POST", "/things", [("content-type", "application/json")])
+
+    told = json.loads(script.answer.body)
+    assert (400, "invalid_request") == (script.answer.status, told["kind"])
+    assert told["detail"].startswith("the request's body ended before it was complete")
+
+
+async def test_a_body_that_does_not_end_is_waited_for_no_longer_than_that() -> None:
+    script = Script([b'{"name":'], endless=True)
+    parts = msgspec.structs.replace(front(), body_limit_s=0.01)
+    await run(app(parts), script, "POST", "/things", [("content-type", "application/json")])
+
+    assert 400 == script.answer.status
+    assert "did not arrive within 0.01 s" in json.loads(script.answer.body)["detail"]
+
+
+async def test_what_is_left_of_a_body_that_is_too_large_is_let_come_first() -> None:
+    script = Script([bytes(1 << 20)] * 5)
+    await run(app(front()), script, "POST", "/things", [("content-type", "application/json")])
+
+    assert (413, 5) == (script.answer.status, script.read)
+
+
+async def test_what_a_call_waited_for_may_be_cancelled_without_it() -> None:
+    parts = front()
+
+    @typed(parts, "POST", ["/lost"], operation_id="lost", scope="public")
+    async def lost() -> Thing:
+        raise asyncio.CancelledError
+
+    faults: list[Exception] = []
+    handler = exception_handler(parts, lambda fault, _: faults.append(fault))
+    lone = Litestar([lost], openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
+
+    answer = await call(lone, "POST", "/lost")
+    assert (500, "internal") == (answer.status, json.loads(answer.body)["kind"])
+    assert [InternalError] == [type(fault) for fault in faults]
