@@ -122,7 +122,7 @@ class GoodKeys:
                     used_s = loop.time()
                     await self.note_used()
                 failed = False
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 — whatever it is: who stopped looking would let revoked keys in for good
                 if not failed:  # once, not twice a second
                     self._on_fault(error, "")
                 failed = True
@@ -175,7 +175,9 @@ class GoodKeys:
         }
         self._strangers.clear()
         self._kept = frozenset(key.hash for key in found.keys)
-        ring = self.configured.changed(good, found.revoked)
+        if found.unread:
+            self._on_fault(StoreError(f"keys that cannot be read are refused: {', '.join(found.unread[:10])}"), "")
+        ring = self.configured.changed(good, found.ended)
         self._access.use(ring)
         known = {record.id for record in ring.hashes.values()}
         lost = self._door.owners - known - {KeyRecord.anonymous().id}

@@ -66,7 +66,7 @@ class Keys:
         async with _stored():
             found = await self._store.all()
         shown = [
-            self._configured(record, found.revoked.get(hash_))
+            self._configured(record, found.ended.get(hash_))
             for hash_, record in self._good.configured.hashes.items()
             if whose in {None, record.tenant}
         ]
@@ -97,10 +97,7 @@ class Keys:
             limits=() if limits is UNSET else limits,
         )
         async with self._changing():
-            if hash_ in self._good.configured.hashes or any(
-                each.hash == hash_ for each in (await self._store.all()).keys
-            ):
-                raise Conflict("there is a key that is the same; keys are made by whoever keeps them once")
+            await self._demand_new(hash_)
             await self._store.add(key)
         details: dict[str, object] = {"name": key.name, "scopes": list(scopes), "given": fields.key is not UNSET}
         await self._note("key.created", caller, key.id, tenant, details)
@@ -111,7 +108,7 @@ class Keys:
             found = await self._store.all()
         for hash_, record in self._good.configured.hashes.items():
             if record.id == key_id and caller.may_see(record.tenant):
-                return self._configured(record, found.revoked.get(hash_))
+                return self._configured(record, found.ended.get(hash_))
         for key in found.keys:
             if key.id == key_id and caller.may_see(key.tenant):
                 return self._shown(key)
@@ -222,6 +219,14 @@ class Keys:
         demand_hard_to_guess(fields.key, next(prefix for prefix in PREFIXES if fields.key.startswith(prefix)))
         return fields.key, hash_key(self._pepper, fields.key)
 
+    async def _demand_new(self, hash_: str) -> None:
+        """Raises Conflict where there is a key of this hash, or was one that is revoked for good."""
+        found = await self._store.all()
+        if hash_ in self._good.configured.hashes or any(each.hash == hash_ for each in found.keys):
+            raise Conflict("there is a key that is the same; keys are made by whoever keeps them once")
+        if hash_ in found.revoked:
+            raise Conflict("this key is revoked for good; make another one")
+
     def _models(self, fields: Fields, before: tuple[str, ...]) -> tuple[str, ...] | UnsetType:
         """The names a key may use: of models and of combos."""
         if fields.allowedModels is UNSET and fields.allowedCombos is UNSET:
@@ -233,6 +238,9 @@ class Keys:
         mixed = [name for name in before if name in combos] if fields.allowedCombos is UNSET else fields.allowedCombos
         if fields.allowedModels is not UNSET and fields.allowedCombos is UNSET:
             mixed = ()  # the models that are given are all names
+        if before and not models and not mixed and fields.allowedModels is UNSET:
+            message = "allowedCombos: then nothing would be named, which allows all; say `allowedModels` beside it"
+            raise InvalidRequest(message, param="allowedCombos")
         return tuple(dict.fromkeys((*models, *mixed)))
 
     async def _note(self, action: str, caller: KeyRecord, key_id: str, tenant: str, details: dict[str, object]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
+from runtime.stores.base import StoreError
 from runtime.stores.database import Database, insert_new
 from runtime.stores.tables import keys, revisions, revoked_keys
 from runtime.window import Limit
@@ -63,11 +64,20 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeySet(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is kept, at one moment. ``revoked`` are hashes of configured keys, and when they were revoked."""
+    """All that is kept, at one moment. ``revoked`` are hashes of keys that are not kept here, and when they were revoked.
+
+    ``unread`` are the ids of keys that this release cannot read, as a newer one may have written them.
+    """
 
     revision: int
     keys: tuple[StoredKey, ...]
     revoked: dict[str, float]
+    unread: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> dict[str, float]:
+        """The hashes of all keys that are revoked for good, and when they were: here and in the configuration."""
+        return {key.hash: key.revoked_s for key in self.keys if key.revoked_s is not None} | self.revoked
 
 
 class SqlKeys:
@@ -101,7 +111,7 @@ class SqlKeys:
         return await self._database.write(partial(_revoke_configured, id_=id_, hash_=hash_, now_s=now_s))
 
     async def delete(self, id_: str) -> bool:
-        """Whether there was one."""
+        """Whether there was one. If it was revoked, that is remembered: it may come back from a backup."""
         return await self._database.write(partial(_delete, id_=id_))
 
     async def used(self, when_s: Mapping[str, float]) -> None:
@@ -124,7 +134,16 @@ async def _all(db: AsyncConnection) -> KeySet:
     revision = await _revision(db)  # first: a change that comes between is then read once more
     rows = await db.execute(select(keys).order_by(keys.c.created_s, keys.c.id))
     revoked = await db.execute(select(revoked_keys.c.hash, revoked_keys.c.revoked_s))
-    return KeySet(revision=revision, keys=tuple(_key(row) for row in rows), revoked={row[0]: row[1] for row in revoked})
+    found: list[StoredKey] = []
+    unread: list[str] = []
+    for row in rows:
+        try:
+            found.append(_key(row))
+        except StoreError:
+            unread.append(row.id)
+    return KeySet(
+        revision=revision, keys=tuple(found), revoked={row[0]: row[1] for row in revoked}, unread=tuple(unread)
+    )
 
 
 async def _get(db: AsyncConnection, id_: str) -> StoredKey | None:
@@ -159,6 +178,9 @@ async def _revoke_configured(db: AsyncConnection, id_: str, hash_: str, now_s: f
 
 
 async def _delete(db: AsyncConnection, id_: str) -> bool:
+    ended = select(keys.c.hash, keys.c.id, keys.c.revoked_s).where(keys.c.id == id_, keys.c.revoked_s.is_not(None))
+    if (row := (await db.execute(ended)).one_or_none()) is not None:
+        await db.execute(insert_new(db, revoked_keys).values(hash=row.hash, id=row.id, revoked_s=row.revoked_s))
     there = bool((await db.execute(delete(keys).where(keys.c.id == id_))).rowcount)
     if there:
         await _changed(db)
@@ -177,9 +199,14 @@ def _columns(values: dict[str, object]) -> dict[str, object]:
 
 
 def _key(row: Row[tuple[object, ...]]) -> StoredKey:
-    listed = {
-        name: msgspec.json.decode(getattr(row, name), type=tuple[str, ...]) for name in ("scopes", "models", "pins")
-    }
+    """Raises StoreError."""
+    try:
+        listed = {
+            name: msgspec.json.decode(getattr(row, name), type=tuple[str, ...]) for name in ("scopes", "models", "pins")
+        }
+        limits = () if row.limits is None else msgspec.json.decode(row.limits, type=tuple[Limit, ...])
+    except msgspec.DecodeError as error:
+        raise StoreError(f"what is kept of the key {row.id!r} cannot be read: {error}") from error
     return StoredKey(
         id=row.id,
         tenant=row.tenant,
@@ -194,5 +221,5 @@ def _key(row: Row[tuple[object, ...]]) -> StoredKey:
         active=row.active,
         revoked_s=row.revoked_s,
         last_used_s=row.last_used_s,
-        limits=() if row.limits is None else msgspec.json.decode(row.limits, type=tuple[Limit, ...]),
+        limits=limits,
     )

@@ -130,6 +130,10 @@ def _statements(db: sqlite3.Connection) -> Iterator[str]:
         "UPDATE main.keys SET revoked_s = (SELECT revoked_s FROM temp.ended WHERE ended.id = keys.id)"
         " WHERE revoked_s IS NULL AND id IN (SELECT id FROM temp.ended)"
     )
+    yield (
+        "UPDATE main.keys SET revoked_s = (SELECT revoked_s FROM main.revoked_keys AS ended WHERE ended.hash = keys.hash)"
+        " WHERE revoked_s IS NULL AND hash IN (SELECT hash FROM main.revoked_keys)"
+    )
     yield "INSERT OR IGNORE INTO main.revisions (topic, revision) SELECT topic, 0 FROM given.revisions"
     yield (
         "UPDATE main.revisions SET revision = 1 + max(revision,"
@@ -166,6 +170,9 @@ async def _restore_rows(db: AsyncConnection, path: Path) -> None:
     for id_, revoked_s in ended.items():
         still = update(keys).where(keys.c.id == id_, keys.c.revoked_s.is_(None))
         await db.execute(still.values(revoked_s=revoked_s))
+    for row in (await db.execute(select(revoked_keys.c.hash, revoked_keys.c.revoked_s))).all():
+        still = update(keys).where(keys.c.hash == row.hash, keys.c.revoked_s.is_(None))
+        await db.execute(still.values(revoked_s=row.revoked_s))
     await _count_revisions(db, path)
     await db.execute(text("DELETE FROM logins"))
 

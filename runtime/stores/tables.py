@@ -133,7 +133,7 @@ revoked_keys: Final = Table(
     Column("id", Text, nullable=False),
     Column("revoked_s", Double, nullable=False),
 )
-"""Configured keys that are good no more, whatever the configuration says."""
+"""Keys that are good no more, whatever the configuration says, and whatever backup brings them back."""
 
 revisions: Final = Table(
     "revisions",

@@ -133,6 +133,31 @@ def test_a_key_can_be_brought_along_and_another_made_with_the_same_beginning(ser
     assert made(served, prefix="oag_")[1].startswith("oag_")
 
 
+def test_a_key_that_was_revoked_cannot_be_brought_along_again(served: Running) -> None:
+    plain = "oag_revoked-for-good-0123456789abcdef"
+    id_, _ = made(served, key=plain)
+    assert 200 == ask(served, "POST", f"/api/keys/{id_}/revoke").status
+    assert 200 == ask(served, "DELETE", f"/api/keys/{id_}").status
+    again = ask(served, "POST", "/api/keys", {"name": "again", "key": plain})
+    assert (409, True) == (again.status, "revoked for good" in again.text)
+    assert 401 == chat_with(served, plain).status
+
+    id_, key = made(served)
+    assert 200 == ask(served, "DELETE", f"/api/keys/{id_}").status
+    assert key == made(served, key=key)[1], "one that was only deleted can be"
+    assert 200 == chat_with(served, key).status
+
+
+def test_a_key_for_combos_alone_is_not_opened_to_all_by_taking_them_away(served: Running) -> None:
+    id_, key = made(served, allowedCombos=["smart"])
+    refused = ask(served, "PATCH", f"/api/keys/{id_}", {"allowedCombos": []})
+    assert (400, "allowedCombos") == (refused.status, refused.body["param"])
+    assert 403 == chat_with(served, key).status
+
+    assert 200 == ask(served, "PATCH", f"/api/keys/{id_}", {"allowedCombos": [], "allowedModels": []}).status
+    assert 200 == chat_with(served, key).status
+
+
 def test_a_tenants_admin_manages_its_own_keys_and_sees_no_other(served: Running) -> None:
     anna, foreign = KEYS["anna"], "/api/keys/root"
     mine = ask(served, "POST", "/api/keys", {"name": "mine", "scopes": ["chat"]}, anna)

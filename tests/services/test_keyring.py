@@ -8,7 +8,7 @@ import time
 import msgspec
 import pytest
 
-from runtime.errors import AuthenticationFailed
+from runtime.errors import AuthenticationFailed, PermissionDenied
 from runtime.resilience import Door
 from runtime.services.access import Access
 from runtime.services.keyring import LOOK_S, GoodKeys
@@ -24,8 +24,10 @@ class Store:
 
     def __init__(self) -> None:
         self.keys: list[StoredKey] = []
+        self.revoked: dict[str, float] = {}
+        self.unread: tuple[str, ...] = ()
         self.asked = 0
-        self.failing = False
+        self.failing: type[Exception] | None = None
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -38,11 +40,11 @@ class Store:
         found = len(self.keys)
         await self.gate.wait()
         if self.failing:
-            raise StoreError("gone")
+            raise self.failing("gone")
         return found
 
     async def all(self) -> KeySet:
-        return KeySet(revision=len(self.keys), keys=tuple(self.keys), revoked={})
+        return KeySet(revision=len(self.keys), keys=tuple(self.keys), revoked=self.revoked, unread=self.unread)
 
 
 class Desk:
@@ -51,7 +53,10 @@ class Desk:
         ring = KeyRing(PEPPER, [entry])
         self.store = Store()
         self.access = Access(ring, time.time, required=True)
-        self.good = GoodKeys(ring, self.store, self.access, Door(), lambda *_: None)  # type: ignore[arg-type]
+        self.door = Door()
+        self.faults: list[Exception] = []
+        said = lambda error, _: self.faults.append(error)  # noqa: E731
+        self.good = GoodKeys(ring, self.store, self.access, self.door, said)  # type: ignore[arg-type]
         self.access.before_refusing(self.good.look_again)
 
     async def admits(self, plain: str) -> str | None:
@@ -138,16 +143,16 @@ async def test_what_is_too_long_for_a_key_costs_no_look(desk: Desk) -> None:
 
 
 async def test_what_could_not_be_looked_for_is_looked_for_again(desk: Desk) -> None:
-    desk.store.failing = True
+    desk.store.failing = StoreError
     assert await desk.admits("new") is None
-    desk.store.failing = False
+    desk.store.failing = None
     desk.store.make("new")
 
     assert "new" == await desk.admits("new")
 
 
 async def test_where_the_store_is_gone_what_is_known_stands(desk: Desk) -> None:
-    desk.store.failing = True
+    desk.store.failing = StoreError
 
     assert await desk.admits("new") is None
     assert "ci" == await desk.admits("configured")
@@ -165,3 +170,105 @@ async def test_a_client_that_leaves_takes_no_look_from_the_others(desk: Desk) ->
     desk.store.gate.set()
 
     assert "new" == await stays
+
+
+async def test_nothing_that_goes_wrong_keeps_it_from_hearing_of_the_next_revocation(desk: Desk) -> None:
+    desk.store.make("leaked")
+    await desk.good.refresh()
+    desk.store.failing = ValueError
+    following = asyncio.create_task(desk.good.run())
+    for _ in range(3):
+        asked = desk.store.asked
+        desk.good.told(b"")
+        while desk.store.asked == asked:
+            await asyncio.sleep(0)
+    desk.store.failing = None
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], revoked_s=1.0)
+    desk.store.make("another")  # counts the revision up
+    desk.good.told(b"")
+    while await desk.admits("leaked") is not None:
+        await asyncio.sleep(0)
+    following.cancel()
+
+    assert ["gone"] == list(map(str, desk.faults)), "once, not each time"
+
+
+async def test_a_key_that_was_revoked_here_is_not_good_because_it_is_configured(desk: Desk) -> None:
+    desk.store.make("configured")
+    await desk.good.refresh()
+    assert "ci" == await desk.admits("configured")
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], revoked_s=1.0)
+    desk.store.make("another")
+    await desk.good.refresh()
+    assert await desk.admits("configured") is None
+
+    desk.good.adopt(desk.good.configured, lambda name: name)
+    assert await desk.admits("configured") is None, "nor because the configuration was read again"
+
+
+async def test_a_worker_that_starts_knows_what_was_revoked_before(desk: Desk) -> None:
+    desk.store.make("leaked")
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], revoked_s=1.0)
+    desk.store.revoked = {hash_key(PEPPER, "configured"): 1.0}
+    other = Desk()
+    other.store.keys, other.store.revoked = desk.store.keys, desk.store.revoked
+    await other.good.refresh()
+
+    assert [None, None] == [await other.admits("leaked"), await other.admits("configured")]
+
+
+async def test_a_key_that_cannot_be_read_is_refused_and_named(desk: Desk) -> None:
+    desk.store.make("fine")
+    desk.store.unread = ("key_newer",)
+    await desk.good.refresh()
+    await desk.good.refresh()
+
+    assert "fine" == await desk.admits("fine")
+    assert ["keys that cannot be read are refused: key_newer"] == list(map(str, desk.faults))
+
+
+async def test_a_key_that_is_good_again_is_good_with_what_it_may_do_now(desk: Desk) -> None:
+    """What was found of a key before it changed is not what is found afterwards."""
+    desk.store.make("wide")
+    await desk.good.refresh()
+    assert "wide" == await desk.admits("wide")
+    for change in ({"active": False}, {"active": True, "scopes": ("view",)}, {"scopes": ("chat",), "expires_s": 1.0}):
+        desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], **change)
+        desk.store.make(f"another-{change}")
+        await desk.good.refresh()
+        try:
+            assert await desk.admits("wide") is None
+        except PermissionDenied:
+            assert "scopes" in change
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], expires_s=None)
+    desk.store.make("last")
+    await desk.good.refresh()
+
+    assert "wide" == await desk.admits("wide")
+
+
+async def test_a_call_of_a_key_that_is_gone_ends_and_a_call_of_another_goes_on(desk: Desk) -> None:
+    desk.store.make("gone")
+    desk.store.make("stays")
+    await desk.good.refresh()
+
+    async def called(owner: str) -> str:
+        try:
+            with desk.door:
+                desk.door.owned(owner)
+                await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return str(desk.door.farewell())
+        return ""
+
+    calls = {owner: asyncio.create_task(called(owner)) for owner in ("gone", "stays", "ci")}
+    while desk.door.calls < len(calls):
+        await asyncio.sleep(0)
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], revoked_s=1.0)
+    desk.store.make("another")
+    await desk.good.refresh()
+
+    assert "the API key was revoked" == await calls["gone"]
+    assert {"stays", "ci"} == desk.door.owners
+    for owner in ("stays", "ci"):
+        calls[owner].cancel()

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
 from runtime.stores.keys import KeyChange, SqlKeys, StoredKey
 from runtime.stores.migrate import migrate
+from runtime.stores.tables import keys
 
 KEY = StoredKey(
     id="key_1", name="ci", prefix="gw-abcd", hash="0" * 64, scopes=("chat",), models=("fast", "a/*"), created_s=5.0
@@ -19,12 +21,17 @@ KEY = StoredKey(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlKeys]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
     database = Database(database_url(url, tmp_path))
     await migrate(database)
-    yield SqlKeys(database)
+    yield database
     await database.aclose()
+
+
+@pytest.fixture
+def store(database: Database) -> SqlKeys:
+    return SqlKeys(database)
 
 
 async def test_what_was_added_is_there(store: SqlKeys) -> None:
@@ -61,6 +68,30 @@ async def test_a_key_stays_revoked_since_the_first_time(store: SqlKeys) -> None:
     assert await store.revoke_configured("ci", "f" * 64, 3.0) == 3.0
     assert await store.revoke_configured("ci", "f" * 64, 4.0) == 3.0
     assert (await store.all()).revoked == {"f" * 64: 3.0}
+
+
+async def test_a_key_that_was_revoked_stays_so_when_it_is_deleted(store: SqlKeys) -> None:
+    await store.add(KEY)
+    await store.revoke("key_1", 7.0)
+    assert {KEY.hash: 7.0} == (await store.all()).ended
+    assert await store.delete("key_1")
+    assert {KEY.hash: 7.0} == (await store.all()).ended
+
+    await store.add(msgspec.structs.replace(KEY, id="key_2", hash="1" * 64))
+    assert await store.delete("key_2")
+    assert "1" * 64 not in (await store.all()).ended
+
+
+async def test_a_key_that_cannot_be_read_takes_no_other_with_it(store: SqlKeys, database: Database) -> None:
+    await store.add(KEY)
+    await store.add(msgspec.structs.replace(KEY, id="key_2", hash="1" * 64))
+    newer = update(keys).where(keys.c.id == "key_1").values(limits=b'[{"of":"hops","amount":1}]')
+    await database.write(lambda db: db.execute(newer))
+
+    found = await store.all()
+    assert (("key_1",), ["key_2"]) == (found.unread, [key.id for key in found.keys])
+    with pytest.raises(StoreError, match="key_1"):
+        await store.get("key_1")
 
 
 async def test_every_change_counts_and_no_use_does(store: SqlKeys) -> None:

@@ -121,6 +121,19 @@ async def test_logins_end_and_revoked_keys_stay_revoked(database: Database, tmp_
     assert b"t1" not in [row[0] for row in sqlite3.connect(tmp_path / "s.sqlite").execute("SELECT token FROM logins")]
 
 
+async def test_a_revoked_key_that_was_deleted_since_comes_back_revoked(database: Database, tmp_path: Path) -> None:
+    await fill(database)
+    await snapshot(database, tmp_path / "s.sqlite")
+    await SqlKeys(database).revoke("key_1", 7.0)
+    await SqlKeys(database).delete("key_1")
+
+    await restore(database, tmp_path / "s.sqlite")
+
+    kept = await SqlKeys(database).get("key_1")
+    assert kept is not None
+    assert 7.0 == kept.revoked_s
+
+
 async def test_money_and_what_was_done_are_never_turned_back(database: Database, tmp_path: Path) -> None:
     await fill(database)
     await settle(database, "s1")
