@@ -12,10 +12,9 @@ from typing import Final, TypeVar
 
 import msgspec
 from sqlalchemy import Table, delete, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runtime.stores.database import Database
+from runtime.stores.database import Database, insert_or
 from runtime.stores.tables import limit_counters, limit_holders, limit_holds
 
 __all__ = ["CounterRows", "SqlCounterRows"]
@@ -129,10 +128,9 @@ def _changed(before: Mapping[K, V], after: Mapping[K, V]) -> list[tuple[K, V]]:
 
 
 async def _put(db: AsyncConnection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    make = sqlite.insert if db.dialect.name == "sqlite" else postgresql.insert
     keys = [column.name for column in table.primary_key]
     for first in range(0, len(rows), _BATCH):
-        put = make(table).values(rows[first : first + _BATCH])
+        put = insert_or(db, table).values(rows[first : first + _BATCH])
         values = {column.name: put.excluded[column.name] for column in table.columns if not column.primary_key}
         await db.execute(put.on_conflict_do_update(index_elements=keys, set_=values))
 

@@ -10,13 +10,12 @@ import asyncio
 import os
 import sqlite3
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from sqlalchemy import Table, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Insert, Table, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
@@ -27,7 +26,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.stores.base import StoreError, StoreGoneError
 
-__all__ = ["DATABASE_FILE", "Database", "database_url", "give_back", "insert_new"]
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+__all__ = ["DATABASE_FILE", "Database", "database_url", "give_back", "insert_new", "insert_or"]
 
 DATABASE_FILE: Final = "gatewright.db"
 """Its name in the data directory, where no other database is configured."""
@@ -82,6 +84,10 @@ class Database:
     def file(self) -> Path | None:
         """The SQLite file; None where it is another server's."""
         return self._path
+
+    def words(self, insert: Insert, names: Sequence[str]) -> str:
+        """``insert`` of the columns ``names``, as the driver wants it said."""
+        return str(insert.compile(dialect=self._engine.dialect, column_keys=names))
 
     def there(self) -> bool:
         """Whether there may be something in it: a file that is not there yet has nothing."""
@@ -186,9 +192,18 @@ class Database:
 
 def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An insert that leaves out rows which are there already."""
+    return insert_or(connection, table).on_conflict_do_nothing()
+
+
+def insert_or(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An insert that can say what becomes of rows which are there already. Only the database's own dialect is imported."""
     if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+        from sqlalchemy.dialects import sqlite
+
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
 
 
 def _collided(error: Exception) -> bool:

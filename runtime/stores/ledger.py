@@ -12,12 +12,10 @@ from typing import Final, TypeAlias
 
 import msgspec
 from sqlalchemy import Table, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.catalog import Prices
-from runtime.stores.database import Database, give_back, insert_new
+from runtime.stores.database import Database, give_back, insert_new, insert_or
 from runtime.stores.entries import AttemptEntry, Settlement
 from runtime.stores.tables import USAGE, attempts, days, journals, ledger_marks, prices, settlements
 
@@ -63,6 +61,7 @@ class SqlLedger:
     def __init__(self, database: Database, post: Post | None = None) -> None:
         self._database = database
         self._post = post
+        self._into = _Insertions.of(database)
 
     async def drained(self, file: str) -> int:
         """How many bytes of a journal's file are in the ledger."""
@@ -70,7 +69,7 @@ class SqlLedger:
 
     async def take(self, piece: Taken) -> int:
         """Take ``piece`` in, unless it does not begin where the file was taken in up to. How far that is now."""
-        return await self._database.write(partial(_take, piece=piece, post=self._post))
+        return await self._database.write(partial(_take, piece=piece, into=self._into, post=self._post))
 
     async def forget(self, file: str) -> None:
         """A journal's file is there no more."""
@@ -89,7 +88,7 @@ async def _drained(db: AsyncConnection, file: str) -> int:
     return found or 0
 
 
-async def _take(db: AsyncConnection, piece: Taken, post: Post | None) -> int:
+async def _take(db: AsyncConnection, piece: Taken, into: _Insertions, post: Post | None) -> int:
     await db.execute(insert_new(db, journals).values(file=piece.file, drained_bytes=0))
     held = select(journals.c.drained_bytes).where(journals.c.file == piece.file).with_for_update()
     at: int = (await db.execute(held)).scalar_one()
@@ -102,10 +101,10 @@ async def _take(db: AsyncConnection, piece: Taken, post: Post | None) -> int:
         await db.execute(insert_new(db, prices), documents)
     new = await _new(db, piece.settlements)
     if new:
-        await _put(db, _SETTLEMENTS, [_settlement_row(each) for each in new])
+        await db.exec_driver_sql(into.settlements, [_settlement_row(each) for each in new])
         rows = [_attempt_row(each.id, attempt) for each in new for attempt in each.attempts]
         if rows:
-            await _put(db, _ATTEMPTS, rows)
+            await db.exec_driver_sql(into.attempts, rows)
         await _add_days(db, new)
         if post is not None:
             await post(db, new)
@@ -163,7 +162,7 @@ async def _add_days(db: AsyncConnection, given: Iterable[Settlement]) -> None:
     rows: list[dict[str, object]] = [
         dict(zip(names, (*where, *amounts), strict=True)) for where, amounts in sorted(sums.items())
     ]
-    statement = (sqlite if db.dialect.name == "sqlite" else postgresql).insert(days)
+    statement = insert_or(db, days)
     added = {name: days.c[name] + statement.excluded[name] for name in SUMS}
     await db.execute(statement.on_conflict_do_update(index_elements=list(_DIMENSIONS), set_=added), rows)
 
@@ -193,11 +192,6 @@ def summed(given: Iterable[Settlement]) -> dict[Where, list[int]]:
 # -- rows
 
 
-async def _put(db: AsyncConnection, insertion: _Insertion, rows: list[tuple[object, ...]]) -> None:
-    """Without a look at each value by SQLAlchemy, which took more than all the rest of the way into the ledger."""
-    await db.exec_driver_sql(insertion.sqlite if db.dialect.name == "sqlite" else insertion.postgresql, rows)
-
-
 def _settlement_row(each: Settlement) -> tuple[object, ...]:
     row = msgspec.structs.astuple(each)
     return (*row[:_PLAIN], *each.counts, each.estimated, each.unpriced, each.cost_nano_usd)
@@ -209,33 +203,38 @@ def _attempt_row(settlement: str, each: AttemptEntry) -> tuple[object, ...]:
     return (settlement, *row[:_PLAIN_ATTEMPT], *each.counts, *spent)
 
 
-class _Insertion(msgspec.Struct, frozen=True):
-    """One statement, as each driver wants it. Values come in the order of the table's columns."""
+class _Insertions(msgspec.Struct, frozen=True, kw_only=True):
+    """Statements as the driver wants them; values come in the order of the table's columns.
 
-    sqlite: str
-    postgresql: str
+    So SQLAlchemy does not look at each value, which took more than all the rest of the way into the ledger.
+    """
+
+    settlements: str
+    attempts: str
 
     @classmethod
-    def into(cls, table: Table, *names: str) -> _Insertion:
-        assert list(names) == [each.name for each in table.c if each.name in names], "in the table's own order"
-        made = insert(table).inline()
+    def of(cls, database: Database) -> _Insertions:
         return cls(
-            str(made.compile(dialect=make_url("sqlite://").get_dialect()(), column_keys=names)),
-            str(made.compile(dialect=make_url("postgresql+asyncpg://").get_dialect()(), column_keys=names)),
+            settlements=_insertion(database, settlements, *Settlement.__struct_fields__[:_PLAIN], *USAGE, *_SPENT),
+            attempts=_insertion(
+                database,
+                attempts,
+                "settlement",
+                *AttemptEntry.__struct_fields__[:_PLAIN_ATTEMPT],
+                *USAGE,
+                *_SPENT,
+                "price_version",
+                "requests",
+                "images",
+            ),
         )
+
+
+def _insertion(database: Database, table: Table, *names: str) -> str:
+    assert list(names) == [each.name for each in table.c if each.name in names], "in the table's own order"
+    return database.words(insert(table).inline(), names)
 
 
 _SPENT: Final = ("estimated", "unpriced", "cost_nano_usd")
 _PLAIN: Final = Settlement.__struct_fields__.index("counts")
 _PLAIN_ATTEMPT: Final = AttemptEntry.__struct_fields__.index("counts")
-_SETTLEMENTS: Final = _Insertion.into(settlements, *Settlement.__struct_fields__[:_PLAIN], *USAGE, *_SPENT)
-_ATTEMPTS: Final = _Insertion.into(
-    attempts,
-    "settlement",
-    *AttemptEntry.__struct_fields__[:_PLAIN_ATTEMPT],
-    *USAGE,
-    *_SPENT,
-    "price_version",
-    "requests",
-    "images",
-)

@@ -13,10 +13,9 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 from sqlalchemy import delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runtime.stores.database import Database, insert_new
+from runtime.stores.database import Database, insert_new, insert_or
 from runtime.stores.tables import ledger_marks, spent
 
 __all__ = ["SPAN_S", "Span", "Spending", "SpentRow", "SqlSpending", "post_spend", "subjects_of"]
@@ -114,8 +113,7 @@ class SqlSpending:
 
 
 async def _add(connection: AsyncConnection, rows: Sequence[Mapping[str, object]]) -> None:
-    make = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    added = make(spent).values(rows)
+    added = insert_or(connection, spent).values(rows)
     sums = {name: spent.c[name] + added.excluded[name] for name in ("requests", "tokens", "nano_usd")}
     await connection.execute(added.on_conflict_do_update(index_elements=["subject", "span", "start_s"], set_=sums))
 
