@@ -55,9 +55,11 @@ class Desk:
         self.access = Access(ring, time.time, required=True)
         self.door = Door()
         self.faults: list[Exception] = []
-        said = lambda error, _: self.faults.append(error)  # noqa: E731
-        self.good = GoodKeys(ring, self.store, self.access, self.door, said)  # type: ignore[arg-type]
+        self.good = GoodKeys(ring, self.store, self.access, self.door, self.said)  # type: ignore[arg-type]
         self.access.before_refusing(self.good.look_again)
+
+    def said(self, error: Exception, _: str) -> None:
+        self.faults.append(error)
 
     async def admits(self, plain: str) -> str | None:
         try:
