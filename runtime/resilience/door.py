@@ -16,8 +16,11 @@ __all__ = ["Door"]
 class _Visit:
     """One call inside: whose it is, why it was told to end, if it was, and how often that the call has not yet heard."""
 
-    def __init__(self, owner: str) -> None:
+    __slots__ = ("dismissed", "orders", "owner", "task")
+
+    def __init__(self, owner: str, task: asyncio.Task[Any]) -> None:
         self.owner = owner
+        self.task = task
         self.dismissed: GatewayError | None = None
         self.orders = 0
 
@@ -49,16 +52,16 @@ class Door:
         task = asyncio.current_task()
         assert task is not None, "a call is served by a task"
         before = self._visit.get()
-        visit = _Visit("" if before is None else before.owner)
+        visit = _Visit("" if before is None else before.owner, task)
         self._inside[task] = visit
         self._visit.set(visit)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._inside.pop(task, None)
+        visit = self._visit.get()
+        assert visit is not None
+        self._inside.pop(visit.task, None)
         if not isinstance(error, asyncio.CancelledError):  # who is cancelled may ask for its `farewell` outside
             self._visit.set(None)
         if self.closed and not self._inside:

@@ -26,14 +26,19 @@ class Turns:
 
     async def take(self) -> None:
         """Go on in this turn of the loop, or in one of the next. Cancelling gives the place to the next."""
+        if (turn := self.turn()) is not None:
+            await turn
+
+    def turn(self) -> asyncio.Future[None] | None:
+        """`take`: None where there is nothing to wait for."""
         if self._taken < self._most:
             if not self._taken:
                 asyncio.get_running_loop().call_soon(self._next)
             self._taken += 1
-            return
+            return None
         place = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
-        await place
+        return place
 
     def _next(self) -> None:
         """A new turn of the loop."""

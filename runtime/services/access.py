@@ -62,7 +62,8 @@ class Access:
         now_s = self._now()
         if record is None or (record.expires_s is not None and now_s >= record.expires_s):
             raise AuthenticationFailed("the API key is not valid", code="invalid_api_key")
-        record.require(scope)
+        if scope not in record.scopes:
+            record.require(scope)
         self._used[record.id] = now_s
         return record
 

@@ -7,7 +7,7 @@ the client's dialect, until a first byte was sent; after that the gateway's own 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import Literal, TypeAlias
@@ -71,33 +71,34 @@ class Inference:
         self._door = door
         self.replay = replay
         self._counter = Counter(gateway)
+        self._body_limit_bytes = plan.server.body_limit_bytes
+        self._body_read_s = plan.timeouts.body_read_ms / 1000
 
-    async def chat(
+    def chat(
         self,
         exchange: Exchange,
         protocol: str,
         asked: Asked = Asked(),
         *,
         adapt: Adapt | None = None,
-        at_hand: Callable[[Call], bytes | None] = lambda _: None,
+        at_hand: Callable[[Call], bytes | None] | None = None,
         infer: Infer | None = None,
-    ) -> None:
+    ) -> Coroutine[object, object, None]:
         """One inference call in ``protocol``; ``asked`` is what its URL says.
 
         ``at_hand`` may give an answer, in JSON, for which no model is needed. ``infer`` is how models are asked where that
         is not one call of the gateway.
         """
-        infer = infer or self._gateway.infer
+        asked_by = infer or self._gateway.infer
 
-        async def ask(call: Call) -> None:
-            body = at_hand(call)
-            if body is not None:
-                self._recorder.settle(call.record)
-                await exchange.respond(200, (JSON, *self._ids(call.codec, exchange)), body)
-                return
-            await self.ask(exchange, call, infer)
+        def ask(call: Call) -> Awaitable[None]:
+            body = None if at_hand is None else at_hand(call)
+            if body is None:
+                return self.ask(exchange, call, asked_by)
+            self._recorder.settle(call.record)
+            return exchange.respond(200, (JSON, (call.codec.request_id_header, exchange.request_id)), body)
 
-        await self.serve(exchange, "chat", protocol, asked, ask, adapt)
+        return self.serve(exchange, "chat", protocol, asked, ask, adapt)
 
     async def ask(self, exchange: Exchange, call: Call, infer: Infer) -> None:
         """Ask models by ``infer`` and write what they answer.
@@ -122,15 +123,14 @@ class Inference:
         else:
             await self.answer(exchange, call, reply)
 
-    async def answer(self, exchange: Exchange, call: Call, reply: Complete | Streaming) -> None:
+    def answer(self, exchange: Exchange, call: Call, reply: Complete | Streaming) -> Coroutine[object, object, None]:
         """Write an answer, whole or as it comes."""
-        if isinstance(reply, Complete):
-            cost = self._cost(call.record)
-            await exchange.respond(200, (JSON, *self._ids(call.codec, exchange), *reply.headers, *cost), reply.body)
-        else:
-            await self._stream(exchange, call, reply)
+        if isinstance(reply, Streaming):
+            return self._stream(exchange, call, reply)
+        identity = (call.codec.request_id_header, exchange.request_id)
+        return exchange.respond(200, (JSON, identity, *reply.headers, *self._cost(call.record)), reply.body)
 
-    async def count_tokens(
+    def count_tokens(
         self,
         exchange: Exchange,
         protocol: str,
@@ -138,41 +138,40 @@ class Inference:
         *,
         adapt: Adapt | None = None,
         told: Callable[[Count], Mapping[str, object]] = input_tokens,
-    ) -> None:
+    ) -> Coroutine[object, object, None]:
         """How many input tokens a request has, as ``told`` says it; an estimate says that it is one in a header, too."""
 
-        async def ask(call: Call) -> None:
-            await self.answer_count(exchange, call, told)
+        def ask(call: Call) -> Awaitable[None]:
+            return self.answer_count(exchange, call, told)
 
-        await self.serve(exchange, "count_tokens", protocol, asked, ask, adapt)
+        return self.serve(exchange, "count_tokens", protocol, asked, ask, adapt)
 
     async def answer_count(self, exchange: Exchange, call: Call, told: Callable[[Count], Mapping[str, object]]) -> None:
         """Count the input tokens of ``call`` and answer that."""
         count = await self._counter.count(call)
         source: Literal["estimate", "provider"] = "estimate" if count.estimated else "provider"
-        headers = (JSON, ("x-gatewright-token-count", source), *self._ids(call.codec, exchange))
+        headers = (JSON, ("x-gatewright-token-count", source), (call.codec.request_id_header, exchange.request_id))
         self._recorder.settle(call.record)
         await exchange.respond(200, headers, orjson.dumps(told(count)))
 
-    async def embed(
+    def embed(
         self, exchange: Exchange, protocol: str, asked: Asked = Asked(), adapt: Adapt | None = None
-    ) -> None:
+    ) -> Coroutine[object, object, None]:
         """Vectors for texts, in the embedder ``protocol``. ``adapt`` is what else the path means."""
         embedder = self._embedders[protocol]
+        codec = self._codecs[embedder.dialect]
 
-        async def answer(record: CallRecord) -> None:
-            key, body = await self._admit(exchange, record)
+        async def answer(record: CallRecord, key: KeyRecord, body: bytes) -> None:
             envelope, shown = self._meant(embedder.peek(body, asked), adapt, key, record)
             headers = exchange.headers
             call = EmbedCall(embedder=embedder, envelope=envelope, key=key, record=record, shown=shown, headers=headers)
             reply = await self._gateway.embed(call)
-            codec = self._codecs[embedder.dialect]
-            cost = self._cost(record)
-            await exchange.respond(200, (JSON, *self._ids(codec, exchange), *reply.headers, *cost), reply.body)
+            identity = (codec.request_id_header, exchange.request_id)
+            await exchange.respond(200, (JSON, identity, *reply.headers, *self._cost(record)), reply.body)
 
-        await self._frame(exchange, "embeddings", self._codecs[embedder.dialect], answer)
+        return self._frame(exchange, "embeddings", codec, answer)
 
-    async def serve(
+    def serve(
         self,
         exchange: Exchange,
         operation: str,
@@ -180,28 +179,38 @@ class Inference:
         asked: Asked,
         ask: Callable[[Call], Awaitable[None]],
         adapt: Adapt | None = None,
-    ) -> None:
+    ) -> Coroutine[object, object, None]:
         """Authenticate, read, and hand the call to ``ask``, which answers; what it raises is answered here."""
         codec = self._codecs[protocol]
 
-        async def answer(record: CallRecord) -> None:
-            key, body = await self._admit(exchange, record)
+        def answer(record: CallRecord, key: KeyRecord, body: bytes) -> Awaitable[None]:
             envelope, shown = self._meant(codec.peek(body, asked), adapt, key, record)
             headers = exchange.headers
-            await ask(Call(codec=codec, envelope=envelope, headers=headers, key=key, record=record, shown=shown))
+            return ask(Call(codec=codec, envelope=envelope, headers=headers, key=key, record=record, shown=shown))
 
-        await self._frame(exchange, operation, codec, answer)
+        return self._frame(exchange, operation, codec, answer)
 
     async def _frame(
-        self, exchange: Exchange, operation: str, codec: ClientCodec, answer: Callable[[CallRecord], Awaitable[None]]
+        self,
+        exchange: Exchange,
+        operation: str,
+        codec: ClientCodec,
+        answer: Callable[[CallRecord, KeyRecord, bytes], Awaitable[None]],
     ) -> None:
         """The frame of a call: its record is ended exactly once, however it goes."""
         record = self._recorder.begin(exchange.request_id, operation, codec.protocol)
         try:
             with self._door:
-                await self._door.turns.take()
-                async with exchange.while_connected():
-                    await answer(record)
+                if (turn := self._door.turns.turn()) is not None:
+                    await turn
+                with exchange.while_connected():
+                    key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
+                    record.key, record.tenant = key.id, key.tenant
+                    self._door.owned(key.id)
+                    if decision := self._recorder.admitted(record):
+                        exchange.stamp("x-gatewright-decision", decision)
+                    body = await exchange.read_body(self._body_limit_bytes, self._body_read_s)
+                    await answer(record, key, body)
             record.status = 200
         except GatewayError as error:
             await self._fail(exchange, codec, record, error)
@@ -232,26 +241,17 @@ class Inference:
             record.note("resolve", f"{adapted.model} is a bare name of {meant.model}")
         return meant, envelope.model if meant.model != envelope.model else None
 
-    async def _admit(self, exchange: Exchange, record: CallRecord) -> tuple[KeyRecord, bytes]:
-        """Whose call it is, and its body."""
-        key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
-        record.key, record.tenant = key.id, key.tenant
-        self._door.owned(key.id)
-        if decision := self._recorder.admitted(record):
-            exchange.stamp("x-gatewright-decision", decision)
-        settings = self._plan.server
-        body = await exchange.read_body(settings.body_limit_bytes, self._plan.timeouts.body_read_ms / 1000)
-        return key, body
-
     async def _stream(self, exchange: Exchange, call: Call, reply: Streaming) -> None:
         """Write a stream as it comes; in a silence, what the dialect allows to keep the line open."""
-        async with aclosing(reply.chunks) as chunks, exchange.keep_alive(reply.keep_alive, self._silence_s):
-            if not exchange.started:
-                await exchange.start(200, (*self._head(exchange, call.codec, reply.content_type), *reply.headers))
-            async for data in chunks:
-                await exchange.send(data)
-            self._recorder.settle(call.record)
-            await exchange.finish()
+        async with aclosing(reply.chunks) as chunks:
+            with exchange.keep_alive(reply.keep_alive, self._silence_s):
+                if not exchange.started:
+                    await exchange.start(200, (*self._head(exchange, call.codec, reply.content_type), *reply.headers))
+                async for data in chunks:
+                    if (rest := exchange.pass_on(data)) is not None:
+                        await rest
+                self._recorder.settle(call.record)
+                await exchange.finish()
 
     async def _fail(self, exchange: Exchange, codec: ClientCodec, record: CallRecord, error: GatewayError) -> None:
         reply = codec.encode_error(error, exchange.request_id)
@@ -283,7 +283,7 @@ class Inference:
             ("content-type", content_type),
             ("cache-control", "no-cache"),
             ("x-accel-buffering", "no"),
-            *self._ids(codec, exchange),
+            (codec.request_id_header, exchange.request_id),
         )
 
     @property
@@ -296,6 +296,3 @@ class Inference:
         if not record.settled or record.unpriced:
             return ()
         return (("x-gatewright-cost", usd(record.cost_nano_usd)),)
-
-    def _ids(self, codec: ClientCodec, exchange: Exchange) -> tuple[tuple[str, str], ...]:
-        return ((codec.request_id_header, exchange.request_id),)

@@ -16,10 +16,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runtime.errors import ClientClosed, InvalidRequest, TooLarge, UnsupportedMedia
-from runtime.web.patience import within
+from runtime.web.patience import begun, within
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
     from types import ModuleType
 
     from runtime.web.wire import Receive
@@ -49,8 +49,11 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
     if declared is not None and declared > max_bytes:
         await linger(receive, headers, min(timeout_s, LINGER_S))
         raise _too_large(max_bytes)
+    pieces: list[bytes] = []
     try:
-        raw = await within(timeout_s, _collect(receive, declared, max_bytes))
+        rest = begun(timeout_s, _collect(receive, declared, max_bytes, pieces))
+        if rest is not None:
+            await rest
     except TimeoutError:
         await _drain(receive, LINGER_BYTES, UNWANTED_S)
         message = f"the request's body did not arrive within {timeout_s:g} s"
@@ -59,7 +62,11 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
         if overrun.more:
             await _drain(receive, LINGER_BYTES, min(timeout_s, LINGER_S))
         raise _too_large(max_bytes) from None
-    encoding = headers.get("content-encoding", "").strip().lower()
+    raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    encoding = headers.get("content-encoding")
+    if encoding is None:
+        return raw
+    encoding = encoding.strip().lower()
     if not encoding or encoding == "identity":
         return raw
     return await asyncio.to_thread(decode_body, raw, encoding, max_bytes)
@@ -117,9 +124,8 @@ class _Overrun(Exception):  # noqa: N818 — becomes TooLarge
         self.more = more
 
 
-async def _collect(receive: Receive, declared: int | None, max_bytes: int) -> bytes:
+async def _collect(receive: Receive, declared: int | None, max_bytes: int, pieces: list[bytes]) -> None:
     """All pieces. Stops as soon as the declared length is there: the server's empty last message is not waited for."""
-    pieces: list[bytes] = []
     size = 0
     while True:
         message = await receive()
@@ -134,25 +140,24 @@ async def _collect(receive: Receive, declared: int | None, max_bytes: int) -> by
             break
     if declared is not None and size != declared:
         raise InvalidRequest(f"the body has {size} bytes where content-length says {declared}")
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def linger(receive: Receive, headers: Mapping[str, str], timeout_s: float) -> None:
+def linger(receive: Receive, headers: Mapping[str, str], timeout_s: float) -> Coroutine[object, object, None]:
     """Let a body come that nobody has begun to read, and discard it, for a while.
 
     Closing a connection that holds unread bytes resets it, and a client that is still writing would see the reset instead
     of the answer. One that asks before it sends, by `Expect`, sends nothing.
     """
-    if "expect" in headers:
-        return
     declared = headers.get("content-length", "")
     length = int(declared) if declared.isdecimal() and len(declared) <= MAX_DIGITS else LINGER_BYTES
-    await _drain(receive, min(length, LINGER_BYTES), timeout_s)
+    return _drain(receive, 0 if "expect" in headers else min(length, LINGER_BYTES), timeout_s)
 
 
 async def _drain(receive: Receive, most: int, timeout_s: float) -> None:
     try:
-        await within(timeout_s, _discard(receive, most))
+        rest = begun(timeout_s, _discard(receive, most))
+        if rest is not None:
+            await rest
     except TimeoutError:
         return
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from runtime.errors import ClientClosed
 
-__all__ = ["Beat", "WhileConnected"]
+__all__ = ["Beat", "Lookout", "WhileConnected"]
 
 WATCH_AFTER_S: Final = 0.05
 
@@ -25,31 +25,63 @@ class Connected(Protocol):
     def watch_disconnect(self) -> Coroutine[object, object, None]: ...
 
 
+class Lookout:
+    """Calls whose clients are to be watched soon. One timer for all of them, and none where there are none.
+
+    It looks twice in WATCH_AFTER_S; who is there for a second time is watched.
+    """
+
+    __slots__ = ("_looking", "_new", "_seen")
+
+    def __init__(self) -> None:
+        self._new: set[WhileConnected] = set()
+        self._seen: set[WhileConnected] = set()
+        self._looking: asyncio.AbstractEventLoop | None = None
+
+    def add(self, call: WhileConnected) -> None:
+        self._new.add(call)
+        loop = asyncio.get_running_loop()
+        if self._looking is not loop:
+            self._looking = loop
+            loop.call_later(WATCH_AFTER_S / 2, self._look)
+
+    def discard(self, call: WhileConnected) -> None:
+        self._new.discard(call)
+        self._seen.discard(call)
+
+    def _look(self) -> None:
+        for call in self._seen:
+            call.watch()
+        self._seen, self._new = self._new, set()
+        if self._seen and self._looking is not None:
+            self._looking.call_later(WATCH_AFTER_S / 2, self._look)
+        else:
+            self._looking = None
+
+
 class WhileConnected:
     """`Exchange.while_connected`."""
 
-    __slots__ = ("_before", "_exchange", "_left", "_loop", "_task", "_timer", "_watcher")
+    __slots__ = ("_before", "_exchange", "_left", "_lookout", "_task", "_watcher")
 
-    def __init__(self, exchange: Connected) -> None:
+    def __init__(self, exchange: Connected, lookout: Lookout) -> None:
         self._exchange = exchange
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._lookout = lookout
         self._watcher: asyncio.Task[None] | None = None
         self._left = False
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._before = task.cancelling()
         self._exchange.when_read(self._begin)
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exchange.when_read(None)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._lookout.discard(self)
         if self._watcher is not None:
             self._watcher.cancel()
         if not self._left:
@@ -59,11 +91,12 @@ class WhileConnected:
         if cancelled_here:
             raise ClientClosed from error
 
-    def _begin(self) -> None:
-        self._timer = self._loop.call_later(WATCH_AFTER_S, self._start)
+    def watch(self) -> None:
+        """From now on."""
+        self._watcher = self._task.get_loop().create_task(self._watch())
 
-    def _start(self) -> None:
-        self._watcher = self._loop.create_task(self._watch())
+    def _begin(self) -> None:
+        self._lookout.add(self)
 
     async def _watch(self) -> None:
         await self._exchange.watch_disconnect()
@@ -75,10 +108,11 @@ class WhileConnected:
 class Beat:
     """`Exchange.keep_alive`: calls ``send`` after ``silence_s`` in which nothing was sent, until `stop`.
 
-    ``silent_s`` says how long that is now, and None where nothing may be sent: not begun, ended, or being sent.
+    ``silent_s`` says how long that is now, and None where nothing may be sent: not begun, ended, or being sent. Its clock is
+    `now`.
     """
 
-    __slots__ = ("_loop", "_send", "_silence_s", "_silent_s", "_stopped", "_timer", "sending")
+    __slots__ = ("_loop", "_send", "_silence_s", "_silent_s", "_stopped", "_timer", "now", "sending")
 
     def __init__(
         self,
@@ -90,6 +124,7 @@ class Beat:
         self._silent_s = silent_s
         self._silence_s = silence_s
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
         self._stopped = False
         self.sending: asyncio.Task[None] | None = None
         self._timer = self._loop.call_later(silence_s, self._ring)

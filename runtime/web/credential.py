@@ -27,15 +27,20 @@ def find_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None
     ``headers`` have lower-case names. An empty value counts as none. Two places with the same key are one key; with
     different keys nobody could say which of them was meant: AuthenticationFailed.
     """
-    found = [_bearer(headers.get("authorization", ""))]
-    found += [headers.get(name, "").strip() for name in KEY_HEADERS]
-    found.append(query.get("key", "").strip())
-    keys = [key for key in found if key]
-    if not keys:
-        return None
-    if any(key != keys[0] for key in keys[1:]):
+    found = _bearer(headers["authorization"]) if "authorization" in headers else ""
+    for name in KEY_HEADERS:
+        if name in headers:
+            found = _same(found, headers[name].strip())
+    if query:
+        found = _same(found, query.get("key", "").strip())
+    return found or None
+
+
+def _same(found: str, more: str) -> str:
+    """What two places say together, of which each may say nothing."""
+    if found and more and found != more:
         raise AuthenticationFailed("the request brings several API keys that differ; send one")
-    return keys[0]
+    return found or more
 
 
 def _bearer(value: str) -> str:

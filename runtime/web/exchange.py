@@ -20,18 +20,19 @@ asked for. What the code below rests on, found with Granian 2.8 (its asyncio tas
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from runtime.errors import ClientClosed, InvalidRequest
 from runtime.web.body import UNWANTED_S, linger, pieces_of_body, read_body
-from runtime.web.connected import Beat, WhileConnected
+from runtime.web.connected import Beat, Lookout, WhileConnected
 from runtime.web.header import decode_headers, encode_headers
-from runtime.web.patience import within
+from runtime.web.patience import begun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping
 
     from runtime.web.header import RawHeaders
     from runtime.web.wire import HttpScope, OutMessage, Receive, Send
@@ -40,6 +41,7 @@ __all__ = ["Exchange"]
 
 MAX_QUERY_FIELDS: Final = 200
 YIELD_BYTES: Final = 256 << 10
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Exchange:
@@ -53,44 +55,48 @@ class Exchange:
         finished: whether the answer is complete.
     """
 
+    started: bool = False
+    finished: bool = False
+    _query: Mapping[str, str] | None = None
+    _gone: bool = False
+    _on_body: Callable[[], None] | None = None
+    _beat: Beat | None = None
+    _writing: bool = False
+    _last_sent_s: float = 0.0
+    _unyielded_bytes: int = 0
+
     def __init__(
         self,
         scope: HttpScope,
         receive: Receive,
         send: Send,
-        *,
         request_id: str,
-        path_params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        path_params: Mapping[str, str] = NOTHING,
         required_scope: str = "public",
         base_headers: RawHeaders = (),
         write_limit_s: float | None = None,
+        lookout: Lookout | None = None,
     ) -> None:
         """``base_headers`` go out with every answer unless it brings its own of that name.
 
+        ``headers`` are those of ``scope``, where somebody has read them; ``lookout`` is what all calls share.
         A client that takes nothing for ``write_limit_s`` counts as one that has left; None: however long.
         """
         self._scope = scope
         self._receive = receive
         self._send = send
-        self.headers: Mapping[str, str] = decode_headers(scope["headers"])
-        self._query: Mapping[str, str] | None = None
+        self.headers: Mapping[str, str] = decode_headers(scope["headers"]) if headers is None else headers
         self.request_id = request_id
         self.method = scope["method"]
         self.path = scope["path"]
-        self.path_params: Mapping[str, str] = path_params or {}
+        self.path_params = path_params
         self.required_scope = required_scope
         self._base_headers = base_headers
         self._write_limit_s = write_limit_s
-        self.started = False
-        self.finished = False
+        self._lookout = lookout
         self._body_read = self.method in {"GET", "HEAD"}
         self._untouched = not self._body_read
-        self._gone = False
-        self._on_body: Callable[[], None] | None = None
-        self._beat: Beat | None = None
-        self._writing = False
-        self._last_sent_s = 0.0
-        self._unyielded_bytes = 0
 
     # -- the request
 
@@ -159,31 +165,37 @@ class Exchange:
         head = self._head(headers)
         if status >= 200 and status != 204:
             head.append((b"content-length", b"%d" % len(body)))
-        await self._begin(status, head)
-        self.finished = True
-        body = b"" if self.method == "HEAD" else body
-        await self._put({"type": "http.response.body", "body": body, "more_body": False})
+        if (rest := self._begin(status, head)) is not None:
+            await rest
+        if (rest := self._end(b"" if self.method == "HEAD" else body)) is not None:
+            await rest
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """The head of an answer whose length is not known. Raises ClientClosed."""
-        await self._begin(status, self._head(headers))
+        if (rest := self._begin(status, self._head(headers))) is not None:
+            await rest
 
     async def send(self, data: bytes) -> None:
         """A piece of the answer, sent at once. Waits while the client does not read. Raises ClientClosed."""
+        if (rest := self.pass_on(data)) is not None:
+            await rest
+
+    def pass_on(self, data: bytes) -> Coroutine[object, object, None] | None:
+        """`send` of one of many pieces: None where it is done, as nearly always, else what is left of it, to be awaited."""
         if not data or self.method == "HEAD":
-            return
-        message: OutMessage = {"type": "http.response.body", "body": data, "more_body": True}
-        await (self._write(message) if self._beat is None or self._beat.sending is None else self._put(message))
-        self._last_sent_s = asyncio.get_running_loop().time()
+            return None
+        rest = self._put({"type": "http.response.body", "body": data, "more_body": True})
         self._unyielded_bytes += len(data)
-        if self._unyielded_bytes >= YIELD_BYTES:
-            self._unyielded_bytes = 0
-            await asyncio.sleep(0)
+        if rest is not None or self._unyielded_bytes >= YIELD_BYTES:
+            return self._passed_on(rest)
+        if self._beat is not None:
+            self._last_sent_s = self._beat.now()
+        return None
 
     async def finish(self) -> None:
         """The end of a complete answer. To abandon one, return without it: the client then sees that it was cut."""
-        self.finished = True
-        await self._put({"type": "http.response.body", "body": b"", "more_body": False})
+        if (rest := self._end(b"")) is not None:
+            await rest
 
     # -- while it lasts
 
@@ -199,10 +211,10 @@ class Exchange:
     def while_connected(self) -> WhileConnected:
         """Cancel the block soon after the client leaves, and raise ClientClosed in place of the cancellation.
 
-        Watching begins WATCH_AFTER_S after the body was read, so that a quick answer does not pay for it (`read_body`
-        itself notices a client that leaves before). What the block does in its `finally` runs, and may wait.
+        Watching begins within WATCH_AFTER_S after the body was read, not at once, so that a quick answer does not pay for it
+        (`read_body` itself notices a client that leaves before). What the block does in its `finally` runs, and may wait.
         """
-        return WhileConnected(self)
+        return WhileConnected(self, self._lookout or Lookout())
 
     def when_read(self, begin: Callable[[], None] | None) -> None:
         """Call ``begin`` once the body was read: now, where it was. None: call nobody."""
@@ -210,8 +222,8 @@ class Exchange:
         if self._body_read and begin is not None:
             begin()
 
-    @asynccontextmanager
-    async def keep_alive(self, data: bytes | None, silence_s: float) -> AsyncGenerator[None, None]:
+    @contextmanager
+    def keep_alive(self, data: bytes | None, silence_s: float) -> Generator[None, None, None]:
         """Send ``data`` whenever nothing was sent for ``silence_s`` after the start. None or zero: never.
 
         Whatever else is sent inside the block must end where ``data`` may stand.
@@ -221,10 +233,12 @@ class Exchange:
             return
 
         async def send() -> None:
-            await self._write({"type": "http.response.body", "body": data, "more_body": True})
+            if (rest := self._write({"type": "http.response.body", "body": data, "more_body": True})) is not None:
+                await rest
             self._last_sent_s = asyncio.get_running_loop().time()
 
         self._beat = Beat(send, self._silent_s, silence_s)
+        self._last_sent_s = self._beat.now()
         try:
             yield
         finally:
@@ -240,25 +254,53 @@ class Exchange:
             head += [pair for pair in self._base_headers if pair[0] not in given]
         return head
 
-    async def _begin(self, status: int, head: list[tuple[bytes, bytes]]) -> None:
+    def _begin(self, status: int, head: list[tuple[bytes, bytes]]) -> Coroutine[object, object, None] | None:
         if self.started:
             raise RuntimeError("the answer was already started")
         self.started = True
-        self._last_sent_s = asyncio.get_running_loop().time()
-        await self._put({"type": "http.response.start", "status": status, "headers": head})
-
-    async def _put(self, message: OutMessage) -> None:
         if self._beat is not None:
-            while self._beat.sending is not None:  # the client has not taken it yet
-                await asyncio.wait((self._beat.sending,))
-        await self._write(message)
+            self._last_sent_s = self._beat.now()
+        return self._put({"type": "http.response.start", "status": status, "headers": head})
 
-    async def _write(self, message: OutMessage) -> None:
+    def _end(self, body: bytes) -> Coroutine[object, object, None] | None:
+        self.finished = True
+        return self._put({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _passed_on(self, rest: Coroutine[object, object, None] | None) -> None:
+        if rest is not None:
+            await rest
+        if self._beat is not None:
+            self._last_sent_s = self._beat.now()
+        if self._unyielded_bytes >= YIELD_BYTES:
+            self._unyielded_bytes = 0
+            await asyncio.sleep(0)
+
+    def _put(self, message: OutMessage) -> Coroutine[object, object, None] | None:
+        """Send ``message``: None where that is done, else what is left of it, to be awaited. Raises ClientClosed."""
+        if self._beat is not None and self._beat.sending is not None:  # the client has not taken it yet
+            return self._put_behind(self._beat, message)
+        return self._write(message)
+
+    async def _put_behind(self, beat: Beat, message: OutMessage) -> None:
+        while beat.sending is not None:
+            await asyncio.wait((beat.sending,))
+        if (rest := self._write(message)) is not None:
+            await rest
+
+    def _write(self, message: OutMessage) -> Coroutine[object, object, None] | None:
         if self._gone:
             raise ClientClosed
+        try:
+            rest = begun(self._write_limit_s, self._send(message))
+        except OSError as error:
+            self._gone = True
+            raise ClientClosed from error
+        return None if rest is None else self._written(rest)
+
+    async def _written(self, rest: Coroutine[object, object, object]) -> None:
         self._writing = True
         try:
-            await within(self._write_limit_s, self._send(message))
+            await rest
         # A TimeoutError is one; other servers than Granian say "Disconnected client" so (ASGI 2.4).
         except OSError as error:
             self._gone = True

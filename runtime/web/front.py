@@ -14,6 +14,7 @@ import msgspec
 from runtime.errors import GatewayError
 from runtime.web.address import Network
 from runtime.web.asking import Askings
+from runtime.web.connected import Lookout
 from runtime.web.header import RawHeaders
 from runtime.web.ip_filter import IpFilter
 from runtime.web.key import KeyRecord
@@ -106,6 +107,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         ip_filter: which addresses may call; None: every one.
         trusted_proxies: the proxies in front whose word for who called is believed.
         askings: told which call is being answered.
+        lookout: the calls whose clients are to be watched soon.
         fixed: whether nothing is changed through the management API, but by the operations in ``unfixed``.
         header_limit_bytes: how much the headers of a request may have, all together.
         on_fault: told of faults of ours with the request's id; None: the application is.
@@ -124,6 +126,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[Network, ...] = ()
     ip_filter: IpFilter | None = None
     askings: Askings = msgspec.field(default_factory=Askings)
+    lookout: Lookout = msgspec.field(default_factory=Lookout)
     fixed: bool = False
     unfixed: frozenset[str] = frozenset()
     on_fault: Callable[[Exception, str], None] | None = None

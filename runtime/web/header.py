@@ -7,18 +7,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["RawHeaders", "decode_headers", "encode_headers"]
+__all__ = ["RawHeaders", "decode_headers", "encode_headers", "read_headers"]
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 def decode_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Values of repeated headers are joined by a comma, in order."""
+    return read_headers(raw)[0]
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], int]:
+    """Headers, decoded, and how many bytes they have together."""
     headers: dict[str, str] = {}
-    for raw_name, raw_value in raw:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
+    size = 0
+    for name, value in raw:
+        size += len(name) + len(value)
+        text = name.decode()  # a name is ASCII (RFC 9110, section 5.1)
+        headers[text] = f"{headers[text]},{value.decode('latin-1')}" if text in headers else value.decode("latin-1")
+    return headers, size
 
 
 def encode_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

@@ -1,19 +1,22 @@
 """Waiting with a limit that costs nothing where there is nothing to wait for, as nearly always on the way to a client.
 
 `asyncio.timeout` makes an object, a timer and its cancellation for every wait. Here what is awaited takes its first step before
-that, and only if it then still waits is a limit set: a timer, and nothing else.
+that, and only if it then still waits is a limit set: a timer, and nothing else. What gives nothing, such as sending, need not
+even be awaited then: `begun` says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from types import coroutine
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
-__all__ = ["cancelled", "within"]
+__all__ = ["begun", "cancelled", "within"]
 
 T = TypeVar("T")
+
+_DONE: Final = object()
 
 
 async def within(limit_s: float | None, awaited: Awaitable[T]) -> T:
@@ -24,11 +27,23 @@ async def within(limit_s: float | None, awaited: Awaitable[T]) -> T:
     except StopIteration as done:
         result: T = done.value
         return result
+    return cast("T", await _limited(limit_s, steps, waits_for))
+
+
+def begun(limit_s: float | None, awaited: Awaitable[None]) -> Coroutine[object, object, object] | None:
+    """`within` for what gives nothing: None where it is done already, else what is left of it, to be awaited."""
+    steps = awaited.__await__()
+    waits_for: object = next(steps, _DONE)  # makes no StopIteration where a coroutine gives None
+    return None if waits_for is _DONE else _limited(limit_s, steps, waits_for)
+
+
+async def _limited(limit_s: float | None, steps: Generator[object, None, object], waits_for: object) -> object:
+    """What is left of an awaitable that has begun, as `within` says."""
     if limit_s is None:
-        return cast("T", await _rest(steps, waits_for))
+        return await _rest(steps, waits_for)
     limit = _Limit(limit_s)
     try:
-        return cast("T", await _rest(steps, waits_for))
+        return await _rest(steps, waits_for)
     except asyncio.CancelledError as error:
         if limit.over():
             raise TimeoutError from error

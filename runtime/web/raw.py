@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import msgspec
 from litestar import asgi, route
@@ -18,9 +18,10 @@ from litestar.types import ASGIApp, Method, Receive, Scope, Send
 
 from runtime.errors import ClientClosed, GatewayError, InternalError, MethodNotAllowed, brief
 from runtime.web.body import broken_off
-from runtime.web.exchange import Exchange
+from runtime.web.exchange import NOTHING, Exchange
 from runtime.web.front import Front, Fronts, request_id
 from runtime.web.head import HeadTooLarge, demand_small_head
+from runtime.web.header import RawHeaders, read_headers
 from runtime.web.key import PUBLIC
 from runtime.web.negotiate import NEGOTIATED
 from runtime.web.patience import cancelled
@@ -48,12 +49,7 @@ def raw_route(front: Fronts, paths: Sequence[str], operations: Sequence[RawOpera
     dispatcher = _Dispatcher(front, operations)
     options = {"protocols": dispatcher.protocols, "allow": dispatcher.allow}
     if "{" not in paths[0]:
-
-        @asgi(list(paths), copy_scope=False, opt=options)
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            await dispatcher(scope, receive, send)
-
-        return serve
+        return asgi(list(paths), copy_scope=False, opt=options)(dispatcher.__call__)
 
     # Litestar 2.25 cannot find an ASGI handler below a path parameter, but a handler may return an ASGI application.
     @route(list(paths), http_method=dispatcher.methods, status_code=200, opt=options)
@@ -80,17 +76,35 @@ class _Dispatcher:
         self._foreign = operations[0].protocol if len(set(self.protocols.values())) == 1 else NEGOTIATED
         self.allow = ", ".join(self.methods)
 
+    def __deepcopy__(self, memo: object) -> Self:
+        """Itself: Litestar copies what it is given, and there is one for all calls."""
+        return self
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await send({"type": "websocket.close", "code": 1000, "reason": "this path is not for WebSocket"})
             return
         http = cast("wire.HttpScope", scope)  # the same dictionary, described without Litestar's additions
         operation, front = self._operations.get(scope["method"]), self._fronts.now
-        exchange = self._exchange(front, http, cast("wire.Receive", receive), cast("wire.Send", send), operation)
+        raw = http["headers"]
+        headers, size = read_headers(raw)
+        exchange = Exchange(
+            http,
+            cast("wire.Receive", receive),
+            cast("wire.Send", send),
+            request_id(raw, front.new_id) if "x-request-id" in headers else front.new_id(),
+            headers,
+            _path_params(http),
+            front.scopes.get(operation.operation_id, operation.scope) if operation else PUBLIC,
+            _base_headers(front, raw),
+            front.write_limit_s,
+            front.lookout,
+        )
         try:
             if front.ip_filter is not None:
                 front.ip_filter.demand(exchange.client_host, exchange.headers, front.trusted_proxies)
-            demand_small_head(http["headers"], front.header_limit_bytes)
+            if size > front.header_limit_bytes:
+                demand_small_head(raw, front.header_limit_bytes)
             if operation is not None:
                 await operation.serve(exchange)
             else:
@@ -135,29 +149,6 @@ class _Dispatcher:
         else:
             await self._refuse(front, exchange, broken_off(), protocol)
 
-    def _exchange(
-        self,
-        front: Front,
-        scope: wire.HttpScope,
-        receive: wire.Receive,
-        send: wire.Send,
-        operation: RawOperation | None,
-    ) -> Exchange:
-        headers = scope["headers"]
-        base = front.base_headers()
-        if front.cors.origins:
-            base += front.cors.answer(_header(headers, b"origin"))
-        return Exchange(
-            scope,
-            receive,
-            send,
-            request_id=request_id(headers, front.new_id),
-            path_params=_path_params(scope.get("path_params")),
-            required_scope=front.scope(operation.operation_id, operation.scope) if operation else PUBLIC,
-            base_headers=base,
-            write_limit_s=front.write_limit_s,
-        )
-
     async def _preflight(self, front: Front, exchange: Exchange) -> None:
         """Raises MethodNotAllowed for what the path has no operation for."""
         if exchange.method != "OPTIONS":
@@ -182,10 +173,15 @@ class _Dispatcher:
             return
 
 
-def _path_params(found: Mapping[str, str] | None) -> Mapping[str, str]:
+def _base_headers(front: Front, raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """What any answer to a call with these headers carries."""
+    if not front.cors.origins:
+        return front.base_headers()
+    origin = next((value for name, value in raw if name == b"origin"), None)
+    return front.base_headers() + front.cors.answer(origin)
+
+
+def _path_params(scope: wire.HttpScope) -> Mapping[str, str]:
     """Litestar puts a slash before what `{name:path}` matched."""
-    return {name: value.removeprefix("/") for name, value in found.items()} if found else {}
-
-
-def _header(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
-    return next((value for name, value in headers if name == wanted), None)
+    found = scope.get("path_params")
+    return {name: value.removeprefix("/") for name, value in found.items()} if found else NOTHING

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from runtime.errors import ClientClosed, InvalidRequest
+from runtime.web.connected import Lookout
 from runtime.web.exchange import MAX_QUERY_FIELDS, Exchange
 from tests.web.script import Script, exchange_of, scope
 
@@ -186,7 +187,7 @@ class TestDisconnect:
         settled = []
 
         async def serve() -> None:
-            async with exchange.while_connected():
+            with exchange.while_connected():
                 try:
                     await asyncio.Event().wait()
                 finally:
@@ -219,7 +220,7 @@ class TestDisconnect:
         script = Script([b"a", b"b"])
         exchange = exchange_of(script)
 
-        async with exchange.while_connected():
+        with exchange.while_connected():
             await asyncio.sleep(0)
             read_before = script.read
             body = await exchange.read_body(10, 5)
@@ -227,11 +228,36 @@ class TestDisconnect:
 
         assert (0, b"ab") == (read_before, body)
 
+    async def test_many_calls_are_watched_by_one_lookout_and_those_that_ended_are_not(self) -> None:
+        lookout, long = Lookout(), [Script(), Script()]
+        quick = Script()
+
+        async def serve(script: Script) -> None:
+            with Exchange(scope("GET"), script.receive, script.send, "r", lookout=lookout).while_connected():
+                await script.waiting.wait()
+
+        with Exchange(scope("GET"), quick.receive, quick.send, "r", lookout=lookout).while_connected():
+            pass
+        await asyncio.gather(*(serve(script) for script in long))
+
+        assert not quick.waiting.is_set()
+
+    def test_a_lookout_goes_on_in_another_loop(self) -> None:
+        lookout = Lookout()
+
+        async def serve() -> bool:
+            script = Script()
+            with Exchange(scope("GET"), script.receive, script.send, "r", lookout=lookout).while_connected():
+                await script.waiting.wait()
+            return True
+
+        assert [True, True] == [asyncio.run(serve()), asyncio.run(serve())]
+
     async def test_the_end_of_an_answer_is_no_disconnect(self) -> None:
         script = Script()
         exchange = exchange_of(script, method="GET")
 
-        async with exchange.while_connected():
+        with exchange.while_connected():
             await script.waiting.wait()
             await exchange.respond(200, [], b"done")
             script.leave()
@@ -244,7 +270,7 @@ class TestDisconnect:
         exchange = exchange_of(Script(), method="GET")
 
         async def serve() -> None:
-            async with exchange.while_connected():
+            with exchange.while_connected():
                 await asyncio.Event().wait()
 
         task = asyncio.ensure_future(serve())
@@ -258,9 +284,8 @@ class TestDisconnect:
         script = Script()
         exchange = exchange_of(script, method="GET")
 
-        with pytest.raises(InvalidRequest):
-            async with exchange.while_connected():
-                raise InvalidRequest("no")
+        with pytest.raises(InvalidRequest), exchange.while_connected():
+            raise InvalidRequest("no")
 
     async def test_a_block_that_fails_while_it_is_cancelled_leaves_no_cancellation_behind(self) -> None:
         script = Script()
@@ -268,7 +293,7 @@ class TestDisconnect:
 
         async def serve() -> int:
             try:
-                async with exchange.while_connected():
+                with exchange.while_connected():
                     try:
                         await asyncio.Event().wait()
                     finally:
@@ -290,7 +315,7 @@ class TestKeepAlive:
         script = Script()
         exchange = exchange_of(script)
 
-        async with exchange.keep_alive(b": \n\n", 0.001):
+        with exchange.keep_alive(b": \n\n", 0.001):
             await exchange.start(200, [])
             await script.until(4)
             await exchange.finish()
@@ -302,7 +327,7 @@ class TestKeepAlive:
         script = Script()
         exchange = exchange_of(script)
 
-        async with exchange.keep_alive(b"x", 0.0001):
+        with exchange.keep_alive(b"x", 0.0001):
             for _ in range(50):
                 await asyncio.sleep(0)
 
@@ -313,7 +338,7 @@ class TestKeepAlive:
         script = Script()
         exchange = exchange_of(script)
 
-        async with exchange.keep_alive(data, silence_s):
+        with exchange.keep_alive(data, silence_s):
             await exchange.start(200, [])
             for _ in range(50):
                 await asyncio.sleep(0)
@@ -324,7 +349,7 @@ class TestKeepAlive:
         script = Script()
         exchange = exchange_of(script)
 
-        async with exchange.keep_alive(b"k", 0.0001):
+        with exchange.keep_alive(b"k", 0.0001):
             await exchange.start(200, [])
             script.gate = asyncio.Event()
             sending = asyncio.ensure_future(exchange.send(b"piece"))

@@ -192,7 +192,7 @@ async def test_a_client_that_leaves_while_nothing_is_sent_is_noticed() -> None:
 
     async def serve(exchange: Exchange) -> None:
         await exchange.read_body(10, 5)
-        async with exchange.while_connected():
+        with exchange.while_connected():
             entered.set()
             await asyncio.Event().wait()
 
@@ -210,7 +210,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_it() -> None
 
     async def serve(exchange: Exchange) -> None:
         nonlocal sent
-        async with exchange.while_connected():
+        with exchange.while_connected():
             await exchange.start(200, [])
             while True:
                 await exchange.send(b"data: x\n\n")
@@ -229,7 +229,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_stream_stops_it() -> None
 
 async def test_a_client_that_leaves_is_noticed_by_a_loop_that_only_sends() -> None:
     async def serve(exchange: Exchange) -> None:
-        async with exchange.while_connected():
+        with exchange.while_connected():
             await exchange.start(200, [])
             while True:
                 await exchange.send(PIECE)
@@ -282,7 +282,7 @@ async def test_a_blocked_send_ends_when_its_client_leaves() -> None:
     blocked = asyncio.Event()
 
     async def serve(exchange: Exchange) -> None:
-        async with exchange.while_connected():
+        with exchange.while_connected():
             await exchange.start(200, [])
             while True:
                 sending = asyncio.ensure_future(exchange.send(PIECE))

@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from runtime.web.patience import within
+from runtime.web.patience import begun, within
 
 
 async def answer(steps: int) -> int:
@@ -98,3 +98,47 @@ async def test_an_error_in_the_moment_of_the_limit_is_told_and_the_task_is_not_c
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+async def test_what_gives_nothing_is_begun_and_done_where_it_need_not_wait() -> None:
+    assert begun(5, nothing()) is None
+
+
+@pytest.mark.parametrize("limit_s", [None, 5.0])
+async def test_what_was_begun_and_waits_goes_on_where_it_was(limit_s: float | None) -> None:
+    said: list[str] = []
+
+    async def say() -> None:
+        said.append("begun")
+        await asyncio.sleep(0)
+        said.append("done")
+
+    rest = begun(limit_s, say())
+
+    assert ["begun"] == said
+    assert rest is not None
+    await rest
+    assert ["begun", "done"] == said
+
+
+async def test_what_was_begun_and_takes_too_long_is_ended() -> None:
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    rest = begun(0.01, wait())
+
+    assert rest is not None
+    with pytest.raises(TimeoutError):
+        await rest
+
+
+async def test_what_fails_at_once_fails_where_it_is_begun() -> None:
+    async def fail() -> None:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        begun(5, fail())
+
+
+async def nothing() -> None:
+    return
