@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -90,8 +91,11 @@ def _demand_no_nul(value: object, path: str) -> None:
         raise InvalidRequest(f"{brief(path)}: a text must not hold the NUL character", param=path)
 
 
-def check_json(body: bytes, shape: Shape) -> None:
-    """Raises InvalidRequest for what is no JSON, says a key twice or does not fit ``shape``."""
+def check_json(body: bytes, shape: Shape, *, strict: bool = False) -> None:
+    """Raises InvalidRequest for what is no JSON, says a key twice or does not fit ``shape``.
+
+    ``strict`` takes nothing for another type, as `msgspec.json.decode` does not; without it that is done which Litestar does.
+    """
     if not body.strip():
         raise InvalidRequest("the request needs a body, in JSON")
     try:
@@ -103,8 +107,9 @@ def check_json(body: bytes, shape: Shape) -> None:
         raise InvalidRequest("the body is nested too deeply") from None
     if twice is not None:
         raise InvalidRequest(f"{brief(twice)}: this key is written twice in one object", param=twice)
-    if fault := _fault(value, shape):
-        raise _complaint(fault, value, shape)
+    fault_of = partial(_fault, shape=shape, strict=strict)
+    if fault := fault_of(value):
+        raise _complaint(fault, value, fault_of)
     if b"\\u0000" in body:
         for path, text in _texts(value):
             _demand_no_nul(text, path)
@@ -164,19 +169,19 @@ def _texts(tree: Json) -> list[tuple[str, str]]:
 # -- shapes
 
 
-def _fault(value: Json, shape: Shape) -> str | None:
-    """What msgspec says of ``value``, in the way in which Litestar asks it."""
+def _fault(value: Json, shape: Shape, *, strict: bool) -> str | None:
+    """What msgspec says of ``value``."""
     try:
-        msgspec.convert(value, shape, strict=False, str_keys=True)
+        msgspec.convert(value, shape, strict=strict, str_keys=True)
     except msgspec.ValidationError as error:
         return str(error)
     return None
 
 
-def _complaint(fault: str, value: Json, shape: Shape) -> InvalidRequest:
+def _complaint(fault: str, value: Json, fault_of: Callable[[Json], str | None]) -> InvalidRequest:
     found = _FAULT.fullmatch(fault)
     what, place = (found["what"], found["path"] or "") if found else (fault, "")
-    path = _path(place, value, lambda: _fault(value, shape) == fault)
+    path = _path(place, value, lambda: fault_of(value) == fault)
     for pattern, told in ((_MISSING, "is required"), (_UNKNOWN, "there is no such field")):
         if named := pattern.fullmatch(what):
             path = f"{path}.{named['name']}" if path else named["name"]

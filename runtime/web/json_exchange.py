@@ -26,7 +26,7 @@ async def read_json(exchange: Exchange, type_: type[T]) -> T:
     if media_type != "application/json":
         raise UnsupportedMedia("send the body as `application/json`")
     raw = await exchange.read_body(BODY_BYTES, BODY_S)
-    check_json(raw, type_)
+    check_json(raw, type_, strict=True)
     found, given = msgspec.json.decode(raw, type=type_), msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
     known = {field.encode_name for field in msgspec.structs.fields(type_)}
     for name in given:

@@ -36,6 +36,21 @@ def fault(body: bytes, shape: Any = Shape) -> tuple[str, str | None] | None:
     return None
 
 
+@pytest.mark.parametrize("number", [b"0", b"1"])
+def test_a_number_is_no_truth_where_the_body_is_read_strictly(number: bytes) -> None:
+    class Said(msgspec.Struct):
+        wanted: bool
+
+    body = b'{"wanted": ' + number + b"}"
+    check_json(body, Said)
+    with pytest.raises(InvalidRequest) as refused:
+        check_json(body, Said, strict=True)
+    assert ("wanted: expected true or false, found a whole number", "wanted") == (
+        refused.value.message,
+        refused.value.param,
+    )
+
+
 @pytest.mark.parametrize(
     ("body", "told"),
     [
