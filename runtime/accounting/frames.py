@@ -22,7 +22,7 @@ MAX_BYTES: Final = 16 << 20
 _HEAD: Final = Struct("<II")
 
 
-class Opened(msgspec.Struct, frozen=True, array_like=True, tag=1):
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     """An attempt is about to be sent. If nothing ever settles it, it was lost with the process that sent it.
 
     ``input_tokens`` is what it probably has, ``ended`` are the attempts of the same request before it.
@@ -59,6 +59,7 @@ class PriceTable(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
 Frame: TypeAlias = Opened | Settlement | PriceTable
 
+_PACK_HEAD: Final = _HEAD.pack
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Frame)
 
@@ -73,7 +74,7 @@ class Scanned(msgspec.Struct, frozen=True):
 
 def encode_frame(frame: Frame) -> bytes:
     payload = _ENCODER.encode(frame)
-    return _HEAD.pack(len(payload), crc32(payload)) + payload
+    return _PACK_HEAD(len(payload), crc32(payload)) + payload
 
 
 def scan(data: bytes) -> Scanned:

@@ -61,9 +61,13 @@ class Journal:
         return price_version in self._prices
 
     def open(self, id_: str, frame: bytes, prices: tuple[str, bytes] | None) -> None:
-        """Note that an attempt of call ``id_`` is about to be sent; ``prices`` are those it is the first to name. Raises OSError."""
-        self._append(frame if prices is None else prices[1] + frame)
-        if prices is not None:
+        """Note that an attempt of call ``id_`` is about to be sent, at ``prices``: their version, and the frame that tells of them. Raises OSError."""
+        if self.waiting_bytes >= self._limit_bytes:
+            raise OSError(0, "it holds as much as it may, and the store does not take it")
+        if prices is None or prices[0] in self._prices:
+            self._append(frame)
+        else:
+            self._append(prices[1] + frame)
             self._prices[prices[0]] = prices[1]
         self._open[id_] = self._open[id_] + frame if id_ in self._open else frame
 
@@ -112,22 +116,10 @@ class Journal:
         elif self._size >= self._rotate_bytes:
             self._rotate()
         size = len(data)
-        self._write(self._file, self._size, data)
+        _write(self._file, self._size, data)
         self._size += size
         self.waiting_bytes += size
         self._unsynced = True
-
-    @staticmethod
-    def _write(file: int, size: int, data: bytes) -> None:
-        try:
-            written = os.write(file, data)
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(file, size)
-            raise
-        if written < len(data):
-            os.ftruncate(file, size)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _begin(self) -> None:
         """Make the directory with the lock already held in it, so that nobody takes it for an orphan."""
@@ -151,7 +143,7 @@ class Journal:
         except OSError:
             return
         try:
-            self._write(file, 0, carried)
+            _write(file, 0, carried)
         except OSError:
             os.close(file)
             with suppress(OSError):
@@ -167,6 +159,19 @@ class Journal:
     def _make(directory: Path, number: int) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC
         return os.open(directory / file_name(number), flags, 0o600)
+
+
+def _write(file: int, size: int, data: bytes) -> None:
+    """All of ``data`` behind the ``size`` bytes that ``file`` has, or none of it. Raises OSError."""
+    try:
+        written = os.write(file, data)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(file, size)
+        raise
+    if written < len(data):
+        os.ftruncate(file, size)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def file_name(number: int) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
+from math import floor
 from typing import Final, Literal
 
 import msgspec
 
 from runtime.accounting.frames import Opened, PriceTable, encode_frame
 from runtime.accounting.journal import Journal
-from runtime.accounting.price import Rates, price, price_version, rates_of
+from runtime.accounting.price import NOTHING, Rates, price, price_version, rates_of
 from runtime.canonical import Usage
 from runtime.catalog import Prices
 from runtime.errors import LedgerUnavailable
@@ -34,12 +35,12 @@ _REACHED: Final = frozenset({"cancelled", "diverged", "timeout"})
 
 
 class Priced(msgspec.Struct, frozen=True):
-    """Prices that calls name, with what is the same for all of these; ``frame`` tells the journal of them."""
+    """Prices that calls name, with what is the same for all of these; ``told`` is their version, and the journal's frame of them."""
 
     prices: Prices
     rates: Rates
     version: str
-    frame: bytes
+    told: tuple[str, bytes]
 
 
 class Ledger:
@@ -62,6 +63,7 @@ class Ledger:
         self._now = now
         self.refuses = when_full == "refuse"
         self._on_fault = on_fault
+        self._prefix = f"{journal.worker}-"
         self._numbers = count(1)
         self._attempts = count(1)
         self._priced: dict[int, Priced] = {}
@@ -71,14 +73,15 @@ class Ledger:
 
     def new_id(self) -> str:
         """Of a call: no other one ever has it."""
-        return f"{self.journal.worker}-{next(self._numbers):x}"
+        return f"{self._prefix}{next(self._numbers):x}"
 
     def open(self, record: CallRecord, attempt: AttemptRecord, input_tokens: int) -> None:
         """``attempt`` is about to be sent, with about so many tokens. Raises LedgerUnavailable."""
         attempt.number = next(self._attempts)
         if attempt.free:
             return
-        priced = None if attempt.prices is None else self._priced_at(attempt.prices)
+        prices = attempt.prices
+        priced = None if prices is None else self._priced.get(id(prices)) or self._prepare(prices)
         now_s = self._now()
         frame = encode_frame(
             Opened(
@@ -104,11 +107,10 @@ class Ledger:
                 record.counters,
             )
         )
-        new = priced is not None and not self.journal.knows(priced.version)
         try:
-            if self._backlog or self.journal.full:
-                self._demand_room()
-            self.journal.open(record.settlement, frame, (priced.version, priced.frame) if priced and new else None)
+            if self._backlog:
+                self._write_what_waits()
+            self.journal.open(record.settlement, frame, None if priced is None else priced.told)
         except OSError as error:
             self._failed(f"the journal cannot be written to: {error.strerror or error}")
             self._refuse(attempt)
@@ -123,9 +125,10 @@ class Ledger:
         record.settled = True
         settlement = self._settlement(record)
         record.cost_nano_usd, record.unpriced = settlement.cost_nano_usd, settlement.unpriced
-        for held in (record.held, record.held_by_parts):
-            if held is not None:
-                held.settle(settlement.tokens, settlement.cost_nano_usd)
+        if record.held is not None:
+            record.held.settle(settlement.tokens, settlement.cost_nano_usd)
+        if record.held_by_parts is not None:
+            record.held_by_parts.settle(settlement.tokens, settlement.cost_nano_usd)
         self._write(settlement.id, encode_frame(settlement))
 
     def retry(self) -> None:
@@ -142,10 +145,10 @@ class Ledger:
 
     # -- writing
 
-    def _demand_room(self) -> None:
+    def _write_what_waits(self) -> None:
+        """Before anything else is let in. Raises OSError."""
+        self.retry()
         if self._backlog:
-            self.retry()
-        if self._backlog or self.journal.full:
             raise OSError(0, "it holds as much as it may, and the store does not take it")
 
     def _write(self, id_: str, frame: bytes) -> None:
@@ -233,13 +236,13 @@ class Ledger:
     def _entry(self, attempt: AttemptRecord, now_s: float, unix_s: float) -> AttemptEntry:
         """At ``now_s`` of the clock, which is ``unix_s`` in Unix seconds."""
         usage, estimated = (None, False) if attempt.free else _used(attempt)
-        priced = None if attempt.prices is None else self._priced_at(attempt.prices)
-        requests, counts = 0, NO_COUNTS
-        attempt.cost_nano_usd, attempt.unpriced = 0, False
+        prices = attempt.prices
+        priced = None if prices is None else self._priced.get(id(prices)) or self._prepare(prices)
+        requests, counts, cost = 0, NO_COUNTS, NOTHING
         if usage is not None:
             requests, counts = attempt.requests, counts_of(usage)
             cost = price(usage, None) if priced is None else priced.rates.cost(usage, requests)
-            attempt.cost_nano_usd, attempt.unpriced = cost.nano_usd, cost.unpriced
+        nano_usd, unpriced = attempt.cost_nano_usd, attempt.unpriced = cost.nano_usd, cost.unpriced
         return AttemptEntry(
             attempt.number,
             unix_s - (now_s - attempt.started_s),
@@ -251,22 +254,20 @@ class Ledger:
             _ms((attempt.ended_s or now_s) - attempt.started_s),
             counts,
             estimated,
-            attempt.cost_nano_usd,
-            attempt.unpriced,
+            nano_usd,
+            unpriced,
             "" if priced is None else priced.version,
             requests,
         )
 
-    def _priced_at(self, prices: Prices) -> Priced:
-        """Prepared with the first call at these prices."""
-        found = self._priced.get(id(prices))
-        if found is None:
-            if len(self._priced) >= _MAX_VERSIONS:
-                self._priced.clear()
-            version = price_version(prices)
-            frame = encode_frame(PriceTable(version, prices))
-            found = self._priced[id(prices)] = Priced(prices, rates_of(prices), version, frame)  # keeps the id its own
-        return found
+    def _prepare(self, prices: Prices) -> Priced:
+        """With the first call at these prices."""
+        if len(self._priced) >= _MAX_VERSIONS:
+            self._priced.clear()
+        version = price_version(prices)
+        told = version, encode_frame(PriceTable(version, prices))
+        made = self._priced[id(prices)] = Priced(prices, rates_of(prices), version, told)  # keeps the id its own
+        return made
 
 
 def _used(attempt: AttemptRecord) -> tuple[Usage | None, bool]:
@@ -302,4 +303,4 @@ def _sum(entries: Sequence[AttemptEntry]) -> Counts:
 
 
 def _ms(seconds: float) -> int:
-    return int(seconds * 1000 + 0.5) if seconds > 0 else 0
+    return floor(seconds * 1000 + 0.5) if seconds > 0 else 0

@@ -17,11 +17,12 @@ __all__ = ["NOTHING", "Cost", "Rates", "price", "price_version", "rates_of", "us
 
 PER_TOKENS: Final = 1_000_000
 PER_CALLS: Final = 1_000
+_HALF: Final = PER_TOKENS // 2
 _SCALE: Final = PER_TOKENS // PER_CALLS
 _VERSION_DIGITS: Final = 16
 
 
-class Cost(msgspec.Struct, frozen=True):
+class Cost(msgspec.Struct, frozen=True, gc=False):
     """``unpriced``: something was used that has no price, and ``nano_usd`` is what the rest costs."""
 
     nano_usd: int
@@ -59,7 +60,10 @@ class Rates(msgspec.Struct, frozen=True):
         if usage.search_requests or images:
             unpriced = bool((usage.search_requests and self.search is None) or (images and self.image is None))
             exact += usage.search_requests * (self.search or 0) + images * (self.image or 0)
-        return Cost(_rounded(exact), unpriced)
+        whole, rest = divmod(exact, PER_TOKENS)
+        if rest > _HALF or (rest == _HALF and whole % 2):
+            whole += 1
+        return Cost(whole, unpriced)
 
     def _parts(self, usage: Usage) -> int:
         """What parts of input and output cost beyond the rest of these. Providers have told of parts that were more than all."""
@@ -103,18 +107,10 @@ def price_version(prices: Prices) -> str:
 
 def usd(nano_usd: int) -> str:
     """Dollars as a plain decimal, exact: ``0.00123`` for 1,230,000."""
-    sign = "-" if nano_usd < 0 else ""
-    whole, part = divmod(abs(nano_usd), 10**9)
-    decimals = f".{part:09d}".rstrip("0") if part else ""
-    return f"{sign}{whole}{decimals}"
+    digits = str(abs(nano_usd)).zfill(10)
+    told = f"{digits[:-9]}.{digits[-9:]}".rstrip("0").rstrip(".")
+    return f"-{told}" if nano_usd < 0 else told
 
 
 def _own(own: int | None, other: int) -> int:
     return other if own is None else own
-
-
-def _rounded(exact: int) -> int:
-    """``exact`` over a million, half to even."""
-    whole, rest = divmod(exact, PER_TOKENS)
-    twice = 2 * rest
-    return whole + (twice > PER_TOKENS or (twice == PER_TOKENS and whole % 2 == 1))

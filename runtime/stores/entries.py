@@ -25,7 +25,7 @@ Counts: TypeAlias = tuple[int, ...]
 NO_COUNTS: Final[Counts] = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
-class AttemptEntry(msgspec.Struct, frozen=True, array_like=True):
+class AttemptEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One request that was sent to a provider.
 
     ``number`` orders the attempts of one request, and no two of them share one. ``target`` is the model's public id. ``outcome`` is `ok`,
@@ -51,7 +51,7 @@ class AttemptEntry(msgspec.Struct, frozen=True, array_like=True):
     images: int = 0
 
 
-class Settlement(msgspec.Struct, frozen=True, array_like=True, tag=2):
+class Settlement(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     """What one request came to: the sum of its attempts.
 
     ``at_s`` is when it began, in Unix seconds. ``model`` is the name the client asked for, ``combo`` the one behind it, ``target`` and what

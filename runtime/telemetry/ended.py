@@ -60,7 +60,7 @@ class CallEnded(Record, frozen=True, omit_defaults=True, gc=False):
 def call_ended(call: CallRecord, timestamp: str, level: Level, build: str) -> CallEnded:
     """The record of ``call``, whose end is noted."""
     usage, attempts, first_s = call.usage, call.attempts, call.first_token_s
-    told = len(attempts) > 1 or (len(attempts) == 1 and attempts[0].outcome != "ok")
+    told = attempts and (len(attempts) > 1 or attempts[0].outcome != "ok")
     return CallEnded(
         timestamp,
         level,

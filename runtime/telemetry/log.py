@@ -85,7 +85,10 @@ class Log:
 
     def write(self, record: Record) -> None:
         """A record that was made because `says` said so."""
-        self._lines.write(self._render(record), urgent=record.level == "error")
+        if record.level == "error":
+            self._lines.write(self._render(record), urgent=True)
+        else:
+            self._lines.write(self._render(record))
 
     def timestamp(self) -> str:
         """Now, as records tell it. Only its last digits are made anew: the rest is the same for a whole second."""
