@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ discovery: {{providers: none}}
 server: {{{server}}}
 providers:
   a: {{base_url: '{a}', local: true, surfaces: {{openai_chat: {{}}}}, auth: {{scheme: none}}, models: {{m: {{}}}}}}
-timeouts: {{body_read: 1s}}
+timeouts: {{body_read: {body_read}}}
 """
 CHAT = "/v1/chat/completions"
 HI = [{"role": "user", "content": "hi"}]
@@ -37,10 +38,10 @@ PIECE = (
 
 @asynccontextmanager
 async def served(
-    path: Path, then: Act = healthy, server: str = "shutdown_grace: 1s"
+    path: Path, then: Act = healthy, server: str = "shutdown_grace: 1s", body_read: str = "30s"
 ) -> AsyncGenerator[tuple[Running, RawServer], None]:
     async with raw_server(acts(then=then)) as fake:
-        with gateway(path, CONFIG.format(a=fake.url, server=server)) as running:
+        with gateway(path, CONFIG.format(a=fake.url, server=server, body_read=body_read)) as running:
             yield running, fake
 
 
@@ -98,20 +99,20 @@ async def test_fault_21_a_slow_client_slows_the_provider_and_costs_nothing(tmp_p
         _, writer = await line_to(running)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(asking(running, json.dumps({"model": "a/m", "messages": HI, "stream": True}).encode()))
-        await asyncio.sleep(1.5)
-        before = sent
-        await asyncio.sleep(0.5)
-
-        assert before == sent, "the provider is held back"
+        async with asyncio.timeout(60):  # the provider is held back
+            before = 0
+            while not sent or before != sent:
+                before = sent
+                await asyncio.sleep(1)
         assert sent < 64 << 20
         await works(running)
         writer.transport.abort()
-        await asyncio.wait_for(gone.wait(), 2)
+        await asyncio.wait_for(gone.wait(), 60)
         await works(running)
 
 
 async def test_fault_22_a_client_that_sends_byte_by_byte_meets_a_limit_and_hinders_nobody(tmp_path: Path) -> None:
-    async with served(tmp_path) as (running, fake):
+    async with served(tmp_path, body_read="1s") as (running, fake):
         reader, writer = await line_to(running)
         writer.write(asking(running, b'{"model":', "content-length: 1000"))
 
@@ -122,7 +123,7 @@ async def test_fault_22_a_client_that_sends_byte_by_byte_meets_a_limit_and_hinde
 
         dripping = asyncio.create_task(drip())
         await works(running)
-        status = await asyncio.wait_for(reader.readline(), 10)
+        status = await asyncio.wait_for(reader.readline(), 60)
         dripping.cancel()
         writer.close()
 
@@ -172,21 +173,21 @@ async def test_fault_32_an_order_to_stop_under_load_is_told_to_every_client(tmp_
 
     async def begun(connection: RawConnection, request: RawRequest) -> None:
         await connection.send(head(200, "transfer-encoding: chunked", SSE) + chunk(PIECE))
-        opened.release()
         await connection.gone()
 
     async def read(session: aiohttp.ClientSession, running: Running) -> bytes:
         headers = {"authorization": f"Bearer {running.key}"}
         body = {"model": "a/m", "messages": HI, "stream": True}
         async with session.post(running.url + CHAT, json=body, headers=headers) as got:
-            return await got.read()
+            first = await got.content.readexactly(len(PIECE))
+            opened.release()
+            return first + await got.read()
 
     async with served(tmp_path, begun) as (running, _):
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             reading = [asyncio.create_task(read(session, running)) for _ in range(100)]
             for _ in range(100):
                 await opened.acquire()
-            await asyncio.sleep(0.2)
             running.process.send_signal(signal.SIGTERM)
             bodies = await asyncio.gather(*reading)
 
@@ -205,8 +206,8 @@ async def test_fault_33_a_worker_that_dies_is_replaced_and_the_others_serve(tmp_
         before = _workers(parent)
         os.kill(before[0], signal.SIGKILL)
 
-        worked = 0
-        for _ in range(100):
+        worked, until_s = 0, time.monotonic() + 60
+        while time.monotonic() < until_s:
             try:
                 await works(running)
                 worked += 1

@@ -49,9 +49,18 @@ def used_s(pid: int) -> float:
 
 
 async def until_files(pid: int, most: int) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while files(pid) > most:
             await asyncio.sleep(0.02)
+
+
+async def until_calm(pid: int) -> None:
+    """It waits, it does not spin: when all have been begun it needs hardly any of a second."""
+    async with asyncio.timeout(60):
+        spent_s = -1.0
+        while used_s(pid) - spent_s >= 0.2:
+            spent_s = used_s(pid)
+            await asyncio.sleep(1)
 
 
 async def soon_works(running: Running) -> None:
@@ -80,7 +89,9 @@ async def test_fault_43_more_clients_than_files_wait_and_cost_nothing(tmp_path: 
         await connection.gone()
 
     async with raw_server(acts(then=begun)) as fake:
-        with gateway(tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s"), files=192) as running:
+        with gateway(
+            tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s", body_read="30s"), files=192
+        ) as running:
             pid = worker(running)
             before = files(pid)
             writers: list[asyncio.StreamWriter] = []
@@ -88,17 +99,13 @@ async def test_fault_43_more_clients_than_files_wait_and_cost_nothing(tmp_path: 
                 _, writer = await line_to(running)
                 writer.write(asking(running, STREAMED))
                 writers.append(writer)
-            await asyncio.sleep(1.5)
-            spent_s = used_s(pid)
-            await asyncio.sleep(1)
-
-            assert used_s(pid) - spent_s < 0.2, "it waits, it does not spin"
+            await until_calm(pid)
             assert files(pid) < 192
             assert len(fake.requests) >= 20, "as many as there is room for are served"
             calm.set()
             for writer in writers:
                 writer.transport.abort()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await soon_works(running)
             await until_files(pid, before + 40)  # the journal and the store are opened meanwhile
             assert pid == worker(running), "the worker lives"
@@ -106,7 +113,7 @@ async def test_fault_43_more_clients_than_files_wait_and_cost_nothing(tmp_path: 
 
 async def test_fault_43_a_call_without_a_socket_is_told_to_come_again_and_nobody_is_blamed(tmp_path: Path) -> None:
     async with raw_server(acts(then=healthy)) as fake:
-        with gateway(tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s")) as running:
+        with gateway(tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s", body_read="30s")) as running:
             pid = worker(running)
             headers = {"authorization": f"Bearer {running.key}"}
             async with aiohttp.ClientSession(headers=headers) as session:
@@ -136,7 +143,7 @@ async def test_fault_43_a_call_without_a_socket_is_told_to_come_again_and_nobody
 
 async def test_fault_22_two_hundred_heads_that_come_byte_by_byte_meet_a_limit_and_hinder_nobody(tmp_path: Path) -> None:
     async with raw_server(acts(then=healthy)) as fake:
-        with gateway(tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s")) as running:
+        with gateway(tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s", body_read="1s")) as running:
             pid = worker(running)
             before = files(pid)
             lines = [await line_to(running) for _ in range(200)]
@@ -149,8 +156,8 @@ async def test_fault_22_two_hundred_heads_that_come_byte_by_byte_meet_a_limit_an
             dripping = [asyncio.create_task(drip(writer)) for _, writer in lines]
             began_s = time.monotonic()
             await works(running)
-            assert time.monotonic() - began_s < 2
-            async with asyncio.timeout(10):  # the limit is a second
+            assert time.monotonic() - began_s < 20, "they would drip for twice as long"
+            async with asyncio.timeout(40):  # the limit is a second
                 said = await asyncio.gather(*(reader.read() for reader, _ in lines), return_exceptions=True)
             for task in dripping:
                 task.cancel()
@@ -191,7 +198,9 @@ async def test_fault_23_a_client_behind_a_frozen_relay_is_given_up_and_its_provi
             gone.set()
 
     async with raw_server(acts(then=endless)) as fake:
-        config = CONFIG.replace("body_read: 1s", "client_write: 1s").format(a=fake.url, server="shutdown_grace: 1s")
+        config = CONFIG.replace("body_read: {body_read}", "client_write: 1s").format(
+            a=fake.url, server="shutdown_grace: 1s"
+        )
         with gateway(tmp_path, config) as running:
             pid = worker(running)
             await works(running)
@@ -206,7 +215,7 @@ async def test_fault_23_a_client_behind_a_frozen_relay_is_given_up_and_its_provi
                 relay.stdin.close()
                 await relay.stdout.readline()
                 relay.send_signal(signal.SIGSTOP)
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     await gone.wait()
                 (line,) = [json.loads(each) for each in running.logged('"stream":true')]
                 assert ("client_closed", "cancelled") == (line["outcome"], line["attempts"][0]["outcome"])

@@ -15,6 +15,7 @@ import anthropic
 import openai
 import pytest
 
+from tests.support.asking import being_answered
 from tests.support.gateway import Running, gateway
 from tests.support.vendor import KEY, Vendor, vendor
 
@@ -53,7 +54,7 @@ class Place:
         self, body: dict[str, Any], headers: dict[str, str] | None = None, path: str = "/v1/chat/completions"
     ) -> tuple[int, dict[str, str], bytes]:
         """Over a connection of its own, so that either worker may get it."""
-        connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=60)
         with contextlib.closing(connection):
             own = {"authorization": f"Bearer {self.running.key}", "content-type": "application/json"}
             connection.request("POST", path, json.dumps(body), own | (headers or {}))
@@ -62,7 +63,7 @@ class Place:
 
     def usage(self, path: str) -> dict[str, Any]:
         """What the ledger says."""
-        connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", f"/api/usage/{path}", headers={"authorization": f"Bearer {self.running.key}"})
             found: dict[str, Any] = json.load(connection.getresponse())
@@ -70,7 +71,7 @@ class Place:
 
     def sessions(self) -> list[dict[str, Any]]:
         """Those that are going on."""
-        connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(self.running.url).netloc, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", "/api/sessions", headers={"authorization": f"Bearer {self.running.key}"})
             found: list[dict[str, Any]] = json.load(connection.getresponse())["sessions"]
@@ -196,14 +197,16 @@ def test_duplicates_at_once_and_later_are_one_request_in_both_workers(place: Pla
 
 
 def test_a_first_client_that_leaves_takes_nothing_from_the_second(place: Place) -> None:
-    body, key = said("leaving", "sim/slow", stream=True), {"idempotency-key": "leaving"}
-    first = http.client.HTTPConnection(urlsplit(place.running.url).netloc, timeout=30)
+    text = "leaving every 200ms " + "w " * 40
+    body, key = said(text, "sim/slow", stream=True), {"idempotency-key": "leaving"}
+    first = http.client.HTTPConnection(urlsplit(place.running.url).netloc, timeout=60)
     own = {"authorization": f"Bearer {place.running.key}", "content-type": "application/json"}
     first.request("POST", "/v1/chat/completions", json.dumps(body), own | key)
     first.getresponse().read(10)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         second = pool.submit(place.ask, body, key)
-        time.sleep(0.2)
+        being_answered(place.running, 2, place.running.key)
+        time.sleep(0.5)  # whichever worker has it, it has seen that the key is taken
         first.close()
         status, headers, data = second.result()
     assert (200, "true") == (status, headers["x-omniroute-idempotent"])
@@ -279,7 +282,7 @@ def test_the_log_says_where_an_answer_came_from(place: Place) -> None:
     body = said("logged")
     for headers in ({}, {}, {"idempotency-key": "logged"}, {"idempotency-key": "logged"}):
         place.ask(body, headers)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         kinds = {json.loads(line).get("replay") for line in place.running.log.splitlines() if '"replay"' in line}
         if {"miss", "exact", "idempotent"} <= kinds:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 import urllib.error
 import urllib.request
 from email.message import Message
@@ -10,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tests.support.gateway import Running
 
-__all__ = ["ADMIN", "FOREIGN", "GUEST", "KEYS", "TWO_TENANTS", "Reply", "ask", "call"]
+__all__ = ["ADMIN", "FOREIGN", "GUEST", "KEYS", "TWO_TENANTS", "Reply", "ask", "being_answered", "call"]
 
 ADMIN = "gw-an-admin-of-the-tests-0123456789"
 GUEST = "gw-a-guest-of-the-tests-01234567890"
@@ -64,3 +66,15 @@ def ask(running: Running, method: str, path: str, body: object = None, key: str 
     """Status and JSON."""
     reply = call(running, method, path, body, key=key)
     return reply.status, reply.body
+
+
+def being_answered(running: Running, calls: int, key: str) -> None:
+    """Return once so many are, by both workers together: each tells of its own."""
+    until_s = time.monotonic() + 60
+    found: list[float] = []
+    while time.monotonic() < until_s:
+        told = "".join(call(running, "GET", "/metrics", key=key).raw.decode() for _ in range(12))
+        found = [float(each) for each in re.findall(r"^gatewright_requests_in_flight (\S+)$", told, re.MULTILINE)]
+        if min(found) + max(found) >= calls:
+            return
+    raise AssertionError(f"they do not come in: {found}")

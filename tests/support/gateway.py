@@ -126,7 +126,7 @@ def _wait_until_ready(running: Running) -> None:
     while time.monotonic() < deadline:
         assert running.process.poll() is None, f"the gateway ended:\n{running.log}"
         try:
-            with urllib.request.urlopen(f"{running.url}/health/ready", timeout=5) as response:
+            with urllib.request.urlopen(f"{running.url}/health/ready", timeout=30) as response:
                 if response.status == 200:
                     return
                 said = f"{response.status}"
