@@ -23,6 +23,7 @@ from runtime.routing import Attempt
 from runtime.telemetry import CallRecord, Recorder
 from runtime.telemetry.call import Held
 from runtime.upstream.types import UpstreamResponse
+from runtime.web.patience import within
 
 __all__ = ["Rescue", "Speaker", "StreamedAnswer"]
 
@@ -72,7 +73,11 @@ class StreamedAnswer:
         """
         head = bytearray()
         while not self._ended and self._withholds(head):
-            head += await self._read()
+            try:
+                chunk = await self._next()
+            except StopAsyncIteration:
+                chunk = None
+            head += self._given(chunk)
         self._attempt.answered()
         self._attempt.held = True
         rest = self._rest(bytes(head))
@@ -106,10 +111,12 @@ class StreamedAnswer:
             yield head
             while not self._ended:
                 try:
-                    data = await self._read()
+                    try:
+                        chunk = await self._next()
+                    except StopAsyncIteration:
+                        chunk = None
+                    data = self._given(chunk)
                 except GatewayError as error:
-                    if self._rescue is None:
-                        raise
                     await self._go_on(error)
                     continue
                 self._note()
@@ -156,7 +163,8 @@ class StreamedAnswer:
 
     async def _go_on(self, error: GatewayError) -> None:
         """Hear somebody else after ``error``, which is raised when nobody goes on."""
-        assert self._rescue is not None, "only what may be rescued is"
+        if self._rescue is None:
+            raise error
         took = self._relay.usage
         self._attempt.end(error, took)
         await self._response.aclose()
@@ -175,31 +183,30 @@ class StreamedAnswer:
     def _begun(self) -> bool:
         return self._relay.started or self._relay.complete
 
-    async def _read(self) -> bytes:
-        """What the next read gives the client, perhaps nothing yet; the last bytes at the end."""
+    def _given(self, chunk: bytes | None) -> bytes:
+        """What ``chunk`` gives the client, perhaps nothing yet; the last bytes where there is none."""
         try:
-            chunk = await (self._chunks.__anext__() if self._heard else self._first())
-        except StopAsyncIteration:
-            chunk = None
-        try:
-            if chunk is not None:
-                self._received.note(chunk)
-                data = self._relay.feed(chunk)
-                self._heard = self._heard or self._relay.started
-                return data
-            self._ended = True
-            return self._relay.close()
+            if chunk is None:
+                self._ended = True
+                return self._relay.close()
+            self._received.note(chunk)
+            return self._relay.feed(chunk)
         except DivergedError as diverged:
             self._attempt.abandon(DIVERGED, self._relay.usage)
             self._rescue = None
             assert self._broke is not None, "only who goes on can go another way"
             raise self._broke from diverged
 
-    async def _first(self) -> bytes | None:
-        """A read before the answer has begun, for which the first-token limit holds; None at the end."""
+    def _next(self) -> Awaitable[bytes]:
+        """The next read. Raises StopAsyncIteration at the end."""
+        self._heard = self._heard or self._relay.started
+        return self._chunks.__anext__() if self._heard else self._first()
+
+    async def _first(self) -> bytes:
+        """A read before the answer has begun, for which the first-token limit holds."""
+        left_s = self._deadline - asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(self._deadline):
-                return await anext(self._chunks, None)
+            return await within(left_s, self._chunks.__anext__())
         except TimeoutError as error:
             raise UpstreamTimeout("the provider sent no first token in time") from error
 

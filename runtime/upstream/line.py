@@ -42,14 +42,16 @@ class Answer:
         complete: whether all of it came.
         failure: why the rest will not come.
         line: what it still comes over; None once it is complete, or has failed.
+        parts: what came of its body and was not taken yet. The parser appends to it.
+        size: how much was read since the body was taken, as it was sent.
     """
 
     __slots__ = ("begun", "complete", "failure", "headers", "line", "parts", "size", "status", "wake")
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, parts: list[bytes]) -> None:
         self.status = 0
         self.headers: Mapping[str, str] = NO_HEADERS
-        self.parts: list[bytes] = []
+        self.parts = parts
         self.size = 0
         self.begun = False
         self.complete = False
@@ -117,7 +119,7 @@ class Line(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
-        self._body: list[bytes] = []  # what a read has of the body; each chunk comes by itself
+        self._body: list[bytes] = []  # the parts of the answer that is under way; each chunk comes by itself
         self.on_body = self._body.append
         self._parser = self._new_parser()
         self._headers: dict[str, str] = {}
@@ -136,7 +138,7 @@ class Line(asyncio.Protocol):
 
     def ask(self, head: bytes, body: bytes, method: str) -> Answer:
         """Send a request. Large bodies are only begun: `upload` sends the rest."""
-        answer = self._answer = Answer(self)
+        answer = self._answer = Answer(self, self._body)
         transport = self._transport
         if transport is None or not self.open:
             answer.fail(UpstreamUnavailable("the provider closed the connection before it answered"))
@@ -201,15 +203,19 @@ class Line(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
-            self._spoil(answer, ": it changes the protocol")
+            self._break(answer, ": it changes the protocol")
         except HttpParserError:
-            self._spoil(answer, self._fault)
-        if self._body:
-            self._hand_over(answer)
+            self._break(answer, self._fault)
         if not answer.status:
             if self._head_bytes > HEAD_LIMIT_BYTES:
                 self._break(answer, TOO_LONG)
             return
+        if answer.complete:
+            self._body.clear()  # what follows the head of an answer that has no body
+        else:
+            size = answer.size = answer.size + len(data)
+            if size > READ_BUFFER_BYTES and self._body:
+                self._pause()
         wake = answer.wake
         if wake is not None and not wake.done():
             wake.set_result(None)
@@ -286,28 +292,18 @@ class Line(asyncio.Protocol):
         )
         return parser
 
-    def _hand_over(self, answer: Answer) -> None:
-        """What the read had of the body is the answer's, but for what follows the head of one that has no body."""
-        body = self._body
-        if self._head != "HEAD":
-            data = body[0] if len(body) == 1 else b"".join(body)
-            answer.parts.append(data)
-            size = answer.size = answer.size + len(data)
-            if size > READ_BUFFER_BYTES and answer.line is self and not self._paused and self._transport is not None:
-                self._paused = True
-                self._transport.pause_reading()
-        body.clear()
-
-    def _spoil(self, answer: Answer, detail: str) -> None:
-        """What came up to here is good, and nothing behind it."""
-        if self._body:
-            self._hand_over(answer)
-        self._break(answer, detail)
+    def _pause(self) -> None:
+        """Enough came that nobody has taken."""
+        if self.open and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
 
     def _complete(self, answer: Answer, *, reusable: bool) -> None:
         self._answer = None
         answer.complete = True
         answer.line = None
+        answer.parts = self._body.copy()  # the next answer of this line may begin before it is taken
+        self._body.clear()
         self._head_bytes = 0
         if self._paused:
             self.taken()

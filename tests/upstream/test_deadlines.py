@@ -11,7 +11,7 @@ from runtime.upstream.line import Answer, Line
 
 def waiting() -> tuple[Line, Answer]:
     line = Line(lambda _: None, lambda _: None, {})
-    return line, Answer(line)
+    return line, Answer(line, [])
 
 
 def limit_of(answer: Answer) -> str | None:
