@@ -26,6 +26,10 @@ _KEY: Final = re.compile(rb'[ \t\r\n,]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\r\n]*:[ \t
 """Behind a value, and its comma, of what is known to be JSON."""
 
 _END: Final = re.compile(rb"[ \t\r\n]*\}")
+_SPACED: Final = b'": '
+SAMPLE_BYTES: Final = 64
+"""Where a body with spaces behind its colons shows that."""
+
 _NAME: Final = b'"model"'
 _MODEL: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
 _KINDS: Final = {"{": "an object", "[": "an array", '"': "a string", "t": "a boolean", "f": "a boolean", "n": "null"}
@@ -86,6 +90,8 @@ def join(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes
     White space between members survives when only values changed; members' own bytes survive always.
     """
     if body and list(before) == list(after):
+        if _SPACED not in body[:SAMPLE_BYTES] and msgspec.json.encode(before) == body:
+            return msgspec.json.encode(after)  # without white space, as most are written
         spliced = _laid_out(body, before, after)
         if spliced is not None:
             return spliced
@@ -94,11 +100,13 @@ def join(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes
 
 def renamed(body: bytes, model: str) -> bytes:
     """`replace` of the member ``model``, which ``body`` is known to have: where it is unmistakable, no other is looked at."""
-    if body.count(_NAME) == 1 and b"\\u" not in body:
-        found = _MODEL.search(body)
+    at = body.find(_NAME)
+    spelt_out = b"\\" not in body or b"\\u00" not in body  # no name hides in escapes
+    if at >= 0 and spelt_out and body.find(_NAME, at + 1) < 0:
+        found = _MODEL.match(body, at)
         if found is not None:
             start, end = found.span(1)
-            return b"".join((body[:start], msgspec.json.encode(model), body[end:]))
+            return b"%b%b%b" % (body[:start], msgspec.json.encode(model), body[end:])
     return replace(body, ("model",), raw(model))
 
 
@@ -139,7 +147,7 @@ def _laid_out(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> 
         start = key.end()
         if not body.startswith(value, start):
             return None
-        position = start + memoryview(value).nbytes
+        position = start + len(value)
         new = after[name]
         if new is not value:
             pieces += (body[copied:start], new)

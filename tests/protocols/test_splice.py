@@ -110,15 +110,15 @@ def test_rewrite_changes_the_model_and_no_other_byte(body: bytes) -> None:
 
 @given(
     st.dictionaries(st.text(max_size=6), st.integers() | st.text(max_size=6) | st.lists(st.booleans()), max_size=6),
-    st.sampled_from([None, 1, "\t"]),
+    st.sampled_from([{}, {"indent": 1}, {"indent": "\t"}, {"separators": (",", ":")}, {"separators": (", ", ":")}]),
     st.booleans(),
 )
-def test_rewrite_keeps_layout_order_and_spelling(values: dict[str, Any], indent: Any, ascii_only: bool) -> None:
+def test_rewrite_keeps_layout_order_and_spelling(values: dict[str, Any], layout: Any, ascii_only: bool) -> None:
     values = {name: value for name, value in values.items() if name != "stream"}
     wanted = {**values, "model": "up/model-1"}
-    body = json.dumps({**wanted, "model": "gpt-x"}, indent=indent, ensure_ascii=ascii_only).encode()
+    body = json.dumps({**wanted, "model": "gpt-x"}, ensure_ascii=ascii_only, **layout).encode()
 
-    assert json.dumps(wanted, indent=indent, ensure_ascii=ascii_only).encode() == rewrite(peek(body), target())
+    assert json.dumps(wanted, ensure_ascii=ascii_only, **layout).encode() == rewrite(peek(body), target())
 
 
 def test_rewrite_of_a_name_that_stands_twice_sends_what_was_read() -> None:
@@ -210,6 +210,8 @@ def test_replace_gives_back_what_has_no_such_member() -> None:
         b'{"of":{"model":"inner"},"model":"up"}',
         b'{"of":{"model":"inner"},"mo\\u0064el":"up"}',
         b'{"model":"u\\"p"}',
+        b'{"model":"up","text":"\\u4e2d\\n"}',
+        b'{"model":"up","text":"\\u00e9"}',
         b'{"model":null,"n":1}',
     ],
 )
