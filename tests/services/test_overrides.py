@@ -236,7 +236,7 @@ async def test_another_process_change_is_followed(desk: Desk, overrides: Overrid
     other = Desk(tmp_path)
     async with other.app.lifespan():
         await other.built.overrides.change([COMBO], "elsewhere")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while 200 != await answers(desk, "best"):
             await asyncio.sleep(0.01)
 

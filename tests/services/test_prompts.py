@@ -137,7 +137,7 @@ class Desk:
 
     async def let_go(self, *prompts: str) -> None:
         """Wait until the provider saw that nobody reads these."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while set(prompts) - set(self.model.gone):
                 await asyncio.sleep(0.01)
 
@@ -250,7 +250,7 @@ async def test_streams_are_one_stream_with_one_end() -> None:
 async def test_pieces_come_as_they_are_said() -> None:
     async with desk() as at:
         stream = await at.stream(at.call(["wait", "two"], stream=True))
-        async with aclosing(stream.chunks) as chunks, asyncio.timeout(5):
+        async with aclosing(stream.chunks) as chunks, asyncio.timeout(20):
             seen = b""
             async for data in chunks:
                 seen += data

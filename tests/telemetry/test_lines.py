@@ -33,6 +33,12 @@ class Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
+async def written(stream: Stream, pieces: int) -> None:
+    async with asyncio.timeout(20):
+        while len(stream.pieces) < pieces:
+            await asyncio.sleep(0.01)
+
+
 async def test_lines_of_a_moment_are_written_together_after_it() -> None:
     stream = Stream()
     lines = Lines(stream, 0.01)
@@ -40,10 +46,10 @@ async def test_lines_of_a_moment_are_written_together_after_it() -> None:
     await asyncio.sleep(0)
     lines.write(b"two")
     assert [] == stream.pieces
-    await asyncio.sleep(0.03)
+    await written(stream, 1)
     assert ["one\ntwo\n"] == stream.pieces
     lines.write(b"three")
-    await asyncio.sleep(0.03)
+    await written(stream, 2)
     assert ["one\ntwo\n", "three\n"] == stream.pieces
 
 

