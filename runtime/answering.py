@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -58,5 +59,13 @@ def answer_headers(
         headers.append(("x-gatewright-attempts", str(len(record.attempts))))
     if outgoing.losses:
         headers.append(("x-gatewright-dropped", ", ".join(outgoing.losses)))
-    headers += [(name, value) for name, value in response.headers.items() if name.startswith(FORWARDED)]
+    told = response.headers
+    names = _forwarded(tuple(told))
+    headers += zip(names, map(told.__getitem__, names), strict=True)
     return tuple(headers)
+
+
+@lru_cache(maxsize=256)
+def _forwarded(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a provider's headers that its answers' clients get. Remembered: a provider sends the same ones every time."""
+    return tuple(name for name in names if name.startswith(FORWARDED))

@@ -9,7 +9,7 @@ it was finished gives a success terminator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
@@ -32,7 +32,7 @@ from runtime.errors import (
     UpstreamError,
 )
 from runtime.estimate import Estimator
-from runtime.guide import UNGUIDED, Guide, demand, session_of
+from runtime.guide import GUIDING, UNGUIDED, Guide, demand, session_of
 from runtime.limiting import Limiting, stamped
 from runtime.limits.admission import Admission
 from runtime.protocols.base import Answer, Codec, Envelope, Outgoing, StreamEncoder
@@ -118,9 +118,11 @@ class Gateway:
         if record.session or prepared.conversational:
             decode = partial(call.codec.decode_request, call.envelope, call.headers)
             guided = await self._guide.begin(prepared, call.key.id, record, decode)
-        needs = partial(self._needs, call)
-        pursuit = self._attempts.pursue(prepared, needs, record, steering=guided.steering)
-        ask = partial(self._infer, call, prepared, pursuit)
+        pursuit = self._attempts.pursue(prepared, lambda: self._needs(call), record, steering=guided.steering)
+
+        def ask(attempt: Attempt) -> Awaitable[tuple[_Served, Complete | Streaming]]:
+            return self._infer(call, prepared, pursuit, attempt)
+
         if prepared.hedge is None:
             served, reply = await pursuit.answer(ask)
         else:
@@ -224,17 +226,21 @@ class Gateway:
         headers: Mapping[str, str],
     ) -> Prepared:
         """All targets that the request may go to."""
-        if not key.may_use(envelope.model):
-            record.note("resolve", f"the key may not use {envelope.model[:100]!r}")
-            raise PermissionDenied(f"this key may not use the model {envelope.model!r}", param="model")
+        name = envelope.model
+        if not key.may_use(name):
+            record.note("resolve", f"the key may not use {name[:100]!r}")
+            raise PermissionDenied(f"this key may not use the model {name!r}", param="model")
         try:
-            prepared = self._routes.prepared(envelope.model, protocol, endpoint)
+            prepared = self._routes.prepared(name, protocol, endpoint)
         except GatewayError:
-            record.note("resolve", f"{envelope.model[:100]!r} leads to nothing that can be asked for {endpoint.value}")
+            record.note("resolve", f"{name[:100]!r} leads to nothing that can be asked for {endpoint.value}")
             raise
-        record.model, record.surface, record.endpoint = envelope.model, protocol, endpoint.value
+        record.model, record.surface, record.endpoint = name, protocol, prepared.endpoint
         record.combo = prepared.combo
         record.stream = envelope.stream
+        record.session = ""
+        if GUIDING.isdisjoint(headers):
+            return prepared
         record.session = named_session(headers) or ""
         demanded = demand(prepared, headers, key)
         if demanded.pin is not None:
@@ -262,28 +268,27 @@ class Gateway:
             outgoing = self._encode(call, candidate, request)
         except InvalidRequest as error:
             raise UnsayableError(error) from error
-        attempt.record.measure = partial(self._input_tokens, call)
-        response = await self._sender.send(attempt, outgoing, record, self._codecs[candidate.protocol].decode_error)
+        attempt.record.measure = lambda: self._input_tokens(call)
+        speaks = self._codecs[candidate.protocol]
+        response = await self._sender.send(attempt, outgoing, record, speaks.decode_error)
         try:
             headers = answer_headers(record, candidate, outgoing, response)
             if call.envelope.stream:
                 reply = await self._stream(call, prepared, pursuit, attempt, outgoing, request, response, headers)
-                return _Served(attempt=attempt, losses=outgoing.losses), reply
+                return _Served(attempt, outgoing.losses), reply
             body = readable(await response.read(MAX_ANSWER_BYTES))
             attempt.answered()
             attempt.record.received = Received(candidate.protocol, body)
             streamed = response.headers.get("content-type", "").startswith(STREAMED)
             answer = self._answer(call, request)
-            whole, usage = (gathered if streamed else translated)(
-                call.codec, self._codecs[candidate.protocol], outgoing, body, answer
-            )
+            whole, usage = (gathered if streamed else translated)(call.codec, speaks, outgoing, body, answer)
         except BaseException:
             await response.aclose()
             raise
         await response.aclose()
         attempt.end(usage=usage)
         record.usage = usage
-        return _Served(attempt=attempt, losses=outgoing.losses), Complete(headers=headers, body=whole)
+        return _Served(attempt, outgoing.losses), Complete(headers=headers, body=whole)
 
     async def _stream(
         self,
@@ -449,14 +454,9 @@ class Gateway:
     # -- and back
 
     def _answer(self, call: Call, request: Request | None) -> Answer:
-        return Answer(
-            model=call.envelope.model if call.shown is None else call.shown,
-            id=call.record.id,
-            created=int(self._now()),
-            headers=call.headers,
-            request=request,
-            variant=call.envelope.variant,
-        )
+        envelope = call.envelope
+        model = envelope.model if call.shown is None else call.shown
+        return Answer(model, call.record.id, int(self._now()), call.headers, request, envelope.variant)
 
 
 def _whole(call: Call, request: Request | None) -> Request | None:

@@ -11,13 +11,16 @@ from runtime.canonical import Request
 from runtime.errors import InvalidRequest, PermissionDenied
 from runtime.routing import Candidate, Prepared
 from runtime.routing.steering import UNSTEERED, Steering, conversation
-from runtime.sessions import Bound, Session, Sessions, said_session
+from runtime.sessions import SESSION_HEADERS, Bound, Session, Sessions, said_session
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
 
-__all__ = ["PIN_HEADERS", "UNGUIDED", "Guide", "Guided", "demand", "session_of"]
+__all__ = ["GUIDING", "PIN_HEADERS", "UNGUIDED", "Guide", "Guided", "demand", "session_of"]
 
 PIN_HEADERS: Final = ("x-omniroute-connection", "x-gatewright-connection")
+
+GUIDING: Final = frozenset((*PIN_HEADERS, *SESSION_HEADERS))
+"""All headers that have a part in where a request goes."""
 
 _PINS: Final = frozenset(PIN_HEADERS)
 _HARMLESS: Final = ("", "ok", "cancelled")

@@ -31,16 +31,17 @@ Reply = TypeVar("Reply", bound=Complete | Streaming)
 
 
 class Limiting:
-    """Of one plan."""
+    """Of one plan.
+
+    Attributes:
+        concerns: whether limits may hold for calls with a key; none of the rest is asked otherwise.
+    """
 
     def __init__(self, admission: Admission, estimator: Estimator, shaping: Shaping) -> None:
         self._admission = admission
+        self.concerns = admission.concerns
         self._estimator = estimator
         self._shaping = shaping
-
-    def concerns(self, key: KeyRecord) -> bool:
-        """Whether limits may hold for calls with ``key``; none of the rest is asked otherwise."""
-        return self._admission.concerns(key)
 
     async def chat(self, call: Call, prepared: Prepared) -> Reservation | None:
         """What is kept aside for a chat call, None where nothing limits it. Raises what it is refused with."""

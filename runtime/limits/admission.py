@@ -169,7 +169,11 @@ class Together(Settled):
 
 
 class Admission:
-    """Of one plan. ``refused`` is told which limit of whom was in the way."""
+    """Of one plan. ``refused`` is told which limit of whom was in the way.
+
+    Attributes:
+        concerns: whether limits may hold for calls with a key.
+    """
 
     def __init__(
         self,
@@ -180,14 +184,11 @@ class Admission:
         refused: Callable[[str, str], None] = lambda _of, _whose: None,
     ) -> None:
         self._rulings = rulings
+        self.concerns = rulings.concern
         self._settings = settings
         self.reserves = reserves
         self._now_ms = now_ms
         self._refused = refused
-
-    def concerns(self, key: KeyRecord) -> bool:
-        """Whether limits may hold for calls with ``key``."""
-        return self._rulings.concern(key)
 
     async def admit(
         self, record: CallRecord, key: KeyRecord, sole: str, bound: Callable[[], Bound]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -82,6 +82,14 @@ class Once:
         """How many keys are being answered here now."""
         return len(self._runs)
 
+    def concerns(self, headers: Mapping[str, str]) -> bool:
+        """Whether a call with these headers says that it may be a repeated one; `infer` only asks for any other."""
+        if not self._settings.window_ms:
+            return False
+        return "idempotency-key" in headers or (
+            self._settings.request_ids == "deduplicate" and "x-request-id" in headers
+        )
+
     async def infer(self, call: Call, ask: Ask) -> Complete | Streaming:
         """``ask``'s answer to ``call``, or that to the request it repeats. Raises Conflict for a key that asked otherwise."""
         name = self._named(call)
@@ -99,7 +107,7 @@ class Once:
         return reply if _is_marked(reply) else msgspec.structs.replace(reply, headers=(*reply.headers, *REPLAYED))
 
     def _named(self, call: Call) -> str | None:
-        if not self._settings.window_ms:
+        if not self.concerns(call.headers):
             return None
         header, name = "idempotency-key", call.headers.get("idempotency-key")
         if name is None and self._settings.request_ids == "deduplicate":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -14,9 +15,10 @@ import msgspec
 from runtime.call import Call, Complete, Streaming
 from runtime.replay.cache import Cache, prefix_of
 from runtime.replay.idempotency import Once
-from runtime.replay.progress import told, wanted
+from runtime.replay.progress import Form, told, wanted
 from runtime.replay.shelf import ShelfStats
 from runtime.resilience import Door
+from runtime.telemetry import CallRecord
 
 __all__ = ["Replay", "ReplayStats"]
 
@@ -44,20 +46,18 @@ class Replay:
         self._door = door
         self._clock = clock
 
-    async def infer(self, call: Call, ask: Ask) -> Complete | Streaming:
-        """The answer to ``call``: one that was given before, or ``ask``'s."""
+    def infer(self, call: Call, ask: Ask) -> Awaitable[Complete | Streaming]:
+        """The answer to ``call``: one that was given before, or ``ask``'s, with nothing between where none can have been."""
         if self._cache is not None:
-            ask = self._cached(self._cache, ask)
-        reply = await self._once.infer(call, ask)
+            ask = partial(self._cache.infer, ask=ask)
+        reply = self._once.infer(call, ask) if self._once.concerns(call.headers) else ask(call)
         form = wanted(call.headers) if call.envelope.stream else None
-        return reply if form is None else await told(reply, form, call.record, self._door, self._clock)
+        return reply if form is None else self._told(reply, form, call.record)
 
-    @staticmethod
-    def _cached(cache: Cache, ask: Ask) -> Ask:
-        async def cached(call: Call) -> Complete | Streaming:
-            return await cache.infer(call, ask)
-
-        return cached
+    async def _told(
+        self, reply: Awaitable[Complete | Streaming], form: Form, record: CallRecord
+    ) -> Complete | Streaming:
+        return await told(await reply, form, record, self._door, self._clock)
 
     def stats(self) -> ReplayStats:
         """Hits, misses, entries, bytes and evictions of each cache."""

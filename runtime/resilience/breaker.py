@@ -22,33 +22,37 @@ _STAND_BACK_S: Final = 0.5
 
 
 class Breaker:
-    """One model of one provider. Times are seconds of one monotonic clock."""
+    """One model of one provider. Times are seconds of one monotonic clock.
 
-    __slots__ = ("_buckets", "_open_for_s", "_open_until_s", "_settings", "_trial", "_width_s")
+    Attributes:
+        open_until_s: until when it is open, or half open after that; None: closed.
+    """
+
+    __slots__ = ("_buckets", "_open_for_s", "_settings", "_trial", "_width_s", "open_until_s")
 
     def __init__(self, settings: BreakerSettings) -> None:
         self._settings = settings
         self._width_s = settings.window_ms / 1000 / _BUCKETS
         self._buckets: deque[list[int]] = deque(maxlen=_BUCKETS)  # [number of the bucket, successes, failures]
-        self._open_until_s: float | None = None
+        self.open_until_s: float | None = None
         self._open_for_s = 0.0
         self._trial = False
 
     @property
     def closed(self) -> bool:
-        return self._open_until_s is None
+        return self.open_until_s is None
 
     def due_s(self, now_s: float) -> float | None:
         """When a call may be sent; None: now."""
-        if self._open_until_s is None:
+        if self.open_until_s is None:
             return None
         if self._trial:
             return now_s + _TRIAL_RECHECK_S
-        return self._open_until_s if now_s < self._open_until_s else None
+        return self.open_until_s if now_s < self.open_until_s else None
 
     def begin(self) -> bool:
         """A call is sent, which `due_s` allowed. True when it is the one on trial: say so when it ends."""
-        if self._open_until_s is None:
+        if self.open_until_s is None:
             return False
         self._trial = True
         return True
@@ -58,13 +62,13 @@ class Breaker:
 
         Whether that opened it, or closed it.
         """
-        if self._open_until_s is None:
+        if self.open_until_s is None:
             return healthy is not None and self._count(healthy, now_s)
         if not trial:
             return False
         self._trial = False
         if healthy:
-            self._open_until_s, self._open_for_s = None, 0.0
+            self.open_until_s, self._open_for_s = None, 0.0
             self._buckets.clear()
         elif healthy is False:
             self._open(now_s)
@@ -73,23 +77,23 @@ class Breaker:
     @property
     def opening(self) -> tuple[float, float] | None:
         """Until when it is open, and for how long it was opened; None: closed."""
-        return None if self._open_until_s is None else (self._open_until_s, self._open_for_s)
+        return None if self.open_until_s is None else (self.open_until_s, self._open_for_s)
 
     def heard_opened(self, at_s: float, for_s: float) -> None:
         """Another worker opened it at ``at_s``, and is the first to try again: we stand back a little."""
         until_s = at_s + for_s + _STAND_BACK_S
-        if not self._trial and (self._open_until_s is None or until_s > self._open_until_s):
-            self._open_until_s, self._open_for_s = until_s, for_s
+        if not self._trial and (self.open_until_s is None or until_s > self.open_until_s):
+            self.open_until_s, self._open_for_s = until_s, for_s
             self._buckets.clear()
 
     def heard_trial(self, at_s: float) -> None:
         """Another worker sent a call on trial at ``at_s``: ours can wait for what comes of it."""
-        if not self._trial and self._open_until_s is not None:
-            self._open_until_s = max(self._open_until_s, at_s + _TRIAL_RECHECK_S)
+        if not self._trial and self.open_until_s is not None:
+            self.open_until_s = max(self.open_until_s, at_s + _TRIAL_RECHECK_S)
 
     def heard_closed(self, at_s: float) -> None:
         """Another worker's trial was passed at ``at_s``. An opening that came after it stands."""
-        if not self._trial and self._open_until_s is not None and self._open_until_s - self._open_for_s <= at_s:
+        if not self._trial and self.open_until_s is not None and self.open_until_s - self._open_for_s <= at_s:
             self.reset()
 
     def configure(self, settings: BreakerSettings) -> None:
@@ -102,8 +106,8 @@ class Breaker:
 
     def reset(self) -> bool:
         """Close it and forget what was counted; whether it was open."""
-        was_open = self._open_until_s is not None
-        self._open_until_s, self._open_for_s, self._trial = None, 0.0, False
+        was_open = self.open_until_s is not None
+        self.open_until_s, self._open_for_s, self._trial = None, 0.0, False
         self._buckets.clear()
         return was_open
 
@@ -144,5 +148,5 @@ class Breaker:
         settings = self._settings
         longest_s = max(settings.max_open_for_ms, settings.open_for_ms) / 1000
         self._open_for_s = min(self._open_for_s * 2 or settings.open_for_ms / 1000, longest_s)
-        self._open_until_s = now_s + self._open_for_s
+        self.open_until_s = now_s + self._open_for_s
         self._buckets.clear()

@@ -29,17 +29,21 @@ class Cooldown(msgspec.Struct, frozen=True):
 
 
 class Cooldowns:
-    """By connection and model; the model None stands for all of them."""
+    """By connection and model; the model None stands for all of them.
+
+    Attributes:
+        rests: those that began; most of the time there is none, and nothing need be asked.
+    """
 
     def __init__(self, settings: CooldownSettings) -> None:
         self._settings = settings
-        self._rests: dict[tuple[str, str | None], Cooldown] = {}
+        self.rests: dict[tuple[str, str | None], Cooldown] = {}
 
     def begin(
         self, connection: str, model: str | None, kind: Kind, error: GatewayError, now_s: float
     ) -> Cooldown | None:
         """Leave ``connection`` alone: as long as the provider says, else as long as configured. None: it rests longer already."""
-        before = self._rests.get((connection, model))
+        before = self.rests.get((connection, model))
         level = 1.0
         wait_s = error.retry_after_s if kind != "credential" else None
         if wait_s is None:
@@ -50,24 +54,23 @@ class Cooldowns:
         if before is None or until_s > before.until_s:
             # Without its traceback, which would keep the whole call.
             cause = type(error)(error.message, code=error.code)
-            rest = self._rests[connection, model] = Cooldown(until_s, kind, cause, level)
+            rest = self.rests[connection, model] = Cooldown(until_s, kind, cause, level)
             return rest
         return None
 
     def heard(self, connection: str, model: str | None, rest: Cooldown, now_s: float) -> None:
         """Another worker's cooldown. Ours stands where it ends later."""
-        before = self._rests.get((connection, model))
+        before = self.rests.get((connection, model))
         until_s = min(rest.until_s, now_s + self._settings.max_ms / 1000)
         if until_s > now_s and (before is None or until_s > before.until_s):
-            self._rests[connection, model] = msgspec.structs.replace(rest, until_s=until_s)
+            self.rests[connection, model] = msgspec.structs.replace(rest, until_s=until_s)
 
     def answered(self, connection: str, model: str, now_s: float) -> None:
         """An answer came: rests that are over are forgotten. One that still runs is not: the call may be older."""
-        if self._rests:
-            for key in ((connection, model), (connection, None)):
-                rest = self._rests.get(key)
-                if rest is not None and rest.until_s <= now_s:
-                    del self._rests[key]
+        for key in ((connection, model), (connection, None)):
+            rest = self.rests.get(key)
+            if rest is not None and rest.until_s <= now_s:
+                del self.rests[key]
 
     def configure(self, settings: CooldownSettings) -> None:
         """From now on by other settings; what rests goes on resting."""
@@ -75,25 +78,23 @@ class Cooldowns:
 
     def forget(self, connection: str) -> None:
         """``connection`` is another one now, whatever its name."""
-        for place in [place for place in self._rests if place[0] == connection]:
-            del self._rests[place]
+        for place in [place for place in self.rests if place[0] == connection]:
+            del self.rests[place]
 
     def reset(self, now_s: float) -> list[RestState]:
         """Let nobody rest any more; who did."""
         resting = list(self.states(now_s))
-        self._rests.clear()
+        self.rests.clear()
         return resting
 
     def states(self, now_s: float) -> Iterator[RestState]:
         """Who rests at this moment."""
-        for (connection, model), rest in self._rests.items():
+        for (connection, model), rest in self.rests.items():
             if rest.until_s > now_s:
                 yield RestState(connection=connection, model=model, kind=rest.kind, left_s=rest.until_s - now_s)
 
     def find(self, connection: str, model: str, now_s: float) -> Cooldown | None:
         """The cooldown that keeps ``model`` from being asked over ``connection``, the one that ends last."""
-        if not self._rests:
-            return None
-        found = (self._rests.get((connection, model)), self._rests.get((connection, None)))
+        found = (self.rests.get((connection, model)), self.rests.get((connection, None)))
         running = [rest for rest in found if rest is not None and rest.until_s > now_s]
         return max(running, key=lambda rest: rest.until_s, default=None)

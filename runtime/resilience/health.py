@@ -106,13 +106,13 @@ class Health:
         """Why ``model`` must not be asked over ``connection`` now, or None."""
         now_s = self.clock()
         breaker = self._breakers.get(model)
-        if breaker is not None and (due_s := breaker.due_s(now_s)) is not None:
+        if breaker is not None and breaker.open_until_s is not None and (due_s := breaker.due_s(now_s)) is not None:
             return Hindrance("circuit_open", due_s)
-        rest = self._cooldowns.find(connection, model, now_s)
-        if rest is not None:
+        if self._cooldowns.rests and (rest := self._cooldowns.find(connection, model, now_s)) is not None:
             return Hindrance(rest.kind, rest.until_s, rest.error)
-        due_s = self._quotas.full_until_s(connection, now_s)
-        return None if due_s is None else Hindrance("limit", due_s, RateLimited("a limit of the gateway's is reached"))
+        if self._quotas.declared and (due_s := self._quotas.full_until_s(connection, now_s)) is not None:
+            return Hindrance("limit", due_s, RateLimited("a limit of the gateway's is reached"))
+        return None
 
     def spent_until_s(self, model: str, connection: str) -> float | None:
         """When ``model`` has its quota back over ``connection``, which its provider said is used up; None: not as far as is known."""
@@ -189,7 +189,7 @@ class Health:
         lane = self._lanes.get((model, connection)) or self.lane(model, connection)
         lane.in_flight += 1
         lane.used += 1
-        ticket = Ticket(self, model, connection, lane, breaker)
+        ticket = Ticket(self, self._quotas, model, connection, lane, breaker)
         if ticket.trial and self._changed is not None:
             self._changed(Change(what="trial", at_s=self.clock(), model=model))
         return ticket
@@ -212,10 +212,11 @@ class Health:
                 rest = self._cooldowns.begin(ticket.connection, model, judgement.rests, error, now_s)
                 if rest is not None and self._changed is not None:
                     self._changed(rests(ticket.connection, model, rest, now_s))
-        else:
+        elif self._cooldowns.rests:
             self._cooldowns.answered(ticket.connection, ticket.model, now_s)
         if healthy is not None:
-            ticket.lane.success += ((1.0 if healthy else 0.0) - ticket.lane.success) * _SUCCESS_WEIGHT
+            lane = ticket.lane
+            lane.success += ((1.0 if healthy else 0.0) - lane.success) * _SUCCESS_WEIGHT
         self.left(ticket, healthy, now_s)
 
     def take_used(self) -> dict[str, tuple[int, int]]:
@@ -230,66 +231,59 @@ class Health:
         """Another worker used so many requests and tokens."""
         self._quotas.used_elsewhere(amounts, self.clock())
 
-    def sent(self, ticket: Ticket) -> None:
-        """The call of ``ticket`` is sent now. For the ticket only."""
-        if self._quotas.declared:
-            self._quotas.sent(ticket.connection, self.clock())
-
-    def heard(self, ticket: Ticket, headers: Mapping[str, str]) -> None:
-        """Learn what the provider says of its quotas. For the ticket only."""
-        reports = read_reports(headers)
-        if reports:
-            self._quotas.learn(ticket.connection, ticket.model, reports, self.clock())
-
-    def used(self, ticket: Ticket, tokens: int) -> None:
-        """The call of ``ticket`` took so many tokens. For the ticket only."""
-        if self._quotas.declared:
-            self._quotas.used(ticket.connection, tokens, self.clock())
-
     def left(self, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
         """Give back what the call of ``ticket`` held. For the ticket only."""
         ticket.lane.in_flight -= 1
         self._slots.release(ticket.connection)
-        if ticket.breaker is not None:
-            self.judged(ticket.breaker, ticket, healthy, now_s)
+        breaker = ticket.breaker
+        if breaker is not None and breaker.end(healthy, now_s, trial=ticket.trial):
+            self.turned(breaker, ticket.model, now_s)
 
-    def judged(self, breaker: Breaker, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
-        """Let the breaker of ``ticket`` know how the call went. For the ticket only."""
-        if breaker.end(healthy, now_s, trial=ticket.trial) and self._changed is not None:
-            after = breaker.opening
-            if after is None:
-                self._changed(Change(what="closed", at_s=now_s, model=ticket.model))
-            else:
-                self._changed(Change(what="opened", at_s=now_s, for_s=after[1], model=ticket.model))
+    def turned(self, breaker: Breaker, model: str, now_s: float) -> None:
+        """The breaker of ``model`` was opened or closed by the end of a call. For tickets only."""
+        if self._changed is None:
+            return
+        after = breaker.opening
+        if after is None:
+            self._changed(Change(what="closed", at_s=now_s, model=model))
+        else:
+            self._changed(Change(what="opened", at_s=now_s, for_s=after[1], model=model))
 
 
 class Ticket:
     """One call that is under way. Ended exactly once; further ends are no event."""
 
-    __slots__ = ("_began_s", "_health", "_over", "breaker", "clock", "connection", "lane", "model", "trial")
+    __slots__ = ("_began_s", "_health", "_over", "_quotas", "breaker", "clock", "connection", "lane", "model", "trial")
 
-    def __init__(self, health: Health, model: str, connection: str, lane: Lane, breaker: Breaker | None) -> None:
+    def __init__(
+        self, health: Health, quotas: Quotas, model: str, connection: str, lane: Lane, breaker: Breaker | None
+    ) -> None:
         self.clock = clock = health.clock
         self._health = health
+        self._quotas = quotas
         self._began_s = clock()
         self._over = False
         self.model = model
         self.connection = connection
         self.lane = lane
         self.breaker = breaker
-        self.trial = breaker is not None and breaker.begin()
+        self.trial = breaker is not None and breaker.open_until_s is not None and breaker.begin()
 
     def sent(self) -> None:
         """The request goes out now."""
-        self._health.sent(self)
+        if self._quotas.declared:
+            self._quotas.sent(self.connection, self.clock())
 
     def heard(self, headers: Mapping[str, str]) -> None:
-        """The head of an answer is here, an error's or not."""
-        self._health.heard(self, headers)
+        """The head of an answer is here, an error's or not: what the provider says of its quotas is learned."""
+        reports = read_reports(headers)
+        if reports:
+            self._quotas.learn(self.connection, self.model, reports, self.clock())
 
     def used(self, tokens: int) -> None:
         """So many tokens were sent and answered."""
-        self._health.used(self, tokens)
+        if self._quotas.declared:
+            self._quotas.used(self.connection, tokens, self.clock())
 
     def answered(self) -> None:
         """The first byte of the answer is here: the time it took is remembered, and a trial is passed."""
@@ -299,7 +293,8 @@ class Ticket:
         lane.latency_s = took_s if before_s is None else before_s + (took_s - before_s) * _LATENCY_WEIGHT
         lane.measured_s = now_s
         if self.trial and self.breaker is not None:
-            self._health.judged(self.breaker, self, True, now_s)
+            if self.breaker.end(True, now_s, trial=True):
+                self._health.turned(self.breaker, self.model, now_s)
             self.trial = False
 
     def end(self, error: GatewayError | None = None) -> None:

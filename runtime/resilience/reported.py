@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -36,24 +37,32 @@ class Reported(msgspec.Struct, frozen=True):
 
 def read_reports(headers: Mapping[str, str]) -> tuple[Reported, ...]:
     """The quotas that lower-case ``headers`` speak of with all that is needed: what is left, and when it is back."""
-    if "ratelimit" not in " ".join(headers):
+    named = _named(tuple(headers))
+    if not named:
         return ()
     found: list[Reported] = []
-    for name, value in headers.items():
-        if "ratelimit" not in name or "remaining" not in name:
-            continue
-        match = _REMAINING.fullmatch(name)
-        if match is None:
-            continue
-        reset = headers.get(name.replace("remaining", "reset"), "")
-        if not reset:
-            continue
-        limit = headers.get(name.replace("remaining", "limit"), "")
-        remaining, most, reset_s = _number(value), _number(limit), _wait_s(reset, headers.get("date", ""))
+    for of, name, limit, reset in named:
+        remaining, most = _number(headers[name]), _number(headers.get(limit, ""))
+        reset_s = _wait_s(headers[reset], headers.get("date", "")) if headers[reset] else None
         if remaining is None or reset_s is None or reset_s <= 0:
             continue
         left = 0.0 if remaining <= 0 else min(1.0, remaining / most) if most else 1.0
-        found.append(Reported(match[1] or match[2] or "", left, reset_s))
+        found.append(Reported(of, left, reset_s))
+    return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _named(headers: tuple[str, ...]) -> tuple[tuple[str, str, str, str], ...]:
+    """The quotas that names of headers are of, with the headers of what is left, of all, and of when it is back.
+
+    Remembered: a provider names the same ones in every answer.
+    """
+    found: list[tuple[str, str, str, str]] = []
+    for name in headers:
+        match = _REMAINING.fullmatch(name)
+        reset = name.replace("remaining", "reset")
+        if match is not None and reset in headers:
+            found.append((match[1] or match[2] or "", name, name.replace("remaining", "limit"), reset))
     return tuple(found)
 
 

@@ -20,7 +20,8 @@ class Prepared(msgspec.Struct, frozen=True):
     """``candidates`` are all that could answer, as they are written; ``only`` is set where nothing is to be chosen.
 
     ``pin`` is the connection that the request demands. ``sessions`` says what makes a session; ``relays`` and ``affine``
-    whether a strategy below keeps sessions at their target, or goes by how conversations begin. ``rescue``, with
+    whether a strategy below keeps sessions at their target, or goes by how conversations begin; ``conversational`` whether
+    what a request says has a part in where it goes, beside its name. ``rescue``, with
     ``buffer_limit_bytes``, and ``hedge`` are the combo's, whose name is ``combo``.
     """
 
@@ -36,11 +37,8 @@ class Prepared(msgspec.Struct, frozen=True):
     buffer_limit_bytes: int = 0
     hedge: HedgeSettings | None = None
     combo: str = ""
-
-    @property
-    def conversational(self) -> bool:
-        """Whether what a request says has a part in where it goes, beside its name."""
-        return self.affine or self.sessions == "derived"
+    endpoint: str = ""
+    conversational: bool = False
 
     @classmethod
     def of(cls, candidates: tuple[Candidate, ...], branch: Branch, refusals: Literal["pass", "next"]) -> Prepared:

@@ -57,6 +57,21 @@ class Pursuit:
     target is asked twice, and what goes wrong is not held against it. ``sleep`` takes seconds.
     """
 
+    __slots__ = (
+        "_answering",
+        "_begun",
+        "_casual",
+        "_ends_s",
+        "_failures",
+        "_health",
+        "_pace",
+        "_queue",
+        "_record",
+        "_refusals",
+        "_rng",
+        "_sleep",
+    )
+
     def __init__(
         self,
         health: Health,
@@ -81,18 +96,17 @@ class Pursuit:
         self._failures: list[tuple[Place, GatewayError]] = []
         self._answering: Place | None = None
 
-    async def answer(self, ask: Callable[[Attempt], Awaitable[T]]) -> T:
-        """The answer of the first target that gives one. Raises the error that tells the client most."""
-        return await self._first(self._queue.next() or await self._wait_for_place(), ask)
+    async def answer(
+        self, ask: Callable[[Attempt], Awaitable[T]], after: tuple[Place, GatewayError, Step] | None = None
+    ) -> T:
+        """The answer of the first target that gives one. Raises the error that tells the client most.
 
-    async def instead(self, error: GatewayError, ask: Callable[[Attempt], Awaitable[T]]) -> T:
-        """What another target says after the answer at hand broke off with ``error``, as `answer`."""
-        place, step = self._answering, judge(error).step
-        assert place is not None, "somebody answered"
-        self._failures.append((place, error))
-        return await self._first(await self.following(place, error, _ONWARD.get(step, step)), ask)
-
-    async def _first(self, turn: Turn | None, ask: Callable[[Attempt], Awaitable[T]]) -> T:
+        ``after`` is who failed before, with what, and how to go on.
+        """
+        if after is None:
+            turn = self._queue.next() or await self._wait_for_place()
+        else:
+            turn = await self.following(*after)
         while turn is not None:
             place, attempt = turn[0], self.attempt(turn)
             try:
@@ -108,6 +122,13 @@ class Pursuit:
                 return answer
         raise self.verdict()
 
+    async def instead(self, error: GatewayError, ask: Callable[[Attempt], Awaitable[T]]) -> T:
+        """What another target says after the answer at hand broke off with ``error``, as `answer`."""
+        place, step = self._answering, judge(error).step
+        assert place is not None, "somebody answered"
+        self._failures.append((place, error))
+        return await self.answer(ask, (place, error, _ONWARD.get(step, step)))
+
     # -- one attempt
 
     def attempt(self, turn: Turn) -> Attempt:
@@ -115,15 +136,9 @@ class Pursuit:
         place, ticket = turn
         candidate = place.candidate
         self._begun += 1
-        target = candidate.target
-        row = AttemptRecord(
-            target=candidate.id,
-            label=candidate.label,
-            connection=candidate.connection,
-            started_s=self._health.clock(),
-            provider=target.provider.id,
-            prices=target.model.prices,
-        )
+        target, begun_s = candidate.target, self._health.clock()
+        provider, prices = target.provider.id, target.model.prices
+        row = AttemptRecord(candidate.id, candidate.label, candidate.connection, begun_s, provider, prices)
         self._record.attempted(row)
         return Attempt(candidate, ticket, row, self._ends_s, more=self._queue.more)
 
@@ -208,7 +223,7 @@ class Pursuit:
         wait_s += asked_s
         if asked_s * 1000 > retries.max_retry_after_ms or self._health.clock() + wait_s >= self._ends_s:
             return None
-        queue.retries[candidate.id] = tries + 1
+        queue.retries = {**queue.retries, candidate.id: tries + 1}
         queue.record.note("retry", f"asked again after {wait_s:.3f} s", candidate.id, candidate.connection)
         await self._sleep(wait_s)
         if self._health.hindrance(candidate.lane, candidate.connection) is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,9 @@ from runtime.routing.tree import Place
 from runtime.telemetry import CallRecord, Skipped
 
 __all__ = ["Hindered", "Queue"]
+
+_NOBODY: Final[frozenset[tuple[str, str]]] = frozenset()
+_NEVER: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Hindered(msgspec.Struct, frozen=True):
@@ -50,14 +54,14 @@ class Queue:
         self.record = record
         self._size = size
         self._ahead: Place | None = None
-        self._spent: deque[Place] = deque()
+        self._spent: list[Place] = []
         self._least: int | None = None
         self._failed = False
-        self.barred: set[tuple[str, str]] = set()
+        self.barred: frozenset[tuple[str, str]] = _NOBODY
         self.busy: list[Place] = []
         self.count = 0
         self.hindered: list[Hindered] = []
-        self.retries: dict[str, int] = {}
+        self.retries: Mapping[str, int] = _NEVER
 
     def next(self) -> tuple[Place, Ticket] | None:
         """The next place that can be asked at once, entered."""
@@ -83,7 +87,7 @@ class Queue:
             if place is None:
                 if not self._spent:
                     return None
-                place = self._spent.popleft()
+                place = self._spent.pop(0)
             else:
                 self.count += 1
             candidate = place.candidate
@@ -111,7 +115,7 @@ class Queue:
     def bar(self, candidate: Candidate) -> None:
         """Leave out its model at its address, whatever the connection: it is the server that fails."""
         self._failed = True
-        self.barred.add((candidate.id, candidate.base_url))
+        self.barred |= {(candidate.id, candidate.base_url)}
 
     def demand_more_than(self, candidate: Candidate) -> None:
         """From now on only models that are known to take more input than ``candidate``'s."""

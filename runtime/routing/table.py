@@ -42,6 +42,7 @@ class RouteTable:
         self._trees = Trees(plan, secrets)
         self._prepared: dict[tuple[str, str], Prepared] = {}
         self._made_up: set[tuple[str, str]] = set()
+        self._full = set(plan.routes)
         self._absent = absent(plan, secrets)
         self._unlisted = frozenset(plan.unlisted)
 
@@ -66,11 +67,14 @@ class RouteTable:
         refusals = self._plan.combos[route.combo].refusals if route.combo is not None else "pass"
         found = Prepared.of(tuple(self._written(route, protocol)), branch, refusals)
         rules = rules_below(branch)
+        sessions = self._sessions(route, relays="context-relay" in rules)
         found = msgspec.structs.replace(
             found,
-            sessions=self._sessions(route, relays="context-relay" in rules),
+            endpoint=endpoint.value,
+            sessions=sessions,
             relays="context-relay" in rules,
             affine="prefix-affinity" in rules,
+            conversational="prefix-affinity" in rules or sessions == "derived",
         )
         if route.combo is not None:
             combo = self._plan.combos[route.combo]
@@ -85,6 +89,7 @@ class RouteTable:
             self._prepared[name, protocol] = found
             if name not in self._plan.routes:
                 self._made_up.add((name, protocol))
+                self._full.add(name)
         return found
 
     def _sessions(self, route: Route, *, relays: bool) -> SessionMode:
@@ -125,7 +130,7 @@ class RouteTable:
 
         Raises InvalidRequest for one of several models that are ``allowed``, ModelNotFound for what is too long for a name.
         """
-        if name in self._plan.routes:
+        if name in self._full:
             return name
         if len(name) > MAX_NAME_CHARS:
             raise self.unknown(name)

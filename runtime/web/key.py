@@ -98,7 +98,7 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
         return asked if asked is not None or self.manages else self.tenant
 
     def may_use(self, model: str) -> bool:
-        return not self.models or any(_pattern(pattern).fullmatch(model) for pattern in self.models)
+        return not self.models or _fits(self.models, model)
 
     def may_pin(self, connection: str) -> bool:
         """Whether its requests may demand ``connection``."""
@@ -193,6 +193,12 @@ def mint(rng_bytes: Callable[[int], bytes], pepper: bytes, prefix: str = PREFIX)
         raise ValueError(f"{KEY_BYTES} random bytes are needed, found {len(random)}")
     plain = prefix + base64.urlsafe_b64encode(random).rstrip(b"=").decode()
     return plain, hash_key(pepper, plain)
+
+
+@lru_cache(maxsize=4096)
+def _fits(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether one of them is ``name``'s. Remembered: a key asks for the same few names."""
+    return any(_pattern(pattern).fullmatch(name) for pattern in patterns)
 
 
 @lru_cache(maxsize=4096)
