@@ -68,7 +68,8 @@ from runtime.stores.vault import Vault
 from runtime.telemetry import Decisions, Latencies, Metrics
 from runtime.telemetry.lines import TOGETHER_S, Lines
 from runtime.telemetry.log import Log, logger
-from runtime.upstream import Upstream, UpstreamTable
+from runtime.upstream import UpstreamTable
+from runtime.upstream.choose import learn_scheme
 from runtime.web.asking import Askings
 from runtime.web.key import KeyEntry, KeyRecord, KeyRing
 
@@ -191,7 +192,7 @@ def lasting(ready: Ready) -> Lasting:
     shared = _shared(ready, metrics, log)
     codecs = {name: codec(name) for name in CODECS}
     clients: dict[str, ClientCodec] = {**codecs, **{name: client_codec(name) for name in DIALECTS}}
-    upstream = UpstreamTable({})
+    upstream = UpstreamTable({}, learn_scheme)
     _learn_schemes(upstream, ready.effective)
     attempts = _attempts(plan)
 
@@ -454,19 +455,10 @@ def _limits(plan: Plan) -> dict[str, tuple[ConnectionLimit, ...]]:
 
 
 def _learn_schemes(table: UpstreamTable, found: Effective) -> None:
-    """Somebody answers for each scheme that usable connections have; nothing is imported for the others."""
+    """Somebody answers for each scheme that usable connections have."""
     connections = found.artefact.plan.connections
-    schemes = {connections[id_].base_url.partition("://")[0] for id_ in found.secrets.connections}
-    if "sim" in schemes - table.schemes:
-        from runtime.upstream.simulated import SimulatedUpstream
-
-        table.add("sim", SimulatedUpstream(now=time.time, sleep=asyncio.sleep))
-    if schemes & {"http", "https"} and "http" not in table.schemes:
-        from runtime.upstream.client import HttpUpstream
-
-        http: Upstream = HttpUpstream()
-        table.add("http", http)
-        table.add("https", http)
+    for id_ in found.secrets.connections:
+        learn_scheme(table, connections[id_].base_url.partition("://")[0])
 
 
 def _tokenizer(plan: Plan) -> Callable[[str], int] | None:

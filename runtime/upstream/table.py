@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Protocol, runtime_checkable
 
 from runtime.errors import UpstreamUnavailable
@@ -19,10 +19,18 @@ class Pooled(Protocol):
 
 
 class UpstreamTable:
-    """An `Upstream` made of others: ``schemes`` maps a URL scheme (`https`, `sim`) to who answers for it."""
+    """An `Upstream` made of others: ``schemes`` maps a URL scheme (`https`, `sim`) to who answers for it.
 
-    def __init__(self, schemes: Mapping[str, Upstream]) -> None:
+    ``learn`` may `add` somebody for a scheme that is asked for and that nobody answers for.
+    """
+
+    def __init__(
+        self,
+        schemes: Mapping[str, Upstream],
+        learn: Callable[[UpstreamTable, str], None] = lambda _table, _scheme: None,
+    ) -> None:
         self._schemes = {scheme.lower(): upstream for scheme, upstream in schemes.items()}
+        self._learn = learn
 
     @property
     def schemes(self) -> frozenset[str]:
@@ -42,6 +50,9 @@ class UpstreamTable:
     def send(self, request: UpstreamRequest) -> Coroutine[object, None, UpstreamResponse]:
         scheme = request.url.partition("://")[0]
         upstream = self._schemes.get(scheme) or self._schemes.get(scheme.lower())
+        if upstream is None:
+            self._learn(self, scheme.lower())
+            upstream = self._schemes.get(scheme.lower())
         if upstream is None:
             raise UpstreamUnavailable("the provider's address has a scheme that this gateway was not started for")
         return upstream.send(request)

@@ -184,6 +184,7 @@ async def test_nothing_that_goes_wrong_keeps_it_from_hearing_of_the_next_revocat
         desk.good.told(b"")
         while desk.store.asked == asked:
             await asyncio.sleep(0)
+            assert not following.done()
     desk.store.failing = None
     desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], revoked_s=1.0)
     desk.store.make("another")  # counts the revision up

@@ -23,7 +23,7 @@ from tests.support.document import DOCUMENT
 from tests.support.gateway import Running
 from tests.support.managing import ADMIN
 
-__all__ = ["CONFIG", "ENDS", "THERE", "TRIED", "WHOLE", "Tried", "wrong_answers"]
+__all__ = ["CONFIG", "ENDS", "THERE", "TRIED", "WHOLE", "Tried", "documented", "wrong_answers"]
 
 CONFIG: Final = """combos: {pair: {targets: [sim/echo, sim/tools]}}
 aliases: {quick: sim/echo}
@@ -116,6 +116,21 @@ def _tried() -> dict[str, Tried]:
 
 
 TRIED: Final = _tried()
+
+
+def documented(
+    running: Running, name: str, key: str | None, body: object = None, **named: Mapping[str, object]
+) -> tuple[int, Any]:
+    """Status and JSON of one call of the operation ``name``, after a look whether the document has such an answer.
+
+    ``named`` are its parameters: `path_parameters`, `query`.
+    """
+    given = {} if body is None else {"body": body, "media_type": "application/json"}
+    case = TRIED[name].Case(**named, **given)
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    answer = case.call(base_url=running.url, headers=headers, timeout=60)
+    case.validate_response(answer, checks=CHECKS)
+    return answer.status_code, answer.json()
 
 
 def wrong_answers(running: Running, name: str, examples: int) -> list[str]:

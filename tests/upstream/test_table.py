@@ -63,3 +63,22 @@ def test_the_simulated_provider_does_not_import_the_http_client() -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert shown.stdout.strip() == ""
+
+
+async def test_whoever_answers_for_a_scheme_can_be_found_when_it_is_asked_for() -> None:
+    asked: list[str] = []
+    http = Fake()
+
+    def learn(table: UpstreamTable, scheme: str) -> None:
+        asked.append(scheme)
+        if scheme == "https":
+            table.add("https", http)
+
+    table = UpstreamTable({"sim": Fake()}, learn)
+    for url in ("sim://a/b", "HTTPS://a/b", "https://a/b"):
+        with pytest.raises(Asked):
+            await table.send(post(url))
+    with pytest.raises(UpstreamUnavailable):
+        await table.send(post("ftp://a/b"))
+
+    assert ["https", "ftp"] == asked
