@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.measure import environment, publish
-from benchmarks.proxy.contenders import Contender, gatewright, running
+from benchmarks.proxy.contenders import Contender, floor, gatewright, running
 from benchmarks.proxy.scenarios import SCENARIOS
 from benchmarks.proxy.series import Series, measure, spread
 from benchmarks.proxy.tools import have_compiler, provider, tools
@@ -38,6 +38,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
         "interpreter handed over after 0.5 ms": {"switch_s": 0.0005},
     }
 )
+ALONE: Final = "the server alone"
 SHOWN: Final = ("chat 1 KB", "stream of 100, at once", "stream of 100, 10 ms apart", "refused key")
 
 
@@ -59,7 +60,9 @@ def main() -> int:
             each: stack.enter_context(running(_with(given), Path(name, str(nth)), port))
             for nth, (each, given) in enumerate(OPTIONS.items())
         }
+        alone = stack.enter_context(running(floor(app="answering"), Path(name, "alone"), port))
         for number in range(options.rounds):
+            found.setdefault((SHOWN[0], ALONE), []).append(measure(load, alone, chosen[0], options.scale))
             for scenario in chosen:
                 for each in served if number % 2 == 0 else reversed(served):
                     measured = measure(load, served[each], scenario, options.scale)
@@ -82,7 +85,7 @@ def _with(given: Mapping[str, object]) -> Contender:
 
 
 def page(found: Series, rounds: int) -> str:
-    scenarios = list(dict.fromkeys(scenario for scenario, _ in found))
+    scenarios = list(dict.fromkeys(scenario for scenario, each in found if each != ALONE))
     lines = [
         "# Options of the server",
         "",
@@ -108,7 +111,13 @@ def page(found: Series, rounds: int) -> str:
                 for name in scenarios
             ]
         lines.append(f"| {each} | {' | '.join(cells)} |")
-    lines += ["", _memory(found, scenarios[-1])]
+    alone = spread(one.cpu_ms for one in found[SHOWN[0], ALONE]).text(3)
+    lines += [
+        "",
+        f"The server alone, with an application that reads the body and answers what was prepared, takes {alone} ms for {SHOWN[0]}.",
+        "",
+        _memory(found, scenarios[-1]),
+    ]
     return "\n".join(lines) + "\n"
 
 

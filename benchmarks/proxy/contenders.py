@@ -22,7 +22,7 @@ from benchmarks.proxy.machine import urgent
 from benchmarks.proxy.scenarios import Scenario, request_body
 from benchmarks.proxy.tools import http_request
 
-__all__ = ["PEERS", "Contender", "Missing", "Serving", "contenders", "running", "whole_request"]
+__all__ = ["PEERS", "Contender", "Missing", "Serving", "contenders", "floor", "gatewright", "running", "whole_request"]
 
 KEY: Final = "sk-benchmark-0123456789abcdef0123456789abcdef"
 PEERS: Final = Path(__file__).parents[2] / ".venv-peers"
@@ -217,7 +217,9 @@ http {{
     return Contender(name="nginx", version=said.rpartition("/")[2].strip(), start=start, speaks=SAME, share=4.0)
 
 
-def _floor(python: str = sys.executable) -> Contender:
+def floor(python: str = sys.executable, app: str = "app") -> Contender:
+    """The bare server with an application that forwards; with `answering`, one that answers by itself."""
+
     def start(folder: Path, port: int, provider: int) -> tuple[list[str], Mapping[str, str]]:
         command = [
             _interpreter(python, OWN_PACKAGES, folder),
@@ -236,7 +238,7 @@ def _floor(python: str = sys.executable) -> Contender:
             "127.0.0.1",
             "--port",
             str(port),
-            "benchmarks.proxy.floor:app",
+            f"benchmarks.proxy.floor:{app}",
         ]
         return command, {"FLOOR_PORT": str(provider), "PYTHONPATH": str(ROOT)}
 
@@ -318,7 +320,7 @@ def _interpreter(python: str, packages: Path, folder: Path) -> str:
 
 def contenders(*, peers: bool, python: str = sys.executable) -> tuple[list[Contender], list[Missing]]:
     """Everybody who can be measured here, ours first; ``peers``: the other AI gateways too; ``python``: what runs ours."""
-    found: list[Contender | Missing] = [gatewright(python=python), _nginx(), _floor(python)]
+    found: list[Contender | Missing] = [gatewright(python=python), _nginx(), floor(python)]
     if peers:
         found += [_litellm(None if python == sys.executable else python), _portkey()]
     return (

@@ -21,7 +21,7 @@ from benchmarks.proxy.page import Machine, page
 from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario, request_body
 from benchmarks.proxy.series import Measured, Series, ratios, rounds, spread, summary
 from benchmarks.proxy.tools import Percentiles, Shot, fire, have_compiler, http_request, provider, tools
-from benchmarks.server import OPTIONS
+from benchmarks.server import ALONE, OPTIONS
 from benchmarks.server import page as server_page
 from benchmarks.workers import Shared, evenness
 from benchmarks.workers import page as workers_page
@@ -142,11 +142,13 @@ def test_the_page_of_workers_says_what_the_second_brings() -> None:
 
 
 def test_options_of_the_server_are_compared_within_a_round() -> None:
-    found = {("chat", each): [measured(cpu_ms=ms * (1 + nth)) for ms in (1.0, 3.0)] for nth, each in enumerate(OPTIONS)}
-    lines = server_page(found, 2).splitlines()
+    name = "chat 1 KB"
+    found = {(name, each): [measured(cpu_ms=ms * (1 + nth)) for ms in (1.0, 3.0)] for nth, each in enumerate(OPTIONS)}
+    lines = server_page(found | {(name, ALONE): [measured(cpu_ms=0.05)]}, 2).splitlines()
 
     assert "| as it is served | 2.000 [1.000–3.000] |" in lines
     assert "| multi-threaded runtime | 2.00 [2.00–2.00] |" in lines
+    assert any("answers what was prepared, takes 0.050" in line for line in lines)
     assert len(OPTIONS) == sum(line.startswith("| ") for line in lines) - 1
 
 
