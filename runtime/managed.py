@@ -60,13 +60,13 @@ def managed(
     )
     history = History(parts.database)
     return [
-        served(connections.build_router, Connections(overrides, trial, time.time)),
-        served(provider_nodes.build_router, ProviderNodes(overrides, trial, parts.ready.base.catalog.ids)),
-        served(provider_models.build_router, ProviderModels(overrides)),
-        served(pricing.build_router, Pricing(overrides, parts.ready.base.catalog, time.time)),
-        served(policies.build_router, Policies(overrides)),
-        served(settings.build_router, GatewaySettings(overrides, Proxying(overrides, trial))),
-        served(usage.build_router, Usages(found.artefact.plan, history, parts.attempts.health, time.time)),
-        served(combos.build_router, Combos(overrides, trial, history, time.time)),
-        served(aliases.build_router, Aliases(found.artefact, overrides, routes)),
+        served(connections.build_routes, Connections(overrides, trial, time.time)),
+        served(provider_nodes.build_routes, ProviderNodes(overrides, trial, parts.ready.base.catalog.ids)),
+        served(provider_models.build_routes, ProviderModels(overrides)),
+        served(pricing.build_routes, Pricing(overrides, parts.ready.base.catalog, time.time)),
+        served(policies.build_routes, Policies(overrides)),
+        served(settings.build_routes, GatewaySettings(overrides, Proxying(overrides, trial))),
+        served(usage.build_routes, Usages(found.artefact.plan, history, parts.attempts.health, time.time)),
+        served(combos.build_routes, Combos(overrides, trial, history, time.time)),
+        served(aliases.build_routes, Aliases(found.artefact, overrides, routes)),
     ]

@@ -25,7 +25,7 @@ def metered(parts: Lasting, plan: Plan, admission: Admission, recorder: Recorder
     )
     budgets = Budgets(made, parts.keys, parts.good_keys, parts.spending, time.time)
     return [
-        served(keys.build_router, made),
-        served(budget.build_router, budgets),
-        served(identity.build_router, Identity(plan, recorder, admission, time.monotonic, new_id)),
+        served(keys.build_routes, made),
+        served(budget.build_routes, budgets),
+        served(identity.build_routes, Identity(plan, recorder, admission, time.monotonic, new_id)),
     ]

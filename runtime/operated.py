@@ -44,11 +44,11 @@ def operated(
 ) -> list[Served]:
     """The services and what they implement. ``control`` and ``report`` are those of the plan's own operations."""
     return [
-        served(login.build_router, _logging_in(parts, found, overrides, entrance)),
-        served(compliance.build_router, Compliance(parts.audit.store, entrance)),
-        served(backups.build_router, _backups(parts, found, overrides, entrance)),
-        served(ip_filter.build_router, IpFiltering(overrides, parts.askings.now, time.time)),
-        served(system.build_router, _system(parts, found, control, report)),
+        served(login.build_routes, _logging_in(parts, found, overrides, entrance)),
+        served(compliance.build_routes, Compliance(parts.audit.store, entrance)),
+        served(backups.build_routes, _backups(parts, found, overrides, entrance)),
+        served(ip_filter.build_routes, IpFiltering(overrides, parts.askings.now, time.time)),
+        served(system.build_routes, _system(parts, found, control, report)),
     ]
 
 

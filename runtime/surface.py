@@ -1,8 +1,8 @@
 """The routes of a worker, registered once; below them the services of the plan in force, all replaced in one moment.
 
-Registering hundreds of operations with the web framework takes longer than all else at a start, and leaves as much behind
-as a whole plan. It is therefore done beside the first calls, which need none of it where their route is an ASGI application
-of its own, and not again when the configuration changes. A call goes to its end with the service it came to.
+Loading the web framework and registering hundreds of operations with it takes longer than all else at a start, and leaves
+as much behind as a whole plan. It is therefore done beside the first calls, which need none of it where their route is an
+ASGI application of its own, and not again when the configuration changes. A call goes to its end with the service it came to.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
-from litestar import Litestar, Router
-from litestar.exceptions import HTTPException
-from litestar.routes import ASGIRoute
-from litestar.types import ASGIApp, Receive, Scope, Send
 
 from runtime.web.front import Front, Fronts
-from runtime.web.problem import exception_handler
+from runtime.web.routes import Routes
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+    from litestar.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Served", "Surface", "served"]
 
 S = TypeVar("S")
 
-Build = Callable[[object, Fronts], Router]
+Build = Callable[[object, Fronts], Routes]
 
 
 class Served(msgspec.Struct, frozen=True):
-    """A resource's operations and who implements them: ``build`` is the generated `build_router`."""
+    """A resource's operations and who implements them: ``build`` is the generated `build_routes`."""
 
     build: Build
     service: object
 
 
-def served(build: Callable[[S, Fronts], Router], service: S) -> Served:
+def served(build: Callable[[S, Fronts], Routes], service: S) -> Served:
     """``service`` implements the operations that ``build`` makes routes for."""
     return Served(cast("Build", build), service)
 
@@ -47,9 +47,9 @@ class Surface:
         self._standing = {each.build: _Standing() for each in services}
         self._front = _Front()
         self.use(services, front)
-        self._failed = exception_handler(self._front, on_fault)
-        self._routers = [build(standing, self._front) for build, standing in self._standing.items()]
-        self._straight = _straight(self._routers)
+        self._on_fault = on_fault
+        self._routes = [build(standing, self._front) for build, standing in self._standing.items()]
+        self._straight = _straight(self._routes)
         self._app: Litestar | None = None
         self._registering: asyncio.Future[Litestar] | None = None
 
@@ -76,28 +76,20 @@ class Surface:
         await (await self.register())(scope, receive, send)
 
     def _register(self) -> Litestar:
-        app = Litestar(
-            route_handlers=self._routers,
-            exception_handlers={Exception: self._failed, HTTPException: self._failed},
-            openapi_config=None,
-            request_max_body_size=None,
-        )
+        from runtime.web.framework import application
+
+        app = application(self._routes, self._front, self._on_fault)
         gc.freeze()  # it stays for good: `runtime.worker` says why that matters
         return app
 
 
-def _straight(routers: Sequence[Router]) -> Mapping[str, ASGIApp]:
+def _straight(routes: Sequence[Routes]) -> Mapping[str, ASGIApp]:
     """The routes that are ASGI applications themselves, by their paths.
 
     They answer everything that comes to their path, faults of ours included, so that the framework's own wrapping of each call
     and of each message would do nothing but cost.
     """
-    return {
-        route.path: cast("ASGIApp", route.route_handler.fn)
-        for router in routers
-        for route in router.routes
-        if isinstance(route, ASGIRoute) and not route.path_parameters
-    }
+    return {path: raw.answer.__call__ for each in routes for raw in each.raw for path in raw.paths if "{" not in path}
 
 
 class _Front:

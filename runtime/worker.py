@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import cast
-
-from litestar.types import ASGIApp, LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
+from typing import TYPE_CHECKING, cast
 
 from runtime.lifespan import Life
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
 
 __all__ = ["Worker"]
 

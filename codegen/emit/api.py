@@ -1,7 +1,7 @@
-"""`generated/api/<resource>.py`: what implements a resource, as a protocol, and the router that connects it.
+"""`generated/api/<resource>.py`: what implements a resource, as a protocol, and the routes that connect it.
 
 The module declares, hand-written services implement, the composition root connects: a service that lacks a method is a
-type error where it is given to `build_router`.
+type error where it is given to `build_routes`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def emit_api(project: Project, env: Environment) -> Iterator[Output]:
                 resource=resource.name,
                 service=resource.service,
                 imports=_imports(resource),
-                exports=exports([resource.service, "build_router"]),
+                framework=_framework(resource),
+                exports=exports([resource.service, "build_routes"]),
                 operations=[_operation(operation) for operation in resource.operations],
                 raw=_raw_paths(resource),
                 handlers=[_operation(operation) for operation in resource.operations if operation.protocol is None],
@@ -94,15 +95,16 @@ def _imports(resource: Resource) -> list[list[str]]:
     typed = any(operation.protocol is None for operation in resource.operations)
     annotations = _typing_names(resource)
     renamed = any("Annotated[" in text for text in _handlers(resource))
-    groups = [[from_import("typing", sorted({*annotations, *(["Annotated"] if renamed else []), "Protocol"}))]]
+    words = {
+        *annotations,
+        *(["Annotated"] if renamed else []),
+        *(["TYPE_CHECKING"] if _framework(resource) else []),
+        "Protocol",
+    }
+    groups = [[*(["from functools import partial"] if typed else []), from_import("typing", _sorted(words))]]
+    if "Annotated" in annotations:
+        groups.append(["import msgspec"])
     told = any(operation.caller for operation in resource.operations)
-    third_party = [
-        *(["import msgspec"] if "Annotated" in annotations else []),
-        from_import("litestar", ["Request", "Router"] if told else ["Router"]),
-        *(["from litestar.datastructures import State"] if told else []),
-    ]
-    sources = _sources(resource)
-    groups.append([*third_party, *([from_import("litestar.params", sorted(sources))] if sources else [])])
     used: dict[str, set[str]] = {}
     for type_ in _annotated(resource):
         for found in references(type_):
@@ -112,8 +114,23 @@ def _imports(resource: Resource) -> list[list[str]]:
     own.append("from runtime.web.front import Fronts")
     own += ["from runtime.web.key import KeyRecord"] if told else []
     own += ["from runtime.web.raw import RawOperation, raw_route"] if raw else []
-    own += ["from runtime.web.typed import typed"] if typed else []
+    own.append(from_import("runtime.web.routes", ["Handlers", "Routes"] if typed else ["Routes"]))
     return [*groups, own]
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    """Constants first, as import sorters have them."""
+    return sorted(names, key=lambda name: (not name.isupper(), name))
+
+
+def _framework(resource: Resource) -> list[str]:
+    """Imports of names that stand in annotations of handlers only: the module itself does not load the framework."""
+    told = any(operation.caller for operation in resource.operations)
+    sources = _sources(resource)
+    return [
+        *(["from litestar import Request", "from litestar.datastructures import State"] if told else []),
+        *([from_import("litestar.params", sorted(sources))] if sources else []),
+    ]
 
 
 def _sources(resource: Resource) -> list[str]:

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.aliases import (
     AliasChanged,
@@ -22,9 +19,14 @@ from generated.types.aliases import (
 )
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["AliasesService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromQuery, JSONBody
+
+__all__ = ["AliasesService", "build_routes"]
 
 
 class AliasesService(Protocol):
@@ -121,8 +123,14 @@ class AliasesService(Protocol):
         ...
 
 
-def build_router(service: AliasesService, front: Fronts) -> Router:
+def build_routes(service: AliasesService, front: Fronts) -> Routes:
     """Connect the operations of aliases to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: AliasesService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -234,18 +242,15 @@ def build_router(service: AliasesService, front: Fronts) -> Router:
     async def list_managed_models(request: Request[KeyRecord, object, State]) -> ManagedModels:
         return await service.list_managed_models(caller=request.user)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_aliases,
-            create_alias,
-            set_alias,
-            delete_alias,
-            get_model_aliases,
-            add_model_alias,
-            set_model_aliases,
-            remove_model_alias,
-            get_model_catalog,
-            list_managed_models,
-        ],
-    )
+    return [
+        list_aliases,
+        create_alias,
+        set_alias,
+        delete_alias,
+        get_model_aliases,
+        add_model_alias,
+        set_model_aliases,
+        remove_model_alias,
+        get_model_catalog,
+        list_managed_models,
+    ]

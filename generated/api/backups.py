@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.backups import (
     BackupCleaning,
@@ -21,9 +18,14 @@ from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
 from runtime.web.raw import RawOperation, raw_route
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["BackupsService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import JSONBody
+
+__all__ = ["BackupsService", "build_routes"]
 
 
 class BackupsService(Protocol):
@@ -101,8 +103,57 @@ class BackupsService(Protocol):
         ...
 
 
-def build_router(service: BackupsService, front: Fronts) -> Router:
+def build_routes(service: BackupsService, front: Fronts) -> Routes:
     """Connect the operations of backups to ``service``."""
+    return Routes(
+        raw=[
+            raw_route(
+                front,
+                ["/api/db-backups/export"],
+                [
+                    RawOperation(
+                        method="GET",
+                        operation_id="exportDatabase",
+                        protocol="problem",
+                        scope="admin",
+                        serve=service.export_database,
+                    ),
+                ],
+            ),
+            raw_route(
+                front,
+                ["/api/db-backups/exportAll"],
+                [
+                    RawOperation(
+                        method="GET",
+                        operation_id="exportAll",
+                        protocol="problem",
+                        scope="admin",
+                        serve=service.export_all,
+                    ),
+                ],
+            ),
+            raw_route(
+                front,
+                ["/api/db-backups/import"],
+                [
+                    RawOperation(
+                        method="POST",
+                        operation_id="importDatabase",
+                        protocol="problem",
+                        scope="admin",
+                        serve=service.import_database,
+                    ),
+                ],
+            ),
+        ],
+        typed=partial(_handlers, service, front),
+    )
+
+
+def _handlers(service: BackupsService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -150,51 +201,9 @@ def build_router(service: BackupsService, front: Fronts) -> Router:
     ) -> BackupsCleaned:
         return await service.clean_backups(caller=request.user, data=data)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_backups,
-            restore_backup,
-            create_backup,
-            clean_backups,
-            raw_route(
-                front,
-                ["/api/db-backups/export"],
-                [
-                    RawOperation(
-                        method="GET",
-                        operation_id="exportDatabase",
-                        protocol="problem",
-                        scope="admin",
-                        serve=service.export_database,
-                    ),
-                ],
-            ),
-            raw_route(
-                front,
-                ["/api/db-backups/exportAll"],
-                [
-                    RawOperation(
-                        method="GET",
-                        operation_id="exportAll",
-                        protocol="problem",
-                        scope="admin",
-                        serve=service.export_all,
-                    ),
-                ],
-            ),
-            raw_route(
-                front,
-                ["/api/db-backups/import"],
-                [
-                    RawOperation(
-                        method="POST",
-                        operation_id="importDatabase",
-                        protocol="problem",
-                        scope="admin",
-                        serve=service.import_database,
-                    ),
-                ],
-            ),
-        ],
-    )
+    return [
+        list_backups,
+        restore_backup,
+        create_backup,
+        clean_backups,
+    ]

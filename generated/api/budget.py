@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody, QueryParameter
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from generated.types.budget import BudgetFields, BudgetList, BudgetSet
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["BudgetService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromQuery, JSONBody, QueryParameter
+
+__all__ = ["BudgetService", "build_routes"]
 
 
 class BudgetService(Protocol):
@@ -47,8 +49,14 @@ class BudgetService(Protocol):
         ...
 
 
-def build_router(service: BudgetService, front: Fronts) -> Router:
+def build_routes(service: BudgetService, front: Fronts) -> Routes:
     """Connect the operations of budget to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: BudgetService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -77,10 +85,7 @@ def build_router(service: BudgetService, front: Fronts) -> Router:
     async def set_budget(request: Request[KeyRecord, object, State], data: JSONBody[BudgetFields]) -> BudgetSet:
         return await service.set_budget(caller=request.user, data=data)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_budgets,
-            set_budget,
-        ],
-    )
+    return [
+        list_budgets,
+        set_budget,
+    ]

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Router
-from litestar.params import FromQuery
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.cache import CacheCleared, CacheReport
 from runtime.web.front import Fronts
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["CacheService", "build_router"]
+if TYPE_CHECKING:
+    from litestar.params import FromQuery
+
+__all__ = ["CacheService", "build_routes"]
 
 
 class CacheService(Protocol):
@@ -56,8 +57,14 @@ class CacheService(Protocol):
         ...
 
 
-def build_router(service: CacheService, front: Fronts) -> Router:
+def build_routes(service: CacheService, front: Fronts) -> Routes:
     """Connect the operations of cache to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: CacheService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -103,12 +110,9 @@ def build_router(service: CacheService, front: Fronts) -> Router:
     async def clear_cache_stats() -> CacheCleared:
         return await service.clear_cache_stats()
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_cache,
-            clear_cache,
-            get_cache_stats,
-            clear_cache_stats,
-        ],
-    )
+    return [
+        get_cache,
+        clear_cache,
+        get_cache_stats,
+        clear_cache_stats,
+    ]

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["ChatService", "build_router"]
+__all__ = ["ChatService", "build_routes"]
 
 
 class ChatService(Protocol):
@@ -33,12 +32,10 @@ class ChatService(Protocol):
         ...
 
 
-def build_router(service: ChatService, front: Fronts) -> Router:
+def build_routes(service: ChatService, front: Fronts) -> Routes:
     """Connect the operations of chat to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.combos import (
     Combo,
@@ -21,9 +18,14 @@ from generated.types.combos import (
 from generated.types.values import Document
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["CombosService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromPath, FromQuery, JSONBody
+
+__all__ = ["CombosService", "build_routes"]
 
 
 class CombosService(Protocol):
@@ -105,8 +107,14 @@ class CombosService(Protocol):
         ...
 
 
-def build_router(service: CombosService, front: Fronts) -> Router:
+def build_routes(service: CombosService, front: Fronts) -> Routes:
     """Connect the operations of combos to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: CombosService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -203,16 +211,13 @@ def build_router(service: CombosService, front: Fronts) -> Router:
     ) -> ComboTest:
         return await service.test_combo(caller=request.user, data=data, combo_id=combo_id)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_combos,
-            create_combo,
-            test_combo_by_name,
-            get_combo_metrics,
-            get_combo,
-            change_combo,
-            delete_combo,
-            test_combo,
-        ],
-    )
+    return [
+        list_combos,
+        create_combo,
+        test_combo_by_name,
+        get_combo_metrics,
+        get_combo,
+        change_combo,
+        delete_combo,
+        test_combo,
+    ]

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["CompletionsService", "build_router"]
+__all__ = ["CompletionsService", "build_routes"]
 
 
 class CompletionsService(Protocol):
@@ -29,12 +28,10 @@ class CompletionsService(Protocol):
         ...
 
 
-def build_router(service: CompletionsService, front: Fronts) -> Router:
+def build_routes(service: CompletionsService, front: Fronts) -> Routes:
     """Connect the operations of completions to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["ComplianceService", "build_router"]
+__all__ = ["ComplianceService", "build_routes"]
 
 
 class ComplianceService(Protocol):
@@ -28,12 +27,10 @@ class ComplianceService(Protocol):
         ...
 
 
-def build_router(service: ComplianceService, front: Fronts) -> Router:
+def build_routes(service: ComplianceService, front: Fronts) -> Routes:
     """Connect the operations of compliance to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 ["/api/compliance/audit-log"],

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.connections import (
     BatchTest,
@@ -23,9 +20,14 @@ from generated.types.connections import (
 from generated.types.values import Document
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["ConnectionsService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromPath, FromQuery, JSONBody
+
+__all__ = ["ConnectionsService", "build_routes"]
 
 
 class ConnectionsService(Protocol):
@@ -134,8 +136,14 @@ class ConnectionsService(Protocol):
         ...
 
 
-def build_router(service: ConnectionsService, front: Fronts) -> Router:
+def build_routes(service: ConnectionsService, front: Fronts) -> Routes:
     """Connect the operations of connections to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: ConnectionsService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -263,18 +271,15 @@ def build_router(service: ConnectionsService, front: Fronts) -> Router:
     ) -> ConnectionModels:
         return await service.list_connection_models(caller=request.user, connection_id=connection_id, refresh=refresh)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_connections,
-            create_connection,
-            validate_connection,
-            test_connections,
-            get_connection,
-            change_connection,
-            patch_connection,
-            delete_connection,
-            test_connection,
-            list_connection_models,
-        ],
-    )
+    return [
+        list_connections,
+        create_connection,
+        validate_connection,
+        test_connections,
+        get_connection,
+        change_connection,
+        patch_connection,
+        delete_connection,
+        test_connection,
+        list_connection_models,
+    ]

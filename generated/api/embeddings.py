@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["EmbeddingsService", "build_router"]
+__all__ = ["EmbeddingsService", "build_routes"]
 
 
 class EmbeddingsService(Protocol):
@@ -29,12 +28,10 @@ class EmbeddingsService(Protocol):
         ...
 
 
-def build_router(service: EmbeddingsService, front: Fronts) -> Router:
+def build_routes(service: EmbeddingsService, front: Fronts) -> Routes:
     """Connect the operations of embeddings to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

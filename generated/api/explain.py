@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromPath
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.explain import Decision
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["ExplainService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromPath
+
+__all__ = ["ExplainService", "build_routes"]
 
 
 class ExplainService(Protocol):
@@ -33,8 +35,14 @@ class ExplainService(Protocol):
         ...
 
 
-def build_router(service: ExplainService, front: Fronts) -> Router:
+def build_routes(service: ExplainService, front: Fronts) -> Routes:
     """Connect the operations of explain to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: ExplainService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -46,9 +54,6 @@ def build_router(service: ExplainService, front: Fronts) -> Router:
     async def explain_request(request: Request[KeyRecord, object, State], id: FromPath[str]) -> Decision:
         return await service.explain_request(caller=request.user, id=id)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            explain_request,
-        ],
-    )
+    return [
+        explain_request,
+    ]

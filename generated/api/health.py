@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
-
-from litestar import Router
 
 from generated.types.health import Health, Liveness
 from runtime.web.front import Fronts
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["HealthService", "build_router"]
+__all__ = ["HealthService", "build_routes"]
 
 
 class HealthService(Protocol):
@@ -57,8 +56,14 @@ class HealthService(Protocol):
         ...
 
 
-def build_router(service: HealthService, front: Fronts) -> Router:
+def build_routes(service: HealthService, front: Fronts) -> Routes:
     """Connect the operations of health to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: HealthService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -102,12 +107,9 @@ def build_router(service: HealthService, front: Fronts) -> Router:
     async def get_metrics() -> str:
         return await service.get_metrics()
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_health,
-            get_liveness,
-            get_readiness,
-            get_metrics,
-        ],
-    )
+    return [
+        get_health,
+        get_liveness,
+        get_readiness,
+        get_metrics,
+    ]

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.identity import Me, UsageEvent, UsageTaken
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["IdentityService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import JSONBody
+
+__all__ = ["IdentityService", "build_routes"]
 
 
 class IdentityService(Protocol):
@@ -41,8 +43,14 @@ class IdentityService(Protocol):
         ...
 
 
-def build_router(service: IdentityService, front: Fronts) -> Router:
+def build_routes(service: IdentityService, front: Fronts) -> Routes:
     """Connect the operations of identity to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: IdentityService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -72,10 +80,7 @@ def build_router(service: IdentityService, front: Fronts) -> Router:
     async def report_usage(request: Request[KeyRecord, object, State], data: JSONBody[UsageEvent]) -> UsageTaken:
         return await service.report_usage(caller=request.user, data=data)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_me,
-            report_usage,
-        ],
-    )
+    return [
+        get_me,
+        report_usage,
+    ]

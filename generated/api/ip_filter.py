@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.ip_filter import IpFilter, IpFilterChange
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["IpFilterService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import JSONBody
+
+__all__ = ["IpFilterService", "build_routes"]
 
 
 class IpFilterService(Protocol):
@@ -50,8 +52,14 @@ class IpFilterService(Protocol):
         ...
 
 
-def build_router(service: IpFilterService, front: Fronts) -> Router:
+def build_routes(service: IpFilterService, front: Fronts) -> Routes:
     """Connect the operations of ip_filter to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: IpFilterService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -83,11 +91,8 @@ def build_router(service: IpFilterService, front: Fronts) -> Router:
     async def set_ip_filter(request: Request[KeyRecord, object, State], data: JSONBody[IpFilterChange]) -> IpFilter:
         return await service.set_ip_filter(caller=request.user, data=data)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_ip_filter,
-            set_ip_filter_too,
-            set_ip_filter,
-        ],
-    )
+    return [
+        get_ip_filter,
+        set_ip_filter_too,
+        set_ip_filter,
+    ]

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.keys import ApiKey, CreatedKey, KeyDeleted, KeyFields, KeyList
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["KeysService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromPath, FromQuery, JSONBody
+
+__all__ = ["KeysService", "build_routes"]
 
 
 class KeysService(Protocol):
@@ -78,8 +80,14 @@ class KeysService(Protocol):
         ...
 
 
-def build_router(service: KeysService, front: Fronts) -> Router:
+def build_routes(service: KeysService, front: Fronts) -> Routes:
     """Connect the operations of keys to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: KeysService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -149,14 +157,11 @@ def build_router(service: KeysService, front: Fronts) -> Router:
     async def revoke_key(request: Request[KeyRecord, object, State], key_id: FromPath[str]) -> ApiKey:
         return await service.revoke_key(caller=request.user, key_id=key_id)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_keys,
-            create_key,
-            get_key,
-            change_key,
-            delete_key,
-            revoke_key,
-        ],
-    )
+    return [
+        list_keys,
+        create_key,
+        get_key,
+        change_key,
+        delete_key,
+        revoke_key,
+    ]

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
-
-from litestar import Router
 
 from generated.types.login import InitStatus
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["LoginService", "build_router"]
+__all__ = ["LoginService", "build_routes"]
 
 
 class LoginService(Protocol):
@@ -88,23 +87,10 @@ class LoginService(Protocol):
         ...
 
 
-def build_router(service: LoginService, front: Fronts) -> Router:
+def build_routes(service: LoginService, front: Fronts) -> Routes:
     """Connect the operations of login to ``service``."""
-
-    @typed(
-        front,
-        "GET",
-        ["/api/init"],
-        operation_id="getInit",
-        scope="public",
-    )
-    async def get_init() -> InitStatus:
-        return await service.get_init()
-
-    return Router(
-        path="/",
-        route_handlers=[
-            get_init,
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 ["/api/auth/login"],
@@ -172,4 +158,24 @@ def build_router(service: LoginService, front: Fronts) -> Router:
                 ],
             ),
         ],
+        typed=partial(_handlers, service, front),
     )
+
+
+def _handlers(service: LoginService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
+
+    @typed(
+        front,
+        "GET",
+        ["/api/init"],
+        operation_id="getInit",
+        scope="public",
+    )
+    async def get_init() -> InitStatus:
+        return await service.get_init()
+
+    return [
+        get_init,
+    ]

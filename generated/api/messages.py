@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["MessagesService", "build_router"]
+__all__ = ["MessagesService", "build_routes"]
 
 
 class MessagesService(Protocol):
@@ -43,12 +42,10 @@ class MessagesService(Protocol):
         ...
 
 
-def build_router(service: MessagesService, front: Fronts) -> Router:
+def build_routes(service: MessagesService, front: Fronts) -> Routes:
     """Connect the operations of messages to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

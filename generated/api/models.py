@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["ModelsService", "build_router"]
+__all__ = ["ModelsService", "build_routes"]
 
 
 class ModelsService(Protocol):
@@ -56,12 +55,10 @@ class ModelsService(Protocol):
         ...
 
 
-def build_router(service: ModelsService, front: Fronts) -> Router:
+def build_routes(service: ModelsService, front: Fronts) -> Routes:
     """Connect the operations of models to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import QueryParameter
 
 from generated.types.monitoring import SessionList, TelemetrySummary
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["MonitoringService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import QueryParameter
+
+__all__ = ["MonitoringService", "build_routes"]
 
 
 class MonitoringService(Protocol):
@@ -45,8 +48,14 @@ class MonitoringService(Protocol):
         ...
 
 
-def build_router(service: MonitoringService, front: Fronts) -> Router:
+def build_routes(service: MonitoringService, front: Fronts) -> Routes:
     """Connect the operations of monitoring to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: MonitoringService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -71,10 +80,7 @@ def build_router(service: MonitoringService, front: Fronts) -> Router:
     ) -> TelemetrySummary:
         return await service.get_telemetry_summary(window_ms=window_ms)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_sessions,
-            get_telemetry_summary,
-        ],
-    )
+    return [
+        list_sessions,
+        get_telemetry_summary,
+    ]

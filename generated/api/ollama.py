@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["OllamaService", "build_router"]
+__all__ = ["OllamaService", "build_routes"]
 
 
 class OllamaService(Protocol):
@@ -89,12 +88,10 @@ class OllamaService(Protocol):
         ...
 
 
-def build_router(service: OllamaService, front: Fronts) -> Router:
+def build_routes(service: OllamaService, front: Fronts) -> Routes:
     """Connect the operations of ollama to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.policies import PolicyDeleted, PolicyList, RoutingPolicy
 from generated.types.values import Document
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["PoliciesService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromPath, FromQuery, JSONBody
+
+__all__ = ["PoliciesService", "build_routes"]
 
 
 class PoliciesService(Protocol):
@@ -76,8 +78,14 @@ class PoliciesService(Protocol):
         ...
 
 
-def build_router(service: PoliciesService, front: Fronts) -> Router:
+def build_routes(service: PoliciesService, front: Fronts) -> Routes:
     """Connect the operations of policies to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: PoliciesService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -147,14 +155,11 @@ def build_router(service: PoliciesService, front: Fronts) -> Router:
     async def delete_policy(request: Request[KeyRecord, object, State], policy_id: FromPath[str]) -> PolicyDeleted:
         return await service.delete_policy(caller=request.user, policy_id=policy_id)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_policies,
-            create_policy,
-            delete_policy_by_name,
-            get_policy,
-            change_policy,
-            delete_policy,
-        ],
-    )
+    return [
+        list_policies,
+        create_policy,
+        delete_policy_by_name,
+        get_policy,
+        change_policy,
+        delete_policy,
+    ]

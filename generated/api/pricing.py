@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.pricing import PriceChanges, PricedModels, PriceTable
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["PricingService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromQuery, JSONBody
+
+__all__ = ["PricingService", "build_routes"]
 
 
 class PricingService(Protocol):
@@ -75,8 +77,14 @@ class PricingService(Protocol):
         ...
 
 
-def build_router(service: PricingService, front: Fronts) -> Router:
+def build_routes(service: PricingService, front: Fronts) -> Routes:
     """Connect the operations of pricing to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: PricingService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -139,13 +147,10 @@ def build_router(service: PricingService, front: Fronts) -> Router:
     ) -> PricedModels:
         return await service.list_priced_models(caller=request.user, provider=provider)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_pricing,
-            change_pricing,
-            reset_pricing,
-            get_default_pricing,
-            list_priced_models,
-        ],
-    )
+    return [
+        get_pricing,
+        change_pricing,
+        reset_pricing,
+        get_default_pricing,
+        list_priced_models,
+    ]

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.provider_models import ServedModelAnswer, ServedModelDeleted, ServedModels
 from generated.types.values import Document
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["ProviderModelsService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromQuery, JSONBody
+
+__all__ = ["ProviderModelsService", "build_routes"]
 
 
 class ProviderModelsService(Protocol):
@@ -72,8 +74,14 @@ class ProviderModelsService(Protocol):
         ...
 
 
-def build_router(service: ProviderModelsService, front: Fronts) -> Router:
+def build_routes(service: ProviderModelsService, front: Fronts) -> Routes:
     """Connect the operations of provider_models to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: ProviderModelsService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -142,13 +150,10 @@ def build_router(service: ProviderModelsService, front: Fronts) -> Router:
     ) -> ServedModelDeleted:
         return await service.delete_served_model(caller=request.user, provider=provider, model=model)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_served_models,
-            add_served_model,
-            set_served_model,
-            patch_served_model,
-            delete_served_model,
-        ],
-    )
+    return [
+        list_served_models,
+        add_served_model,
+        set_served_model,
+        patch_served_model,
+        delete_served_model,
+    ]

@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromPath, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.connections import Validation
 from generated.types.provider_nodes import NodeAnswer, NodeDeleted, NodeList, NodeValidation
 from generated.types.values import Document
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["ProviderNodesService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromPath, JSONBody
+
+__all__ = ["ProviderNodesService", "build_routes"]
 
 
 class ProviderNodesService(Protocol):
@@ -78,8 +80,14 @@ class ProviderNodesService(Protocol):
         ...
 
 
-def build_router(service: ProviderNodesService, front: Fronts) -> Router:
+def build_routes(service: ProviderNodesService, front: Fronts) -> Routes:
     """Connect the operations of provider_nodes to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: ProviderNodesService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -146,14 +154,11 @@ def build_router(service: ProviderNodesService, front: Fronts) -> Router:
     async def delete_node(request: Request[KeyRecord, object, State], node_id: FromPath[str]) -> NodeDeleted:
         return await service.delete_node(caller=request.user, node_id=node_id)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_nodes,
-            create_node,
-            validate_node,
-            get_node,
-            change_node,
-            delete_node,
-        ],
-    )
+    return [
+        list_nodes,
+        create_node,
+        validate_node,
+        get_node,
+        change_node,
+        delete_node,
+    ]

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["ProvidersService", "build_router"]
+__all__ = ["ProvidersService", "build_routes"]
 
 
 class ProvidersService(Protocol):
@@ -79,12 +78,10 @@ class ProvidersService(Protocol):
         ...
 
 
-def build_router(service: ProvidersService, front: Fronts) -> Router:
+def build_routes(service: ProvidersService, front: Fronts) -> Routes:
     """Connect the operations of providers to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.resilience import (
     AvailabilityList,
@@ -21,9 +18,14 @@ from generated.types.resilience import (
 )
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["ResilienceService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import JSONBody
+
+__all__ = ["ResilienceService", "build_routes"]
 
 
 class ResilienceService(Protocol):
@@ -108,8 +110,14 @@ class ResilienceService(Protocol):
         ...
 
 
-def build_router(service: ResilienceService, front: Fronts) -> Router:
+def build_routes(service: ResilienceService, front: Fronts) -> Routes:
     """Connect the operations of resilience to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: ResilienceService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -204,16 +212,13 @@ def build_router(service: ResilienceService, front: Fronts) -> Router:
     async def get_rate_limit() -> ConfiguredLimits:
         return await service.get_rate_limit()
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_availability,
-            get_availability,
-            get_resilience,
-            set_resilience,
-            change_resilience,
-            reset_resilience,
-            list_rate_limits,
-            get_rate_limit,
-        ],
-    )
+    return [
+        list_availability,
+        get_availability,
+        get_resilience,
+        set_resilience,
+        change_resilience,
+        reset_resilience,
+        list_rate_limits,
+        get_rate_limit,
+    ]

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["ResourcesService", "build_router"]
+__all__ = ["ResourcesService", "build_routes"]
 
 
 class ResourcesService(Protocol):
@@ -38,12 +37,10 @@ class ResourcesService(Protocol):
         ...
 
 
-def build_router(service: ResourcesService, front: Fronts) -> Router:
+def build_routes(service: ResourcesService, front: Fronts) -> Routes:
     """Connect the operations of resources to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

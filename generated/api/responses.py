@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["ResponsesService", "build_router"]
+__all__ = ["ResponsesService", "build_routes"]
 
 
 class ResponsesService(Protocol):
@@ -89,12 +88,10 @@ class ResponsesService(Protocol):
         ...
 
 
-def build_router(service: ResponsesService, front: Fronts) -> Router:
+def build_routes(service: ResponsesService, front: Fronts) -> Routes:
     """Connect the operations of responses to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

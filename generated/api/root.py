@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
-
-from litestar import Router
 
 from generated.types.root import Document
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["RootService", "build_router"]
+__all__ = ["RootService", "build_routes"]
 
 
 class RootService(Protocol):
@@ -58,8 +57,36 @@ class RootService(Protocol):
         ...
 
 
-def build_router(service: RootService, front: Fronts) -> Router:
+def build_routes(service: RootService, front: Fronts) -> Routes:
     """Connect the operations of root to ``service``."""
+    return Routes(
+        raw=[
+            raw_route(
+                front,
+                [
+                    "/",
+                    "/v1",
+                    "/api/v1",
+                    "/v1/v1",
+                ],
+                [
+                    RawOperation(
+                        method="GET",
+                        operation_id="getRoot",
+                        protocol="negotiated",
+                        scope="public",
+                        serve=service.get_root,
+                    ),
+                ],
+            ),
+        ],
+        typed=partial(_handlers, service, front),
+    )
+
+
+def _handlers(service: RootService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -92,29 +119,8 @@ def build_router(service: RootService, front: Fronts) -> Router:
     async def get_document() -> Document:
         return await service.get_document()
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_hello,
-            get_spec,
-            get_document,
-            raw_route(
-                front,
-                [
-                    "/",
-                    "/v1",
-                    "/api/v1",
-                    "/v1/v1",
-                ],
-                [
-                    RawOperation(
-                        method="GET",
-                        operation_id="getRoot",
-                        protocol="negotiated",
-                        scope="public",
-                        serve=service.get_root,
-                    ),
-                ],
-            ),
-        ],
-    )
+    return [
+        get_hello,
+        get_spec,
+        get_document,
+    ]

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.settings import Proxies, ProxyTested, Settings, SystemPromptSettings, ThinkingBudgetSettings
 from generated.types.values import Document
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["SettingsService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromQuery, JSONBody
+
+__all__ = ["SettingsService", "build_routes"]
 
 
 class SettingsService(Protocol):
@@ -123,8 +125,14 @@ class SettingsService(Protocol):
         ...
 
 
-def build_router(service: SettingsService, front: Fronts) -> Router:
+def build_routes(service: SettingsService, front: Fronts) -> Routes:
     """Connect the operations of settings to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: SettingsService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -246,19 +254,16 @@ def build_router(service: SettingsService, front: Fronts) -> Router:
     async def test_proxy(request: Request[KeyRecord, object, State], data: JSONBody[Document]) -> ProxyTested:
         return await service.test_proxy(caller=request.user, data=data)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_settings,
-            set_settings,
-            change_settings,
-            get_system_prompt,
-            set_system_prompt,
-            get_thinking_budget,
-            set_thinking_budget,
-            get_proxies,
-            set_proxies,
-            delete_proxy,
-            test_proxy,
-        ],
-    )
+    return [
+        get_settings,
+        set_settings,
+        change_settings,
+        get_system_prompt,
+        set_system_prompt,
+        get_thinking_budget,
+        set_thinking_budget,
+        get_proxies,
+        set_proxies,
+        delete_proxy,
+        test_proxy,
+    ]

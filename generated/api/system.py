@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Request, Router
-from litestar.datastructures import State
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generated.types.resilience import ResilienceReset
 from generated.types.system import MonitoringHealth, Ordered, SystemInfo
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["SystemService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+
+__all__ = ["SystemService", "build_routes"]
 
 
 class SystemService(Protocol):
@@ -71,8 +73,14 @@ class SystemService(Protocol):
         ...
 
 
-def build_router(service: SystemService, front: Fronts) -> Router:
+def build_routes(service: SystemService, front: Fronts) -> Routes:
     """Connect the operations of system to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: SystemService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -127,13 +135,10 @@ def build_router(service: SystemService, front: Fronts) -> Router:
     async def reset_monitoring_health(request: Request[KeyRecord, object, State]) -> ResilienceReset:
         return await service.reset_monitoring_health(caller=request.user)
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_system_info,
-            restart,
-            shutdown,
-            get_monitoring_health,
-            reset_monitoring_health,
-        ],
-    )
+    return [
+        get_system_info,
+        restart,
+        shutdown,
+        get_monitoring_health,
+        reset_monitoring_health,
+    ]

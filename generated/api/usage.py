@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import msgspec
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromPath, FromQuery, QueryParameter
 
 from generated.types.usage import CallLog, CallLogs, ConnectionUsage, UsageAnalytics, UsageHistory, UsageLines
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["UsageService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromPath, FromQuery, QueryParameter
+
+__all__ = ["UsageService", "build_routes"]
 
 
 class UsageService(Protocol):
@@ -129,8 +132,14 @@ class UsageService(Protocol):
         ...
 
 
-def build_router(service: UsageService, front: Fronts) -> Router:
+def build_routes(service: UsageService, front: Fronts) -> Routes:
     """Connect the operations of usage to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: UsageService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -262,15 +271,12 @@ def build_router(service: UsageService, front: Fronts) -> Router:
             caller=request.user, connection_id=connection_id, company_id=company_id, range=range, api_key_id=api_key_id
         )
 
-    return Router(
-        path="/",
-        route_handlers=[
-            get_usage_history,
-            get_usage_analytics,
-            list_call_logs,
-            get_call_log,
-            list_usage_logs,
-            list_request_logs,
-            get_connection_usage,
-        ],
-    )
+    return [
+        get_usage_history,
+        get_usage_analytics,
+        list_call_logs,
+        get_call_log,
+        list_usage_logs,
+        list_request_logs,
+        get_connection_usage,
+    ]

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
-from litestar import asgi, route
-from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Method, Receive, Scope, Send
 
 from runtime.errors import ClientClosed, GatewayError, InternalError, MethodNotAllowed, brief
 from runtime.web.body import broken_off
@@ -27,65 +24,58 @@ from runtime.web.negotiate import NEGOTIATED
 from runtime.web.patience import cancelled
 
 if TYPE_CHECKING:
-    from litestar.handlers import BaseRouteHandler
+    from litestar.types import Receive, Scope, Send
 
     from runtime.web import wire
 
-__all__ = ["RawOperation", "raw_route"]
+__all__ = ["RawOperation", "RawRoute", "raw_route"]
 
 
 class RawOperation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of a path. ``protocol`` is the dialect of its errors, `negotiated` or `problem`."""
 
-    method: Method
+    method: str
     operation_id: str
     protocol: str
     scope: str
     serve: Callable[[Exchange], Awaitable[None]]
 
 
-def raw_route(front: Fronts, paths: Sequence[str], operations: Sequence[RawOperation]) -> BaseRouteHandler:
-    """The route of ``operations`` under ``paths``, which are spellings of one path: `{name}` or `{name:path}`."""
-    dispatcher = _Dispatcher(front, operations)
-    options = {"protocols": dispatcher.protocols, "allow": dispatcher.allow}
-    if "{" not in paths[0]:
-        return asgi(list(paths), copy_scope=False, opt=options)(dispatcher.__call__)
+class RawRoute(msgspec.Struct, frozen=True):
+    """An ASGI application and its ``paths``, which are spellings of one: `{name}` or `{name:path}` may stand in it."""
 
-    # Litestar 2.25 cannot find an ASGI handler below a path parameter, but a handler may return an ASGI application.
-    @route(list(paths), http_method=dispatcher.methods, status_code=200, opt=options)
-    async def answer() -> ASGIApp:
-        return dispatcher
+    paths: Sequence[str]
+    answer: Dispatcher
 
-    return answer
+
+def raw_route(front: Fronts, paths: Sequence[str], operations: Sequence[RawOperation]) -> RawRoute:
+    """The route of ``operations`` under ``paths``."""
+    return RawRoute(paths, Dispatcher(front, operations))
 
 
 class _UpgradeRefused(MethodNotAllowed):
     """A WebSocket handshake. The status 426 tells clients that can do without to go on over HTTP at once."""
 
 
-class _Dispatcher:
+class Dispatcher:
     """All methods of one path. ``protocols`` are those of the errors, by method; a method it lacks has theirs if they agree."""
 
     def __init__(self, fronts: Fronts, operations: Sequence[RawOperation]) -> None:
         self._fronts = fronts
-        self._operations: dict[Method, RawOperation] = {operation.method: operation for operation in operations}
+        self._operations: dict[str, RawOperation] = {operation.method: operation for operation in operations}
         if "GET" in self._operations:
             self._operations.setdefault("HEAD", self._operations["GET"])
-        self.methods: list[Method] = [*self._operations, "OPTIONS"]
+        self.methods: list[str] = [*self._operations, "OPTIONS"]
         self.protocols: Mapping[str, str] = {method: one.protocol for method, one in self._operations.items()}
         self._foreign = operations[0].protocol if len(set(self.protocols.values())) == 1 else NEGOTIATED
         self.allow = ", ".join(self.methods)
 
-    def __deepcopy__(self, memo: object) -> Self:
-        """Itself: Litestar copies what it is given, and there is one for all calls."""
-        return self
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP:
+        http = cast("wire.HttpScope", scope)  # the same dictionary, described without Litestar's additions
+        if http["type"] != "http":
             await send({"type": "websocket.close", "code": 1000, "reason": "this path is not for WebSocket"})
             return
-        http = cast("wire.HttpScope", scope)  # the same dictionary, described without Litestar's additions
-        operation, front = self._operations.get(scope["method"]), self._fronts.now
+        operation, front = self._operations.get(http["method"]), self._fronts.now
         raw = http["headers"]
         headers, size = read_headers(raw)
         exchange = Exchange(

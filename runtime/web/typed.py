@@ -6,9 +6,14 @@ For everything that is not inference. Errors become problems in `problem`.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
+from litestar import Request
+from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, FromQuery, JSONBody, PathParameter, QueryParameter
 
 from runtime.errors import InternalError, InvalidRequest, PermissionDenied
 from runtime.web.address import client_address
@@ -22,10 +27,9 @@ from runtime.web.patience import cancelled, within
 from runtime.web.visit import Visit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from litestar.connection import ASGIConnection
-    from litestar.datastructures import State
     from litestar.handlers import BaseRouteHandler
     from litestar.types import (
         ASGIApp,
@@ -44,6 +48,19 @@ if TYPE_CHECKING:
 __all__ = ["typed"]
 
 MAX_BODY_BYTES: Final = 1 << 20
+
+_WORDS: Final[Mapping[str, object]] = MappingProxyType(
+    {
+        "FromPath": FromPath,
+        "FromQuery": FromQuery,
+        "JSONBody": JSONBody,
+        "PathParameter": PathParameter,
+        "QueryParameter": QueryParameter,
+        "Request": Request,
+        "State": State,
+    }
+)
+"""Words in the annotations of handlers, whose modules do not load the framework."""
 
 
 def typed(
@@ -94,6 +111,7 @@ def typed(
         before_request=check_body,
         middleware=[stamped],
         request_max_body_size=MAX_BODY_BYTES,
+        signature_namespace=_WORDS,
         opt={"allow": ", ".join([*methods, "OPTIONS"]), **({LENIENT: True} if scope == PUBLIC else {})},
     )
 

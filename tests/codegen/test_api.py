@@ -356,11 +356,10 @@ def test_resources_without_a_root_are_refused(tmp_path: Path):
 
 PROGRAM = """
 import asyncio, json
-from litestar import Litestar
 from generated.api import SPOKEN, loans, talk
 from generated.types.loans import Book, Loan, LoanList, Tool
 from runtime.errors import NotFound
-from runtime.web.problem import exception_handler
+from runtime.web.framework import application
 from tests.web.script import call, front
 
 class Loans:
@@ -382,9 +381,8 @@ class Talk:
     async def get_talk(self, exchange): await exchange.respond(200, [], exchange.path_params["talk_id"].encode())
 
 parts = front(keys={"viewer": {"view"}, "actor": {"action"}}, spoken=SPOKEN)
-handler = exception_handler(parts, lambda error, _: print(repr(error)))
-app = Litestar([loans.build_router(Loans(), parts), talk.build_router(Talk(), parts)], openapi_config=None,
-               logging_config=None, exception_handlers={Exception: handler})
+app = application([loans.build_routes(Loans(), parts), talk.build_routes(Talk(), parts)], parts,
+                  lambda error, _: print(repr(error)))
 
 async def main():
     seen = []

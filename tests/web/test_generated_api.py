@@ -15,8 +15,8 @@ from generated.api import SPOKEN
 from generated.types.health import Health, Liveness
 from runtime.errors import NotFound, ShuttingDown
 from runtime.web.exchange import Exchange
+from runtime.web.framework import application
 from runtime.web.negotiate import territory
-from runtime.web.problem import exception_handler
 from tests.support.document import DOCUMENT, json_body
 from tests.support.document import OPERATIONS as DOCUMENTED
 from tests.web.script import call, front
@@ -94,12 +94,11 @@ class Rooted(Told):
 def app(healthy: Healthy | None = None, **options: object) -> Litestar:
     parts = front(keys={"viewer": {"view"}, "chatter": {"chat"}, "admin": {"admin"}}, spoken=SPOKEN, **options)
     typed = {"health": healthy or Healthy(), "root": Rooted()}
-    routers = [
-        importlib.import_module(f"generated.api.{name}").build_router(typed.get(name) or Told(), parts)
+    routes = [
+        importlib.import_module(f"generated.api.{name}").build_routes(typed.get(name) or Told(), parts)
         for _, name, _ in pkgutil.iter_modules(generated.api.__path__)
     ]
-    handler = exception_handler(parts, lambda error, _: pytest.fail(repr(error)))
-    return Litestar(routers, openapi_config=None, logging_config=None, exception_handlers={Exception: handler})
+    return application(routes, parts, lambda error, _: pytest.fail(repr(error)))
 
 
 @cache

@@ -6,8 +6,9 @@ import pytest
 from litestar import Litestar
 
 from runtime.web.exchange import Exchange
+from runtime.web.failure import exception_handler
+from runtime.web.framework import raw_handler
 from runtime.web.head import HeadTooLarge, demand_small_head, readable_bytes
-from runtime.web.problem import exception_handler
 from runtime.web.raw import RawOperation, raw_route
 from runtime.web.typed import typed
 from tests.web.script import call, front
@@ -52,7 +53,7 @@ async def test_raw_and_typed_operations_refuse_it_before_they_ask_for_a_key() ->
         raise AssertionError("it was served")
 
     app = Litestar(
-        [raw_route(parts, ["/ask"], [operation]), get_things, get_open],
+        [raw_handler(raw_route(parts, ["/ask"], [operation])), get_things, get_open],
         openapi_config=None,
         exception_handlers={Exception: exception_handler(parts, lambda *_: None)},
     )

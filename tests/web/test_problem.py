@@ -8,7 +8,8 @@ from litestar.params import QueryParameter
 
 from generated.types.gateway import Problem as DocumentedProblem
 from runtime.errors import Conflict, InvalidRequest, RateLimited, ShuttingDown
-from runtime.web.problem import Problem, exception_handler, render_problem
+from runtime.web.failure import exception_handler
+from runtime.web.problem import Problem, render_problem
 from tests.web.script import Script, call, front, run
 
 

@@ -2,12 +2,13 @@ import asyncio
 
 import msgspec
 import pytest
-from litestar import Litestar, Router
+from litestar import Litestar
 
 from runtime.errors import ClientClosed, InternalError, RateLimited
 from runtime.web.exchange import Exchange
+from runtime.web.failure import exception_handler
+from runtime.web.framework import raw_handler
 from runtime.web.front import Front
-from runtime.web.problem import exception_handler
 from runtime.web.raw import RawOperation, raw_route
 from tests.web.script import Script, call, front, run, scope
 
@@ -30,7 +31,7 @@ def app(*routes, parts: Front | None = None, faults: list[Exception] | None = No
         Exception: exception_handler(parts, lambda error, _: (faults if faults is not None else []).append(error))
     }
     return Litestar(
-        [Router("/", route_handlers=list(routes))],
+        [raw_handler(each) for each in routes],
         openapi_config=None,
         logging_config=None,
         exception_handlers=handlers,

@@ -7,8 +7,8 @@ from litestar import Litestar
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from runtime.errors import InternalError, NotFound
+from runtime.web.failure import exception_handler
 from runtime.web.front import Front
-from runtime.web.problem import exception_handler
 from runtime.web.typed import typed
 from tests.web.script import Script, call, front, run
 

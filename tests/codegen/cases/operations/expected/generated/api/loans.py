@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import msgspec
-from litestar import Request, Router
-from litestar.datastructures import State
-from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
 
 from generated.types.loans import Loan, LoanList
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["LoansService", "build_router"]
+if TYPE_CHECKING:
+    from litestar import Request
+    from litestar.datastructures import State
+    from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
+
+__all__ = ["LoansService", "build_routes"]
 
 
 class LoansService(Protocol):
@@ -61,8 +64,14 @@ class LoansService(Protocol):
         ...
 
 
-def build_router(service: LoansService, front: Fronts) -> Router:
+def build_routes(service: LoansService, front: Fronts) -> Routes:
     """Connect the operations of loans to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: LoansService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -119,12 +128,9 @@ def build_router(service: LoansService, front: Fronts) -> Router:
     async def get_loan_report() -> str:
         return await service.get_loan_report()
 
-    return Router(
-        path="/",
-        route_handlers=[
-            list_loans,
-            create_loan,
-            end_loan,
-            get_loan_report,
-        ],
-    )
+    return [
+        list_loans,
+        create_loan,
+        end_loan,
+        get_loan_report,
+    ]

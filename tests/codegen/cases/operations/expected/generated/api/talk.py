@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
+from runtime.web.routes import Routes
 
-__all__ = ["TalkService", "build_router"]
+__all__ = ["TalkService", "build_routes"]
 
 
 class TalkService(Protocol):
@@ -39,12 +38,10 @@ class TalkService(Protocol):
         ...
 
 
-def build_router(service: TalkService, front: Fronts) -> Router:
+def build_routes(service: TalkService, front: Fronts) -> Routes:
     """Connect the operations of talk to ``service``."""
-
-    return Router(
-        path="/",
-        route_handlers=[
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [

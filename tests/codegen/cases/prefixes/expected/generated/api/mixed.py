@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from litestar import Router
-from litestar.params import FromPath
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from runtime.web.exchange import Exchange
 from runtime.web.front import Fronts
 from runtime.web.raw import RawOperation, raw_route
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["MixedService", "build_router"]
+if TYPE_CHECKING:
+    from litestar.params import FromPath
+
+__all__ = ["MixedService", "build_routes"]
 
 
 class MixedService(Protocol):
@@ -69,51 +70,10 @@ class MixedService(Protocol):
         ...
 
 
-def build_router(service: MixedService, front: Fronts) -> Router:
+def build_routes(service: MixedService, front: Fronts) -> Routes:
     """Connect the operations of mixed to ``service``."""
-
-    @typed(
-        front,
-        "GET",
-        [
-            "/deep",
-            "/v9/deep",
-        ],
-        operation_id="deep",
-        scope="public",
-        status=204,
-    )
-    async def deep() -> None:
-        await service.deep()
-
-    @typed(
-        front,
-        "GET",
-        ["/api/ours/{id:str}"],
-        operation_id="ours",
-        scope="public",
-        status=204,
-    )
-    async def ours(id: FromPath[str]) -> None:
-        await service.ours(id=id)
-
-    @typed(
-        front,
-        "GET",
-        ["/api/wave/{id:str}"],
-        operation_id="waveOfOurs",
-        scope="public",
-        status=204,
-    )
-    async def wave_of_ours(id: FromPath[str]) -> None:
-        await service.wave_of_ours(id=id)
-
-    return Router(
-        path="/",
-        route_handlers=[
-            deep,
-            ours,
-            wave_of_ours,
+    return Routes(
+        raw=[
             raw_route(
                 front,
                 [
@@ -167,4 +127,52 @@ def build_router(service: MixedService, front: Fronts) -> Router:
                 ],
             ),
         ],
+        typed=partial(_handlers, service, front),
     )
+
+
+def _handlers(service: MixedService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
+
+    @typed(
+        front,
+        "GET",
+        [
+            "/deep",
+            "/v9/deep",
+        ],
+        operation_id="deep",
+        scope="public",
+        status=204,
+    )
+    async def deep() -> None:
+        await service.deep()
+
+    @typed(
+        front,
+        "GET",
+        ["/api/ours/{id:str}"],
+        operation_id="ours",
+        scope="public",
+        status=204,
+    )
+    async def ours(id: FromPath[str]) -> None:
+        await service.ours(id=id)
+
+    @typed(
+        front,
+        "GET",
+        ["/api/wave/{id:str}"],
+        operation_id="waveOfOurs",
+        scope="public",
+        status=204,
+    )
+    async def wave_of_ours(id: FromPath[str]) -> None:
+        await service.wave_of_ours(id=id)
+
+    return [
+        deep,
+        ours,
+        wave_of_ours,
+    ]

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Protocol
 
-from litestar import Router
-
 from runtime.web.front import Fronts
-from runtime.web.typed import typed
+from runtime.web.routes import Handlers, Routes
 
-__all__ = ["WholeService", "build_router"]
+__all__ = ["WholeService", "build_routes"]
 
 
 class WholeService(Protocol):
@@ -31,8 +30,14 @@ class WholeService(Protocol):
         ...
 
 
-def build_router(service: WholeService, front: Fronts) -> Router:
+def build_routes(service: WholeService, front: Fronts) -> Routes:
     """Connect the operations of whole to ``service``."""
+    return Routes(typed=partial(_handlers, service, front))
+
+
+def _handlers(service: WholeService, front: Fronts) -> Handlers:
+    """The typed ones of them, which the framework calls."""
+    from runtime.web.typed import typed
 
     @typed(
         front,
@@ -56,10 +61,7 @@ def build_router(service: WholeService, front: Fronts) -> Router:
     async def own() -> None:
         await service.own()
 
-    return Router(
-        path="/",
-        route_handlers=[
-            whole,
-            own,
-        ],
-    )
+    return [
+        whole,
+        own,
+    ]

@@ -1,0 +1,53 @@
+"""The web framework's application of all routes. Only what is imported from here on loads the framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+from litestar import Litestar, asgi, route
+from litestar.exceptions import HTTPException
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp, Method, Receive, Scope, Send
+
+from runtime.web.failure import exception_handler
+from runtime.web.front import Fronts
+from runtime.web.raw import RawRoute
+from runtime.web.routes import Routes
+
+__all__ = ["application", "raw_handler"]
+
+
+def application(routes: Iterable[Routes], front: Fronts, on_fault: Callable[[Exception, str], None]) -> Litestar:
+    """``routes`` in the order in which they are found; ``on_fault`` is told of faults of ours."""
+    failed = exception_handler(front, on_fault)
+    return Litestar(
+        route_handlers=[
+            handler for each in routes for handler in (*each.typed(), *(raw_handler(raw) for raw in each.raw))
+        ],
+        exception_handlers={Exception: failed, HTTPException: failed},
+        openapi_config=None,
+        request_max_body_size=None,
+    )
+
+
+def raw_handler(raw: RawRoute) -> BaseRouteHandler:
+    """What the framework calls for ``raw``."""
+    dispatcher = raw.answer
+    options = {"protocols": dispatcher.protocols, "allow": dispatcher.allow}
+    if "{" not in raw.paths[0]:
+
+        @asgi(list(raw.paths), copy_scope=False, opt=options)
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            await dispatcher(scope, receive, send)
+
+        return serve
+
+    # Litestar 2.25 cannot find an ASGI handler below a path parameter, but a handler may return an ASGI application.
+    methods = cast("list[Method]", dispatcher.methods)
+
+    @route(list(raw.paths), http_method=methods, status_code=200, opt=options)
+    async def answer() -> ASGIApp:
+        return dispatcher
+
+    return answer
