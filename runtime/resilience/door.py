@@ -45,8 +45,8 @@ class Door:
         self.closed = False
         self.expired = False
 
-    def __enter__(self) -> None:
-        """Raises ShuttingDown once closed."""
+    def __enter__(self) -> asyncio.Task[Any]:
+        """The task of the call. Raises ShuttingDown once closed."""
         if self.closed:
             raise ShuttingDown("the gateway is shutting down; try again", retry_after_s=1)
         task = asyncio.current_task()
@@ -55,6 +55,7 @@ class Door:
         visit = _Visit("" if before is None else before.owner, task)
         self._inside[task] = visit
         self._visit.set(visit)
+        return task
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -200,15 +200,15 @@ class Inference:
         """The frame of a call: its record is ended exactly once, however it goes."""
         record = self._recorder.begin(exchange.request_id, operation, codec.protocol)
         try:
-            with self._door:
+            with self._door as task:
                 if (turn := self._door.turns.turn()) is not None:
                     await turn
-                with exchange.while_connected():
+                with exchange.while_connected(task):
                     key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
                     record.key, record.tenant = key.id, key.tenant
                     self._door.owned(key.id)
                     if decision := self._recorder.admitted(record):
-                        exchange.stamp("x-gatewright-decision", decision)
+                        exchange.stamp(b"x-gatewright-decision", decision)
                     body = await exchange.read_body(self._body_limit_bytes, self._body_read_s)
                     await answer(record, key, body)
             record.status = 200

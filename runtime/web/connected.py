@@ -64,17 +64,16 @@ class WhileConnected:
 
     __slots__ = ("_before", "_exchange", "_left", "_lookout", "_task", "_watcher")
 
-    def __init__(self, exchange: Connected, lookout: Lookout) -> None:
+    def __init__(self, exchange: Connected, lookout: Lookout, task: asyncio.Task[object] | None) -> None:
+        assert task is not None, "a call is served by a task"
         self._exchange = exchange
         self._lookout = lookout
+        self._task = task
         self._watcher: asyncio.Task[None] | None = None
         self._left = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._before = task.cancelling()
+        self._before = self._task.cancelling()
         self._exchange.when_read(self._begin)
 
     def __exit__(

@@ -150,9 +150,9 @@ class Exchange:
 
     # -- the answer
 
-    def stamp(self, name: str, value: str) -> None:
+    def stamp(self, name: bytes, value: str) -> None:
         """Whatever the answer will be, error or not, it carries this header, unless it brings its own of that name."""
-        self._base_headers = (*self._base_headers, (name.encode("latin-1"), value.encode("latin-1")))
+        self._base_headers = (*self._base_headers, (name, value.encode("latin-1")))
 
     async def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """The whole answer. Content-Length is added. Raises ClientClosed when nobody is there to get it.
@@ -184,12 +184,14 @@ class Exchange:
         """`send` of one of many pieces: None where it is done, as nearly always, else what is left of it, to be awaited."""
         if not data or self.method == "HEAD":
             return None
-        rest = self._put({"type": "http.response.body", "body": data, "more_body": True})
+        beat = self._beat
+        message: OutMessage = {"type": "http.response.body", "body": data, "more_body": True}
+        rest = self._write(message) if beat is None or beat.sending is None else self._put_behind(beat, message)
         self._unyielded_bytes += len(data)
         if rest is not None or self._unyielded_bytes >= YIELD_BYTES:
             return self._passed_on(rest)
-        if self._beat is not None:
-            self._last_sent_s = self._beat.now()
+        if beat is not None:
+            self._last_sent_s = beat.now()
         return None
 
     async def finish(self) -> None:
@@ -208,13 +210,13 @@ class Exchange:
                     return
                 self._gone = True
 
-    def while_connected(self) -> WhileConnected:
-        """Cancel the block soon after the client leaves, and raise ClientClosed in place of the cancellation.
+    def while_connected(self, task: asyncio.Task[object] | None = None) -> WhileConnected:
+        """Cancel the block, which ``task`` runs, soon after the client leaves, and raise ClientClosed in place of the cancellation.
 
         Watching begins within WATCH_AFTER_S after the body was read, not at once, so that a quick answer does not pay for it
         (`read_body` itself notices a client that leaves before). What the block does in its `finally` runs, and may wait.
         """
-        return WhileConnected(self, self._lookout or Lookout())
+        return WhileConnected(self, self._lookout or Lookout(), task or asyncio.current_task())
 
     def when_read(self, begin: Callable[[], None] | None) -> None:
         """Call ``begin`` once the body was read: now, where it was. None: call nobody."""
@@ -249,9 +251,10 @@ class Exchange:
 
     def _head(self, headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
         head = encode_headers(headers)
-        if self._base_headers:
-            given = {name for name, _ in head}
-            head += [pair for pair in self._base_headers if pair[0] not in given]
+        given = {name for name, _ in head}
+        for pair in self._base_headers:
+            if pair[0] not in given:
+                head.append(pair)
         return head
 
     def _begin(self, status: int, head: list[tuple[bytes, bytes]]) -> Coroutine[object, object, None] | None:

@@ -31,13 +31,11 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], in
 def encode_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Encode ``headers``. What cannot stand in a value (a line break above all) becomes a space or a question mark."""
     return [
-        (
-            name.lower().encode("latin-1"),
-            (value if value.isprintable() else _printable(value)).encode("latin-1", "replace"),
-        )
+        (name.lower().encode(), value.encode() if value.isascii() and value.isprintable() else _printable(value))
         for name, value in headers
     ]
 
 
-def _printable(value: str) -> str:
-    return "".join(character if character.isprintable() else " " for character in value)
+def _printable(value: str) -> bytes:
+    printable = "".join(character if character.isprintable() else " " for character in value)
+    return printable.encode("latin-1", "replace")
