@@ -10,7 +10,7 @@ import msgspec
 __all__ = ["Limits", "Upstream", "UpstreamRequest", "UpstreamResponse"]
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True):
     """Every wait has one, in milliseconds: for the connection, the status line, each silence, and all of it."""
 
     connect_ms: int
@@ -19,7 +19,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     total_ms: int
 
 
-class UpstreamRequest(msgspec.Struct, frozen=True, kw_only=True):
+class UpstreamRequest(msgspec.Struct, frozen=True):
     """``pool`` names the connection whose keep-alive pool is used; ``url`` is complete.
 
     ``proxy`` is the URL of the proxy that is gone through, with its credential: never logged. Empty: none. With ``public``

@@ -64,18 +64,17 @@ class ChatTap(EventTap):
         Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote. Every line feed
         is the end's or of a seam, so every event has that beginning and that end, in which its only finish reason is.
         """
-        if not self._head or not block.startswith(self._head) or not block.endswith(self._end):
+        head = self._head
+        if not head or not block.startswith(head) or not block.endswith(self._end) or CR in block:
             return None
         lines = block.count(b"\n")
-        events = lines // 2
-        if block.count(_FINISH) != events or CR in block:
-            return None
         if lines == 2:
-            return self._new_head + block[len(self._head) :]
-        if block.count(self._seam) != events - 1 or lines % 2:
+            return self._new_head + block[len(head) :] if block.count(_FINISH) == 1 else None
+        events = lines // 2
+        if block.count(_FINISH) != events or block.count(self._seam) != events - 1 or lines % 2:
             return None
         if block.count(self._old) != events:  # a name further in is left alone
-            return block.replace(self._head, self._new_head)
+            return block.replace(head, self._new_head)
         return block.replace(self._old, self._new)
 
     @override
