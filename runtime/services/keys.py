@@ -97,8 +97,7 @@ class Keys:
             limits=() if limits is UNSET else limits,
         )
         async with self._changing():
-            await self._demand_new(hash_)
-            await self._store.add(key)
+            await self._add(key)
         details: dict[str, object] = {"name": key.name, "scopes": list(scopes), "given": fields.key is not UNSET}
         await self._note("key.created", caller, key.id, tenant, details)
         return CreatedKey(key=plain, id=key.id, name=key.name)
@@ -218,6 +217,15 @@ class Keys:
             raise InvalidRequest("prefix: a key that is brought along has its own", param="prefix")
         demand_hard_to_guess(fields.key, next(prefix for prefix in PREFIXES if fields.key.startswith(prefix)))
         return fields.key, hash_key(self._pepper, fields.key)
+
+    async def _add(self, key: StoredKey) -> None:
+        """Raises Conflict as `_demand_new` does, also where somebody else brings the same key along at this moment."""
+        await self._demand_new(key.hash)
+        try:
+            await self._store.add(key)
+        except StoreError:
+            await self._demand_new(key.hash)
+            raise
 
     async def _demand_new(self, hash_: str) -> None:
         """Raises Conflict where there is a key of this hash, or was one that is revoked for good."""

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from http.client import HTTPConnection
@@ -87,6 +88,15 @@ def test_a_key_is_good_in_every_worker_within_a_second_and_is_shown_once(served:
     took.append(settled(served, key, 401))
     assert min(took) < 1.0
     assert ask(served, "GET", f"/api/keys/{id_}")[0] == 404
+
+
+def test_a_key_that_many_bring_along_at_once_is_one(served: Running) -> None:
+    body = {"name": "many", "key": "oag_brought-by-many-0123456789abcdef"}
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(lambda _: ask(served, "POST", "/api/keys", body)[0], range(8)))
+
+    assert [201, *[409] * 7] == statuses
+    assert 200 == chat(served, body["key"])
 
 
 def test_an_expired_key_is_refused_at_the_moment(served: Running) -> None:
