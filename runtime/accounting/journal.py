@@ -47,11 +47,6 @@ class Journal:
         return self.waiting_bytes >= self._limit_bytes
 
     @property
-    def overfull(self) -> bool:
-        """Whether it has taken in twice as much, from calls that went on all the same."""
-        return self.waiting_bytes >= 2 * self._limit_bytes
-
-    @property
     def current(self) -> int:
         """The number of the file that grows; 0 before there is one."""
         return self._number
@@ -71,10 +66,13 @@ class Journal:
             self._prices[prices[0]] = prices[1]
         self._open[id_] = self._open[id_] + frame if id_ in self._open else frame
 
-    def settle(self, id_: str, frame: bytes) -> None:
-        """Note what call ``id_`` came to. Raises OSError."""
+    def settle(self, id_: str, frame: bytes) -> bool:
+        """Note what call ``id_`` came to; not where it has taken in twice as much as may wait, from calls that went on all the same. Raises OSError."""
+        if self.waiting_bytes >= 2 * self._limit_bytes:
+            return False
         self._append(frame)
         self._open.pop(id_, None)
+        return True
 
     def drained(self, size: int) -> None:
         """So many bytes more need not wait any longer."""

@@ -73,7 +73,7 @@ class Ledger:
 
     def new_id(self) -> str:
         """Of a call: no other one ever has it."""
-        return f"{self._prefix}{next(self._numbers):x}"
+        return f"{self._prefix}{next(self._numbers)}"
 
     def open(self, record: CallRecord, attempt: AttemptRecord, input_tokens: int) -> None:
         """``attempt`` is about to be sent, with about so many tokens. Raises LedgerUnavailable."""
@@ -134,8 +134,7 @@ class Ledger:
     def retry(self) -> None:
         """Write what could not be written before."""
         try:
-            while self._backlog and not self.journal.overfull:
-                self.journal.settle(*self._backlog[0])
+            while self._backlog and self.journal.settle(*self._backlog[0]):
                 self._backlog.popleft()
         except OSError as error:
             self._failed(f"the journal cannot be written to: {error.strerror or error}")
@@ -155,8 +154,7 @@ class Ledger:
         try:
             if self._backlog:
                 self.retry()
-            if not self._backlog and not self.journal.overfull:
-                self.journal.settle(id_, frame)
+            if not self._backlog and self.journal.settle(id_, frame):
                 return
         except OSError as error:
             self._failed(f"the journal cannot be written to: {error.strerror or error}")
@@ -235,8 +233,11 @@ class Ledger:
 
     def _entry(self, attempt: AttemptRecord, now_s: float, unix_s: float) -> AttemptEntry:
         """At ``now_s`` of the clock, which is ``unix_s`` in Unix seconds."""
-        usage, estimated = (None, False) if attempt.free else _used(attempt)
-        prices = attempt.prices
+        usage, prices = attempt.usage, attempt.prices
+        if usage is not None and attempt.outcome == "ok" and not attempt.free:
+            estimated = usage.estimated
+        else:
+            usage, estimated = _used(attempt)
         priced = None if prices is None else self._priced.get(id(prices)) or self._prepare(prices)
         requests, counts, cost = 0, NO_COUNTS, NOTHING
         if usage is not None:
@@ -271,10 +272,10 @@ class Ledger:
 
 
 def _used(attempt: AttemptRecord) -> tuple[Usage | None, bool]:
-    """What an attempt used, None for nothing, and whether that is our estimate."""
+    """What an attempt used that did not end well or said nothing of it, None for nothing, and whether that is our estimate."""
     usage, status = attempt.usage, attempt.status
-    if attempt.outcome == "ok" and usage is not None:
-        return usage, usage.estimated
+    if attempt.free:
+        return None, False
     if status is not None and status >= 300:
         return None, False  # refused: nobody charges for that
     if status is None and attempt.outcome and attempt.outcome not in _REACHED:

@@ -25,15 +25,20 @@ class Decisions:
         self._requests: dict[str, CallRecord] = {}
 
     def add(self, record: CallRecord) -> str:
-        """Remember a call whose key is known, from its beginning on; the id of its decision, empty where none are kept."""
+        """Remember a call whose key is known, from its beginning on; the id of its decision, empty where none are kept.
+
+        One that has an id in the ledger is known by that.
+        """
         if not self._keep:
             return ""
         decision = record.decision
         if not decision:
-            decision = record.decision = f"{self._prefix}{next(self._numbers):x}"
+            decision = record.decision = record.settlement or f"{self._prefix}{next(self._numbers)}"
         self._records[decision] = self._requests[record.id] = record
-        self._order.append(record)
-        self._forget(record.started_s - self._for_s)
+        order, since_s = self._order, record.started_s - self._for_s
+        order.append(record)
+        if len(order) > self._keep or order[0].started_s < since_s:
+            self._forget(since_s)
         return decision
 
     def find(self, id_: str) -> CallRecord | None:

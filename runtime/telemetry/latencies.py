@@ -66,9 +66,10 @@ class Latencies:
 
     def add(self, call: CallRecord) -> None:
         """A call that is over; one that asked nobody does not count."""
-        attempts, outcome, begun_s, ended_s = call.attempts, call.outcome, call.started_s, call.ended_s
+        attempts, outcome = call.attempts, call.outcome
         if not attempts or outcome not in ("ok", "error"):
             return
+        begun_s, ended_s = call.started_s, call.ended_s
         number = floor(ended_s / SLICE_S)
         if number != self._number:
             self._go_on(number)

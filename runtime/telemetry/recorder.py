@@ -78,8 +78,7 @@ class Recorder:
         self._metrics.end(call)
         if self._latencies is not None:
             self._latencies.add(call)
-        clients_fault = 400 <= call.status < 500
-        failed = call.outcome == "error" and not clients_fault
+        failed = call.outcome == "error" and not 400 <= call.status < 500  # that is the client's fault
         level: Level = "warning" if failed else "info"
         log = self._log
         if level in log.said:

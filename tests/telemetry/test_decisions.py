@@ -54,3 +54,12 @@ def test_who_goes_on_under_an_id_stays_when_the_one_before_goes() -> None:
     assert (second, second) == (decisions.find(first.decision), decisions.find("r"))
     decisions.add(call("another"))
     assert (None, None) == (decisions.find(first.decision), decisions.find("r"))
+
+
+def test_what_has_an_id_in_the_ledger_is_known_by_that() -> None:
+    decisions = Decisions(10, 60.0, lambda: 0.0, "w-")
+    settled = call("r")
+    settled.settlement = "w-7"
+
+    assert ("w-7", "w-7") == (decisions.add(settled), settled.decision)
+    assert settled is decisions.find("w-7")
