@@ -77,14 +77,16 @@ class SseReader:
             data = b"".join(self._pieces)
             self._pieces.clear()
             self._pending_bytes = 0
-        *complete, rest = data.split(b"\n\n")
+        blocks = data.split(b"\n\n")
+        rest = blocks.pop()
         frames: list[Frame] = []
         try:
-            for block in complete:
+            for block in blocks:
                 frame = self._frame(block)
                 if frame is not None:
                     frames.append(frame)
-            self._keep(rest)
+            if rest:
+                self._keep(rest)
         except UpstreamProtocolError as error:
             if not frames:
                 raise
@@ -115,8 +117,13 @@ class SseReader:
             block = block.removeprefix(BOM)
         if len(block) > self._max_frame_bytes and len(block.strip(b"\n")) > self._max_frame_bytes:
             raise _too_long(self._max_frame_bytes)
-        if block.startswith(b"data: ") and LF not in block:  # what nearly every frame of nearly every vendor is
-            return Frame(block[6:]) if len(block) > 6 else None
+        if block.startswith(b"data: "):  # what nearly every frame of nearly every vendor is
+            if LF not in block:
+                return Frame(block[6:]) if len(block) > 6 else None
+        elif block.startswith(b"event: "):  # and of the others
+            name, _, data = block.partition(b"\ndata: ")
+            if data and LF not in data and LF not in name:
+                return Frame(data, name[7:].decode("utf-8", "replace"))
         return _parse(block)
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from typing_extensions import override
 
-from runtime.canonical import Ended, Event, PartStarted, Started, Usage, UsageReported
+from runtime.canonical import Delta, Ended, Event, PartStarted, Started, Usage, UsageReported
 from runtime.errors import GatewayError
 from runtime.protocols.base import FailingTap, StreamDecoder, StreamEncoder, StreamTap
 from runtime.protocols.event_tap import EventTap
@@ -167,6 +167,8 @@ class Translating(Relay):
             return b""
         for event in events:
             match event:
+                case Delta():  # nearly all are, and say nothing of the whole
+                    continue
                 case PartStarted():
                     self._started = True
                 case UsageReported(usage=usage):

@@ -58,9 +58,12 @@ def fit(word: str, rule: WordRule) -> str:
 
 def fit_all(words: Iterable[str], rule: WordRule) -> dict[str, str]:
     """Each distinct word to what the provider is told, unrepaired ones too. No two share one."""
+    distinct = dict.fromkeys(words)
+    if not distinct:
+        return {}
     wire: dict[str, str] = {}
     taken: set[str] = set()
-    for word in sorted(dict.fromkeys(words), key=lambda word: fit(word, rule) != word):
+    for word in sorted(distinct, key=lambda word: fit(word, rule) != word):
         fitted, again = fit(word, rule), 0
         while fitted in taken:
             again += 1

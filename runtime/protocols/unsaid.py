@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from runtime.canonical import Document, JsonSchema, Message, ResponseFormat, TextSource, ToolResult
+from runtime.canonical import Document, JsonSchema, Message, ResponseFormat, Text, TextSource, ToolResult
 from runtime.canonical import Part as Said
 
 __all__ = ["labels", "unsaid"]
@@ -23,11 +23,11 @@ def unsaid(messages: Sequence[Message], fields: Iterable[str]) -> list[str]:
     wanted = frozenset(fields)
     found: list[str] = []
     for index, message in enumerate(messages):
-        path = f"messages[{index}]"
         if message.name is not None and "name" in wanted:
-            found.append(f"{path}.name")
-        for place, part in _places(message.content, path):
-            found += [f"{place}.{field}" for field in _set(part) if not wanted.isdisjoint((field, _kind(part, field)))]
+            found.append(f"messages[{index}].name")
+        for place, part in enumerate(message.content):
+            if type(part) is not Text or part.cache is not None or part.citations:  # a plain text sets nothing
+                found += _of_part(part, f"messages[{index}].content[{place}]", wanted)
     return found
 
 
@@ -38,13 +38,13 @@ def labels(wanted: ResponseFormat | None) -> Mapping[str, str | None]:
     return {"response_format.name": wanted.name, "response_format.description": wanted.description}
 
 
-def _places(parts: Iterable[Said], path: str) -> Iterator[tuple[str, Said]]:
-    """Each part, and those inside results."""
-    for index, part in enumerate(parts):
-        place = f"{path}.content[{index}]"
-        yield place, part
-        if isinstance(part, ToolResult):
-            yield from _places(part.content, place)
+def _of_part(part: Said, path: str, wanted: frozenset[str]) -> list[str]:
+    """Of one part, and of those inside a result."""
+    found = [f"{path}.{field}" for field in _set(part) if field in wanted or _kind(part, field) in wanted]
+    if isinstance(part, ToolResult):
+        for index, inner in enumerate(part.content):
+            found += _of_part(inner, f"{path}.content[{index}]", wanted)
+    return found
 
 
 def _set(part: Said) -> Iterator[str]:

@@ -40,6 +40,8 @@ def with_own_search(request: Request, target: Target, protocol: str, write: Writ
 
 def lost(before: Request, after: Request, kept: frozenset[str]) -> list[str]:
     """What of the searches that became the provider's own cannot be said there: all but the fields in ``kept``."""
+    if after is before:
+        return []
     names = frozenset(WebSearch.__struct_fields__) - kept
     return [
         f"tools[{index}].{name}"

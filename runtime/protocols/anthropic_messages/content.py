@@ -34,7 +34,7 @@ from runtime.canonical import (
 from runtime.protocols.anthropic_messages.seal import unsealed
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, present, read, required, text_of
 
-__all__ = ["BLOCKS", "Unseal", "cache_mark", "citation", "part_of", "parts_of"]
+__all__ = ["BLOCKS", "Unseal", "cache_mark", "citation", "parts_of"]
 
 BLOCKS: Final = msgspec.json.Decoder(str | list[ReceivedBlock])
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -55,21 +55,25 @@ def parts_of(
     """The parts of a list of blocks. ``raws`` gives their JSON, asked for only when a block is of an unknown kind."""
     parts: list[Part] = []
     for index, block in enumerate(blocks):
-        parts += part_of(block, f"{path}.{index}", partial(_nth, raws, index), unseal)
+        if block.type == "text":
+            parts.append(_said(block, path, index))
+        else:
+            parts += _part_of(block, f"{path}.{index}", partial(_nth, raws, index), unseal)
     return parts
 
 
-def part_of(block: ReceivedBlock, path: str, raw: Callable[[], msgspec.Raw], unseal: Unseal = unsealed) -> list[Part]:
+def _said(block: ReceivedBlock, path: str, index: int) -> Text:
+    text = block.text
+    if isinstance(text, msgspec.UnsetType):
+        raise fault(f"{path}.{index}.text", "Field required")
+    if block.citations is msgspec.UNSET and block.cache_control is msgspec.UNSET:
+        return Text(text=text)
+    return Text(text=text, citations=_citations(block, f"{path}.{index}"), cache=cache_mark(block.cache_control))
+
+
+def _part_of(block: ReceivedBlock, path: str, raw: Callable[[], msgspec.Raw], unseal: Unseal = unsealed) -> list[Part]:
     """One block's part; a document made of texts and images gives several. Raises InvalidRequest that names the field."""
     match block.type:
-        case "text":
-            return [
-                Text(
-                    text=required(block.text, f"{path}.text"),
-                    citations=_citations(block, path),
-                    cache=cache_mark(block.cache_control),
-                )
-            ]
         case "tool_use":
             given = present(block.input)
             return [

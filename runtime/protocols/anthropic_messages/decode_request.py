@@ -19,7 +19,7 @@ from runtime.canonical import Message, Native, Part, Request, Role, Sampling, Te
 from runtime.protocols.anthropic_messages.content import BLOCKS, cache_mark, parts_of
 from runtime.protocols.anthropic_messages.thinking import decode_format, decode_reasoning
 from runtime.protocols.anthropic_messages.tools import decode_tool_choice, decode_tools
-from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_null, present, read
+from runtime.protocols.anthropic_messages.wire import NULL, PROTOCOL, Fields, fault, present, read
 from runtime.protocols.base import Envelope
 
 __all__ = ["BILLING_LINE", "TIERS_IN", "decode_request"]
@@ -56,29 +56,24 @@ class _RawMessage(msgspec.Struct):
 
 _RAW_MESSAGES: Final = msgspec.json.Decoder(list[_RawMessage])
 _RAW_BLOCKS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_PLAIN: Final = Sampling()
 
 
 def decode_request(envelope: Envelope) -> Request:
     """Raises InvalidRequest that begins with the path of the field at fault."""
-    fields = {name: value for name, value in envelope.fields.items() if not is_null(value)}
-    extensions: Fields = {name: value for name, value in fields.items() if name not in _TRANSLATED}
-    system = _system(fields)
-    conversation = _conversation(fields)
-    tools = decode_tools(fields, extensions)
-    choice, parallel = decode_tool_choice(fields)
-    stop = read(_TEXTS, fields["stop_sequences"], "stop_sequences") if "stop_sequences" in fields else []
+    fields = envelope.fields
+    if NULL in fields.values():
+        fields = {name: value for name, value in fields.items() if value != NULL}
+    beyond = () if fields.keys() <= _TRANSLATED else tuple(name for name in fields if name not in _TRANSLATED)
+    extensions: Fields = {name: fields[name] for name in beyond}
+    system = _system(fields["system"]) if "system" in fields else []
+    messages = (*system, *_conversation(fields))
+    tools = decode_tools(fields, extensions) if "tools" in fields else ()
+    choice, parallel = decode_tool_choice(fields) if "tool_choice" in fields else (None, None)
+    stop = read(_TEXTS, fields["stop_sequences"], "stop_sequences") if "stop_sequences" in fields else ()
     mark = cache_mark(read(_CACHE, fields["cache_control"], "cache_control")) if "cache_control" in fields else None
     return Request(
-        model=envelope.model,
-        messages=(*system, *conversation),
-        tools=tools,
-        tool_choice=choice,
-        parallel_tool_calls=parallel,
-        max_output_tokens=_limit(fields),
-        stop=tuple(stop),
-        sampling=Sampling(
-            temperature=_number(fields, "temperature"), top_p=_number(fields, "top_p"), top_k=_integer(fields, "top_k")
-        ),
+        envelope.model, messages, tools, choice, parallel, _limit(fields), tuple(stop), _sampling(fields),
         response_format=decode_format(fields),
         reasoning=decode_reasoning(fields, extensions),
         stream=envelope.stream,
@@ -87,14 +82,11 @@ def decode_request(envelope: Envelope) -> Request:
         service_tier=_tier(fields),
         user=_user(fields),
         extensions={PROTOCOL: extensions} if extensions else {},
-        unknown=tuple(name for name in fields if name not in _TRANSLATED and name not in _OWN),
-    )
+        unknown=tuple(name for name in beyond if name not in _OWN) if beyond else (),
+    )  # fmt: skip  # with more keywords than these, CPython makes a dict of them first
 
 
-def _system(fields: Fields) -> list[Message]:
-    raw = fields.get("system")
-    if raw is None:
-        return []
+def _system(raw: msgspec.Raw) -> list[Message]:
     content = read(BLOCKS, raw, "system")
     if isinstance(content, str):
         if content.startswith(BILLING_LINE):
@@ -113,18 +105,21 @@ def _conversation(fields: Fields) -> list[Message]:
     received = read(_MESSAGES, raw, "messages")
     if not received:
         raise fault("messages", "at least one message is required")
-    raws = cache(lambda: _RAW_MESSAGES.decode(raw))
+    raws: Callable[[], list[_RawMessage]] | None = None
     messages: list[Message] = []
     for index, message in enumerate(received):
-        path = f"messages.{index}"
         role = _ALLOWED.get(message.role)
         if role is None:
-            raise fault(f"{path}.role", f"'{message.role}' is not a role; known are user, assistant and system")
-        if isinstance(message.content, str):
-            messages.append(Message(role=role, content=(Text(text=message.content),)))
+            said = f"'{message.role}' is not a role; known are user, assistant and system"
+            raise fault(f"messages.{index}.role", said)
+        content = message.content
+        if isinstance(content, str):
+            messages.append(Message(role=role, content=(Text(text=content),)))
             continue
-        parts = parts_of(message.content, f"{path}.content", partial(_blocks, raws, index))
-        messages += _turn(role, parts, message.content, f"{path}.content")
+        if raws is None:
+            raws = cache(partial(_RAW_MESSAGES.decode, raw))
+        path = f"messages.{index}.content"
+        messages += _turn(role, parts_of(content, path, partial(_blocks, raws, index)), content, path)
     return messages
 
 
@@ -162,6 +157,14 @@ def _check_absent(
     if any(isinstance(part, kind) for part in parts):
         index = next(i for i, block in enumerate(blocks) if block.type == word)
         raise fault(f"{path}.{index}.type", f"`{word}` blocks can only be in `{role}` messages")
+
+
+def _sampling(fields: Fields) -> Sampling:
+    if "temperature" in fields or "top_p" in fields or "top_k" in fields:
+        return Sampling(
+            temperature=_number(fields, "temperature"), top_p=_number(fields, "top_p"), top_k=_integer(fields, "top_k")
+        )
+    return _PLAIN
 
 
 def _limit(fields: Fields) -> int | None:

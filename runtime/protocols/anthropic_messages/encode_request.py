@@ -7,15 +7,15 @@ schema where the model is known not to take one: a form for "any object" does no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, TypeGuard
+from typing import Final, cast
 from urllib.parse import quote
 
 import msgspec
 
 from generated.protocols.anthropic_messages import FACTS
-from generated.types.anthropic_messages import TextBlock
+from generated.types.anthropic_messages import CacheControl, TextBlock
 from runtime.canonical import JsonObject, JsonSchema, Request, Sampling, ToolCall
 from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
@@ -47,6 +47,11 @@ _COUNTED: Final = frozenset(
         "context_management", "mcp_servers",
     }
 )  # fmt: skip
+_REWRITTEN: Final = frozenset({"tools", "thinking", "output_config"})
+"""Own fields of a client of this protocol that are told in the request's own words."""
+_UNSAID: Final = frozenset({"name", "image.detail"})
+_UNSAMPLED: Final = ("presence_penalty", "frequency_penalty", "seed", "logit_bias", "min_p")
+_SAMPLING: Final = ("temperature", "top_p", "top_k")
 _OBJECT: Final = msgspec.json.Decoder(Fields)
 _EDITS: Final = msgspec.json.Decoder(list[Fields])
 
@@ -56,24 +61,26 @@ def encode_request(request: Request, target: Target, headers: Mapping[str, str])
     if request.choices > 1:
         raise InvalidRequest("This model gives one answer per request.", param="n", code="unsupported_value")
     searching = with_own_search(request, target, PROTOCOL, write_search)
-    losses = [*_plain_losses(request), *lost(request, searching, SAYS)]
+    losses = _plain_losses(request)
+    losses += lost(request, searching, SAYS)
     request = searching
     max_tokens = _max_tokens(request, target)
     if request.max_output_tokens is not None and request.max_output_tokens != max_tokens:
         losses.append("max_output_tokens")
     plan = plan_thinking(request, target.model, max_tokens)
     names = _names(request)
-    custom = frozenset(names[tool.name] for tool in request.tools if tool.custom)
     fields, prompt = _body(request, target, plan, max_tokens, names, losses)
-    all_losses = (*plan.losses, *losses, *prompt.losses)
+    body = msgspec.json.encode(fields)
+    if target.rules:
+        body = msgspec.json.encode(apply(target.rules, _OBJECT.decode(body)))
     return Outgoing(
-        path=path_of(target.surface.path, target),
-        headers=request_headers(target, headers, pinned=True),
-        body=msgspec.json.encode(apply(target.rules, fields)),
-        stream=request.stream,
-        tool_names=way_back(names),
-        losses=tuple(dict.fromkeys(all_losses)),
-        custom_tools=custom,
+        path_of(target.surface.path, target),
+        request_headers(target, headers, pinned=True),
+        body,
+        request.stream,
+        way_back(names),
+        tuple(dict.fromkeys((*plan.losses, *losses, *prompt.losses))),
+        frozenset([names[tool.name] for tool in request.tools if tool.custom]) if request.tools else frozenset(),
     )
 
 
@@ -95,46 +102,52 @@ def path_of(path: str, target: Target) -> str:
 
 def _body(
     request: Request, target: Target, plan: Plan, max_tokens: int, names: dict[str, str], losses: list[str]
-) -> tuple[Fields, Prompt]:
+) -> tuple[dict[str, object], Prompt]:
     prefill = target.model.certainty(Capability.PREFILL) is not Certainty.DENIED and not plan.on
-    anywhere = target.provider.quirks.system_anywhere
+    old = takes_sampling(target)  # the same version of the protocol that refuses the one refuses both
     prompt = write_prompt(
         request.messages,
         names,
-        system_anywhere=anywhere,
+        system_anywhere=target.provider.quirks.system_anywhere,
         prefill=prefill,
-        documents_by_model=takes_sampling(target),  # the same version of the protocol that refuses the one refuses both
+        documents_by_model=old,
     )
     words, form = _form(request, target)
-    system = [*prompt.system, *([TextBlock(text=words)] if words else [])]
-    tools = encode_tools(request, names, losses)
+    system = [*prompt.system, TextBlock(text=words)] if words else prompt.system
+    tools = encode_tools(request, names, losses) if request.tools else []
     choice = encode_tool_choice(request, tools, names, thinking=plan.on, losses=losses)
-    own = dict(request.extensions.get(PROTOCOL, {}))
-    places = [*tools, *system, *(block for turn in prompt.turns for block in turn.content)]
-    if thin_out([place for place in places if _markable(place)], top_level=request.cache is not None):
+    marked = _marked(tools, system, *[turn.content for turn in prompt.turns])
+    if marked and thin_out(marked, top_level=request.cache is not None):
         losses.append("cache")
     body: dict[str, object] = {"model": target.model.id, "max_tokens": max_tokens}
-    body |= {"system": system} if system else {}
-    body |= {"tools": tools} if tools else {}
-    body |= {"tool_choice": choice} if choice else {}
-    body |= {"thinking": plan.thinking} if plan.thinking else {}
-    body |= {"messages": prompt.turns}
-    body |= _settings(request, target, plan, losses)
+    if system:
+        body["system"] = system
+    if tools:
+        body["tools"] = tools
+    if choice:
+        body["tool_choice"] = choice
+    if plan.thinking:
+        body["thinking"] = plan.thinking
+    body["messages"] = prompt.turns
+    _settings(body, request, sampling=old and not plan.on, losses=losses)
+    own = request.extensions.get(PROTOCOL, {})
     body |= _output_config(plan, form, own)
-    for name in ("tools", "thinking", "output_config"):
-        own.pop(name, None)
-    body |= _without_thinking_edits(own) if not plan.on else own
-    return _OBJECT.decode(msgspec.json.encode(body)), prompt
+    if own:
+        own = {name: value for name, value in own.items() if name not in _REWRITTEN}
+        body |= own if plan.on else _without_thinking_edits(own)
+    return body, prompt
 
 
-def _settings(request: Request, target: Target, plan: Plan, losses: list[str]) -> dict[str, object]:
-    body: dict[str, object] = {}
-    stop = [word for word in request.stop if word.strip()]
-    if len(stop) < len(request.stop):
-        losses.append("stop")
-    body |= {"stop_sequences": stop} if stop else {}
-    body |= _sampling(request.sampling, allowed=takes_sampling(target) and not plan.on, losses=losses)
-    body |= {"cache_control": control(request.cache)} if request.cache else {}
+def _settings(body: dict[str, object], request: Request, *, sampling: bool, losses: list[str]) -> None:
+    if request.stop:
+        stop = [word for word in request.stop if word.strip()]
+        if stop:
+            body["stop_sequences"] = stop
+        if len(stop) < len(request.stop):
+            losses.append("stop")
+    _sampling(body, request.sampling, allowed=sampling, losses=losses)
+    if request.cache:
+        body["cache_control"] = control(request.cache)
     if request.user is not None:
         if len(request.user) <= _MAX_USER_CHARS:
             body["metadata"] = {"user_id": request.user}
@@ -142,16 +155,17 @@ def _settings(request: Request, target: Target, plan: Plan, losses: list[str]) -
             losses.append("user")
     if request.service_tier is not None:
         tier = TIERS_OUT.get(request.service_tier)
-        body |= {"service_tier": tier} if tier else {}
-        losses += [] if tier else ["service_tier"]
-    body |= {"stream": True} if request.stream else {}
-    return body
+        if tier:
+            body["service_tier"] = tier
+        else:
+            losses.append("service_tier")
+    if request.stream:
+        body["stream"] = True
 
 
-def _sampling(sampling: Sampling, *, allowed: bool, losses: list[str]) -> dict[str, object]:
-    said = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
-    body: dict[str, object] = {}
-    for name, value in said.items():
+def _sampling(body: dict[str, object], sampling: Sampling, *, allowed: bool, losses: list[str]) -> None:
+    for name in _SAMPLING:
+        value = getattr(sampling, name)
         if value is None:
             continue
         if not allowed:
@@ -160,8 +174,8 @@ def _sampling(sampling: Sampling, *, allowed: bool, losses: list[str]) -> dict[s
         bounds = FACTS.ranges[name]
         low = value if bounds.min is None else max(value, bounds.min)
         body[name] = low if bounds.max is None else min(low, bounds.max)
-        losses += [f"sampling.{name}"] if body[name] != value else []
-    return body
+        if body[name] != value:
+            losses.append(f"sampling.{name}")
 
 
 def _output_config(plan: Plan, form: msgspec.Raw | None, own: Fields) -> dict[str, object]:
@@ -222,27 +236,30 @@ def _names(request: Request) -> dict[str, str]:
     return wire_names(request, called)
 
 
-def _markable(place: object) -> TypeGuard[Marked]:
-    return hasattr(place, "cache_control")
+def _marked(*places: Sequence[object]) -> list[Marked]:
+    """What of the request carries a mark, in order."""
+    return [
+        cast("Marked", place)
+        for each in places
+        for place in each
+        if isinstance(getattr(place, "cache_control", None), CacheControl)
+    ]
 
 
 def _plain_losses(request: Request) -> list[str]:
-    sampling = request.sampling
-    said = {
-        "sampling.presence_penalty": sampling.presence_penalty,
-        "sampling.frequency_penalty": sampling.frequency_penalty,
-        "sampling.seed": sampling.seed,
-        "sampling.logit_bias": sampling.logit_bias,
-        "sampling.min_p": sampling.min_p,
-        "top_logprobs": request.top_logprobs,
-        "verbosity": request.verbosity,
-        **labels(request.response_format),
-        "store": request.store,
-        "cache_key": request.cache_key,
-        "metadata": request.metadata or None,
-    }
-    losses = [name for name, value in said.items() if value is not None]
-    losses += unsaid(request.messages, ("name", "image.detail"))
+    losses = [f"sampling.{name}" for name in _UNSAMPLED if getattr(request.sampling, name) is not None]
+    if request.top_logprobs is not None:
+        losses.append("top_logprobs")
+    if request.verbosity is not None:
+        losses.append("verbosity")
+    losses += [name for name, value in labels(request.response_format).items() if value is not None]
+    if request.store is not None:
+        losses.append("store")
+    if request.cache_key is not None:
+        losses.append("cache_key")
+    if request.metadata:
+        losses.append("metadata")
+    losses += unsaid(request.messages, _UNSAID)
     losses += beyond(request.extensions, PROTOCOL)
     if isinstance(request.response_format, JsonObject):
         losses.append("response_format")

@@ -13,7 +13,8 @@ __all__ = ["NO_SAMPLING_SINCE", "request_headers", "takes_sampling"]
 NO_SAMPLING_SINCE: Final = "2026-10-21"
 """From this version on, temperature, top_p and top_k are refused. Versions are dates, and so they are ordered."""
 
-_OWNED: Final = frozenset({"anthropic-version", "anthropic-beta", "content-type"})
+_OWNED: Final = frozenset({"anthropic-version", "anthropic-beta"})
+_JSON: Final = ("content-type", "application/json")
 
 
 def request_headers(target: Target, client: Mapping[str, str], *, pinned: bool) -> tuple[tuple[str, str], ...]:
@@ -22,13 +23,15 @@ def request_headers(target: Target, client: Mapping[str, str], *, pinned: bool) 
     ``pinned``: the request is ours, so its version is the one we write for. Else it is the client's own, version and all.
     The client's betas go along in both cases: fields that it sent may need them.
     """
-    named = {name.lower(): value for name, value in client.items() if name.lower() in _OWNED}
-    version = _pinned(target) if pinned else named.get("anthropic-version") or _pinned(target)
-    headers = [("content-type", "application/json"), ("anthropic-version", version)]
-    betas = _betas(client)
-    if betas:
-        headers.append(("anthropic-beta", ",".join(betas)))
-    return tuple(headers)
+    own = [(name.lower(), value) for name, value in client.items() if name.lower() in _OWNED]
+    version = target.surface.version or FACTS.version
+    if not own:
+        return (_JSON, ("anthropic-version", version))
+    if not pinned:
+        version = dict(own).get("anthropic-version") or version
+    betas = _betas([value for name, value in own if name == "anthropic-beta"])
+    headers = (_JSON, ("anthropic-version", version))
+    return (*headers, ("anthropic-beta", ",".join(betas))) if betas else headers
 
 
 def takes_sampling(target: Target) -> bool:
@@ -39,8 +42,7 @@ def _pinned(target: Target) -> str:
     return target.surface.version or FACTS.version
 
 
-def _betas(client: Mapping[str, str]) -> list[str]:
+def _betas(lines: list[str]) -> list[str]:
     """All betas the client named, in its order, each once, however it spelt or repeated the header."""
-    lines = [value for name, value in client.items() if name.lower() == "anthropic-beta"]
     words = [word.strip() for line in lines for word in line.split(",")]
     return list({word.lower(): word for word in words if word}.values())

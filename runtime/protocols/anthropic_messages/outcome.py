@@ -57,7 +57,7 @@ def decode_usage(given: ReceivedUsage | None) -> Usage:
     if given is None:
         return Usage()
     short, long = _written(given)
-    details, server = present(given.output_tokens_details), present(given.server_tool_use)
+    details, server = given.output_tokens_details, given.server_tool_use
     return Usage(
         input=_count(given.input_tokens),
         output=_count(given.output_tokens),
@@ -70,7 +70,7 @@ def decode_usage(given: ReceivedUsage | None) -> Usage:
 
 
 def decode_tier(given: ReceivedUsage | None) -> str | None:
-    tier = present(given.service_tier) if given else None
+    tier = given.service_tier if given else None
     return _TIERS_IN.get(tier, tier) if tier else None
 
 
@@ -137,8 +137,8 @@ def encode_details(finish: Finish) -> StopDetails | None:
 def _written(given: ReceivedUsage) -> tuple[int, int]:
     """Tokens written to the cache for five minutes and for an hour. Without the parts the sum is the cheaper kind."""
     total = _count(given.cache_creation_input_tokens)
-    parts = present(given.cache_creation)
-    if parts is None:
+    parts = given.cache_creation
+    if not parts:
         return total, 0
     short, long = _count(parts.ephemeral_5m_input_tokens), _count(parts.ephemeral_1h_input_tokens)
     return (short, long) if short + long >= total else (total - long, long)
@@ -151,4 +151,4 @@ def _agrees(first: ReceivedUsage, then: ReceivedUsage) -> bool:
 
 
 def _count(value: int | msgspec.UnsetType | None) -> int:
-    return max(0, present(value) or 0)
+    return value if value and value > 0 else 0

@@ -26,7 +26,9 @@ def pair(messages: Sequence[Message]) -> list[Message]:
     result that no earlier turn asked for becomes the user's text. Calls that share an id within a turn get ids of their
     own; an id that comes again in a later turn belongs to that turn's call.
     """
-    results, orphans = _assign(messages)
+    results, orphans, called = _assign(messages)
+    if not called and not orphans:
+        return list(messages)
     paired: list[Message] = []
     for index, message in enumerate(messages):
         if message.role == "tool":
@@ -51,8 +53,8 @@ def pair(messages: Sequence[Message]) -> list[Message]:
 
 def _assign(
     messages: Sequence[Message],
-) -> tuple[defaultdict[tuple[int, str], list[ToolResult]], defaultdict[int, list[ToolResult]]]:
-    """Results by calling turn and id, and by message those that nobody called for."""
+) -> tuple[defaultdict[tuple[int, str], list[ToolResult]], defaultdict[int, list[ToolResult]], bool]:
+    """Results by calling turn and id, by message those that nobody called for, and whether anybody called."""
     results: defaultdict[tuple[int, str], list[ToolResult]] = defaultdict(list)
     orphans: defaultdict[int, list[ToolResult]] = defaultdict(list)
     turn_of: dict[str, int] = {}
@@ -65,7 +67,7 @@ def _assign(
                     results[turn_of[part.call_id], part.call_id].append(part)
                 else:
                     orphans[index].append(part)
-    return results, orphans
+    return results, orphans, bool(turn_of)
 
 
 def _answer(call: ToolCall, id_: str, waiting: list[ToolResult]) -> ToolResult:

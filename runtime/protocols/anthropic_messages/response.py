@@ -15,7 +15,19 @@ from generated.types.anthropic_messages import (
     ThinkingBlock,
     ToolUseBlock,
 )
-from runtime.canonical import Choice, Citation, Native, Part, Reasoning, Refusal, Response, Text, ToolCall, Usage
+from runtime.canonical import (
+    Choice,
+    Citation,
+    Extensions,
+    Native,
+    Part,
+    Reasoning,
+    Refusal,
+    Response,
+    Text,
+    ToolCall,
+    Usage,
+)
 from runtime.errors import InvalidRequest, UpstreamProtocolError
 from runtime.protocols.anthropic_messages.content import parts_of
 from runtime.protocols.anthropic_messages.errors import error_of
@@ -52,46 +64,54 @@ def decode_response(body: bytes, outgoing: Outgoing) -> Response:
     """Raises UpstreamProtocolError for what is no answer, and the typed error that stands in place of one."""
     given = _read(body)
     try:
-        parts = parts_of(present(given.content) or [], "content", lambda: _RAW_ANSWER.decode(body).content, own_seal)
+        parts = parts_of(given.content or [], "content", lambda: _RAW_ANSWER.decode(body).content, own_seal)
     except InvalidRequest as error:
         raise UpstreamProtocolError(f"The provider's answer is not sound: {error.message}.") from error
-    parts = [_homeward(part, outgoing) for part in _placed(parts)]
-    usage = present(given.usage)
+    parts = _placed(parts)
+    calls = bool([part for part in parts if isinstance(part, ToolCall)])
+    if calls:
+        parts = [_homeward(part, outgoing) for part in parts]
+    usage = given.usage or None
     finish = decode_finish(
-        present(given.stop_reason),
-        present(given.stop_sequence),
-        present(given.stop_details),
-        calls=any(isinstance(part, ToolCall) for part in parts),
+        given.stop_reason or None, present(given.stop_sequence), given.stop_details or None, calls=calls
     )
-    kept = {name: value for name in _KEPT if (value := present(getattr(given, name))) is not None}
     return Response(
-        id=present(given.id) or "",
-        model=present(given.model) or "",
+        id=given.id or "",
+        model=given.model or "",
         choices=(Choice(content=tuple(parts), finish=finish),),
         usage=decode_usage(usage),
         service_tier=decode_tier(usage),
-        extensions={PROTOCOL: kept} if kept else {},
+        extensions=_kept(given),
     )
+
+
+def _kept(given: ReceivedAnswer) -> dict[str, Extensions]:
+    if given.container is msgspec.UNSET and given.context_management is msgspec.UNSET:
+        return {}
+    kept = {name: value for name in _KEPT if (value := present(getattr(given, name))) is not None}
+    return {PROTOCOL: kept} if kept else {}
 
 
 def encode_response(response: Response, answer: Answer) -> bytes:
     """The first choice: this protocol has no more than one."""
     choice = response.choices[0]
     blocks = [block for part in choice.content if (block := _block(part)) is not None]
+    calls = bool([part for part in choice.content if isinstance(part, ToolCall)])
     message = Message(
         id=f"msg_{answer.id}",
         model=answer.model,
         content=blocks,  # type: ignore[arg-type]  # a raw block is one of the union, as it came
-        stop_reason=encode_stop_reason(choice.finish, calls=any(isinstance(part, ToolCall) for part in choice.content)),
+        stop_reason=encode_stop_reason(choice.finish, calls=calls),
         stop_sequence=choice.finish.stop_sequence,
         usage=encode_usage(response.usage, response.service_tier),
     )
     details = encode_details(choice.finish)
     if details is not None:
         message.stop_details = details
-    for name, value in response.extensions.get(PROTOCOL, {}).items():
-        if name in _KEPT:
-            setattr(message, name, value)
+    if response.extensions:
+        for name, value in response.extensions.get(PROTOCOL, {}).items():
+            if name in _KEPT:
+                setattr(message, name, value)
     return msgspec.json.encode(message)
 
 
@@ -128,9 +148,9 @@ def _read(body: bytes) -> ReceivedAnswer:
         given = _ANSWER.decode(body)
     except (msgspec.DecodeError, RecursionError):
         raise UpstreamProtocolError("The provider's answer is not a message of its protocol.") from None
-    if present(given.type) == "error" or (present(given.error) is not None and present(given.content) is None):
+    if given.type == "error" or (given.error is not msgspec.UNSET and given.content is msgspec.UNSET):
         raise error_of(200, {}, body)
-    if present(given.content) is None:
+    if given.content is msgspec.UNSET:
         raise UpstreamProtocolError("The provider's answer is not a message of its protocol: it has no content.")
     return given
 

@@ -107,10 +107,10 @@ def decode_format(fields: Fields) -> ResponseFormat | None:
 def plan_thinking(request: Request, model: Model, max_tokens: int) -> Plan:
     """How ``model`` is told to think as ``request`` wants, with room left for an answer below ``max_tokens``."""
     wanted = request.reasoning
-    own = request.extensions.get(PROTOCOL, {}).get("thinking")
-    facts = model.reasoning
     if wanted is None:
         return Plan()
+    own = request.extensions.get(PROTOCOL, {}).get("thinking")
+    facts = model.reasoning
     if model.certainty(Capability.REASONING) is Certainty.DENIED:
         return Plan(losses=() if wanted.mode == "off" else ("reasoning",))
     if own is not None:

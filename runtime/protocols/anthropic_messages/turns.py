@@ -148,28 +148,25 @@ class _Writer:
     def _blocks(self, parts: Iterable[Part], path: str, *, said_by_model: bool) -> list[Block]:
         blocks: list[Block] = []
         for index, part in enumerate(parts):
-            place = f"{path}.content[{index}]"
             match part:
                 case Text():
-                    blocks += _text(part, cited=said_by_model)
-                    if len(part.citations) > (len(_own_citations(part)) if said_by_model else 0):
-                        self.losses.append(f"{place}.citations")
+                    block, whole = _text(part, said_by_model=said_by_model)
+                    if block is not None:
+                        blocks.append(block)
+                    if not whole:
+                        self.losses.append(f"{path}.content[{index}].citations")
                 case Refusal(text=text):
-                    blocks += _text(Text(text=text), cited=False)
+                    blocks += [TextBlock(text=text)] if text.strip() else []
                 case ToolCall():
                     blocks.append(self._call(part))
                 case ToolResult():
-                    blocks.append(self._result(part, place))
+                    blocks.append(self._result(part, f"{path}.content[{index}]"))
                 case Reasoning():
-                    blocks += self._thinking(part, place)
-                case Image():
-                    blocks.append(image_block(part))
-                case Document():
-                    blocks.append(document_block(part))
+                    blocks += self._thinking(part, f"{path}.content[{index}]")
+                case Image() | Document() | Audio():
+                    blocks.append(_media(part))
                 case Native():
-                    blocks += self._native(part, place)
-                case Audio():
-                    raise InvalidRequest("This model does not take sound.", param="messages", code="unsupported_value")
+                    blocks += self._native(part, f"{path}.content[{index}]")
         return blocks
 
     def _call(self, call: ToolCall) -> ToolUseBlock:
@@ -208,16 +205,24 @@ class _Writer:
         return []
 
 
-def _text(part: Text, *, cited: bool) -> list[Block]:
+def _media(part: Image | Document | Audio) -> Block:
+    if isinstance(part, Audio):
+        raise InvalidRequest("This model does not take sound.", param="messages", code="unsupported_value")
+    return image_block(part) if isinstance(part, Image) else document_block(part)
+
+
+def _text(part: Text, *, said_by_model: bool) -> tuple[TextBlock | None, bool]:
+    """The block, none for a blank text; and whether all citations stay, which the model's own words alone may have."""
+    own = _own_citations(part) if said_by_model and part.citations else []
+    whole = len(own) == len(part.citations)
     if not part.text.strip():
-        return []
+        return None, whole
     block = TextBlock(text=part.text)
-    own = _own_citations(part) if cited else []
     if own:
         block.citations = [msgspec.Raw(msgspec.json.encode(fields)) for fields in own]
     if part.cache is not None:
         block.cache_control = control(part.cache)
-    return [block]
+    return block, whole
 
 
 def _own_citations(part: Text) -> list[Mapping[str, msgspec.Raw]]:
@@ -244,8 +249,10 @@ def _calls_last(blocks: list[Block], parts: Sequence[Part]) -> list[Block]:
 
 
 def _closed(turns: list[Turn], *, prefill: bool) -> list[Turn]:
-    spoken = next((turn.role for turn in turns if turn.role != "system"), None)
-    if spoken != "user":
+    first = 0
+    while first < len(turns) and turns[first].role == "system":
+        first += 1
+    if first == len(turns) or turns[first].role != "user":
         turns = [Turn("user", [TextBlock(text=_OPENING)]), *turns]
     last = turns[-1]
     if last.role == "assistant":

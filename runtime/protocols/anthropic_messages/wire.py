@@ -16,11 +16,11 @@ from runtime.errors import InvalidRequest
 from runtime.protocols.arguments import as_object
 
 __all__ = [
+    "NULL",
     "PROTOCOL",
     "Fields",
     "compact_object",
     "fault",
-    "is_null",
     "is_object",
     "is_text",
     "present",
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 PROTOCOL: Final = "anthropic_messages"
+NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
@@ -64,13 +65,9 @@ def required(value: T | msgspec.UnsetType | None, path: str) -> T:
 
 def present(value: T | msgspec.UnsetType | None) -> T | None:
     """None for what is absent, null, or JSON's null."""
-    if value is None or value is msgspec.UNSET or (isinstance(value, msgspec.Raw) and is_null(value)):
+    if value is None or value is msgspec.UNSET or (isinstance(value, msgspec.Raw) and value == NULL):
         return None
     return value
-
-
-def is_null(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"n"
 
 
 def is_object(raw: msgspec.Raw) -> bool:

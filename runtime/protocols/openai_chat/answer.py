@@ -24,7 +24,6 @@ from runtime.canonical import (
     Image,
     Native,
     Part,
-    Reasoning,
     Refusal,
     Response,
     Text,
@@ -58,7 +57,9 @@ _NULL: Final = msgspec.Raw(b"null")
 def read_response(body: bytes, outgoing: Outgoing) -> Response:
     """Raises UpstreamProtocolError for what is no answer, or the error that a server hid behind a success status."""
     wire = check_answer(body)
-    choices = sorted(wire.choices or (), key=lambda choice: choice.index or 0)
+    choices = wire.choices or []
+    if len(choices) > 1:
+        choices = sorted(choices, key=lambda choice: choice.index or 0)
     extensions: Extensions = {}
     if wire.system_fingerprint:
         extensions["system_fingerprint"] = msgspec.Raw(msgspec.json.encode(wire.system_fingerprint))
@@ -68,7 +69,7 @@ def read_response(body: bytes, outgoing: Outgoing) -> Response:
         id=wire.id or "",
         model=wire.model or "",
         created=int(wire.created or 0),
-        choices=tuple(_choice(choice, wire.id or "", outgoing) for choice in choices),
+        choices=tuple([_choice(choice, wire.id or "", outgoing) for choice in choices]),
         usage=read_usage(wire.usage) if wire.usage else Usage(),
         service_tier=wire.service_tier or None,
         extensions={PROTOCOL: extensions} if extensions else {},
@@ -151,12 +152,12 @@ def _thought(thinking: msgspec.Raw | msgspec.UnsetType) -> str:
 
 def _choice(wire: Choice, response_id: str, outgoing: Outgoing) -> CanonicalChoice:
     message = wire.message
-    said = _said(message)
-    calls = _calls(message, response_id, wire.index or 0, outgoing)
-    finish = read_finish(
-        wire.finish_reason or "stop", calls=bool(calls), refused=any(isinstance(part, Refusal) for part in said)
-    )
-    return CanonicalChoice(content=(*said, *calls), finish=finish, logprobs=logprobs_text(wire.logprobs))
+    parts = _said(message)
+    called = bool(message.tool_calls or message.function_call)
+    finish = read_finish(wire.finish_reason or "stop", calls=called, refused=bool(message.refusal))
+    if called:
+        parts += _calls(message, response_id, wire.index or 0, outgoing)
+    return CanonicalChoice(content=tuple(parts), finish=finish, logprobs=logprobs_text(wire.logprobs))
 
 
 def _said(message: AnswerMessage) -> list[Part]:
@@ -165,13 +166,14 @@ def _said(message: AnswerMessage) -> list[Part]:
         thought, text = pieces_text(text)
     thought = message.reasoning_content or message.reasoning or thought
     details = message.reasoning_details if isinstance(message.reasoning_details, msgspec.Raw) else None
-    thinking: list[Reasoning] = read_details(thought, details)
-    parts: list[Part] = [*thinking]
+    parts: list[Part] = [*read_details(thought, details)] if thought or details is not None else []
     if text:
-        parts.append(Text(text=text, citations=read_citations(message.annotations)))
+        cited = message.annotations
+        parts.append(Text(text=text, citations=read_citations(cited)) if cited else Text(text=text))
     if message.refusal:
         parts.append(Refusal(text=message.refusal))
-    parts += read_images(message.images)
+    if message.images is not msgspec.UNSET:
+        parts += read_images(message.images)
     if isinstance(message.audio, msgspec.Raw) and message.audio != _NULL:
         parts.append(Native(protocol=PROTOCOL, block="audio", json=bytes(message.audio).decode()))
     return parts

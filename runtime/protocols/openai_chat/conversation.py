@@ -78,7 +78,8 @@ class _Reader:
                 self._result(self._legacy_id, wire.name, _for_result(content, path), None)
 
     def _plain(self, role: Any, wire: SystemMessage | DeveloperMessage | UserMessage, path: str) -> None:
-        content = read_content(wire.content, f"{path}.content", read_mark(wire.cache_control))
+        mark = read_mark(wire.cache_control) if wire.cache_control else None
+        content = read_content(wire.content, f"{path}.content", mark)
         self.messages.append(Message(role=role, content=content, name=wire.name or None))
 
     def _called(self, wire: AssistantMessage) -> list[ToolCall]:

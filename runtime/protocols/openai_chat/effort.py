@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from generated.protocols.openai_chat import FACTS
-from runtime.canonical import Effort, ReasoningConfig
+from runtime.canonical import Effort, ReasoningConfig, Tool
 from runtime.catalog import Capability, Certainty, Model
 
 __all__ = ["EFFORTS", "write_effort"]
@@ -14,17 +14,20 @@ EFFORTS: Final[tuple[str, ...]] = get_args(Effort)
 """Weakest first."""
 
 
-def write_effort(wanted: ReasoningConfig | None, model: Model, losses: list[str], *, tools: bool) -> str | None:
+def write_effort(
+    wanted: ReasoningConfig | None, model: Model, losses: list[str], tools: tuple[Tool, ...] = ()
+) -> str | None:
     """The word for ``wanted`` that is nearest among those ``model`` knows; None where nothing must be said.
 
     A model that nobody calls a thinker is told only what a client said as an effort: budgets and adaptive thinking are
-    what clients of other vendors send to every model, and a model without thinking would refuse the word. ``tools``: the
-    request has some, with which certain models take no effort.
+    what clients of other vendors send to every model, and a model without thinking would refuse the word. ``tools`` are the
+    request's: with functions certain models take no effort.
     """
-    if tools and model.reasoning is not None and model.reasoning.with_tools != "any":
-        if wanted is not None and (wanted.mode != "off" or model.reasoning.with_tools != "none"):
+    facts = model.reasoning
+    if facts is not None and facts.with_tools != "any" and any(tool.native is None for tool in tools):
+        if wanted is not None and (wanted.mode != "off" or facts.with_tools != "none"):
             losses.append("reasoning")
-        return "none" if model.reasoning.with_tools == "none" else None
+        return "none" if facts.with_tools == "none" else None
     if wanted is None:
         return None
     certainty = model.certainty(Capability.REASONING)

@@ -74,7 +74,9 @@ class Mender:
 
     def mend(self, data: bytes) -> bytes:
         """``data`` without halves; ``data`` itself where there are none."""
-        halves = mark_halves(data) if may_hold_halves(data) else None
+        if data.find(b"\\ud") < 0 and data.find(b"\\uD") < 0:
+            return data
+        halves = mark_halves(data)
         if halves is None:
             return data
         return _MARK.sub(self._whole, halves.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")

@@ -27,11 +27,13 @@ __all__ = ["head", "write_request"]
 
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 _TIER_WORDS: Final = {"standard_only": "default", "standard": "default"}
+_BOUNDED: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _MOST_STOPS: Final = 4
 """More are refused."""
 _WHOLE: Final = (("content-type", "application/json"), ("accept", "application/json"))
 _STREAMED: Final = (("content-type", "application/json"), ("accept", "text/event-stream"))
-_UNSAID: Final = ("text.citations", "document.context", "document.citations", "tool_call.cache")
+_UNSAID: Final = frozenset({"text.citations", "document.context", "document.citations", "tool_call.cache"})
+_UNSAID_UNMARKED: Final = _UNSAID | {"cache"}
 
 _SCHEMA_PROMPT: Final = "Answer with one JSON object, without any other text, that satisfies this JSON Schema:\n"
 _JSON_PROMPT: Final = "Answer with one JSON object, without any other text."
@@ -46,32 +48,36 @@ def write_request(request: Request, target: Target) -> Outgoing:
     names = fit_all(tool_names(request), NAMES)
     wording = Wording(quirks=target.provider.quirks, names=names, losses=losses)
     messages, response_format = _format(request, target, losses)
-    said: dict[str, Any] = {
-        "model": target.model.id,
-        "messages": write_messages(messages, wording),
-        **_streaming(request, target, kept),
-        **write_tools(request, wording),
-        "web_search_options": options_of(request.tools),
-        **_limits(request, target, kept, losses),
-        "response_format": response_format,
-        "reasoning_effort": write_effort(
-            request.reasoning, target.model, losses, tools=any(tool.native is None for tool in request.tools)
-        ),
-        "verbosity": request.verbosity,
-        **_account(request, losses),
-    }
+    said: dict[str, Any] = {"model": target.model.id, "messages": write_messages(messages, wording)}
+    if request.stream:
+        said |= _streaming(target, kept)
+    if request.tools:
+        said |= write_tools(request, wording)
+        options = options_of(request.tools)
+        if options is not None:
+            said["web_search_options"] = options
+    _limits(said, request, target, kept, losses)
+    _drawing(said, request)
+    if response_format is not None:
+        said["response_format"] = response_format
+    effort = write_effort(request.reasoning, target.model, losses, request.tools)
+    if effort is not None:
+        said["reasoning_effort"] = effort
+    if request.verbosity is not None:
+        said["verbosity"] = request.verbosity
+    _account(said, request, losses)
     if request.cache is not None:
         _cache_all(said, request, target, losses)
-    said = {name: value for name, value in said.items() if value is not None}
-    said |= {name: value for name, value in kept.items() if name not in said and name not in LEGACY_FIELDS}
+    if kept:
+        said |= {name: value for name, value in kept.items() if name not in said and name not in LEGACY_FIELDS}
     if target.rules:
         said = apply(target.rules, {name: raw(value) for name, value in said.items()})
     body = msgspec.json.encode(said)
-    losses += unsaid(request.messages, _UNSAID if _marks(wording) else {*_UNSAID, "cache"})
+    losses += unsaid(request.messages, _UNSAID if _marks(wording) else _UNSAID_UNMARKED)
     losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
         *head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses),
-        frozenset(names[tool.name] for tool in request.tools if tool.custom and not wording.quirks.custom_tools),
+        _wrapped(request, wording),
         unasked_usage=request.stream and not request.include_usage,
     )  # fmt: skip
 
@@ -81,10 +87,15 @@ def head(target: Target, *, stream: bool) -> tuple[str, tuple[tuple[str, str], .
     return target.surface.path.replace("{model}", target.model.id), _STREAMED if stream else _WHOLE
 
 
-def _streaming(request: Request, target: Target, kept: Extensions) -> dict[str, Any]:
+def _wrapped(request: Request, wording: Wording) -> frozenset[str]:
+    """Free-text tools that go as functions, by their names there."""
+    if not request.tools or wording.quirks.custom_tools:
+        return frozenset()
+    return frozenset(wording.names[tool.name] for tool in request.tools if tool.custom)
+
+
+def _streaming(target: Target, kept: Extensions) -> dict[str, Any]:
     """Usage is always asked for, whether the client wants to see it or not: the bill depends on it."""
-    if not request.stream:
-        return {}
     if not target.provider.quirks.stream_usage:
         return {"stream": True}
     options: dict[str, Any] = {"include_usage": True}
@@ -93,38 +104,51 @@ def _streaming(request: Request, target: Target, kept: Extensions) -> dict[str, 
     return {"stream": True, "stream_options": options}
 
 
-def _limits(request: Request, target: Target, kept: Extensions, losses: list[str]) -> dict[str, Any]:
+def _limits(said: dict[str, Any], request: Request, target: Target, kept: Extensions, losses: list[str]) -> None:
     sampling = request.sampling
-    beyond = {"top_k": sampling.top_k, "min_p": sampling.min_p}
-    losses.extend(f"sampling.{name}" for name, value in beyond.items() if value is not None and name not in kept)
+    if sampling.top_k is not None and "top_k" not in kept:
+        losses.append("sampling.top_k")
+    if sampling.min_p is not None and "min_p" not in kept:
+        losses.append("sampling.min_p")
     most = request.max_output_tokens
+    if most is not None:
+        said[target.provider.quirks.max_tokens_field or "max_tokens"] = _most(most, target, losses)
+    if request.stop:
+        said["stop"] = request.stop[:_MOST_STOPS]
+        if len(request.stop) > _MOST_STOPS:
+            losses.append("stop")
+    for name in _BOUNDED:
+        value = getattr(sampling, name)
+        if value is not None:
+            said[name] = _within(name, value, losses)
+
+
+def _drawing(said: dict[str, Any], request: Request) -> None:
+    sampling = request.sampling
+    if sampling.seed is not None:
+        said["seed"] = sampling.seed
+    if sampling.logit_bias is not None:
+        said["logit_bias"] = sampling.logit_bias
+    if request.choices != 1:
+        said["n"] = request.choices
+    if request.top_logprobs is not None:
+        said["logprobs"] = True
+        if request.top_logprobs:
+            said["top_logprobs"] = request.top_logprobs
+
+
+def _most(most: int, target: Target, losses: list[str]) -> int:
     allowed = target.model.limits.max_output
-    if most is not None and allowed is not None and most > allowed:
+    if allowed is not None and most > allowed:
         most = allowed
         losses.append("max_output_tokens")
-    if most is not None and most < 1:  # another dialect's way to fill a cache without an answer
+    if most < 1:  # another dialect's way to fill a cache without an answer
         most = 1
         losses.append("max_output_tokens")
-    if len(request.stop) > _MOST_STOPS:
-        losses.append("stop")
-    return {
-        target.provider.quirks.max_tokens_field or "max_tokens": most,
-        "stop": list(request.stop[:_MOST_STOPS]) or None,
-        "temperature": _within("temperature", sampling.temperature, losses),
-        "top_p": _within("top_p", sampling.top_p, losses),
-        "presence_penalty": _within("presence_penalty", sampling.presence_penalty, losses),
-        "frequency_penalty": _within("frequency_penalty", sampling.frequency_penalty, losses),
-        "seed": sampling.seed,
-        "logit_bias": sampling.logit_bias,
-        "n": request.choices if request.choices != 1 else None,
-        "logprobs": True if request.top_logprobs is not None else None,
-        "top_logprobs": request.top_logprobs or None,
-    }
+    return most
 
 
-def _within(name: str, value: float | None, losses: list[str]) -> float | None:
-    if value is None:
-        return None
+def _within(name: str, value: float, losses: list[str]) -> float:
     bounds = FACTS.ranges[name]
     if bounds.min is None or bounds.max is None or bounds.min <= value <= bounds.max:
         return value
@@ -132,18 +156,22 @@ def _within(name: str, value: float | None, losses: list[str]) -> float | None:
     return min(max(value, bounds.min), bounds.max)
 
 
-def _account(request: Request, losses: list[str]) -> dict[str, Any]:
-    tier = _TIER_WORDS.get(request.service_tier or "", request.service_tier)
-    if tier is not None and tier not in _TIERS:
-        losses.append("service_tier")
-        tier = None
-    return {
-        "service_tier": tier,
-        "user": request.user,
-        "metadata": request.metadata or None,
-        "store": request.store,
-        "prompt_cache_key": request.cache_key,
-    }
+def _account(said: dict[str, Any], request: Request, losses: list[str]) -> None:
+    tier = request.service_tier
+    if tier is not None:
+        tier = _TIER_WORDS.get(tier, tier)
+        if tier in _TIERS:
+            said["service_tier"] = tier
+        else:
+            losses.append("service_tier")
+    if request.user is not None:
+        said["user"] = request.user
+    if request.metadata:
+        said["metadata"] = request.metadata
+    if request.store is not None:
+        said["store"] = request.store
+    if request.cache_key is not None:
+        said["prompt_cache_key"] = request.cache_key
 
 
 def _marks(wording: Wording) -> bool:
@@ -163,14 +191,14 @@ def _format(request: Request, target: Target, losses: list[str]) -> tuple[tuple[
 
     Chat's JSON mode is refused unless some message speaks of JSON, so a sentence is added where none does.
     """
+    wanted = request.response_format
+    if wanted is None:
+        return request.messages, None
     lacks = {
         capability
         for capability in (Capability.JSON_OBJECT, Capability.JSON_SCHEMA)
         if target.model.certainty(capability) is Certainty.DENIED
     }
-    wanted = request.response_format
-    if wanted is None:
-        return request.messages, None
     if isinstance(wanted, JsonObject):
         prompt = "" if _speaks_of_json(request.messages) else _JSON_PROMPT
     elif Capability.JSON_SCHEMA not in lacks:

@@ -13,6 +13,7 @@ from runtime.canonical import Message, Text, ToolCall, ToolResult
 
 __all__ = ["NO_RESULT", "OPENING", "is_absent", "only_instructs", "pair"]
 
+_INSTRUCTIONS = frozenset({"system", "developer"})
 NO_RESULT = "No result of this call was recorded."
 _NOTHING = (Text(text=NO_RESULT),)
 OPENING = Message(role="user", content=(Text(text="Begin."),))
@@ -80,7 +81,7 @@ def is_absent(result: ToolResult) -> bool:
 
 def only_instructs(written: Sequence[Mapping[str, Any]]) -> bool:
     """Whether nobody but the system speaks in these turns: without a word of the user's there is nothing to answer."""
-    return all(turn["role"] in {"system", "developer"} for turn in written)
+    return _INSTRUCTIONS.issuperset([turn["role"] for turn in written])
 
 
 def _as_words(result: ToolResult) -> tuple[Text, ...]:

@@ -52,47 +52,58 @@ LEGACY_FIELDS: Final = frozenset({"functions", "function_call"})
 """Kept to know that the client is of the old kind, whose answers carry a ``function_call``; never sent on."""
 
 _KNOWN: Final = frozenset(ChatCompletionRequest.__struct_encode_fields__)
+_CANONICAL: Final = _KNOWN - _EXTENSIONS - LEGACY_FIELDS
+_NOTHING: Final = (None, msgspec.UNSET)
+_NULL: Final = msgspec.Raw(b"null")
 _REQUEST: Final = msgspec.json.Decoder(ChatCompletionRequest)
 
 
 def read_request(envelope: Envelope) -> Request:
     """The whole request. Raises InvalidRequest with the field's path, as the vendor writes it."""
     wire = read_body(_REQUEST, envelope)
-    effort = wire.reasoning_effort or None
-    options = wire.stream_options or None
+    effort, options = wire.reasoning_effort or None, wire.stream_options or None
+    messages = read_messages(wire.messages)
+    tools = _tools(wire)
+    most = wire.max_tokens if wire.max_completion_tokens in _NOTHING else wire.max_completion_tokens
+    kept, unknown = _beside(envelope, obfuscation=options is not None and options.include_obfuscation not in _NOTHING)
     return Request(
-        model=envelope.model,
-        messages=read_messages(wire.messages),
-        tools=_tools(wire),
-        tool_choice=_tool_choice(wire),
-        parallel_tool_calls=_said(wire.parallel_tool_calls),
-        max_output_tokens=_first(_said(wire.max_completion_tokens), _said(wire.max_tokens)),
-        stop=(wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ()),
-        sampling=Sampling(
-            temperature=_said(wire.temperature),
-            top_p=_said(wire.top_p),
-            top_k=_said(wire.top_k),
-            min_p=_said(wire.min_p),
-            presence_penalty=_said(wire.presence_penalty),
-            frequency_penalty=_said(wire.frequency_penalty),
-            seed=_said(wire.seed),
-            logit_bias=_said(wire.logit_bias),
-        ),
-        choices=wire.n or 1,
-        top_logprobs=(wire.top_logprobs or 0) if wire.logprobs else None,
-        response_format=_format(wire),
-        reasoning=None if effort is None else ReasoningConfig(mode="off") if effort == "none" else ReasoningConfig(effort=effort),
-        verbosity=wire.verbosity or None,
-        stream=envelope.stream,
-        include_usage=bool(options and options.include_usage),
-        cache=read_mark(wire.cache_control),
+        envelope.model,
+        messages,
+        tools,
+        _tool_choice(wire) if wire.tool_choice or wire.function_call else None,
+        _said(wire.parallel_tool_calls),
+        _said(most),
+        (wire.stop,) if isinstance(wire.stop, str) else tuple(wire.stop or ()),
+        _sampling(wire),
+        wire.n or 1,
+        (wire.top_logprobs or 0) if wire.logprobs else None,
+        _format(wire) if wire.response_format else None,
+        None if effort is None else ReasoningConfig(mode="off") if effort == "none" else ReasoningConfig(effort=effort),
+        wire.verbosity or None,
+        envelope.stream,
+        bool(options and options.include_usage),
+        read_mark(wire.cache_control),
         cache_key=wire.prompt_cache_key or None,
         service_tier=wire.service_tier or None,
         user=wire.user or None,
         metadata=wire.metadata or {},
         store=_said(wire.store),
-        **_beside(envelope, obfuscation=options is not None and _said(options.include_obfuscation) is not None),
-    )  # fmt: skip
+        extensions=kept,
+        unknown=unknown,
+    )  # by place where there are too many for CPython to take by name without a dict
+
+
+def _sampling(wire: ChatCompletionRequest) -> Sampling:
+    return Sampling(
+        _said(wire.temperature),
+        _said(wire.top_p),
+        _said(wire.top_k),
+        _said(wire.min_p),
+        _said(wire.presence_penalty),
+        _said(wire.frequency_penalty),
+        _said(wire.seed),
+        _said(wire.logit_bias),
+    )
 
 
 def _said(value: Any) -> Any:
@@ -100,28 +111,22 @@ def _said(value: Any) -> Any:
     return None if value is msgspec.UNSET else value
 
 
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
-
-
-def _beside(envelope: Envelope, *, obfuscation: bool) -> dict[str, Any]:
+def _beside(envelope: Envelope, *, obfuscation: bool) -> tuple[dict[str, Extensions], tuple[str, ...]]:
     """What has no canonical word: Chat's own fields, and those nobody knows, which are listed too."""
-    unknown = tuple(name for name in envelope.fields if name not in _KNOWN)
+    names = envelope.fields.keys()
+    if names <= _CANONICAL and not obfuscation:
+        return {}, ()
     kept: Extensions = {
         name: value
         for name, value in envelope.fields.items()
-        if (
-            name in _EXTENSIONS
-            or name in LEGACY_FIELDS
-            or name not in _KNOWN
-            or (name == "stream_options" and obfuscation)
-        )
-        and value != msgspec.Raw(b"null")
+        if (name not in _CANONICAL or (name == "stream_options" and obfuscation)) and value != _NULL
     }
-    return {"extensions": {PROTOCOL: kept} if kept else {}, "unknown": unknown}
+    return {PROTOCOL: kept} if kept else {}, tuple(name for name in names if name not in _KNOWN)
 
 
 def _tools(wire: ChatCompletionRequest) -> tuple[Tool, ...]:
+    if not (wire.tools or wire.functions or wire.web_search_options is not msgspec.UNSET):
+        return ()
     tools: list[Tool] = []
     for index, tool in enumerate(wire.tools or ()):
         match tool:

@@ -40,9 +40,11 @@ json: Final = msgspec.json.Encoder().encode
 def write_response(response: Response, answer: Answer) -> bytes:
     """The model's name is the one the client asked for, the id the gateway's."""
     legacy = is_legacy(answer)
-    choices = b",".join(_choice(choice, index, legacy=legacy) for index, choice in enumerate(response.choices))
-    kept = response.extensions.get(PROTOCOL, {})
-    more = b"".join(b',"%b":%b' % (name.encode(), bytes(value)) for name, value in kept.items())
+    choices = b",".join([_choice(choice, index, legacy=legacy) for index, choice in enumerate(response.choices)])
+    more = b""
+    if response.extensions:
+        kept = response.extensions.get(PROTOCOL, {})
+        more = b"".join([b',"%b":%b' % (name.encode(), bytes(value)) for name, value in kept.items()])
     return b'{"id":"chatcmpl-%b","object":"chat.completion","created":%d,"model":%b,"choices":[%b],"usage":%b%b%b}' % (
         answer.id.encode(), response.created or answer.created, json(answer.model), choices,
         write_usage(response.usage), tier_json(response.service_tier), more,
@@ -52,12 +54,16 @@ def write_response(response: Response, answer: Answer) -> bytes:
 def is_legacy(answer: Answer) -> bool:
     """The client knows functions and no tools: its one call comes as ``function_call``."""
     request = answer.request
-    return request is not None and not LEGACY_FIELDS.isdisjoint(request.extensions.get(PROTOCOL, {}))
+    if request is None or not request.extensions:
+        return False
+    return not LEGACY_FIELDS.isdisjoint(request.extensions.get(PROTOCOL, {}))
 
 
 def tier_json(tier: str | None) -> bytes:
     """The member with the comma before it; nothing for a tier that Chat does not know."""
-    word = _TIER_WORDS.get(tier or "", tier)
+    if tier is None:
+        return b""
+    word = _TIER_WORDS.get(tier, tier)
     return b',"service_tier":%b' % json(word) if word in _TIERS else b""
 
 
@@ -84,41 +90,73 @@ def image_json(image: Image) -> bytes | None:
     return b'{"type":"image_url","image_url":%b}' % json({"url": url})
 
 
+class _Said:
+    """What an answer holds, by kinds."""
+
+    __slots__ = ("calls", "other", "refusals", "texts", "thinking")
+
+    def __init__(self, content: tuple[Part, ...]) -> None:
+        self.texts: list[Text] = []
+        self.refusals: list[str] = []
+        self.thinking: list[Reasoning] = []
+        self.calls: list[ToolCall] = []
+        self.other: list[Part] = []
+        for part in content:
+            match part:
+                case Text():
+                    self.texts.append(part)
+                case Refusal():
+                    self.refusals.append(part.text)
+                case Reasoning():
+                    self.thinking.append(part)
+                case ToolCall():
+                    self.calls.append(part)
+                case _:
+                    self.other.append(part)
+
+
 def _choice(choice: Choice, index: int, *, legacy: bool) -> bytes:
-    calls = [part for part in choice.content if isinstance(part, ToolCall)]
-    refused = any(isinstance(part, Refusal) for part in choice.content)
-    finish = write_finish(choice.finish, calls=bool(calls), refused=refused)
+    said = _Said(choice.content)
+    finish = write_finish(choice.finish, calls=bool(said.calls), refused=bool(said.refusals))
     if legacy and finish == "tool_calls":
         finish = "function_call"
     logprobs = b"null" if choice.logprobs is None else b'{"content":%b,"refusal":null}' % choice.logprobs.encode()
     return b'{"index":%d,"message":%b,"logprobs":%b,"finish_reason":"%b"}' % (
-        index, _message(choice.content, calls, legacy=legacy), logprobs, finish.encode(),
+        index, _message(choice.content, said, legacy=legacy), logprobs, finish.encode(),
     )  # fmt: skip
 
 
-def _message(content: tuple[Part, ...], calls: list[ToolCall], *, legacy: bool) -> bytes:
-    texts = [part for part in content if isinstance(part, Text)]
-    refusals = [part.text for part in content if isinstance(part, Refusal)]
-    text = json("".join(part.text for part in texts)) if texts else b"null"
-    refusal = json("".join(refusals)) if refusals else b"null"
+def _message(content: tuple[Part, ...], said: _Said, *, legacy: bool) -> bytes:
+    texts, calls = said.texts, said.calls
+    text = json("".join([part.text for part in texts])) if texts else b"null"
+    refusal = json("".join(said.refusals)) if said.refusals else b"null"
     pieces = [b'{"role":"assistant","content":%b,"refusal":%b' % (text, refusal)]
-    thinking = [part for part in content if isinstance(part, Reasoning)]
-    if thinking:
-        pieces += _thinking(thinking)
+    if said.thinking:
+        pieces += _thinking(said.thinking)
     annotations = _annotations(texts)
     if annotations:
         pieces.append(b',"annotations":[%b]' % b",".join(annotations))
     if calls and legacy:
         pieces.append(b',"function_call":%b' % json({"name": calls[0].name, "arguments": calls[0].arguments}))
     elif calls:
-        pieces.append(b',"tool_calls":[%b]' % b",".join(_call(call, before) for call, before in before_calls(content)))
-    images = [shown for part in content if isinstance(part, Image) and (shown := image_json(part))]
-    if images:
-        pieces.append(b',"images":[%b]' % b",".join(images))
-    for part in content:
-        if isinstance(part, Native) and part.protocol == PROTOCOL and part.block == "audio":
-            pieces.append(b',"audio":%b' % part.json.encode())
+        pieces.append(
+            b',"tool_calls":[%b]' % b",".join([_call(call, before) for call, before in before_calls(content)])
+        )
+    if said.other:
+        pieces += _beside(said.other)
     return b"".join((*pieces, b"}"))
+
+
+def _beside(other: list[Part]) -> list[bytes]:
+    """Images and sound."""
+    images = [shown for part in other if isinstance(part, Image) and (shown := image_json(part))]
+    pieces = [b',"images":[%b]' % b",".join(images)] if images else []
+    sound = [part.json for part in other if isinstance(part, Native) and _is_audio(part)]
+    return [*pieces, *[b',"audio":%b' % json.encode() for json in sound]]
+
+
+def _is_audio(part: Native) -> bool:
+    return part.protocol == PROTOCOL and part.block == "audio"
 
 
 def _thinking(parts: list[Reasoning]) -> list[bytes]:
@@ -133,7 +171,8 @@ def _annotations(texts: Sequence[Text]) -> list[bytes]:
     start = 0
     for part in texts:
         end = start + len(part.text)
-        annotations += [annotation_json(citation, start, end) for citation in part.citations if citation.url]
+        if part.citations:
+            annotations += [annotation_json(citation, start, end) for citation in part.citations if citation.url]
         start = end
     return annotations
 

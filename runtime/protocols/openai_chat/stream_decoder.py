@@ -95,16 +95,15 @@ class ChatDecoder(StreamDecoder):
             self._end(events)
             return
         chunk, marked = _read(frame)
-        if chunk.choices or chunk.usage:
+        if not self._started and (chunk.choices or chunk.usage):
             self._start(chunk, events)
         for wire in chunk.choices or ():
-            self._choice(wire).take(wire, events, marked=marked)
+            choice = self._choices.get(wire.index or 0) or self._choice(wire.index or 0)
+            choice.take(wire, events, marked=marked)
         if chunk.usage:
             events.append(UsageReported(usage=read_usage(chunk.usage), service_tier=chunk.service_tier or None))
 
     def _start(self, chunk: ChatCompletionChunk, events: list[Event]) -> None:
-        if self._started:
-            return
         self._started = True
         self._id = chunk.id or ""
         events.append(
@@ -116,11 +115,8 @@ class ChatDecoder(StreamDecoder):
             )
         )
 
-    def _choice(self, wire: ChunkChoice) -> _Choice:
-        index = wire.index or 0
-        choice = self._choices.get(index)
-        if choice is None:
-            choice = self._choices[index] = _Choice(index, self._id, self._outgoing)
+    def _choice(self, index: int) -> _Choice:
+        choice = self._choices[index] = _Choice(index, self._id, self._outgoing)
         return choice
 
     def _end(self, events: list[Event]) -> None:
@@ -163,8 +159,9 @@ class _Choice:
         delta = wire.delta
         if delta:
             self._take_words(delta, logprobs_text(wire.logprobs) if wire.logprobs else None, events, marked=marked)
-            for image in read_images(delta.images):
-                self._take_image(image, events)
+            if delta.images is not msgspec.UNSET:
+                for image in read_images(delta.images):
+                    self._take_image(image, events)
             if delta.tool_calls or delta.function_call:
                 self._take_calls(delta, events, marked=marked)
         if wire.finish_reason:
@@ -182,9 +179,11 @@ class _Choice:
         if isinstance(text, list):
             thought, text = pieces_text(text)
         thought = delta.reasoning_content or delta.reasoning or thought
-        self._thought_aloud = self._thought_aloud or bool(thought)
-        if isinstance(delta.reasoning_details, msgspec.Raw) and delta.reasoning_details != _NULL:
-            thought = self._take_details(delta.reasoning_details, thought, events)
+        if thought:
+            self._thought_aloud = True
+        details = delta.reasoning_details
+        if details is not msgspec.UNSET and details != _NULL:
+            thought = self._take_details(details, thought, events)
         if thought:
             self._say("reasoning", thought, None, events, marked=marked)
         if text or logprobs is not None:
@@ -225,11 +224,13 @@ class _Choice:
         ]
 
     def _say(self, kind: str, text: str, logprobs: str | None, events: list[Event], *, marked: bool) -> None:
-        index = self._part(kind, events)
+        opened = self._open
+        index = opened[1] if opened is not None and opened[0] == kind else self._part(kind, events)
         text = self._joiner.add(text, marked=marked)
-        if text or logprobs is not None:
-            inside = logprobs[1:-1] if logprobs is not None else None
-            events.append(Delta(index=index, text=text, logprobs=inside, choice=self._index))
+        if logprobs is not None:
+            events.append(Delta(index=index, text=text, logprobs=logprobs[1:-1], choice=self._index))
+        elif text:
+            events.append(Delta(index=index, text=text, choice=self._index))
 
     def _part(self, kind: str, events: list[Event]) -> int:
         """The open part of this kind; another kind ends the one that was open."""
@@ -267,7 +268,7 @@ def _read(frame: Frame) -> tuple[ChatCompletionChunk, bool]:
         chunk = _CHUNK.decode(frame.data)
     except _UNREADABLE as error:
         chunk, marked = _mended(frame, error), True
-    failed = isinstance(chunk.error, msgspec.Raw) and chunk.error != _NULL
+    failed = chunk.error is not msgspec.UNSET and chunk.error != _NULL
     if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
         said = error_within(frame.data)
         if said is not None:

@@ -38,11 +38,13 @@ def write_tools(request: Request, wording: Wording) -> dict[str, Any]:
     )
     if not known:
         return {}
-    return {
-        "tools": [_tool(tool, f"tools[{index}]", wording) for index, tool in known],
-        "tool_choice": _choice(request, wording),
-        "parallel_tool_calls": request.parallel_tool_calls,
-    }
+    said: dict[str, Any] = {"tools": [_tool(tool, f"tools[{index}]", wording) for index, tool in known]}
+    choice = _choice(request, wording)
+    if choice is not None:
+        said["tool_choice"] = choice
+    if request.parallel_tool_calls is not None:
+        said["parallel_tool_calls"] = request.parallel_tool_calls
+    return said
 
 
 def _tool(tool: Tool, path: str, wording: Wording) -> dict[str, Any]:

@@ -99,15 +99,13 @@ def _turn(role: str, message: Message, content: Any) -> dict[str, Any]:
 
 def _content(parts: tuple[Part, ...], path: str, wording: Wording) -> str | list[dict[str, Any]]:
     """Plain text as a string, all else as parts."""
-    if all(isinstance(part, Text) for part in parts) and (len(parts) <= 1 or wording.quirks.text_only_content):
+    quirks = wording.quirks
+    if len(parts) <= 1 or quirks.text_only_content:
         texts = [part for part in parts if isinstance(part, Text)]
-        if (
-            not texts
-            or texts[0].cache is None
-            or wording.quirks.cache_marks is None
-            or wording.quirks.text_only_content
+        if len(texts) == len(parts) and (
+            not texts or texts[0].cache is None or quirks.cache_marks is None or quirks.text_only_content
         ):
-            return "\n".join(part.text for part in texts)
+            return texts[0].text if len(texts) == 1 else "\n".join([part.text for part in texts])
     return [
         written
         for index, part in enumerate(parts)

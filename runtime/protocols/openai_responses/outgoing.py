@@ -202,7 +202,7 @@ def _reasoning(request: Request, target: Target, kept: Extensions, losses: list[
     Effort and tools together are no matter here, whatever the model's facts say of another protocol.
     """
     wanted = request.reasoning
-    effort = write_effort(wanted, target.model, losses, tools=False)
+    effort = write_effort(wanted, target.model, losses)
     said: dict[str, Any] = {} if effort is None else {"effort": effort}
     if target.model.certainty(Capability.REASONING) is not Certainty.DENIED and "reasoning" not in losses:
         if "reasoning" in kept:
