@@ -448,8 +448,8 @@ class Gateway:
         except InvalidRequest as error:
             error.param = field_name(call.codec.protocol, error.param)
             raise
-        call.record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
-        return msgspec.structs.replace(outgoing, losses=call.record.losses)
+        call.record.losses = losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
+        return outgoing if losses == outgoing.losses else msgspec.structs.replace(outgoing, losses=losses)
 
     # -- and back
 
