@@ -26,7 +26,7 @@ def test_budgets_are_set_in_both_forms_and_show_what_was_spent(served: Running) 
     assert (200, True, 50.0) == (set_.status, set_.body["success"], set_.body["budget"]["monthlyLimitUsd"])
     other = {"apiKeyId": id_, "dailyLimitUsd": 5, "weeklyLimitUsd": "20.5"}
     assert 200 == ask(served, "POST", "/api/usage/budget", other).status
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         shown = ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]
         if shown["requestsToday"]:
@@ -52,7 +52,7 @@ def test_a_budget_warns_from_the_part_of_it_that_is_said(served: Running) -> Non
     assert (200, 0.001) == (set_.status, set_.body["budget"]["warningThreshold"]), set_.text
     assert set_.body["budget"]["budgetCheck"]["warningReached"] is False
     assert 200 == chat_with(served, key, max_tokens=20).status
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while True:
         shown = ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]
         if shown["budgetCheck"]["warningReached"]:
@@ -203,7 +203,7 @@ def test_whose_key_it_is_and_what_was_used_elsewhere(served: Running) -> None:
 
     assert 400 == ask(served, "POST", "/v1/usage", {"source": "voice", "duration_s": 1}, key).status
     assert 400 == ask(served, "POST", "/v1/usage", {"source": "whisper", "duration_s": -1}, key).status
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while ask(served, "GET", f"/api/usage/budget?apiKeyId={id_}").body["budgets"][0]["totalCostToday"] != 0.1:
         assert time.monotonic() < deadline
         time.sleep(0.1)

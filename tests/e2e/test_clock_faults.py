@@ -72,7 +72,7 @@ def test_fault_34_a_clock_that_is_set_opens_nothing_twice_and_forgets_nothing(ma
     began_s = time.monotonic()
     for dialect in CALLERS:
         assert 200 == machine.call("root", dialect).status, dialect
-    assert time.monotonic() - began_s < 10, "nobody waits for an hour to pass"
+    assert time.monotonic() - began_s < 60, "nobody waits for an hour to pass"
     again = [machine.call(idempotency_key="once", x_omniroute_session_id="one") for _ in range(6)]
     assert {("true", first.raw)} == {(each.headers.get("x-omniroute-idempotent"), each.raw) for each in again}
     assert 1 == len(send(machine.running, "GET", "/api/sessions", key=KEYS["root"]).body["sessions"])

@@ -140,8 +140,14 @@ def test_changes_at_once_lose_nothing(served: Running) -> None:
             )
         )
     assert [201] * 6 == made
-    time.sleep(1)
-    assert {f"n{n}" for n in range(6)} <= {each["id"] for each in ask(served, "GET", "/api/combos")[1]["combos"]}
+
+    def lacks() -> set[str]:
+        listed = [ask(served, "GET", "/api/combos")[1]["combos"] for _ in range(8)]  # of both workers
+        return {f"n{n}" for n in range(6)} - set.intersection(*({each["id"] for each in one} for one in listed))
+
+    deadline_s = time.monotonic() + 60
+    while missing := lacks():
+        assert time.monotonic() < deadline_s, missing
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def fake() -> Iterator[Fake]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     yield made
     loops[0].call_soon_threadsafe(stop.set)
     thread.join(10)

@@ -109,7 +109,7 @@ def ledger(site: Site, request_id: str, where: str = "1") -> Rows:
     """The settlement of a request and its attempts, as soon as they are there."""
     database = sqlite3.connect(site.running.root / "data" / DATABASE_FILE)
     database.row_factory = sqlite3.Row
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     try:
         while time.monotonic() < deadline:
             query = f"SELECT * FROM settlements WHERE request_id = ? AND {where}"
@@ -246,7 +246,7 @@ def test_a_client_that_leaves_is_settled_by_what_came(site: Site, provider: str)
         response.read(40)
         connection.close()
         response.close()
-        assert fake.closed_early.wait(10)
+        assert fake.closed_early.wait(60)
     finally:
         fake.clear()
     row, attempts = ledger(site, f"left-{provider}")

@@ -130,7 +130,7 @@ def test_calls_at_the_same_time_are_limited_while_they_run(served: Running) -> N
     assert (429, True) == (refused.status, "1 call at the same time" in refused.body["error"]["message"])
 
     connection.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while chat(served, "one").status != 200:
         assert time.monotonic() < deadline, "a client that leaves gives its place back"
         time.sleep(0.05)
@@ -198,7 +198,7 @@ def test_a_response_in_the_background_fails_by_its_limit_and_gives_its_place_bac
 
     def ended() -> Any:
         id_ = ask(served, "POST", "/v1/responses", body, key).body["id"]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (found := ask(served, "GET", f"/v1/responses/{id_}", key=key).body)["status"] in {
             "queued",
             "in_progress",

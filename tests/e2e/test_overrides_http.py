@@ -20,6 +20,7 @@ import pytest
 
 from tests.support.asking import ADMIN, call
 from tests.support.gateway import Running, gateway, run_cli
+from tests.support.patience import seconds_until
 from tests.support.postgres import Postgres, postgres
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -75,13 +76,8 @@ def everywhere(served: Running, model: str, calls: int = 16) -> set[tuple[int, s
 
 
 def settled(served: Running, model: str, status: int = 200) -> float:
-    """How many seconds it took until every worker answered so; not longer than a busy machine may take."""
-    began = time.monotonic()
-    while True:
-        asked = time.monotonic()
-        if {status} == {status for status, _ in everywhere(served, model)}:
-            return asked - began
-        assert asked - began < 10
+    """How many seconds it took until every worker answered so."""
+    return seconds_until(lambda: {status} == {status for status, _ in everywhere(served, model)})
 
 
 def test_a_change_is_in_force_in_every_worker_within_a_second_and_so_is_its_end(served: Running) -> None:
@@ -111,7 +107,7 @@ def test_all_of_many_changes_at_once_are_made(served: Running) -> None:
         assert {200: 32} == Counter(pool.map(lambda path: ask(served, "GET", path)[0], paths))
         gone = list(pool.map(lambda path: ask(served, "DELETE", path)[0], paths))
     assert {200: 32} == Counter(gone)
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + 60
     while len(everywhere(served, "quick")) > 1:  # the other worker follows
         assert time.monotonic() < until_s
 
@@ -169,7 +165,7 @@ def test_a_worker_that_died_is_replaced_by_one_that_serves_what_is_in_force(serv
     build = everywhere(served, "lasting")
     before = workers(served)
     os.kill(int(before[0]), signal.SIGKILL)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while before[0] in (now := workers(served)) or len(now) < len(before):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -22,7 +22,7 @@ keys:
   root: {{key: "${{KEY_ROOT}}", scopes: [admin]}}
   limited: {{key: "${{KEY_LIMITED}}", limits: [{{requests: 20, per: 1h}}]}}
   free: {{key: "${{KEY_FREE}}"}}
-shared: {{url: "${{REDIS_URL}}", timeout: 300ms, namespace: "{when}"}}
+shared: {{url: "${{REDIS_URL}}", timeout: 3s, namespace: "{when}"}}
 idempotency: {{window: 5m}}
 limits: {{when_unreachable: {when}}}
 """
@@ -34,7 +34,7 @@ def redis_at() -> Iterator[RedisServer]:
         yield server
 
 
-def until(is_so: Callable[[], bool], limit_s: float = 30) -> None:
+def until(is_so: Callable[[], bool], limit_s: float = 60) -> None:
     deadline = time.monotonic() + limit_s
     while not is_so():
         assert time.monotonic() < deadline, "it never came to that"
@@ -63,7 +63,7 @@ def test_fault_39_without_its_redis_calls_go_on_limits_do_as_declared_and_all_co
             began_s = time.monotonic()
             for dialect in CALLERS:
                 assert 200 == ask(running, dialect, key=KEYS["free"]).status, dialect
-            assert time.monotonic() - began_s < 5, "no call waits for it"
+            assert time.monotonic() - began_s < 12, "no call waits for it, which would take 3 s each"
             if when == "refuse":
                 until(lambda: {503} == {ask(running, key=KEYS["limited"]).status for _ in range(6)})
                 for dialect in CALLERS:

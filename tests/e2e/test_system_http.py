@@ -25,7 +25,7 @@ CHAT = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with gateway(tmp_path_factory.mktemp("system"), TWO_TENANTS, KEYS) as running:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while ask(running, "GET", "/api/system-info")[1]["heard"] < 2:  # the other one is not ready yet
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -145,7 +145,7 @@ def test_readiness_knows_the_schema_of_the_store(tmp_path: Path) -> None:
             with closing(sqlite3.connect(file)) as db:
                 db.execute("UPDATE schema_version SET version_num = ?", (version,))
                 db.commit()
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while True:
                 found, told = ask(running, "GET", "/health/ready", key=None)
                 if found == status and version in json.dumps(told):

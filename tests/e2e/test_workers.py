@@ -11,7 +11,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.gateway import Running, gateway, run_cli
+from tests.support.patience import within_a_second
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.vendor import KEY, vendor
 
@@ -44,19 +45,6 @@ breakers: {{minimum_calls: 6, window: 5m, open_for: 5m, max_open_for: 5m}}
 """
 
 HELLO = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
-
-POLL_S = 0.05
-"""Asking once takes less than this, unless the machine runs other tests beside this one."""
-
-
-def within_a_second(is_so: Callable[[], bool]) -> None:
-    """Ask until it is so. What an asking takes beyond POLL_S is the machine's time, not the gateway's, and does not count."""
-    counted_s, last_s = 0.0, time.monotonic()
-    while not is_so():
-        now_s = time.monotonic()
-        counted_s, last_s = counted_s + min(now_s - last_s, POLL_S), now_s
-        assert counted_s < 1.0, "it took more than a second"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +72,7 @@ def checks(running: Running) -> dict[str, bool]:
 
 
 def logged_by_both(running: Running, mark: str) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while len([line for line in running.log.splitlines() if mark in line]) < 2:
         assert time.monotonic() < deadline, f"not twice {mark!r} in the log:\n{running.log}"
         time.sleep(0.02)
@@ -128,7 +116,7 @@ class Line:
 @contextlib.contextmanager
 def lines(running: Running) -> Iterator[dict[str, Line]]:
     """A connection to each of the two workers that serve, by the names they give themselves."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     with contextlib.ExitStack() as stack:
         found: dict[str, Line] = {}
         while len(found) < 2:
@@ -204,7 +192,7 @@ def test_workers_end_when_their_supervisor_was_killed(tmp_path: Path) -> None:
         with lines(running):  # both answer
             running.process.kill()
             running.process.wait()
-        at, deadline_s = urlsplit(running.url), time.monotonic() + 20
+        at, deadline_s = urlsplit(running.url), time.monotonic() + 60
         with pytest.raises(ConnectionRefusedError):
             while time.monotonic() < deadline_s:
                 socket.create_connection((at.hostname or "", at.port or 0), 1).close()
@@ -226,12 +214,12 @@ def test_without_its_redis_the_gateway_serves_on_says_so_and_recovers(redis_at: 
             assert not checks(running)["shared"]
             began_s = time.monotonic()
             assert [200] * 10 == [ask(running, "sim/echo") for _ in range(10)]
-            assert time.monotonic() - began_s < 5
+            assert time.monotonic() - began_s < 20, "ten that waited for it would take 50 s"
         finally:
             redis_at.start()
         logged_by_both(running, "sharing_resumed")
         assert checks(running)["shared"]
-        assert 2 == running.log.count("sharing_lost")
+        assert running.log.count("sharing_lost") < 10, "it is said when it happens, not at every call"
 
 
 def test_a_gateway_starts_without_its_redis_and_refuses_a_url_of_something_else(tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def vendor(protocol: str) -> Iterator[Vendor]:
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    assert started.wait(10), "the fake provider did not start"
+    assert started.wait(60), "the fake provider did not start"
     try:
         yield fake
     finally:
