@@ -31,6 +31,7 @@ from runtime.config.plan import LOCAL_EMBEDDING, Plan, SecretRef
 from runtime.config.secrets import environment, resolve_secrets
 from runtime.errors import ConfigError, GatewayError, InvalidRequest
 from runtime.in_force import in_force, open_vault, read_stored
+from runtime.protocols import CODECS, DIALECTS, client_codec
 from runtime.replay.local import demand_minilm
 from runtime.services.backup_files import pepper_mark
 from runtime.services.logging_in import FIRST
@@ -46,7 +47,7 @@ from runtime.web.head import readable_bytes
 from runtime.web.key import mint
 from runtime.web.password import demand_good_password, hash_password
 
-__all__ = ["prepare", "serve"]
+__all__ = ["load_codecs", "prepare", "serve"]
 
 INITIAL_PASSWORD = SecretRef(env="INITIAL_PASSWORD")
 """Where the operator may give the very first password, for machines that nobody opens a terminal on."""
@@ -56,6 +57,12 @@ MAX_FILES = 65_536
 OWN_FILES = 64
 FILES_PER_CLIENT = 3
 """A client's connection, its provider's, and one for the kept ones and for targets that are asked at the same time."""
+
+
+def load_codecs() -> None:
+    """Import what every worker speaks with its clients once, before workers are forked that would each do so."""
+    for name in (*CODECS, *DIALECTS):
+        client_codec(name)
 
 
 def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str], None]) -> int:

@@ -31,8 +31,10 @@ def serve(root: Path, host: str | None, port: int | None, watch: bool) -> int:
 
         return watch_project(root, host=host, port=port)
     with _staying():
+        from runtime.server import load_codecs
         from runtime.server import serve as run
 
+        load_codecs()
     return run(root, host=host, port=port, out=click.echo)
 
 
