@@ -60,6 +60,7 @@ class Passing(Relay):
 
     def __init__(self, tap: StreamTap, encoder: StreamEncoder) -> None:
         self._tap = tap
+        self._events = tap if isinstance(tap, EventTap) else None
         self._encoder = encoder  # for its error event and its content type; it never encodes an answer here
 
     @property
@@ -95,7 +96,7 @@ class Passing(Relay):
     @property
     @override
     def ahead(self) -> int:
-        return self._tap.ahead if isinstance(self._tap, EventTap) else 0
+        return 0 if self._events is None else self._events.ahead
 
     @override
     def feed(self, data: bytes) -> bytes:

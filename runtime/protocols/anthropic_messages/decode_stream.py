@@ -189,11 +189,11 @@ class Decoder(StreamDecoder):
         if isinstance(delta, msgspec.UnsetType):
             return
         kind = delta.type
-        if kind == "thinking_delta" and isinstance(block, TextBlock):
+        if kind == "thinking_delta" and block.kind == "text":
             block = self._instead(index, block, ThinkingBlock(self._position), ReceivedBlock(type="thinking"), events)
-        elif kind == "text_delta" and isinstance(block, ThinkingBlock):
+        elif kind == "text_delta" and block.kind == "thinking":
             block = self._instead(index, block, TextBlock(self._position), ReceivedBlock(type="text"), events)
-        more = _FIELDS.decode(frame.data)["delta"] if isinstance(block, NativeBlock) else None
+        more = _FIELDS.decode(frame.data)["delta"] if block.kind == "native" else None
         events += block.more(delta, more)
 
     def _instead(self, index: int, old: Block, new: Block, given: ReceivedBlock, events: list[Event]) -> Block:

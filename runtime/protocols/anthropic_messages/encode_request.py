@@ -97,7 +97,7 @@ def encode_count(request: Request, target: Target, headers: Mapping[str, str]) -
 
 
 def path_of(path: str, target: Target) -> str:
-    return path.replace("{model}", quote(target.model.id, safe=""))
+    return path.replace("{model}", quote(target.model.id, safe="")) if "{" in path else path
 
 
 def _body(
@@ -115,7 +115,7 @@ def _body(
     words, form = _form(request, target)
     system = [*prompt.system, TextBlock(text=words)] if words else prompt.system
     tools = encode_tools(request, names, losses) if request.tools else []
-    choice = encode_tool_choice(request, tools, names, thinking=plan.on, losses=losses)
+    choice = encode_tool_choice(request, tools, names, thinking=plan.on, losses=losses) if tools else None
     marked = _marked(tools, system, *[turn.content for turn in prompt.turns])
     if marked and thin_out(marked, top_level=request.cache is not None):
         losses.append("cache")
@@ -131,7 +131,8 @@ def _body(
     body["messages"] = prompt.turns
     _settings(body, request, sampling=old and not plan.on, losses=losses)
     own = request.extensions.get(PROTOCOL, {})
-    body |= _output_config(plan, form, own)
+    if plan.effort is not None or form is not None or own:
+        body |= _output_config(plan, form, own)
     if own:
         own = {name: value for name, value in own.items() if name not in _REWRITTEN}
         body |= own if plan.on else _without_thinking_edits(own)
@@ -164,8 +165,8 @@ def _settings(body: dict[str, object], request: Request, *, sampling: bool, loss
 
 
 def _sampling(body: dict[str, object], sampling: Sampling, *, allowed: bool, losses: list[str]) -> None:
-    for name in _SAMPLING:
-        value = getattr(sampling, name)
+    values = (sampling.temperature, sampling.top_p, sampling.top_k)
+    for name, value in zip(_SAMPLING, values, strict=True):
         if value is None:
             continue
         if not allowed:
@@ -247,12 +248,15 @@ def _marked(*places: Sequence[object]) -> list[Marked]:
 
 
 def _plain_losses(request: Request) -> list[str]:
-    losses = [f"sampling.{name}" for name in _UNSAMPLED if getattr(request.sampling, name) is not None]
+    told = request.sampling
+    values = (told.presence_penalty, told.frequency_penalty, told.seed, told.logit_bias, told.min_p)
+    losses = [f"sampling.{name}" for name, value in zip(_UNSAMPLED, values, strict=True) if value is not None]
     if request.top_logprobs is not None:
         losses.append("top_logprobs")
     if request.verbosity is not None:
         losses.append("verbosity")
-    losses += [name for name, value in labels(request.response_format).items() if value is not None]
+    if request.response_format is not None:
+        losses += [name for name, value in labels(request.response_format).items() if value is not None]
     if request.store is not None:
         losses.append("store")
     if request.cache_key is not None:

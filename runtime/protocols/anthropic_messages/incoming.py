@@ -5,7 +5,7 @@ One class per kind, each made at a block's start, fed with its deltas, and told 
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 import msgspec
 from typing_extensions import override
@@ -38,6 +38,10 @@ class Position:
 
 
 class Block(Protocol):
+    """``kind`` tells them apart: `isinstance` of a protocol's classes runs in Python, for every delta."""
+
+    kind: ClassVar[Literal["text", "thinking", "call", "native"]]
+
     def start(self, given: ReceivedBlock) -> list[Event]: ...
 
     def more(self, delta: ReceivedDelta, raw: msgspec.Raw | None) -> list[Event]:
@@ -49,6 +53,8 @@ class Block(Protocol):
 
 class TextBlock(Block):
     """Citations are held until the end, when it is known which text they are about."""
+
+    kind = "text"
 
     def __init__(self, position: Position) -> None:
         self._position = position
@@ -87,6 +93,8 @@ class TextBlock(Block):
 class ThinkingBlock(Block):
     """Thinking, shown, hidden (only the signature comes) or redacted (only the data is there)."""
 
+    kind = "thinking"
+
     def __init__(self, position: Position) -> None:
         self._index = position.next_part()
 
@@ -109,6 +117,8 @@ class ThinkingBlock(Block):
 
 class CallBlock(Block):
     """A call. Input that came whole with the start counts only when no fragments follow."""
+
+    kind = "call"
 
     def __init__(self, position: Position, outgoing: Outgoing) -> None:
         self._index = position.next_part()
@@ -150,6 +160,8 @@ class CallBlock(Block):
 
 class NativeBlock(Block):
     """A block of the vendor's own, given on whole: its deltas are put into it."""
+
+    kind = "native"
 
     def __init__(self, position: Position, raw: msgspec.Raw) -> None:
         self._position = position

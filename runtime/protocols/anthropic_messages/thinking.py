@@ -65,6 +65,9 @@ class Plan(msgspec.Struct, frozen=True):
     losses: tuple[str, ...] = ()
 
 
+_NOTHING: Final = Plan()
+
+
 def decode_reasoning(fields: Fields, extensions: Fields) -> ReasoningConfig | None:
     """What the client says of thinking. Kinds and words that canonical lacks are kept in ``extensions``."""
     effort = _effort(fields, extensions)
@@ -108,7 +111,7 @@ def plan_thinking(request: Request, model: Model, max_tokens: int) -> Plan:
     """How ``model`` is told to think as ``request`` wants, with room left for an answer below ``max_tokens``."""
     wanted = request.reasoning
     if wanted is None:
-        return Plan()
+        return _NOTHING
     own = request.extensions.get(PROTOCOL, {}).get("thinking")
     facts = model.reasoning
     if model.certainty(Capability.REASONING) is Certainty.DENIED:

@@ -109,7 +109,9 @@ def write_prompt(
     moved = (Image,) if documents_by_model else (Image, Document)
     for index, message in enumerate(shown_by_user(pair(messages[leading:]), moved), leading):
         writer.add(message, f"messages[{index}]", system_anywhere=system_anywhere)
-    return Prompt(system, _closed(writer.turns, prefill=prefill), tuple(dict.fromkeys(writer.losses)))
+    return Prompt(
+        system, _closed(writer.turns, prefill=prefill), tuple(dict.fromkeys(writer.losses)) if writer.losses else ()
+    )
 
 
 class _Writer:
