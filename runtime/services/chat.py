@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from typing import Final
 
 from runtime.services.inference import Inference
@@ -19,5 +18,5 @@ class Chat:
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
 
-    def create_chat_completion(self, exchange: Exchange) -> Coroutine[object, object, None]:
-        return self._inference.chat(exchange, self.PROTOCOL)
+    async def create_chat_completion(self, exchange: Exchange) -> None:
+        await self._inference.chat(exchange, self.PROTOCOL)

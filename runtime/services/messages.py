@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from typing import Final
 
 from runtime.services.inference import Inference
@@ -19,8 +18,8 @@ class Messages:
     def __init__(self, inference: Inference) -> None:
         self._inference = inference
 
-    def create_message(self, exchange: Exchange) -> Coroutine[object, object, None]:
-        return self._inference.chat(exchange, self.PROTOCOL)
+    async def create_message(self, exchange: Exchange) -> None:
+        await self._inference.chat(exchange, self.PROTOCOL)
 
-    def count_message_tokens(self, exchange: Exchange) -> Coroutine[object, object, None]:
-        return self._inference.count_tokens(exchange, self.PROTOCOL)
+    async def count_message_tokens(self, exchange: Exchange) -> None:
+        await self._inference.count_tokens(exchange, self.PROTOCOL)

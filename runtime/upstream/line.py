@@ -20,6 +20,9 @@ from runtime.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavail
 __all__ = ["Answer", "Line"]
 
 READ_BUFFER_BYTES: Final = 64 * 1024
+GIVEN_BYTES: Final = 16 * 1024
+"""Of more than READ_BUFFER_BYTES, so much is given at once: a server keeps so and so many pieces for a slow client."""
+
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 HEADERS_LIMIT: Final = 256
 NAMES_KEPT: Final = 1024
@@ -60,13 +63,27 @@ class Answer:
         self.wake: asyncio.Future[None] | None = None
 
     def take(self) -> bytes:
-        """What came since the last call, perhaps nothing."""
+        """What came since the last call, perhaps nothing; of much, a piece."""
         parts = self.parts
+        if self.size > READ_BUFFER_BYTES:
+            return self._piece()
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        if self.size > READ_BUFFER_BYTES and self.line is not None:
-            self.line.taken()
         self.size = 0
+        return data
+
+    def _piece(self) -> bytes:
+        """The next parts. The provider waits until all of what came is taken."""
+        parts, size, count = self.parts, 0, 0
+        while count < len(parts) and size < GIVEN_BYTES:
+            size += len(parts[count])
+            count += 1
+        data = b"".join(parts[:count])
+        del parts[:count]
+        if not parts:
+            self.size = 0
+            if self.line is not None:
+                self.line.taken()
         return data
 
     def fail(self, failure: UpstreamError) -> None:

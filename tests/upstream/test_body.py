@@ -12,6 +12,7 @@ import pytest
 
 from runtime.errors import GatewayError, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from runtime.upstream.client import HttpUpstream
+from runtime.upstream.line import GIVEN_BYTES, READ_BUFFER_BYTES
 from runtime.upstream.types import UpstreamResponse
 from tests.support.raw_server import (
     LAST_CHUNK,
@@ -384,6 +385,24 @@ async def test_a_compressed_stream_is_decompressed_piece_by_piece(upstream: Http
 
 
 # -- a slow reader
+
+
+async def test_of_much_that_came_a_piece_is_given_at_a_time(upstream: HttpUpstream) -> None:
+    """What a server keeps for a slow client it counts in pieces: twenty of them must not be megabytes."""
+    events = [b"%06d" % each + b"x" * 994 for each in range(2_000)]
+    chunks = b"".join(b"3e8\r\n" + each + b"\r\n" for each in events)
+
+    async def script(connection: RawConnection) -> None:
+        await connection.request()
+        await connection.send(head(200, "transfer-encoding: chunked") + chunks + b"0\r\n\r\n")
+
+    async with raw_server(script) as server:
+        response = await upstream.send(post(server.url))
+        pieces = [part async for part in response.chunks()]
+
+    assert b"".join(pieces) == b"".join(events)
+    assert sorted(map(len, pieces))[-2] <= READ_BUFFER_BYTES, "the last may be what one read brought"
+    assert any(len(piece) < GIVEN_BYTES + 1_000 for piece in pieces)
 
 
 async def test_a_slow_reader_slows_the_provider(upstream: HttpUpstream) -> None:
