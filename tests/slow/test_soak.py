@@ -70,7 +70,7 @@ async def test_mixed_load_with_faults_leaves_nothing_behind(tmp_path: Path, caps
             await calls
             assert descendants(running.process.pid) == tree, "a worker was replaced"
             log = running.log
-        audited = run_cli("audit", root=tmp_path, env=env)
+        audited = await asyncio.to_thread(run_cli, "audit", root=tmp_path, env=env)
     late = [each for each in samples if each.at_s >= MINUTES * 60 / 3]
     kib = rise([(each.at_s, each.kib) for each in late])
     descriptors = rise([(each.at_s, each.descriptors) for each in late])
