@@ -24,10 +24,10 @@ class _Visit:
         self.dismissed: GatewayError | None = None
         self.orders = 0
 
-    def end(self, task: asyncio.Task[Any]) -> None:
-        """Order ``task``, whose call it is, to end."""
+    def end(self) -> None:
+        """Order the call to end."""
         self.orders += 1
-        task.cancel()
+        self.task.cancel()
 
 
 class Door:
@@ -86,10 +86,10 @@ class Door:
 
     def dismiss(self, owners: frozenset[str], error: GatewayError) -> int:
         """End the calls of ``owners`` that are being served: each tells its client ``error``. How many there were."""
-        ended = [task for task, visit in self._inside.items() if visit.owner in owners and visit.dismissed is None]
-        for task in ended:
-            self._inside[task].dismissed = error
-            self._inside[task].end(task)
+        ended = [visit for visit in self._inside.values() if visit.owner in owners and visit.dismissed is None]
+        for visit in ended:
+            visit.dismissed = error
+            visit.end()
         return len(ended)
 
     async def close(self, grace_s: float, farewell_s: float = 2.0) -> int:
@@ -101,9 +101,9 @@ class Door:
         if await self._emptied(grace_s):
             return 0
         self.expired = True
-        left = tuple(self._inside.items())
-        for task, visit in left:
-            visit.end(task)
+        left = tuple(self._inside.values())
+        for visit in left:
+            visit.end()
         await self._emptied(farewell_s)
         return len(left)
 
@@ -117,7 +117,7 @@ class Door:
         if task is None or not (self.expired or dismissed):
             return None
         left = task.uncancel()
-        if visit is not None:
+        if visit is not None and visit.task is task:  # a task of the call may ask, too, and was ordered nothing itself
             for _ in range(visit.orders - 1):  # it was ordered to end again before it could ask
                 left = task.uncancel()
             visit.orders = 0

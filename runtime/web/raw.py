@@ -85,7 +85,7 @@ class Dispatcher:
             request_id(raw, front.new_id) if "x-request-id" in headers else front.new_id(),
             headers,
             _path_params(http),
-            front.scopes.get(operation.operation_id, operation.scope) if operation else PUBLIC,
+            front.scope(operation.operation_id, operation.scope) if operation else PUBLIC,
             _base_headers(front, raw),
             front.write_limit_s,
             front.lookout,

@@ -141,6 +141,37 @@ async def test_call_that_is_ordered_to_end_twice_is_told_why_all_the_same() -> N
     assert told == [error]
 
 
+async def test_a_task_of_the_call_that_asks_first_takes_nothing_from_it() -> None:
+    """It is cancelled along with the call that waits for it, which was ordered to end twice."""
+    door = Door()
+    told: list[object] = []
+
+    async def part() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.append(door.farewell())
+
+    async def call() -> None:
+        try:
+            with door:
+                door.owned("theirs")
+                await asyncio.create_task(part())
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.append(door.farewell())
+
+    running = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    error = AuthenticationFailed("revoked")
+    assert door.dismiss(frozenset({"theirs"}), error) == 1
+
+    assert await door.close(0.0) == 1
+    await running
+    assert told == [error, error]
+
+
 async def test_call_that_fails_leaves_the_door() -> None:
     door = Door()
 
