@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,16 +20,15 @@ from runtime.config.secrets import environment, resolve_secrets
 from runtime.stores.migrate import SCHEMA
 from tests.cli.conftest import SOUND, Run
 from tests.support.database import prepared
+from tests.support.ports import kept_port
 
 
 @pytest.fixture
-def built(run: Run, root: Path) -> Path:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (root / "gateway.yaml").write_text(SOUND + f"server:\n  port: {port}\n")
-    assert 0 == run("build", "--root", root).code
-    return root
+def built(run: Run, root: Path) -> Iterator[Path]:
+    with kept_port() as port:
+        (root / "gateway.yaml").write_text(SOUND + f"server:\n  port: {port}\n")
+        assert 0 == run("build", "--root", root).code
+        yield root
 
 
 def statuses(out: str) -> dict[str, set[str]]:
@@ -58,9 +58,7 @@ def test_a_stale_plan_is_a_fault(run: Run, built: Path) -> None:
 
 def test_a_taken_port_is_a_fault(run: Run, built: Path) -> None:
     port = int((built / "gateway.yaml").read_text().rpartition(":")[2])
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", port)):
         ran = run("doctor", "--root", built)
 
     assert 1 == ran.code

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.ports import kept_port
 
 __all__ = ["CONTEXT_TOKENS", "MODEL", "SLOTS", "InferenceServer", "inference_server", "missing"]
 
@@ -76,23 +77,21 @@ def inference_server(directory: Path) -> Iterator[InferenceServer]:
     """Make the model below ``directory`` and serve it until the block ends."""
     model = directory / "random.gguf"
     subprocess.run([PYTHON, ROOT / "tests" / "slow" / "random_model.py", model], check=True, timeout=60)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     log = directory / "llama-server.log"
-    with log.open("wb") as sink:
-        process = subprocess.Popen(_command(model, port), stdout=sink, stderr=sink, env=_environment())
-    try:
-        server = InferenceServer(port, process, log)
-        _wait_until_ready(server)
-        yield server
-    finally:
-        process.terminate()
+    with kept_port() as port:
+        with log.open("wb") as sink:
+            process = subprocess.Popen(_command(model, port), stdout=sink, stderr=sink, env=_environment())
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            server = InferenceServer(port, process, log)
+            _wait_until_ready(server)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _binary() -> Path:

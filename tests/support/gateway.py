@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from unittest import mock
 
 from runtime.cli import main
 from runtime.telemetry.lines import TOGETHER_S
+from tests.support.ports import kept_port
 
 __all__ = ["CLI", "Running", "gateway", "run_cli"]
 
@@ -81,27 +81,29 @@ def gateway(
     (root / "gateway.yaml").write_text(config)
     built = run_cli("build", root=root, env=env)
     assert built.returncode == 0, built.stdout + built.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = root / "server.log"
-    command = [*CLI, "serve", "--root", str(root), "--port", str(port)]
-    if files is not None:
-        command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
-    with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdout=sink, stderr=sink, env=_environment(env))
-    running = Running(root, port, process, log)
-    try:
-        _wait_until_ready(running)
-        yield running
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with kept_port() as port:
+        log = root / "server.log"
+        command = [*CLI, "serve", "--root", str(root), "--port", str(port)]
+        if files is not None:
+            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+        with log.open("wb") as sink:
+            process = subprocess.Popen(command, stdout=sink, stderr=sink, env=_environment(env))
+        running = Running(root, port, process, log)
+        try:
+            _wait_until_ready(running)
+            yield running
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _in_process(command: list[str], env: Mapping[str, str] | None) -> subprocess.CompletedProcess[str]:

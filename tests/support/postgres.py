@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Generator
@@ -15,6 +14,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+
+from tests.support.ports import kept_port
 
 PACKAGES = Path("/usr/lib/postgresql")
 USER = "postgres"
@@ -52,23 +53,26 @@ def postgres() -> Generator[Postgres, None, None]:
     if os.geteuid() == 0:  # it refuses to run as root
         user = pwd.getpwnam(USER).pw_uid
         os.chown(directory, user, -1)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = str(probe.getsockname()[1])
-    options = [word for setting in (*SETTINGS, f"port={port}") for word in ("-c", setting)]
     data = str(directory / "data")
     make = [str(binaries / "initdb"), "-D", data, "-U", USER, "--auth=trust", "--no-sync", "-E", "UTF8"]
-    serve = [str(binaries / "postgres"), "-D", data, *options]
-    ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", port, "-q"]
     try:
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd=directory, user=user)
-        with (directory / "log").open("w") as log:
-            server = subprocess.Popen(serve, stderr=log, cwd=directory, user=user)
-        try:
-            while subprocess.run(ready, check=False).returncode != 0:
-                assert server.poll() is None, (directory / "log").read_text()
-            yield Postgres(binaries, int(port))
-        finally:
-            server.send_signal(signal.SIGINT)  # without waiting for clients
-            server.wait(30)
+        with kept_port() as port:
+            options = [word for setting in (*SETTINGS, f"port={port}") for word in ("-c", setting)]
+            serve = [str(binaries / "postgres"), "-D", data, *options]
+            with (directory / "log").open("w") as log:
+                server = subprocess.Popen(serve, stderr=log, cwd=directory, user=user)
+            try:
+                _wait_until_ready(binaries, port, server, directory / "log")
+                yield Postgres(binaries, port)
+            finally:
+                server.send_signal(signal.SIGINT)  # without waiting for clients
+                server.wait(30)
     finally:
         shutil.rmtree(directory)
+
+
+def _wait_until_ready(binaries: Path, port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    ready = [str(binaries / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-q"]
+    while subprocess.run(ready, check=False).returncode != 0:
+        assert server.poll() is None, log.read_text()

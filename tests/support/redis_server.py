@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import kept_port
+
 START_LIMIT_S = 20
 
 
@@ -63,13 +65,10 @@ def redis_server() -> Iterator[RedisServer]:
         if os.environ.get("CI"):
             pytest.fail("neither redis-server nor valkey-server is installed")
         pytest.skip("neither redis-server nor valkey-server is installed: apt-get install redis-server")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    directory = Path(tempfile.mkdtemp(prefix="gatewright-redis-"))
-    server = RedisServer(program, directory, port)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(directory)
+    with kept_port() as port, tempfile.TemporaryDirectory(prefix="gatewright-redis-") as directory:
+        server = RedisServer(program, Path(directory), port)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -14,6 +13,7 @@ from granian.server.embed import Server
 
 from runtime.errors import ClientClosed, GatewayError
 from runtime.web.exchange import Exchange
+from tests.support.ports import kept_port
 
 Serve = Callable[[Exchange], Awaitable[None]]
 
@@ -66,10 +66,13 @@ class Site:
 @asynccontextmanager
 async def site(serve: Serve) -> AsyncIterator[Site]:
     """``serve`` behind Granian on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        found = Site(probe.getsockname()[1])
+    with kept_port() as port:
+        async with _served(serve, Site(port)) as found:
+            yield found
 
+
+@asynccontextmanager
+async def _served(serve: Serve, found: Site) -> AsyncIterator[Site]:
     async def app(scope, receive, send) -> None:
         if scope["type"] == "lifespan":
             await receive()
