@@ -48,7 +48,7 @@ __all__ = [
     "OutOfFiles", "PermissionDenied", "RateLimited", "Refused", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
     "UpstreamAuthFailed", "UpstreamError", "UpstreamFailed", "UpstreamOverloaded", "UpstreamProtocolError",
     "UpstreamQuotaExceeded", "UpstreamTimeout", "UpstreamUnavailable",
-    "brief", "brief_message",
+    "brief", "brief_message", "failed_inside",
 ]  # fmt: skip
 
 MAX_QUOTED_CHARS: Final = 200
@@ -296,3 +296,8 @@ class ShuttingDown(GatewayError):
 
 class InternalError(GatewayError):
     """A fault of ours. The message says nothing of its inside; the log does."""
+
+
+def failed_inside() -> InternalError:
+    """What clients are told of a fault of ours, whatever it is."""
+    return InternalError("the gateway failed; the fault is in its log under this request's id")

@@ -1,6 +1,6 @@
 """A streamed answer: its first bytes, up to which everything may be tried again, and the rest.
 
-What breaks in the rest ends with the dialect's error event, unless the answer can be rescued: then another target is heard
+What breaks in the rest, and be it by a fault of ours, ends with the dialect's error event, unless the answer can be rescued: then another target is heard
 where the last one left off, and the client's bytes go on.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 
 from runtime.accounting.received import Received
 from runtime.canonical import Usage
-from runtime.errors import GatewayError, UpstreamTimeout
+from runtime.errors import GatewayError, UpstreamTimeout, failed_inside
 from runtime.limits.admission import LimitReached
 from runtime.protocols.relay import Relay
 from runtime.rescue import DivergedError
@@ -100,6 +100,13 @@ class StreamedAnswer:
         self._recorder.settle(self._record)
         return self._relay.fail(error)
 
+    def _broken_by(self, fault: Exception) -> bytes:
+        """The last that the client is told of an answer that ``fault`` ended."""
+        if isinstance(fault, GatewayError):
+            return self._failed(fault, at_fault=not isinstance(fault, LimitReached))
+        self._recorder.failed_inside(self._record, fault)
+        return self._failed(failed_inside(), at_fault=False)
+
     async def _rest(self, head: bytes) -> AsyncGenerator[bytes, None]:
         """The client's bytes. Whatever ends it, the upstream is let go and the usage that was reported is kept."""
         record = self._record
@@ -131,13 +138,13 @@ class StreamedAnswer:
                         self._settle()
                     yield data
             self._settle()
-        except GatewayError as error:
-            yield self._failed(error, at_fault=not isinstance(error, LimitReached))
         except asyncio.CancelledError:
             farewell = self._door.farewell()
             if farewell is None:
                 raise
             yield self._failed(farewell, at_fault=False)
+        except Exception as fault:  # noqa: BLE001 — told, and logged where it is ours
+            yield self._broken_by(fault)
         finally:
             record.usage = _sum(self._before, self._relay.usage)
             self._attempt.abandon(usage=self._relay.usage)  # no event where it was ended above

@@ -110,8 +110,9 @@ class Desk:
         self.door = Door()
         made = plan(protocol, **settings)
         ticks = iter(range(1, 1000))
+        self.log = io.StringIO()
         self.recorder = Recorder(
-            Metrics("b", "v"), logger("error", "json", "b", Lines(io.StringIO())), lambda: float(next(ticks))
+            Metrics("b", "v"), logger("error", "json", "b", Lines(self.log)), lambda: float(next(ticks))
         )
         self.gateway = Gateway(
             made,

@@ -16,7 +16,7 @@ import orjson
 
 from runtime.accounting.price import usd
 from runtime.config.plan import Plan
-from runtime.errors import ClientClosed, GatewayError, InternalError
+from runtime.errors import ClientClosed, GatewayError, InternalError, failed_inside
 from runtime.gateway import Call, Complete, Count, EmbedCall, Gateway, Streaming
 from runtime.limits.admission import LimitReached
 from runtime.limits.headers import limit_headers
@@ -120,6 +120,13 @@ class Inference:
             if farewell is None:
                 raise
             await self._fail_inside(exchange, call, farewell)
+        except ClientClosed:
+            raise
+        except Exception as fault:
+            if not exchange.started:
+                raise
+            self._recorder.failed_inside(call.record, fault)
+            await self._fail_inside(exchange, call, failed_inside())
         else:
             await self.answer(exchange, call, reply)
 
@@ -247,11 +254,20 @@ class Inference:
             with exchange.keep_alive(reply.keep_alive, self._silence_s):
                 if not exchange.started:
                     await exchange.start(200, (*self._head(exchange, call.codec, reply.content_type), *reply.headers))
-                async for data in chunks:
-                    if (rest := exchange.pass_on(data)) is not None:
-                        await rest
-                self._recorder.settle(call.record)
-                await exchange.finish()
+                try:
+                    async for data in chunks:
+                        if (rest := exchange.pass_on(data)) is not None:
+                            await rest
+                except ClientClosed:
+                    raise
+                except GatewayError as error:
+                    await self._fail_inside(exchange, call, error)
+                except Exception as fault:  # noqa: BLE001 — logged, and told by an event of the stream
+                    self._recorder.failed_inside(call.record, fault)
+                    await self._fail_inside(exchange, call, failed_inside())
+                else:
+                    self._recorder.settle(call.record)
+                    await exchange.finish()
 
     async def _fail(self, exchange: Exchange, codec: ClientCodec, record: CallRecord, error: GatewayError) -> None:
         reply = codec.encode_error(error, exchange.request_id)
@@ -263,7 +279,7 @@ class Inference:
         await exchange.respond(reply.status, headers, reply.body)
 
     async def _fail_inside(self, exchange: Exchange, call: Call, error: GatewayError) -> None:
-        """The error of a stream that was begun before anybody answered."""
+        """The error of a stream that was begun, where nobody is left who makes its answer."""
         call.record.outcome, call.record.error = "error", error.kind
         self._recorder.settle(call.record)
         await exchange.send(self._gateway.encoder(call).fail(error))

@@ -68,6 +68,10 @@ class Recorder:
         if call.first_token_s is None:
             call.first_token_s = self._clock()
 
+    def failed_inside(self, call: CallRecord, fault: Exception) -> None:
+        """A fault of ours, of which the client learns only that there was one."""
+        self._log.error("call_failed_inside", request_id=call.id, fault=fault)
+
     def end(self, call: CallRecord) -> None:
         """The call is over. A second end of the same call is no event: the first one stands."""
         if call.ended_s:

@@ -25,6 +25,7 @@ from runtime.errors import (
     TooLarge,
     UnsupportedMedia,
     brief,
+    failed_inside,
 )
 from runtime.web.body import UNWANTED_S, linger
 from runtime.web.front import Front, Fronts, Rendered, request_id
@@ -136,7 +137,7 @@ def _told(request: AnyRequest, error: Exception) -> GatewayError:
         case _ if 400 <= status < 500:
             return _invalid(error)
         case _:
-            return InternalError("the gateway failed; the fault is in its log under this request's id")
+            return failed_inside()
 
 
 def _invalid(error: Exception) -> InvalidRequest:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from runtime.errors import ClientClosed, GatewayError, InternalError, MethodNotAllowed, brief
+from runtime.errors import ClientClosed, GatewayError, MethodNotAllowed, brief, failed_inside
 from runtime.web.body import broken_off
 from runtime.web.exchange import NOTHING, Exchange
 from runtime.web.front import Front, Fronts, request_id
@@ -127,8 +127,7 @@ class Dispatcher:
         if front.on_fault is not None:
             front.on_fault(fault, exchange.request_id)
         if not exchange.started:
-            told = InternalError("the gateway failed; the fault is in its log under this request's id")
-            await self._refuse(front, exchange, told, protocol)
+            await self._refuse(front, exchange, failed_inside(), protocol)
 
     async def _unanswered(self, front: Front, exchange: Exchange, protocol: str) -> None:
         """A call that ended as if its client had left. The server says the same of a body that breaks off, and then it may be there."""
