@@ -30,6 +30,7 @@ GatewayError
 ├── RouteUnavailable        503  no target of the model can be called now
 ├── OutOfFiles              503  the process may open no more sockets
 ├── LedgerUnavailable       503  what the call would use cannot be noted
+├── KeysUnavailable         503  whether a key is good cannot be told now
 ├── ShuttingDown            503
 └── InternalError           500
 
@@ -44,7 +45,7 @@ from typing import ClassVar, Final, NamedTuple
 
 __all__ = [
     "AuthenticationFailed", "BillingRequired", "BudgetExceeded", "ClientClosed", "ConfigError", "Conflict", "ContentRefused",
-    "ContextTooLong", "Fault", "GatewayError", "InternalError", "InvalidRequest", "LedgerUnavailable", "LimitExceeded", "MethodNotAllowed", "ModelNotFound", "NotFound",
+    "ContextTooLong", "Fault", "GatewayError", "InternalError", "InvalidRequest", "KeysUnavailable", "LedgerUnavailable", "LimitExceeded", "MethodNotAllowed", "ModelNotFound", "NotFound",
     "OutOfFiles", "PermissionDenied", "RateLimited", "Refused", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
     "UpstreamAuthFailed", "UpstreamError", "UpstreamFailed", "UpstreamOverloaded", "UpstreamProtocolError",
     "UpstreamQuotaExceeded", "UpstreamTimeout", "UpstreamUnavailable",
@@ -282,6 +283,14 @@ class OutOfFiles(GatewayError):
 
 class LedgerUnavailable(GatewayError):
     """Our own lack, too: what the call would use could not be noted, so nothing was sent."""
+
+    kind = "unavailable"
+    http_status = 503
+    retryable = True
+
+
+class KeysUnavailable(GatewayError):
+    """Our own lack: a key that is not known here may be good, and where keys are kept cannot be asked."""
 
     kind = "unavailable"
     http_status = 503

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-from runtime.errors import AuthenticationFailed
+from runtime.errors import AuthenticationFailed, KeysUnavailable
+from runtime.services.key_fields import could_be_kept
 from runtime.web.credential import find_key
 from runtime.web.key import PUBLIC, KeyRecord, KeyRing
 
@@ -19,15 +20,18 @@ class Access:
         self._now = now
         self._required = required
         self._used: dict[str, float] = {}
-        self._look_again: Callable[[str], Awaitable[None]] | None = None
+        self._look_again: Callable[[str], Awaitable[bool]] | None = None
 
     @property
     def required(self) -> bool:
         """Whether anybody is asked for a key."""
         return self._required
 
-    def before_refusing(self, look_again: Callable[[str], Awaitable[None]]) -> None:
-        """Await ``look_again`` before a key of this hash is refused because none is known; it may `use` others."""
+    def before_refusing(self, look_again: Callable[[str], Awaitable[bool]]) -> None:
+        """Await ``look_again`` before a key of this hash is refused because none is known; it may `use` others.
+
+        It says whether what is known then is all there is to know of that hash.
+        """
         self._look_again = look_again
 
     def use(self, keys: KeyRing) -> None:
@@ -51,7 +55,8 @@ class Access:
     async def admit(self, headers: Mapping[str, str], query: Mapping[str, str], scope: str) -> KeyRecord:
         """The record of the key that is presented; nobody's, for a public operation without one.
 
-        Raises AuthenticationFailed without a good key, PermissionDenied when it lacks ``scope``.
+        Raises AuthenticationFailed without a good key, PermissionDenied when it lacks ``scope``, KeysUnavailable where
+        nobody can tell whether it is good.
         """
         if not self._required or scope == PUBLIC:
             return KeyRecord.anonymous()
@@ -71,6 +76,8 @@ class Access:
         digest = self._keys.digest(presented)
         record = self._keys.find(presented, digest)
         if record is None and self._look_again is not None:
-            await self._look_again(digest)
+            sure = await self._look_again(digest)
             record = self._keys.find(presented, digest)
+            if record is None and not sure and could_be_kept(presented):
+                raise KeysUnavailable("keys cannot be looked up at the moment; try again", retry_after_s=1)
         return record

@@ -13,10 +13,13 @@ from runtime.errors import InvalidRequest
 from runtime.services.key_limits import PERIODS, Amount, LimitFields, nano_usd, read_limits, replaced
 from runtime.window import Limit
 
-__all__ = ["PREFIXES", "Fields", "limits_of", "read_fields"]
+__all__ = ["PREFIXES", "Fields", "could_be_kept", "limits_of", "read_fields"]
 
 PREFIXES: Final = ("gw-", "oag_")
 """How keys begin that are made here."""
+
+MIN_CHARS: Final = 20
+MAX_CHARS: Final = 200
 
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
 _Names = Annotated[tuple[_Name, ...], Meta(max_length=1000)]
@@ -34,7 +37,7 @@ class Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """What may be said of a key. ``key`` and ``prefix`` are for a new one."""
 
     name: _Name | UnsetType = UNSET
-    key: Annotated[str, Meta(min_length=20, max_length=200, pattern=r"^[!-~]+$")] | UnsetType = UNSET
+    key: Annotated[str, Meta(min_length=MIN_CHARS, max_length=MAX_CHARS, pattern=r"^[!-~]+$")] | UnsetType = UNSET
     prefix: Literal["gw-", "oag_"] | UnsetType = UNSET
     company_id: _Name | UnsetType = UNSET
     scopes: tuple[Literal["chat", "view", "action", "admin"], ...] | UnsetType = UNSET
@@ -47,6 +50,11 @@ class Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     maxRequestsPerDay: _Count | UnsetType | None = UNSET  # noqa: N815
     expiresAt: Annotated[datetime, Meta(tz=True)] | UnsetType | None = UNSET  # noqa: N815
     isActive: bool | UnsetType = UNSET  # noqa: N815
+
+
+def could_be_kept(presented: str) -> bool:
+    """Whether it has the form of the keys that are made here, or brought along."""
+    return MIN_CHARS <= len(presented) <= MAX_CHARS and presented.startswith(PREFIXES)
 
 
 def read_fields(data: KeyFields) -> Fields:

@@ -29,6 +29,9 @@ LOOK_S: Final = 0.1
 """How far apart the store is asked for keys that are not known, however many are tried."""
 
 LOOK_LIMIT_S: Final = 2.0
+UNSURE_S: Final = 1.0
+"""For how long nobody waits for another look when the store could not be asked."""
+
 STRANGER_S: Final = 1.0
 """How long what is no key at all, also no revoked one, is refused without another look. Nobody can present a key before
 it is made; only a backup that is restored brings back one that was not there."""
@@ -65,6 +68,7 @@ class GoodKeys:
         self._turn = asyncio.Lock()
         self._look: asyncio.Task[bool] | None = None
         self._looked_s = float("-inf")
+        self._unsure_until_s = float("-inf")
         self._kept: frozenset[str] = frozenset()
         self._strangers: dict[str, float] = {}  # until when, by hash
 
@@ -85,25 +89,24 @@ class GoodKeys:
         async with self._turn:
             await self._read()
 
-    async def look_again(self, digest: str) -> None:
+    async def look_again(self, digest: str) -> bool:
         """Read the store if it was changed, for a key whose hash is not known here: it may have been made a moment ago.
 
-        All that come before a look begins share it. Where the store cannot be asked, what is known stands. What a look has
-        shown to be nothing is not looked for again at once: clients with a wrong key try it again and again.
+        Whether what is known now is all there is to know of it: not where the store cannot be asked and has perhaps a key
+        of this hash. All that come before a look begins share it; when one fails, nobody waits for another for a moment,
+        however many keys are tried. What a look has shown to be nothing is not looked for again at once: clients with a
+        wrong key try it again and again.
         """
         now = asyncio.get_running_loop().time
         if not digest or self._strangers.get(digest, 0.0) > now():
-            return
-        if self._look is None:
-            self._look = asyncio.create_task(self._look_in_turn())
-        try:
-            looked = await within(LOOK_LIMIT_S, asyncio.shield(self._look))
-        except TimeoutError:
-            return
-        if looked and self._is_strange(digest):
+            return True
+        if now() < self._unsure_until_s or not await self._has_looked():
+            return self._is_known(digest)
+        if not self._is_known(digest):
             if len(self._strangers) >= MAX_STRANGERS:
                 self._strangers.clear()
             self._strangers[digest] = now() + STRANGER_S
+        return True
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -132,12 +135,22 @@ class GoodKeys:
         if used := self._access.take_used():
             await self._store.used(used)
 
-    def _is_strange(self, digest: str) -> bool:
-        """Whether no key has it, good or not."""
-        known = self._known
-        if known is None or digest in known.revoked:
-            return False
-        return digest not in self._kept and digest not in self.configured.hashes
+    def _is_known(self, digest: str) -> bool:
+        """Whether a key has it, good or not."""
+        revoked = () if self._known is None else self._known.revoked
+        return digest in self._kept or digest in self.configured.hashes or digest in revoked
+
+    async def _has_looked(self) -> bool:
+        """Whether the store could be asked, in the look that is due or in one that begins now."""
+        if self._look is None:
+            self._look = asyncio.create_task(self._look_in_turn())
+        try:
+            looked = await within(LOOK_LIMIT_S, asyncio.shield(self._look))
+        except TimeoutError:
+            looked = False
+        if not looked:
+            self._unsure_until_s = asyncio.get_running_loop().time() + UNSURE_S
+        return looked
 
     async def _look_in_turn(self) -> bool:
         """Whether the store could be asked."""
@@ -153,7 +166,9 @@ class GoodKeys:
             return True
 
     async def _read(self) -> None:
-        if await self._store.revision() == self._revision:
+        revision = await self._store.revision()
+        self._unsure_until_s = float("-inf")
+        if revision == self._revision:
             return
         found = await self._store.all()
         self._apply(found)

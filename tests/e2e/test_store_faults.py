@@ -91,6 +91,15 @@ def calls_go_on(running: Running) -> list[Reply]:
     return answered
 
 
+def unknown_keys_are_not_called_wrong(running: Running) -> None:
+    """Another worker may have made one a moment ago; what has not the form of a key is refused as ever."""
+    for dialect in CALLERS:
+        reply = ask(running, dialect, key="gw-a-key-that-nobody-could-look-up-0123456789")
+        assert (503, "1") == (reply.status, reply.headers.get("retry-after")), reply.raw
+        assert "cannot be looked up" in said(dialect, reply)
+        assert 401 == ask(running, dialect, key="no-key-at-all").status
+
+
 def all_is_well(running: Running, answered: list[Reply]) -> None:
     """What was refused works, and every call that was answered is in the ledger at its price."""
     until(lambda: all(checks(running).values()))
@@ -116,6 +125,7 @@ def survives(server: Postgres, root: Path, spoil: Callable[[Relay], None]) -> No
         spoil(line)
         answered += calls_go_on(running)
         refused(running, *NEEDING, *READING)
+        unknown_keys_are_not_called_wrong(running)
         kept = timed(running, "POST", "/v1/responses", {"model": "sim/echo", "input": "?"})
         assert (200, False) == (kept.status, kept.body["store"]), "it is answered, and says that it was not kept"
         answered += [*calls_go_on(running), kept]

@@ -8,15 +8,16 @@ import time
 import msgspec
 import pytest
 
-from runtime.errors import AuthenticationFailed, PermissionDenied
+from runtime.errors import AuthenticationFailed, GatewayError, KeysUnavailable, PermissionDenied
 from runtime.resilience import Door
 from runtime.services.access import Access
-from runtime.services.keyring import LOOK_S, GoodKeys
+from runtime.services.keyring import LOOK_S, UNSURE_S, GoodKeys
 from runtime.stores.base import StoreError
 from runtime.stores.keys import KeySet, StoredKey
 from runtime.web.key import KeyEntry, KeyRecord, KeyRing, hash_key
 
 PEPPER = b"p" * 32
+NEW = "gw-made-a-moment-ago-elsewhere"
 
 
 class Store:
@@ -66,6 +67,14 @@ class Desk:
             return (await self.access.admit({"x-api-key": plain}, {}, "chat")).id
         except AuthenticationFailed:
             return None
+
+    async def told(self, plain: str) -> int:
+        """The status that whoever presents this gets."""
+        try:
+            await self.access.admit({"x-api-key": plain}, {}, "chat")
+        except GatewayError as error:
+            return error.http_status
+        return 200
 
 
 @pytest.fixture
@@ -146,11 +155,72 @@ async def test_what_is_too_long_for_a_key_costs_no_look(desk: Desk) -> None:
 
 async def test_what_could_not_be_looked_for_is_looked_for_again(desk: Desk) -> None:
     desk.store.failing = StoreError
-    assert await desk.admits("new") is None
+    assert 503 == await desk.told(NEW)
     desk.store.failing = None
-    desk.store.make("new")
+    desk.store.make(NEW)
+    while await desk.told(NEW) == 503:  # nobody looks again for a moment
+        await asyncio.sleep(0.01)
 
-    assert "new" == await desk.admits("new")
+    assert NEW == await desk.admits(NEW)
+
+
+async def test_once_the_store_answers_again_a_new_key_is_good_at_once(desk: Desk) -> None:
+    desk.store.failing = StoreError
+    assert 503 == await desk.told(NEW)
+    desk.store.failing = None
+    await desk.good.refresh()
+    desk.store.make(NEW)
+
+    assert NEW == await desk.admits(NEW)
+
+
+async def test_a_key_that_cannot_be_looked_for_is_not_called_a_wrong_one(desk: Desk) -> None:
+    desk.store.make("paused" + NEW)
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], active=False)
+    await desk.good.refresh()
+    assert await desk.admits(f"{NEW}-wrong") is None, "shown to be nothing before"
+    desk.store.failing = StoreError
+
+    with pytest.raises(KeysUnavailable) as refused:
+        await desk.access.admit({"x-api-key": NEW}, {}, "chat")
+
+    assert 1 == refused.value.retry_after_s
+    assert (401, 401) == (await desk.told(f"{NEW}-wrong"), await desk.told("paused" + NEW)), "what is known stands"
+    for form in ("new", "gw-short", "sk-" + "x" * 40, "gw-" + "x" * 5000):
+        assert 401 == await desk.told(form), "no key of this form is kept"
+    assert "ci" == await desk.admits("configured")
+
+
+async def test_a_worker_that_never_heard_from_the_store_does_not_call_a_key_wrong() -> None:
+    desk = Desk()
+    desk.store.failing = StoreError
+
+    assert 503 == await desk.told(NEW)
+
+
+async def test_however_many_keys_are_tried_a_dead_store_is_asked_little(desk: Desk) -> None:
+    desk.store.failing = StoreError
+
+    assert [503] * 1000 == await asyncio.gather(*(desk.told(f"{NEW}-{number}") for number in range(1000)))
+    assert 1 == desk.store.asked
+    asked_s = time.monotonic()
+    assert [503] * 1000 == [await desk.told(f"{NEW}-{number}") for number in range(1000)]
+    assert desk.store.asked <= 2 + (time.monotonic() - asked_s) / UNSURE_S
+
+
+async def test_a_store_that_is_silent_is_asked_once_at_a_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.services.keyring.LOOK_LIMIT_S", 0.05)
+    desk.store.gate.clear()
+
+    assert [503] * 100 == await asyncio.gather(*(desk.told(f"{NEW}-{number}") for number in range(100)))
+    assert [503] * 100 == [await desk.told(f"{NEW}-{number}") for number in range(100)]
+    assert 1 == desk.store.asked
+    desk.store.make(NEW)
+    desk.store.gate.set()
+    while await desk.told(NEW) == 503:
+        await asyncio.sleep(0.01)
+
+    assert NEW == await desk.admits(NEW)
 
 
 async def test_where_the_store_is_gone_what_is_known_stands(desk: Desk) -> None:
