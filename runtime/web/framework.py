@@ -8,7 +8,10 @@ from typing import cast
 from litestar import Litestar, asgi, route
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import ASGIApp, Method, Receive, Scope, Send
+from typing_extensions import override
 
 from runtime.web.failure import exception_handler
 from runtime.web.front import Fronts
@@ -18,10 +21,19 @@ from runtime.web.routes import Routes
 __all__ = ["application", "raw_handler"]
 
 
+class _Framework(Litestar):
+    """Knows msgspec's types and no others: that of what is installed besides nothing is loaded, saves nine megabytes."""
+
+    @staticmethod
+    @override
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
+
+
 def application(routes: Iterable[Routes], front: Fronts, on_fault: Callable[[Exception, str], None]) -> Litestar:
     """``routes`` in the order in which they are found; ``on_fault`` is told of faults of ours."""
     failed = exception_handler(front, on_fault)
-    return Litestar(
+    return _Framework(
         route_handlers=[
             handler for each in routes for handler in (*each.typed(), *(raw_handler(raw) for raw in each.raw))
         ],
