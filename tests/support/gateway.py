@@ -1,4 +1,4 @@
-"""A real gateway for tests: built from a gateway.yaml, served by Granian in a process of its own, stopped at the end."""
+"""A real gateway for tests: built from a gateway.yaml, served by Granian in processes of its own, stopped at the end."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from unittest import mock
 
 from runtime.cli import main
 from runtime.telemetry.lines import TOGETHER_S
+from tests.support.forked import Forked, forked
 from tests.support.ports import kept_port
 
 __all__ = ["CLI", "Running", "gateway", "run_cli"]
@@ -29,7 +30,7 @@ CLI = (sys.executable, "-m", "runtime.cli")
 class Running:
     """``log`` is what it wrote to standard error so far, ``key`` a key it takes."""
 
-    def __init__(self, root: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, root: Path, port: int, process: Forked, log: Path) -> None:
         self.root = root
         self.port = port
         self.process = process
@@ -83,11 +84,7 @@ def gateway(
     assert built.returncode == 0, built.stdout + built.stderr
     with kept_port() as port:
         log = root / "server.log"
-        command = [*CLI, "serve", "--root", str(root), "--port", str(port)]
-        if files is not None:
-            command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
-        with log.open("wb") as sink:
-            process = subprocess.Popen(command, stdout=sink, stderr=sink, env=_environment(env))
+        process = forked(["serve", "--root", str(root), "--port", str(port)], _environment(env), log, files)
         running = Running(root, port, process, log)
         try:
             _wait_until_ready(running)
@@ -96,7 +93,7 @@ def gateway(
             _end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Forked) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:

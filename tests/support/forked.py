@@ -1,0 +1,190 @@
+"""Servers that need not import what they run: one process has, and forks for every `gatewright serve` that a test wants.
+
+To import takes most of a start. What a server does from its command line on is the same; that it starts as a program of its
+own is seen by the tests of its life, of `--watch` and of what is told on the command line.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import importlib
+import os
+import resource
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from runtime.cli import main
+
+__all__ = ["Forked", "forked"]
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPORTED = (
+    "runtime.cli.serve",
+    "runtime.server",
+    "runtime.upstream.client",
+    "runtime.upstream.simulated.provider",
+    "runtime.protocols.openai_embeddings",
+    "runtime.web.framework",
+    "litestar.plugins.attrs",
+    "litestar.plugins.pydantic",
+    "generated.catalog",
+    "alembic.command",
+    "alembic.script",
+    "sqlalchemy.dialects.sqlite.aiosqlite",
+    "aiosqlite",
+)
+"""What a server imports late, too, each time anew."""
+MAX_ORDER = 1 << 18
+GONE = "the process that forks servers is gone"
+
+
+class Order(msgspec.Struct, frozen=True):
+    """``files``: how many it may open, where that is to be few."""
+
+    arguments: list[str]
+    env: dict[str, str]
+    folder: str
+    files: int | None
+
+
+class Forked:
+    """As much of `subprocess.Popen` as tests ask of a server. Another process is its parent, and tells how it ended."""
+
+    def __init__(self, arguments: Sequence[str], pid: int, told: socket.socket) -> None:
+        self._arguments = arguments
+        self._told = told
+        self._code: int | None = None
+        self.pid = pid
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self._code is None:
+            self._told.settimeout(timeout)
+            try:
+                code = self._told.recv(16)
+            except (BlockingIOError, TimeoutError):
+                raise subprocess.TimeoutExpired(list(self._arguments), timeout or 0.0) from None
+            self._told.close()
+            assert code, GONE
+            self._code = int(code)
+        return self._code
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0.0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def forked(arguments: Sequence[str], env: Mapping[str, str], log: Path, files: int | None = None) -> Forked:
+    """`gatewright <arguments>` with ``env`` for its environment; what it says goes to ``log``."""
+    order = msgspec.json.encode(Order([*arguments], dict(env), str(Path.cwd()), files))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, log.open("wb") as sink:
+        socket.send_fds(_orders(), [order], [theirs.fileno(), sink.fileno()])
+    pid = ours.recv(16)
+    assert pid, GONE
+    return Forked(arguments, int(pid), ours)
+
+
+@functools.cache
+def _orders() -> socket.socket:
+    """Where orders are taken, by a process that ends with this one."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, "-m", "tests.support.forked", str(theirs.fileno())]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def take_orders(orders: socket.socket) -> Order | None:
+    """Fork for every order. Returns in each fork with what it is to do, and at the very end with None."""
+    with selectors.DefaultSelector() as watched:
+        watched.register(orders, selectors.EVENT_READ)
+        while True:
+            for key, _ in watched.select():
+                if key.data is not None:
+                    _tell(watched, key)
+                    continue
+                order, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, 2)
+                if not order:
+                    return None
+                told, sink = socket.socket(fileno=descriptors[0]), descriptors[1]
+                pid = os.fork()
+                if pid == 0:
+                    _leave(watched, orders, told)
+                    _write_to(sink)
+                    return msgspec.json.decode(order, type=Order)
+                os.close(sink)
+                told.send(b"%d" % pid)
+                watched.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, told))
+
+
+def _tell(watched: selectors.BaseSelector, key: selectors.SelectorKey) -> None:
+    pid, told = key.data
+    _, status = os.waitpid(pid, 0)
+    watched.unregister(key.fd)
+    os.close(key.fd)
+    with told:
+        told.send(b"%d" % os.waitstatus_to_exitcode(status))
+
+
+def _leave(watched: selectors.BaseSelector, *parents: socket.socket) -> None:
+    """What belongs to the parent."""
+    for each in parents:
+        each.close()
+    for key in watched.get_map().values():
+        if key.data is not None:
+            os.close(key.fd)
+            key.data[1].close()
+
+
+def _write_to(sink: int) -> None:
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.close(sink)
+
+
+def _run(order: Order) -> int:
+    os.chdir(order.folder)
+    os.environ.clear()
+    os.environ.update(order.env)
+    if order.files is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (order.files, order.files))
+    return main(order.arguments)
+
+
+def _import_all() -> None:
+    for name in IMPORTED:
+        importlib.import_module(name)
+    from runtime.server import load_codecs
+
+    load_codecs()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    _import_all()
+    taken = take_orders(socket.socket(fileno=int(sys.argv[1])))
+    sys.exit(0 if taken is None else _run(taken))
