@@ -212,6 +212,7 @@ def _front(parts: Lasting, found: Effective, entrance: Entrance) -> Front:
         spoken=SPOKEN,
         write_limit_s=found.artefact.plan.timeouts.client_write_ms / 1000,
         body_limit_s=found.artefact.plan.timeouts.body_read_ms / 1000,
+        door=parts.door,
         header_limit_bytes=server.header_limit_bytes,
         trusted_proxies=trusted_proxies(found),
         ip_filter=ip_filter_of(found, time.time),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from types import TracebackType
 from typing import Final, Protocol
 
 import msgspec
@@ -21,7 +22,7 @@ from runtime.web.key import KeyRecord
 from runtime.web.negotiate import NEGOTIATED, dialect, territory
 from runtime.web.visit import Visit
 
-__all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Front", "Fronts", "Render", "Rendered", "request_id"]
+__all__ = ["FALLBACK_PROTOCOL", "Authorize", "Cors", "Doorway", "Front", "Fronts", "Render", "Rendered", "request_id"]
 
 FALLBACK_PROTOCOL: Final = "openai_chat"
 EXPOSED: Final = (
@@ -92,6 +93,22 @@ class Fronts(Protocol):
     def now(self) -> Front: ...
 
 
+class Doorway(Protocol):
+    """Where it is known what is being served, and whence the order to stop comes: `runtime.resilience.Door`."""
+
+    def __enter__(self) -> object:
+        """Raises ShuttingDown once nobody is let in."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def farewell(self) -> GatewayError | None:
+        """What a call that was cancelled tells its client; None where that was no order to stop."""
+        ...
+
+
 class Front(msgspec.Struct, frozen=True, kw_only=True):
     """What routes are given.
 
@@ -104,6 +121,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
         spoken: path prefixes, the longest first, and the protocol that is spoken below each.
         write_limit_s: how long a client may take nothing of its answer; None: however long.
         body_limit_s: how long the body of a typed operation may take to arrive; None: however long.
+        door: what typed operations that wait for their body are held by when the gateway stops; None: nothing.
         ip_filter: which addresses may call; None: every one.
         trusted_proxies: the proxies in front whose word for who called is believed.
         askings: told which call is being answered.
@@ -122,6 +140,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     spoken: tuple[tuple[str, str], ...] = ()
     write_limit_s: float | None = None
     body_limit_s: float | None = None
+    door: Doorway | None = None
     header_limit_bytes: int = 64 << 10
     trusted_proxies: tuple[Network, ...] = ()
     ip_filter: IpFilter | None = None

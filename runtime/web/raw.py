@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -16,11 +17,11 @@ import msgspec
 from runtime.errors import ClientClosed, GatewayError, MethodNotAllowed, brief, failed_inside
 from runtime.web.body import broken_off
 from runtime.web.exchange import NOTHING, Exchange
-from runtime.web.front import Front, Fronts, request_id
+from runtime.web.front import Doorway, Front, Fronts, request_id
 from runtime.web.head import HeadTooLarge, demand_small_head
 from runtime.web.header import RawHeaders, read_headers
 from runtime.web.key import PUBLIC
-from runtime.web.negotiate import NEGOTIATED
+from runtime.web.negotiate import NEGOTIATED, PROBLEM
 from runtime.web.patience import cancelled
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ class Dispatcher:
             if size > front.header_limit_bytes:
                 demand_small_head(raw, front.header_limit_bytes)
             if operation is not None:
-                await operation.serve(exchange)
+                managing = operation.protocol == PROBLEM
+                await (_manage(front.door, operation, exchange) if managing else operation.serve(exchange))
             else:
                 await self._preflight(front, exchange)
         except GatewayError as error:
@@ -160,6 +162,25 @@ class Dispatcher:
             await exchange.respond(status, (*reply.headers, *extra), reply.body)
         except ClientClosed:
             return
+
+
+async def _manage(door: Doorway | None, operation: RawOperation, exchange: Exchange) -> None:
+    """Until its body has come the call is inside ``door``, so that it is told when the gateway stops."""
+    with ExitStack() as stay:
+        if door is None or exchange.body_read:
+            await operation.serve(exchange)
+            return
+        stay.enter_context(door)
+        exchange.when_read(stay.close)
+        try:
+            await operation.serve(exchange)
+        except asyncio.CancelledError:
+            farewell = door.farewell()
+            if farewell is None or exchange.started:
+                raise
+            raise farewell from None
+        finally:
+            exchange.when_read(None)
 
 
 def _base_headers(front: Front, raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:

@@ -18,7 +18,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, PathParameter, QueryP
 from runtime.errors import InternalError, InvalidRequest, PermissionDenied
 from runtime.web.address import client_address
 from runtime.web.body import LINGER_S, UNWANTED_S, broken_off, linger
-from runtime.web.front import Front, Fronts, request_id
+from runtime.web.front import Doorway, Front, Fronts, request_id
 from runtime.web.head import demand_small_head
 from runtime.web.header import decode_headers
 from runtime.web.json_body import LENIENT, check_body
@@ -148,7 +148,7 @@ def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
         identity = request_id(scope["headers"], front.new_id)
         front.askings.note(identity, "")
         wanted = cast("HTTPScope", scope)["method"] not in {"GET", "HEAD"}
-        body = _Body(cast("wire.Receive", receive), front.body_limit_s, awaited=wanted)
+        body = _Body(cast("wire.Receive", receive), front.body_limit_s, front.door, awaited=wanted)
         started = False
 
         async def stamp(message: Message) -> None:
@@ -166,24 +166,34 @@ def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
             if started or cancelled():
                 raise
             raise InternalError("what the call waited for was cancelled") from error
+        finally:
+            body.over()
 
     return serve
 
 
 class _Body:
-    """A request's body as the framework takes it: in time and to its end, or an error says so. ``awaited``: there may be one."""
+    """A request's body as the framework takes it: in time and to its end, or an error says so. ``awaited``: there may be one.
 
-    def __init__(self, receive: wire.Receive, limit_s: float | None, *, awaited: bool) -> None:
+    Whoever waits for it is inside ``door``, so that it is told when the gateway stops.
+    """
+
+    def __init__(self, receive: wire.Receive, limit_s: float | None, door: Doorway | None, *, awaited: bool) -> None:
         self._receive = receive
         self._limit_s = limit_s
+        self._door = door
+        self._inside = False
         self._awaited = awaited
         self._ends_s: float | None = None
         self._begun = False
 
     async def take(self) -> HTTPReceiveMessage | WebSocketReceiveMessage:
-        """A `Receive`. Raises InvalidRequest."""
+        """A `Receive`. Raises InvalidRequest, ShuttingDown."""
         if not self._awaited:
             return cast("HTTPReceiveMessage", await self._receive())
+        if self._door is not None and not self._inside:
+            self._door.__enter__()
+            self._inside = True
         self._begun = True
         now_s = asyncio.get_running_loop().time()
         if self._ends_s is None and self._limit_s is not None:
@@ -195,10 +205,24 @@ class _Body:
             raise InvalidRequest(
                 f"the request's body did not arrive within {self._limit_s:g} s", code="request_timeout"
             ) from None
+        except asyncio.CancelledError:
+            farewell = None if self._door is None else self._door.farewell()
+            if farewell is None:
+                raise
+            self._begun = False
+            raise farewell from None
         self._awaited = message["type"] == "http.request" and message.get("more_body", False)
         if message["type"] != "http.request":
             raise broken_off()
+        if not self._awaited:
+            self.over()
         return cast("HTTPReceiveMessage", message)
+
+    def over(self) -> None:
+        """Nobody waits for it any more."""
+        if self._door is not None and self._inside:
+            self._inside = False
+            self._door.__exit__(None, None, None)
 
     async def leave(self, headers: Mapping[str, str]) -> None:
         """Let what has not been taken come, for a while: `linger` says why."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
+import socket
 import subprocess
+from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.support.asking import ADMIN, KEYS
 from tests.support.gateway import CLI, Running, gateway, run_cli
 from tests.support.vendor import KEY, Vendor
 
@@ -124,3 +128,25 @@ def test_secrets_stay_out_of_the_log(served: Running) -> None:
 
     assert KEY not in served.log
     assert served.log.count(served.key) == sum(line.startswith(("Key", "Try")) for line in served.log.splitlines())
+
+
+@pytest.mark.parametrize("path", ["/api/auth/login", "/api/keys"])
+@pytest.mark.parametrize("sent", [b'{"name": ', b""], ids=["half a body", "none of it"])
+def test_a_management_body_that_stalls_is_told_of_a_stop(tmp_path: Path, sent: bytes, path: str) -> None:
+    config = SIM + 'server: {shutdown_grace: 1s}\nkeys: {root: {key: "${ADMIN_KEY}", scopes: [admin]}}\n'
+    with gateway(tmp_path, config, KEYS) as running:
+        head = (
+            f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN}\r\n"
+            "content-type: application/json\r\ncontent-length: 100\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection:
+            connection.sendall(head.encode() + sent)
+            assert 200 == httpx.get(f"{running.url}/health/live").status_code, "meanwhile it has read that head"
+            running.process.send_signal(signal.SIGTERM)
+            response = HTTPResponse(connection, method="POST")
+            response.begin()
+            body = json.loads(response.read())
+
+        assert (503, 503, "unavailable") == (response.status, body["status"], body["kind"])
+        assert "application/problem+json" == response.headers.get("content-type")
+        assert running.process.wait(60) == 0

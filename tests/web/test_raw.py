@@ -5,6 +5,7 @@ import pytest
 from litestar import Litestar
 
 from runtime.errors import ClientClosed, InternalError, RateLimited
+from runtime.resilience import Door
 from runtime.web.exchange import Exchange
 from runtime.web.failure import exception_handler
 from runtime.web.framework import raw_handler
@@ -342,3 +343,41 @@ class TestCors:
 
         assert [204, 200] == [answer.status for answer in answers]
         assert not any(name.startswith("access-control") for answer in answers for name in answer.headers)
+
+
+async def _reading(exchange: Exchange) -> None:
+    body = await exchange.read_body(1000, 60)
+    await exchange.respond(200, (), body)
+
+
+@pytest.mark.parametrize("pieces", [[b"half"], []], ids=["half of it", "nothing of it"])
+async def test_a_managing_call_whose_body_stalls_is_told_of_a_stop(pieces: list[bytes]) -> None:
+    door = Door()
+    parts = msgspec.structs.replace(front(), door=door)
+    script = Script(pieces, endless=True)
+    application = app(chat(_reading, parts=parts, protocol="problem"), parts=parts)
+    asking = asyncio.create_task(run(application, script, "POST", "/v1/chat"))
+    await script.waiting.wait()
+
+    assert 1 == await door.close(0, farewell_s=60)
+    await asking
+
+    assert (503, "problem: unavailable") == (script.answer.status, script.answer.body.decode()[:20])
+    assert not door.calls
+
+
+async def test_a_managing_call_whose_body_has_come_holds_no_door() -> None:
+    door, seen = Door(), []
+
+    async def serve(exchange: Exchange) -> None:
+        await exchange.read_body(1000, 60)
+        seen.append(door.calls)
+        await exchange.respond(200, (), b"")
+
+    parts = msgspec.structs.replace(front(), door=door)
+    application = app(chat(serve, parts=parts, protocol="problem"), parts=parts)
+
+    assert 200 == (await call(application, "POST", "/v1/chat", body=b"{}")).status
+    assert ([0], 0) == (seen, door.calls)
+    await door.close(60)
+    assert 503 == (await call(application, "POST", "/v1/chat", body=b"{}")).status

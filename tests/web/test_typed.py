@@ -7,6 +7,7 @@ from litestar import Litestar
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from runtime.errors import InternalError, NotFound
+from runtime.resilience import Door
 from runtime.web.failure import exception_handler
 from runtime.web.front import Front
 from runtime.web.typed import typed
@@ -175,3 +176,32 @@ async def test_what_a_call_waited_for_may_be_cancelled_without_it() -> None:
     answer = await call(lone, "POST", "/lost")
     assert (500, "internal") == (answer.status, json.loads(answer.body)["kind"])
     assert [InternalError] == [type(fault) for fault in faults]
+
+
+def with_door() -> tuple[Door, Litestar]:
+    door = Door()
+    return door, app(msgspec.structs.replace(front(), door=door))
+
+
+@pytest.mark.parametrize("pieces", [[b'{"name": '], []], ids=["half of it", "nothing of it"])
+async def test_a_body_that_stalls_is_told_of_a_stop(pieces: list[bytes]) -> None:
+    door, application = with_door()
+    script = Script(pieces, endless=True)
+    asking = asyncio.create_task(run(application, script, "POST", "/things"))
+    await script.waiting.wait()
+
+    assert 1 == await door.close(0, farewell_s=60)
+    await asking
+
+    assert (503, "unavailable") == (script.answer.status, json.loads(script.answer.body)["kind"])
+    assert not door.calls
+
+
+async def test_a_body_that_has_come_holds_no_door_and_none_is_taken_once_it_is_closed() -> None:
+    door, application = with_door()
+
+    assert 201 == (await call(application, "POST", "/things", body=b'{"name": "a"}')).status
+    assert 400 == (await call(application, "POST", "/things", body=b'{"name": 1}')).status
+    assert (0, 0) == (door.calls, await door.close(60))
+    assert 503 == (await call(application, "POST", "/things", body=b'{"name": "a"}')).status
+    assert 200 == (await call(application, "GET", "/text")).status
