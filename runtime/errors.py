@@ -93,6 +93,11 @@ class GatewayError(Exception):
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
 
+    param: str | None = None
+    retry_after_s: float | None = None
+    code: str | None = None
+    upstream_status: int | None = None
+
     def __init__(
         self,
         message: str,
@@ -102,13 +107,16 @@ class GatewayError(Exception):
         code: str | None = None,
         upstream_status: int | None = None,
     ) -> None:
-        message = brief_message(message)
-        super().__init__(message)
-        self.message = message
-        self.param = param if param is None else brief(param)
-        self.retry_after_s = retry_after_s
-        self.code = code
-        self.upstream_status = upstream_status
+        self.message = message if len(message) <= SHORT_CHARS else brief_message(message)
+        self.args = (self.message,)
+        if param is not None:
+            self.param = brief(param)
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
+        if code is not None:
+            self.code = code
+        if upstream_status is not None:
+            self.upstream_status = upstream_status
 
 
 class ConfigError(GatewayError):

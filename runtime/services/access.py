@@ -20,17 +20,17 @@ class Access:
         self._now = now
         self._required = required
         self._used: dict[str, float] = {}
-        self._look_again: Callable[[str], Awaitable[bool]] | None = None
+        self._look_again: Callable[[str], Awaitable[bool] | None] | None = None
 
     @property
     def required(self) -> bool:
         """Whether anybody is asked for a key."""
         return self._required
 
-    def before_refusing(self, look_again: Callable[[str], Awaitable[bool]]) -> None:
+    def before_refusing(self, look_again: Callable[[str], Awaitable[bool] | None]) -> None:
         """Await ``look_again`` before a key of this hash is refused because none is known; it may `use` others.
 
-        It says whether what is known then is all there is to know of that hash.
+        It says whether what is known then is all there is to know of that hash; None where that is so without a look.
         """
         self._look_again = look_again
 
@@ -63,7 +63,12 @@ class Access:
         presented = find_key(headers, query)
         if presented is None:
             raise AuthenticationFailed("no API key was given; send it as `Authorization: Bearer …` or `x-api-key: …`")
-        record = self._keys.recall(presented) or await self._find(presented)
+        record = self._keys.recall(presented)
+        if record is None:
+            digest = self._keys.digest(presented)
+            record = self._keys.find(presented, digest)
+            if record is None and self._look_again is not None and (look := self._look_again(digest)) is not None:
+                record = await self._found(presented, digest, look)
         now_s = self._now()
         if record is None or (record.expires_s is not None and now_s >= record.expires_s):
             raise AuthenticationFailed("the API key is not valid", code="invalid_api_key")
@@ -72,12 +77,10 @@ class Access:
         self._used[record.id] = now_s
         return record
 
-    async def _find(self, presented: str) -> KeyRecord | None:
-        digest = self._keys.digest(presented)
+    async def _found(self, presented: str, digest: str, look: Awaitable[bool]) -> KeyRecord | None:
+        """Whose key it is after another ``look``."""
+        sure = await look
         record = self._keys.find(presented, digest)
-        if record is None and self._look_again is not None:
-            sure = await self._look_again(digest)
-            record = self._keys.find(presented, digest)
-            if record is None and not sure and could_be_kept(presented):
-                raise KeysUnavailable("keys cannot be looked up at the moment; try again", retry_after_s=1)
+        if record is None and not sure and could_be_kept(presented):
+            raise KeysUnavailable("keys cannot be looked up at the moment; try again", retry_after_s=1)
         return record

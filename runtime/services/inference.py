@@ -210,13 +210,13 @@ class Inference:
             with self._door as task:
                 if (turn := self._door.turns.turn()) is not None:
                     await turn
-                with exchange.while_connected(task):
-                    key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
-                    record.key, record.tenant = key.id, key.tenant
-                    self._door.owned(key.id)
-                    if decision := self._recorder.admitted(record):
-                        exchange.stamp(b"x-gatewright-decision", decision)
-                    body = await exchange.read_body(self._body_limit_bytes, self._body_read_s)
+                key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
+                record.key, record.tenant = key.id, key.tenant
+                self._door.owned(key.id)
+                if decision := self._recorder.admitted(record):
+                    exchange.stamp(b"x-gatewright-decision", decision)
+                body = await exchange.read_body(self._body_limit_bytes, self._body_read_s)
+                with exchange.while_connected(task):  # from here on: who leaves before is missed by `read_body`
                     await answer(record, key, body)
             record.status = 200
         except GatewayError as error:

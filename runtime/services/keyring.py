@@ -7,7 +7,7 @@ store twice a second for its revision too, in case the news are lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final
 
 from runtime.errors import AuthenticationFailed
@@ -89,17 +89,20 @@ class GoodKeys:
         async with self._turn:
             await self._read()
 
-    async def look_again(self, digest: str) -> bool:
+    def look_again(self, digest: str) -> Coroutine[object, object, bool] | None:
         """Read the store if it was changed, for a key whose hash is not known here: it may have been made a moment ago.
 
         Whether what is known now is all there is to know of it: not where the store cannot be asked and has perhaps a key
         of this hash. All that come before a look begins share it; when one fails, nobody waits for another for a moment,
-        however many keys are tried. What a look has shown to be nothing is not looked for again at once: clients with a
-        wrong key try it again and again.
+        however many keys are tried. What a look has shown to be nothing is not looked for again at once, and there is
+        nothing to wait for then: clients with a wrong key try it again and again.
         """
+        if not digest or self._strangers.get(digest, 0.0) > asyncio.get_running_loop().time():
+            return None
+        return self._looked_for(digest)
+
+    async def _looked_for(self, digest: str) -> bool:
         now = asyncio.get_running_loop().time
-        if not digest or self._strangers.get(digest, 0.0) > now():
-            return True
         if now() < self._unsure_until_s or not await self._has_looked():
             return self._is_known(digest)
         if not self._is_known(digest):

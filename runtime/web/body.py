@@ -12,6 +12,7 @@ import asyncio
 import importlib
 import io
 import zlib
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from runtime.web.wire import Receive
 
-__all__ = ["LINGER_S", "UNWANTED_S", "broken_off", "decode_body", "linger", "pieces_of_body", "read_body"]
+__all__ = ["LINGER_S", "UNWANTED_S", "broken_off", "decode_body", "linger", "lingering", "pieces_of_body", "read_body"]
 
 MAX_ENCODINGS: Final = 2
 MAX_ZSTD_WINDOW_BYTES: Final = 128 << 20
@@ -55,12 +56,13 @@ async def read_body(receive: Receive, headers: Mapping[str, str], max_bytes: int
         if rest is not None:
             await rest
     except TimeoutError:
-        await _drain(receive, LINGER_BYTES, UNWANTED_S)
+        if (rest := _drain(receive, LINGER_BYTES, UNWANTED_S)) is not None:
+            await rest
         message = f"the request's body did not arrive within {timeout_s:g} s"
         raise InvalidRequest(message, code="request_timeout") from None
     except _Overrun as overrun:
-        if overrun.more:
-            await _drain(receive, LINGER_BYTES, min(timeout_s, LINGER_S))
+        if overrun.more and (rest := _drain(receive, LINGER_BYTES, min(timeout_s, LINGER_S))) is not None:
+            await rest
         raise _too_large(max_bytes) from None
     raw = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     encoding = headers.get("content-encoding")
@@ -96,7 +98,8 @@ async def pieces_of_body(
         piece, more = message.get("body", b""), message.get("more_body", False)
         size += len(piece)
         if size > max_bytes:
-            await _drain(receive, LINGER_BYTES, min(idle_s, LINGER_S))
+            if (rest := _drain(receive, LINGER_BYTES, min(idle_s, LINGER_S))) is not None:
+                await rest
             raise _too_large(max_bytes)
         if piece:
             yield piece
@@ -142,24 +145,37 @@ async def _collect(receive: Receive, declared: int | None, max_bytes: int, piece
         raise InvalidRequest(f"the body has {size} bytes where content-length says {declared}")
 
 
-def linger(receive: Receive, headers: Mapping[str, str], timeout_s: float) -> Coroutine[object, object, None]:
+async def linger(receive: Receive, headers: Mapping[str, str], timeout_s: float) -> None:
     """Let a body come that nobody has begun to read, and discard it, for a while.
 
     Closing a connection that holds unread bytes resets it, and a client that is still writing would see the reset instead
     of the answer. One that asks before it sends, by `Expect`, sends nothing.
     """
+    if (rest := lingering(receive, headers, timeout_s)) is not None:
+        await rest
+
+
+def lingering(receive: Receive, headers: Mapping[str, str], timeout_s: float) -> Coroutine[object, object, None] | None:
+    """`linger`: None where the body is there, as it is with most that are refused, else what is left of it, to be awaited."""
+    if "expect" in headers:
+        return None
     declared = headers.get("content-length", "")
-    length = int(declared) if declared.isdecimal() and len(declared) <= MAX_DIGITS else LINGER_BYTES
-    return _drain(receive, 0 if "expect" in headers else min(length, LINGER_BYTES), timeout_s)
+    if declared.isdecimal() and len(declared) <= MAX_DIGITS:
+        return _drain(receive, min(int(declared), LINGER_BYTES), timeout_s)
+    return _drain(receive, LINGER_BYTES, timeout_s)
 
 
-async def _drain(receive: Receive, most: int, timeout_s: float) -> None:
+def _drain(receive: Receive, most: int, timeout_s: float) -> Coroutine[object, object, None] | None:
     try:
         rest = begun(timeout_s, _discard(receive, most))
-        if rest is not None:
-            await rest
     except TimeoutError:
-        return
+        return None
+    return None if rest is None else _drained(rest)
+
+
+async def _drained(rest: Coroutine[object, object, object]) -> None:
+    with suppress(TimeoutError):
+        await rest
 
 
 async def _discard(receive: Receive, most: int) -> None:

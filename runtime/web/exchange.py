@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from runtime.errors import ClientClosed, InvalidRequest
-from runtime.web.body import UNWANTED_S, linger, pieces_of_body, read_body
+from runtime.web.body import UNWANTED_S, lingering, pieces_of_body, read_body
 from runtime.web.connected import Beat, Lookout, WhileConnected
 from runtime.web.header import decode_headers, encode_headers
 from runtime.web.patience import begun
@@ -58,6 +58,8 @@ class Exchange:
     started: bool = False
     finished: bool = False
     _query: Mapping[str, str] | None = None
+    _body_read: bool = False
+    _untouched: bool = True
     _gone: bool = False
     _on_body: Callable[[], None] | None = None
     _beat: Beat | None = None
@@ -95,8 +97,8 @@ class Exchange:
         self._base_headers = base_headers
         self._write_limit_s = write_limit_s
         self._lookout = lookout
-        self._body_read = self.method in {"GET", "HEAD"}
-        self._untouched = not self._body_read
+        if self.method in {"GET", "HEAD"}:
+            self._body_read, self._untouched = True, False
 
     # -- the request
 
@@ -157,11 +159,12 @@ class Exchange:
     async def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """The whole answer. Content-Length is added. Raises ClientClosed when nobody is there to get it.
 
-        A body that nobody wanted is let come first, for a moment: `linger` says why.
+        A body that nobody wanted is let come first, for a moment: `runtime.web.body.linger` says why.
         """
         if self._untouched:
             self._untouched = False
-            await linger(self._receive, self.headers, UNWANTED_S)
+            if (rest := lingering(self._receive, self.headers, UNWANTED_S)) is not None:
+                await rest
         head = self._head(headers)
         if status >= 200 and status != 204:
             head.append((b"content-length", b"%d" % len(body)))
@@ -251,7 +254,7 @@ class Exchange:
 
     def _head(self, headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
         head = encode_headers(headers)
-        given = {name for name, _ in head}
+        given = dict(head)
         for pair in self._base_headers:
             if pair[0] not in given:
                 head.append(pair)

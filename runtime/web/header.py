@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,10 +31,13 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], in
 
 def encode_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Encode ``headers``. What cannot stand in a value (a line break above all) becomes a space or a question mark."""
-    return [
-        (name.lower().encode(), value.encode() if value.isascii() and value.isprintable() else _printable(value))
-        for name, value in headers
-    ]
+    return [_encoded(*pair) for pair in headers]
+
+
+@lru_cache(maxsize=1024)
+def _encoded(name: str, value: str) -> tuple[bytes, bytes]:
+    """Remembered: nearly all answers say the same."""
+    return name.lower().encode(), value.encode() if value.isascii() and value.isprintable() else _printable(value)
 
 
 def _printable(value: str) -> bytes:

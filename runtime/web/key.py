@@ -36,6 +36,9 @@ HASH_PREFIX: Final = "hmac-sha256:"
 KEY_BYTES: Final = 32
 MIN_PEPPER_BYTES: Final = 16
 MAX_PRESENTED: Final = 4096
+MAX_HASHED: Final = 1024
+MAX_HASHED_CHARS: Final = 256
+"""So many hashes are remembered, of keys up to this length: clients try a wrong key again and again."""
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -130,6 +133,7 @@ class KeyRing:
         self._pepper = pepper
         self._records: dict[str, KeyRecord] = {}
         self._presented: dict[str, KeyRecord] = {}  # good keys as they came, so that each is hashed once
+        self._hashed: dict[str, str] = {}  # the same for what is no key, as long as there is room
         for entry in entries:
             digest = self._digest(entry)
             if digest in self._records:
@@ -168,7 +172,17 @@ class KeyRing:
 
     def digest(self, presented: str) -> str:
         """The hash of what is presented; empty for what is too long to be any key."""
-        return "" if len(presented) > MAX_PRESENTED else hash_key(self._pepper, presented)
+        digest = self._hashed.get(presented)
+        if digest is not None:
+            return digest
+        if len(presented) > MAX_PRESENTED:
+            return ""
+        digest = hash_key(self._pepper, presented)
+        if len(presented) <= MAX_HASHED_CHARS:
+            if len(self._hashed) >= MAX_HASHED:
+                self._hashed.clear()
+            self._hashed[presented] = digest
+        return digest
 
     def _digest(self, entry: KeyEntry) -> str:
         if entry.form == "plain":

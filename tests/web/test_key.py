@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import ConfigError, PermissionDenied
-from runtime.web.key import KeyEntry, KeyRecord, KeyRing, hash_key, mint
+from runtime.web.key import MAX_HASHED, MAX_HASHED_CHARS, KeyEntry, KeyRecord, KeyRing, hash_key, mint
 
 PEPPER = b"pepper of sixteen bytes and more"
 
@@ -168,3 +168,27 @@ def test_an_operators_key_without_admin_sees_the_operators_own_things_only() -> 
     viewer = KeyRecord(id="viewer", scopes=frozenset({"view"}))
     assert viewer.tenant_filter() == "default"
     assert not viewer.may_see("acme")
+
+
+def test_a_key_that_nobody_has_is_hashed_once_and_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def noted(pepper: bytes, plain: str) -> str:
+        hashed.append(plain)
+        return hash_key(pepper, plain)
+
+    ring = KeyRing(PEPPER, [])
+    monkeypatch.setattr("runtime.web.key.hash_key", noted)
+
+    first = [ring.digest("wrong") for _ in range(3)]
+    assert first == [hash_key(PEPPER, "wrong")] * 3
+    assert hashed == ["wrong"]
+
+    for number in range(MAX_HASHED):
+        ring.digest(str(number))
+    assert ring.digest("wrong") == first[0]
+    assert hashed.count("wrong") == 2, "it made room"
+
+    long = "w" * (MAX_HASHED_CHARS + 1)
+    assert ring.digest(long) == ring.digest(long) == hash_key(PEPPER, long)
+    assert hashed.count(long) == 2, "what is longer takes no room"
