@@ -7,10 +7,11 @@ where the last one left off, and the client's bytes go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Final, TypeAlias
 
 import msgspec
+from typing_extensions import override
 
 from runtime.accounting.received import Received
 from runtime.canonical import Usage
@@ -25,7 +26,7 @@ from runtime.telemetry.call import Held
 from runtime.upstream.types import UpstreamResponse
 from runtime.web.patience import within
 
-__all__ = ["Rescue", "Speaker", "StreamedAnswer"]
+__all__ = ["Flow", "Offer", "Rescue", "Speaker", "StreamedAnswer"]
 
 DIVERGED: Final = "diverged"
 
@@ -41,6 +42,37 @@ class Speaker(msgspec.Struct, frozen=True):
 
 Rescue: TypeAlias = Callable[[GatewayError, Usage | None], Awaitable[Speaker]]
 """Who goes on after an answer broke off with that error, having taken that. Raises the error when nobody does."""
+
+
+Offer: TypeAlias = Callable[[bytes], bytes | None]
+"""Sends a piece at once: None where that is done, else what is to be sent by who can wait, perhaps nothing but the waiting."""
+
+
+class Flow(AsyncGenerator[bytes, None]):
+    """The client's bytes. Whoever sends them one by one may say how that is done `at_once`, and is given the others only."""
+
+    def __init__(self, rest: AsyncGenerator[bytes, None], answer: StreamedAnswer) -> None:
+        self._rest = rest
+        self._answer = answer
+
+    def at_once(self, offer: Offer) -> None:
+        self._answer.goes_out(offer)
+
+    @override
+    def __anext__(self) -> Coroutine[object, object, bytes]:
+        return self._rest.__anext__()
+
+    @override
+    def asend(self, value: None) -> Coroutine[object, object, bytes]:
+        return self._rest.asend(value)
+
+    @override
+    def athrow(self, *thrown: object) -> Coroutine[object, object, bytes]:
+        raise NotImplementedError("what reads an answer can close it, and nothing else")
+
+    @override
+    def aclose(self) -> Coroutine[object, object, None]:
+        return self._rest.aclose()
 
 
 class StreamedAnswer:
@@ -63,9 +95,11 @@ class StreamedAnswer:
         self._before: Usage | None = None
         self._broke: GatewayError | None = None
         self._noted = False
+        self._left = b""
+        self._offer: Offer | None = None
         self._hear(speaker)
 
-    async def open(self) -> AsyncGenerator[bytes, None]:
+    async def open(self) -> Flow:
         """Read up to the first bytes for the client, so that an upstream that fails at once still gives a status.
 
         While another target could be asked, up to the first piece of the answer: what a provider says before it may be
@@ -73,16 +107,17 @@ class StreamedAnswer:
         """
         head = bytearray()
         while not self._ended and self._withholds(head):
-            try:
-                chunk = await self._next()
-            except StopAsyncIteration:
-                chunk = None
-            head += self._given(chunk)
+            head += await self._piece()
         self._attempt.answered()
         self._attempt.held = True
         rest = self._rest(bytes(head))
         await anext(rest)  # inside its `try`, so that closing it lets the upstream go even when nothing was read
-        return rest
+        return Flow(rest, self)
+
+    def goes_out(self, offer: Offer) -> None:
+        """Whoever reads the rest sends it so."""
+        self._offer = offer
+        self._heard = False  # is looked at again with the next read
 
     def _settle(self) -> None:
         """The provider said that its answer is whole: that is written down before the client can know it."""
@@ -118,24 +153,20 @@ class StreamedAnswer:
             yield head
             while not self._ended:
                 try:
-                    try:
-                        chunk = await self._next()
-                    except StopAsyncIteration:
-                        chunk = None
-                    data = self._given(chunk)
+                    data = await self._piece()
                 except GatewayError as error:
                     await self._go_on(error)
                     continue
                 self._note()
-                if record.held is not None and record.held.due(self._received.came_bytes):
-                    await self._keep_within(record.held)
-                if data:
-                    if not record.settled and self._relay.finished:
-                        if ahead := self._relay.ahead:  # says nothing of the end, so it need not wait for its turn
-                            yield data[:ahead]
-                            data = data[ahead:]
-                        await self._door.turns.take()
-                        self._settle()
+                if (held := record.held) is not None and held.due(self._received.came_bytes):
+                    await self._keep_within(held)
+                if data and not record.settled and self._relay.finished:
+                    if ahead := self._relay.ahead:  # says nothing of the end, so it need not wait for its turn
+                        yield data[:ahead]
+                        data = data[ahead:]
+                    await self._door.turns.take()
+                    self._settle()
+                if data or self._offer is not None:
                     yield data
             self._settle()
         except asyncio.CancelledError:
@@ -190,6 +221,30 @@ class StreamedAnswer:
     def _begun(self) -> bool:
         return self._relay.started or self._relay.complete
 
+    async def _piece(self) -> bytes:
+        """What the next read gives the client, perhaps nothing yet; the last bytes at the end."""
+        try:
+            chunk = await self._next()
+        except StopAsyncIteration:
+            chunk = None
+        if chunk == b"":  # it went straight
+            left, self._left = self._left, b""
+            return left
+        return self._given(chunk)
+
+    def _straight(self, chunk: bytes) -> bool:
+        """What ``chunk`` gives goes out at once; False where `_rest`, which waits for the next, has to do something first."""
+        data = self._given(chunk)
+        held, offer = self._record.held, self._offer
+        if offer is None or self._relay.finished or (held is not None and held.due(self._received.came_bytes)):
+            self._left = data
+            return False
+        left = offer(data)
+        if left is None:
+            return True
+        self._left = left
+        return False
+
     def _given(self, chunk: bytes | None) -> bytes:
         """What ``chunk`` gives the client, perhaps nothing yet; the last bytes where there is none."""
         try:
@@ -206,8 +261,13 @@ class StreamedAnswer:
 
     def _next(self) -> Awaitable[bytes]:
         """The next read. Raises StopAsyncIteration at the end."""
-        self._heard = self._heard or self._relay.started
-        return self._chunks.__anext__() if self._heard else self._first()
+        if not self._heard:
+            if not self._relay.started:
+                return self._first()
+            self._heard = True
+            if self._offer is not None:
+                self._response.go_straight(self._straight)
+        return self._chunks.__anext__()
 
     async def _first(self) -> bytes:
         """A read before the answer has begun, for which the first-token limit holds."""

@@ -35,6 +35,7 @@ from runtime.telemetry import CallRecord, Metrics, Recorder
 from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import logger
 from runtime.upstream import UpstreamRequest
+from runtime.upstream.types import Straight
 from runtime.web.header import encode_headers
 from runtime.web.key import KeyRecord
 from tests.support.dialect import DIALECT
@@ -61,6 +62,9 @@ class Response:
             if isinstance(piece, Exception):
                 raise piece
             yield piece
+
+    def go_straight(self, straight: Straight) -> None:
+        pass
 
     async def read(self, max_bytes: int) -> bytes:
         return b"".join([piece async for piece in self.chunks()])

@@ -27,7 +27,9 @@ from runtime.resilience import Door
 from runtime.services.access import Access
 from runtime.services.counting import Counter
 from runtime.services.early import EarlyHead
+from runtime.streamed import Flow
 from runtime.telemetry import CallRecord, Recorder
+from runtime.web.body import broken_off
 from runtime.web.exchange import Exchange
 from runtime.web.key import KeyRecord
 from runtime.web.patience import cancelled
@@ -222,7 +224,10 @@ class Inference:
         except GatewayError as error:
             await self._fail(exchange, codec, record, error)
         except ClientClosed:
-            record.outcome, record.status = "client_closed", 499
+            if exchange.body_read or exchange.left:
+                record.outcome, record.status = "client_closed", 499
+            else:  # of a body that breaks off the server says the same, and then its client may be there
+                await self._fail(exchange, codec, record, broken_off())
         except asyncio.CancelledError:
             farewell = self._door.farewell()
             if farewell is None and not cancelled():
@@ -254,6 +259,8 @@ class Inference:
             with exchange.keep_alive(reply.keep_alive, self._silence_s):
                 if not exchange.started:
                     await exchange.start(200, (*self._head(exchange, call.codec, reply.content_type), *reply.headers))
+                if isinstance(chunks, Flow):
+                    chunks.at_once(exchange.offer)
                 try:
                     async for data in chunks:
                         if (rest := exchange.pass_on(data)) is not None:

@@ -12,6 +12,7 @@ from runtime.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavail
 from runtime.upstream.coding import CODINGS, Decoding, decoding_of
 from runtime.upstream.line import Answer
 from runtime.upstream.timeouts import timeout_error
+from runtime.upstream.types import Straight
 
 __all__ = ["HttpResponse"]
 
@@ -29,7 +30,6 @@ class HttpResponse:
         "_failure",
         "_idle_s",
         "_loop",
-        "_since_s",
         "_timer",
         "headers",
         "status",
@@ -43,7 +43,6 @@ class HttpResponse:
         self._loop = loop
         self._idle_s = idle_s
         self._end = end
-        self._since_s = 0.0
         self._failure: UpstreamError | None = None
         self._decoding: Decoding | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -70,13 +69,18 @@ class HttpResponse:
     def chunks(self) -> AsyncIterator[bytes]:
         return self  # no async generator: one that is dropped half-way is closed by the loop, at a time of its own
 
+    def go_straight(self, straight: Straight) -> None:
+        if self._decoding is None:
+            self._answer.straight = straight
+
     def __aiter__(self) -> HttpResponse:
         return self
 
     async def __anext__(self) -> bytes:
         """What has arrived since the last call, at least one byte. Cancelling closes the connection.
 
-        What arrived before the connection broke is given first, the error with the next call.
+        What arrived before the connection broke is given first, the error with the next call. Nothing is given where
+        `go_straight` says so.
         """
         answer = self._answer
         while True:
@@ -88,10 +92,11 @@ class HttpResponse:
                     raise StopAsyncIteration
             elif answer.parts:
                 return answer.take()
-            self._since_s = self._loop.time()
+            answer.since_s = self._loop.time()
             answer.wake = self._loop.create_future()
             try:
-                await answer.wake
+                if await answer.wake:
+                    return b""
             except asyncio.CancelledError:
                 await self.aclose()
                 raise
@@ -99,6 +104,7 @@ class HttpResponse:
     async def aclose(self) -> None:
         self._over()
         answer = self._answer
+        answer.straight = None
         if self._failure is None and (not answer.complete or answer.parts):
             self._failure = UpstreamUnavailable("the answer was let go before its end")
         if answer.line is not None:
@@ -176,7 +182,7 @@ class HttpResponse:
         if answer.complete or answer.failure is not None:
             return
         waits = answer.wake is not None and not answer.wake.done()
-        since_s = self._since_s if waits else now_s
+        since_s = answer.since_s if waits else now_s
         if now_s >= self._end:
             self._expire("total")
         elif now_s - since_s >= self._idle_s:

@@ -16,6 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from typing_extensions import override
 
 from runtime.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
+from runtime.upstream.types import Straight
 
 __all__ = ["Answer", "Line"]
 
@@ -38,6 +39,8 @@ TOO_LONG: Final = ": a line or header is too long"
 class Answer:
     """What comes back for one request. ``wake`` is resolved at its head, at every read, at its end, when it fails.
 
+    With ``straight`` it is not at reads in the middle, unless that says so: with True then, and the read is taken.
+
     Attributes:
         status: 0 until the head is complete.
         headers: lower-case names; values of one that came several times are joined by a comma.
@@ -47,9 +50,22 @@ class Answer:
         line: what it still comes over; None once it is complete, or has failed.
         parts: what came of its body and was not taken yet. The parser appends to it.
         size: how much was read since the body was taken, as it was sent.
+        since_s: since when whoever waits for more has heard nothing.
     """
 
-    __slots__ = ("begun", "complete", "failure", "headers", "line", "parts", "size", "status", "wake")
+    __slots__ = (
+        "begun",
+        "complete",
+        "failure",
+        "headers",
+        "line",
+        "parts",
+        "since_s",
+        "size",
+        "status",
+        "straight",
+        "wake",
+    )
 
     def __init__(self, line: Line, parts: list[bytes]) -> None:
         self.status = 0
@@ -60,7 +76,9 @@ class Answer:
         self.complete = False
         self.failure: UpstreamError | None = None
         self.line: Line | None = line
-        self.wake: asyncio.Future[None] | None = None
+        self.wake: asyncio.Future[bool] | None = None
+        self.straight: Straight | None = None
+        self.since_s = 0.0
 
     def take(self) -> bytes:
         """What came since the last call, perhaps nothing; of much, a piece."""
@@ -96,7 +114,18 @@ class Answer:
     def awake(self) -> None:
         wake = self.wake
         if wake is not None and not wake.done():
-            wake.set_result(None)
+            wake.set_result(False)
+
+    def pass_to(self, straight: Straight, wake: asyncio.Future[bool]) -> None:
+        """Give ``straight`` what came, for who waits for ``wake``."""
+        try:
+            goes_on = straight(self.take())
+        except Exception as error:  # noqa: BLE001 — is raised where the answer is read
+            if not wake.done():
+                wake.set_exception(error)
+        else:
+            if not goes_on and not wake.done():
+                wake.set_result(True)
 
 
 class Line(asyncio.Protocol):
@@ -148,7 +177,7 @@ class Line(asyncio.Protocol):
         self._interim = False
         self._paused = False
         self._uploading = False
-        self._room: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[bool] | None = None
         self.open = False
 
     # -- what is asked
@@ -233,9 +262,14 @@ class Line(asyncio.Protocol):
             size = answer.size = answer.size + len(data)
             if size > READ_BUFFER_BYTES and self._body:
                 self._pause()
-        wake = answer.wake
-        if wake is not None and not wake.done():
-            wake.set_result(None)
+            elif (straight := answer.straight) is not None:
+                wake = answer.wake
+                if wake is not None and not wake.done():
+                    answer.since_s = self._loop.time()
+                    if self._body:
+                        answer.pass_to(straight, wake)
+                return
+        answer.awake()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -357,7 +391,7 @@ class Line(asyncio.Protocol):
     def _make_room(self) -> None:
         room, self._room = self._room, None
         if room is not None and not room.done():
-            room.set_result(None)
+            room.set_result(False)
 
 
 def _sized(answer: Answer) -> bool:

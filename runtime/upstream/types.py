@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["Limits", "Upstream", "UpstreamRequest", "UpstreamResponse"]
+__all__ = ["Limits", "Straight", "Upstream", "UpstreamRequest", "UpstreamResponse"]
+
+Straight: TypeAlias = Callable[[bytes], bool]
+"""Is given what arrives while its reader waits, without a turn of the loop; says whether the reader may go on waiting."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -52,6 +55,13 @@ class UpstreamResponse(Protocol):
         """The body as it arrives, decompressed. Reads no further than it is asked: a slow reader slows the upstream.
 
         Raises UpstreamTimeout in a silence, UpstreamUnavailable when the connection breaks.
+        """
+        ...
+
+    def go_straight(self, straight: Straight) -> None:
+        """From now on what arrives while the next of `chunks` is waited for may be given to ``straight`` in place of that.
+
+        Where it says that the waiting is not to go on, the chunk is empty; what it raises is raised there.
         """
         ...
 

@@ -29,12 +29,13 @@ from runtime.errors import ClientClosed, InvalidRequest
 from runtime.web.body import UNWANTED_S, lingering, pieces_of_body, read_body
 from runtime.web.connected import Beat, Lookout, WhileConnected
 from runtime.web.header import decode_headers, encode_headers
-from runtime.web.patience import begun
+from runtime.web.patience import started, waited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping
 
     from runtime.web.header import RawHeaders
+    from runtime.web.patience import Left
     from runtime.web.wire import HttpScope, OutMessage, Receive, Send
 
 __all__ = ["Exchange"]
@@ -64,6 +65,7 @@ class Exchange:
     _on_body: Callable[[], None] | None = None
     _beat: Beat | None = None
     _writing: bool = False
+    _left: Left | None = None
     _last_sent_s: float = 0.0
     _unyielded_bytes: int = 0
 
@@ -185,14 +187,37 @@ class Exchange:
 
     def pass_on(self, data: bytes) -> Coroutine[object, object, None] | None:
         """`send` of one of many pieces: None where it is done, as nearly always, else what is left of it, to be awaited."""
+        if self._left is not None:
+            return self._behind(self._left, data)
         if not data or self.method == "HEAD":
             return None
-        beat = self._beat
-        message: OutMessage = {"type": "http.response.body", "body": data, "more_body": True}
-        rest = self._write(message) if beat is None or beat.sending is None else self._put_behind(beat, message)
+        rest = self._put({"type": "http.response.body", "body": data, "more_body": True})
         self._unyielded_bytes += len(data)
         if rest is not None or self._unyielded_bytes >= YIELD_BYTES:
             return self._passed_on(rest)
+        if self._beat is not None:
+            self._last_sent_s = self._beat.now()
+        return None
+
+    def offer(self, data: bytes) -> bytes | None:
+        """`pass_on` for who cannot wait: None where it is done, else what is to be passed on by who can, before anything else.
+
+        That is ``data``, or nothing where only the waiting is left.
+        """
+        if not data or self.method == "HEAD":
+            return None
+        beat = self._beat
+        unyielded = self._unyielded_bytes + len(data)
+        if self._gone or unyielded >= YIELD_BYTES or (beat is not None and beat.sending is not None):
+            return data
+        try:
+            left = self._write({"type": "http.response.body", "body": data, "more_body": True})
+        except ClientClosed:
+            return data
+        self._unyielded_bytes = unyielded
+        if left is not None:
+            self._left, self._writing = left, True
+            return b""
         if beat is not None:
             self._last_sent_s = beat.now()
         return None
@@ -238,8 +263,8 @@ class Exchange:
             return
 
         async def send() -> None:
-            if (rest := self._write({"type": "http.response.body", "body": data, "more_body": True})) is not None:
-                await rest
+            if (left := self._write({"type": "http.response.body", "body": data, "more_body": True})) is not None:
+                await self._written(left)
             self._last_sent_s = asyncio.get_running_loop().time()
 
         self._beat = Beat(send, self._silent_s, silence_s)
@@ -272,6 +297,14 @@ class Exchange:
         self.finished = True
         return self._put({"type": "http.response.body", "body": body, "more_body": False})
 
+    async def _behind(self, left: Left, data: bytes) -> None:
+        """``data`` goes out behind what was offered and is ``left``."""
+        self._left = None
+        await self._written(left)
+        if self._beat is not None:
+            self._last_sent_s = self._beat.now()
+        await self.send(data)
+
     async def _passed_on(self, rest: Coroutine[object, object, None] | None) -> None:
         if rest is not None:
             await rest
@@ -285,28 +318,29 @@ class Exchange:
         """Send ``message``: None where that is done, else what is left of it, to be awaited. Raises ClientClosed."""
         if self._beat is not None and self._beat.sending is not None:  # the client has not taken it yet
             return self._put_behind(self._beat, message)
-        return self._write(message)
+        left = self._write(message)
+        return None if left is None else self._written(left)
 
     async def _put_behind(self, beat: Beat, message: OutMessage) -> None:
         while beat.sending is not None:
             await asyncio.wait((beat.sending,))
-        if (rest := self._write(message)) is not None:
-            await rest
+        if (left := self._write(message)) is not None:
+            await self._written(left)
 
-    def _write(self, message: OutMessage) -> Coroutine[object, object, None] | None:
+    def _write(self, message: OutMessage) -> Left | None:
+        """Begin to send ``message``: None where that is done, else what is left, for `_written`. Raises ClientClosed."""
         if self._gone:
             raise ClientClosed
         try:
-            rest = begun(self._write_limit_s, self._send(message))
+            return started(self._send(message))
         except OSError as error:
             self._gone = True
             raise ClientClosed from error
-        return None if rest is None else self._written(rest)
 
-    async def _written(self, rest: Coroutine[object, object, object]) -> None:
+    async def _written(self, left: Left) -> None:
         self._writing = True
         try:
-            await rest
+            await waited(self._write_limit_s, left)
         # A TimeoutError is one; other servers than Granian say "Disconnected client" so (ASGI 2.4).
         except OSError as error:
             self._gone = True

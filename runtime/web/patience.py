@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
 from types import coroutine
-from typing import Final, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast
 
-__all__ = ["begun", "cancelled", "within"]
+__all__ = ["Left", "begun", "cancelled", "started", "waited", "within"]
 
 T = TypeVar("T")
+Left: TypeAlias = tuple[Generator[object, None, object], object]
+"""What is left of something that was `started`: its further steps, and what it waits for."""
 
 _DONE: Final = object()
 
@@ -32,9 +34,20 @@ async def within(limit_s: float | None, awaited: Awaitable[T]) -> T:
 
 def begun(limit_s: float | None, awaited: Awaitable[None]) -> Coroutine[object, object, object] | None:
     """`within` for what gives nothing: None where it is done already, else what is left of it, to be awaited."""
+    left = started(awaited)
+    return None if left is None else waited(limit_s, left)
+
+
+def started(awaited: Awaitable[None]) -> Left | None:
+    """The first step of what gives nothing, which no task need take: None where it is done with that, else what `waited` is given."""
     steps = awaited.__await__()
     waits_for: object = next(steps, _DONE)  # makes no StopIteration where a coroutine gives None
-    return None if waits_for is _DONE else _limited(limit_s, steps, waits_for)
+    return None if waits_for is _DONE else (steps, waits_for)
+
+
+def waited(limit_s: float | None, left: Left) -> Coroutine[object, object, object]:
+    """The rest of what was `started`, as `within` says."""
+    return _limited(limit_s, *left)
 
 
 async def _limited(limit_s: float | None, steps: Generator[object, None, object], waits_for: object) -> object:

@@ -48,7 +48,7 @@ def limits(
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Tests with sockets run on both loops, which differ in how and when they tell of a connection's end."""
-    if item.path.stem in {"test_client", "test_body", "test_through"}:
+    if item.path.stem in {"test_client", "test_body", "test_straight", "test_through"}:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
 

@@ -1,6 +1,9 @@
 import asyncio
+import gc
+from typing import Literal
 
 import pytest
+from typing_extensions import override
 
 from runtime.errors import ClientClosed, InvalidRequest
 from runtime.web.connected import Lookout
@@ -178,6 +181,116 @@ class TestAnswer:
         task.cancel()
 
         assert turns >= 4
+
+
+class TestOffer:
+    """`Exchange.offer`: sending by who cannot wait."""
+
+    async def test_it_is_sent_at_once_where_the_server_takes_it(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+        await exchange.start(200, [])
+
+        left = exchange.offer(b"a"), exchange.offer(b""), exchange.offer(b"b")
+
+        assert ((None, None, None), b"ab") == (left, script.answer.body)
+
+    async def test_where_the_server_waits_the_waiting_is_left(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+        await exchange.start(200, [])
+        script.gate = asyncio.Event()
+
+        left = exchange.offer(b"a")
+        sending = asyncio.ensure_future(exchange.send(b"b"))
+        await asyncio.sleep(0)
+        before = (sending.done(), len(script.sent))
+        script.gate.set()
+        await sending
+        await exchange.finish()
+
+        assert (b"", (False, 1)) == (left, before)
+        assert (b"ab", True) == (script.answer.body, script.answer.complete)
+
+    async def test_who_only_waits_sends_nothing(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+        await exchange.start(200, [])
+        script.gate = asyncio.Event()
+        left = exchange.offer(b"a")
+        script.gate.set()
+
+        await exchange.send(b"" if left is None else left)
+
+        assert (b"a", 2, None) == (script.answer.body, len(script.sent), exchange.pass_on(b""))
+
+    async def test_what_is_left_and_never_sent_says_nothing(self, recwarn: pytest.WarningsRecorder) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+        await exchange.start(200, [])
+        script.gate = asyncio.Event()
+
+        exchange.offer(b"a")
+        del exchange
+        gc.collect()
+
+        assert [] == list(recwarn)
+
+    async def test_fault_23_a_client_that_takes_nothing_of_it_has_left(self) -> None:
+        script = Script()
+        exchange = Exchange(scope(), script.receive, script.send, request_id="r", write_limit_s=0.03)
+        await exchange.start(200, [])
+        script.gate = asyncio.Event()
+        exchange.offer(b"a")
+
+        with pytest.raises(ClientClosed):
+            await exchange.send(b"")
+
+    async def test_a_client_that_has_left_is_told_of_where_it_is_sent(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+        await exchange.start(200, [])
+        script.fault = OSError("gone")
+
+        assert (b"a", b"b") == (exchange.offer(b"a"), exchange.offer(b"b"))
+        with pytest.raises(ClientClosed):
+            await exchange.send(b"b")
+
+    async def test_much_of_it_lets_others_run(self) -> None:
+        exchange = exchange_of(Script())
+        await exchange.start(200, [])
+
+        left = [exchange.offer(bytes(65536)) for _ in range(8)]
+
+        assert [None] * 3 == left[:3]
+        assert left[3] == left[7] == bytes(65536)
+        rest = exchange.pass_on(bytes(65536))
+        assert rest is not None
+        await rest
+        assert exchange.offer(b"a") is None
+
+    async def test_it_goes_out_behind_a_keep_alive_that_the_client_has_not_taken(self) -> None:
+        script = Script()
+        exchange = exchange_of(script)
+        reached = asyncio.Event()
+
+        class Gate(asyncio.Event):
+            @override
+            async def wait(self) -> Literal[True]:
+                reached.set()
+                return await super().wait()
+
+        with exchange.keep_alive(b"k", 0.0001):
+            await exchange.start(200, [])
+            script.gate = Gate()
+            await reached.wait()
+            left = exchange.offer(b"a")
+            script.gate.set()
+            await exchange.send(left or b"")
+            await exchange.finish()
+
+        assert left == b"a"
+        assert (True, b"a") == (script.answer.complete, script.answer.body.replace(b"k", b""))
 
 
 class TestDisconnect:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from runtime.web.patience import begun, within
+from runtime.web.patience import Left, begun, started, waited, within
 
 
 async def answer(steps: int) -> int:
@@ -138,6 +138,22 @@ async def test_what_fails_at_once_fails_where_it_is_begun() -> None:
 
     with pytest.raises(OSError, match="gone"):
         begun(5, fail())
+
+
+async def test_what_was_started_without_a_task_goes_on_in_one() -> None:
+    gate = asyncio.Event()
+    left: list[Left | None] = []
+    asyncio.get_running_loop().call_soon(lambda: left.append(started(_wait(gate))))
+    await asyncio.sleep(0.001)
+
+    assert left[0] is not None
+    gate.set()
+    await waited(5, left[0])
+    assert started(nothing()) is None
+
+
+async def _wait(gate: asyncio.Event) -> None:
+    await gate.wait()
 
 
 async def nothing() -> None:

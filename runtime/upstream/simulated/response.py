@@ -12,7 +12,7 @@ import msgspec
 
 from runtime.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
 from runtime.upstream.timeouts import timeout_error
-from runtime.upstream.types import Limits
+from runtime.upstream.types import Limits, Straight
 
 __all__ = ["Clock", "SimulatedResponse", "Sleep", "Step"]
 
@@ -69,6 +69,9 @@ class SimulatedResponse:
 
     def chunks(self) -> AsyncIterator[bytes]:
         return _Chunks(self._next)
+
+    def go_straight(self, straight: Straight) -> None:
+        """Nothing arrives while it is waited for: the pauses are a sleep of whoever reads."""
 
     async def aclose(self) -> None:
         if self._failure is None and next(self._steps, None) is not None:
