@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import uuid
 from collections.abc import Iterator, Mapping
 from http.client import HTTPResponse
 
@@ -46,10 +47,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def answer(served: Running, path: str, rest: bytes, *, leaves: bool) -> tuple[int, str, bytes]:
+def answer(served: Running, path: str, rest: bytes, *, leaves: bool, id_: str) -> tuple[int, str, bytes]:
     """``rest`` follows the head; ``leaves``: the client sends no more, and says so."""
     head = (
         f"POST {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {ADMIN}\r\ncontent-type: application/json\r\n"
+        f"x-request-id: {id_}\r\n"
     )
     with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         connection.sendall(head.encode() + rest)
@@ -92,8 +94,12 @@ def told(dialect: str, raw: bytes) -> str:
 def test_a_body_that_breaks_off_is_told_in_the_clients_dialect(
     served: Running, path: str, rest: bytes, leaves: bool
 ) -> None:
-    status, content_type, raw = answer(served, path, rest, leaves=leaves)
+    id_ = f"broken-{uuid.uuid4().hex}"
+    status, content_type, raw = answer(served, path, rest, leaves=leaves, id_=id_)
 
     assert (400, True) == (status, "json" in content_type), raw
     assert "ended before it was complete" in told(ERRORS[path], raw)
     assert "call_failed_inside" not in served.log
+    if ERRORS[path] != "problem":
+        record = json.loads(served.logged(id_)[0])
+        assert ("error", "invalid_request", 400) == (record["outcome"], record["error"], record["status"])
