@@ -42,7 +42,7 @@ class EventTap(StreamTap):
         if self._failure is not None:
             raise self._failure
         self.ahead = 0
-        if not self._pieces and data.endswith(b"\n\n") and CR not in data:
+        if not self._pieces and data[-2:] == b"\n\n" and CR not in data:
             return self._forward(data)
         if LF not in data and CR not in data:
             self._hold(data)

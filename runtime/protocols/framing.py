@@ -57,18 +57,19 @@ class SseReader:
         self._skip_lf = False
         self._at_start = True
         self._failure: UpstreamProtocolError | None = None
+        self._beginning = b"data: "  # of the last frame that was plain, in front of its data
+        self._name = ""
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that ``data`` completes. Raises UpstreamProtocolError for one beyond the limit, after those before it."""
         if self._failure is not None:
             raise self._failure
-        if self._skip_lf and data:
-            self._skip_lf = False
-            if data[:1] == b"\n":
-                data = data[1:]
-        if CR in data:
-            self._skip_lf = data.endswith(b"\r")
-            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if self._skip_lf or CR in data:
+            data = self._line_feeds(data)
+        if not self._pieces and (block := data.removesuffix(b"\n\n")) != data:
+            frame = self._plain(block)
+            if frame is not None:  # one frame, and nothing else: what most reads are
+                return [frame]
         if LF not in data:
             self._keep(data)
             return []
@@ -103,6 +104,16 @@ class SseReader:
         frame = self._frame(rest)
         return [] if frame is None else [frame]
 
+    def _line_feeds(self, data: bytes) -> bytes:
+        """``data`` with a line feed at the end of each line."""
+        if self._skip_lf and data:
+            self._skip_lf = False
+            data = data.removeprefix(b"\n")
+        if CR in data:
+            self._skip_lf = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return data
+
     def _keep(self, rest: bytes) -> None:
         if not rest:
             return
@@ -111,20 +122,34 @@ class SseReader:
             raise _too_long(self._max_frame_bytes)
         self._pieces.append(rest)
 
+    def _plain(self, block: bytes) -> Frame | None:
+        """The frame of a block that has one line of data behind what the last such block began with; None for any other."""
+        data = block.removeprefix(self._beginning)
+        if data == block or not data or LF in data or len(block) > self._max_frame_bytes:
+            return None
+        self._at_start = False
+        return Frame(data, self._name)
+
     def _frame(self, block: bytes) -> Frame | None:
+        frame = self._plain(block)
+        if frame is not None:
+            return frame
         if self._at_start and block:
             self._at_start = False
             block = block.removeprefix(BOM)
         if len(block) > self._max_frame_bytes and len(block.strip(b"\n")) > self._max_frame_bytes:
             raise _too_long(self._max_frame_bytes)
-        if block.startswith(b"data: "):  # what nearly every frame of nearly every vendor is
-            if LF not in block:
-                return Frame(block[6:]) if len(block) > 6 else None
-        elif block.startswith(b"event: "):  # and of the others
-            name, _, data = block.partition(b"\ndata: ")
-            if data and LF not in data and LF not in name:
-                return Frame(data, name[7:].decode("utf-8", "replace"))
-        return _parse(block)
+        name, _, data = block.partition(b"data: ")
+        if not data or LF in data:
+            return _parse(block)
+        if name:
+            if not name.startswith(b"event: ") or name.find(b"\n") != len(name) - 1:
+                return _parse(block)
+            self._name = name[7:-1].decode("utf-8", "replace")
+        else:
+            self._name = ""
+        self._beginning = name + b"data: "
+        return Frame(data, self._name)
 
 
 class LineReader:
@@ -144,6 +169,9 @@ class LineReader:
         """The lines that ``data`` completes. Raises UpstreamProtocolError for one beyond the limit, after those before it."""
         if self._failure is not None:
             raise self._failure
+        if not self._pieces and (line := data.removesuffix(b"\n")) != data and LF not in line:
+            line = self._line(line)  # one line, and nothing else: what most reads are
+            return [Frame(line)] if line else []
         if LF not in data:
             self._keep(data)
             return []

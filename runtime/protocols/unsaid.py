@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from runtime.canonical import Document, JsonSchema, Message, ResponseFormat, Text, TextSource, ToolResult
 from runtime.canonical import Part as Said
 
-__all__ = ["labels", "unsaid"]
+__all__ = ["labels", "unsaid", "words_alone"]
 
 
 def unsaid(messages: Sequence[Message], fields: Iterable[str]) -> list[str]:
@@ -29,6 +29,17 @@ def unsaid(messages: Sequence[Message], fields: Iterable[str]) -> list[str]:
             if type(part) is not Text or part.cache is not None or part.citations:  # a plain text sets nothing
                 found += _of_part(part, f"messages[{index}].content[{place}]", wanted)
     return found
+
+
+def words_alone(messages: Sequence[Message]) -> bool:
+    """Whether ``messages`` are texts and nothing beside them: nothing to pair, to move or to mark, and nothing `unsaid`."""
+    for message in messages:
+        if message.name is not None or message.role == "tool":
+            return False
+        for part in message.content:
+            if type(part) is not Text or part.cache is not None or part.citations:
+                return False
+    return True
 
 
 def labels(wanted: ResponseFormat | None) -> Mapping[str, str | None]:

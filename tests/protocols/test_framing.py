@@ -74,6 +74,28 @@ def test_sse_line_end_and_split_do_not_matter(lines: list[str], end: str, places
     assert read(SseReader(), [plain]) == read(SseReader(), cuts(other, places))
 
 
+@given(
+    st.lists(
+        st.sampled_from(["data: a", "event: x\ndata: b", "event: y\ndata: c", "data:d", ": e", "data: f\ndata: g"]),
+        max_size=8,
+    ),
+    st.lists(st.integers(0, 10**6), max_size=8),
+)
+def test_sse_a_frame_has_its_own_name_whatever_came_before(blocks: list[str], places: list[int]) -> None:
+    stream = "".join(block + "\n\n" for block in blocks).encode()
+    told = {
+        "data: a": Frame(b"a"),
+        "event: x\ndata: b": Frame(b"b", "x"),
+        "event: y\ndata: c": Frame(b"c", "y"),
+        "data:d": Frame(b"d"),
+        "data: f\ndata: g": Frame(b"f\ng"),
+    }
+    expected = [told[block] for block in blocks if block in told]
+
+    assert expected == read(SseReader(), [(block + "\n\n").encode() for block in blocks])
+    assert expected == read(SseReader(), cuts(stream, places))
+
+
 def test_sse_mark_counts_only_at_the_start() -> None:
     assert [Frame(b"a")] == read(SseReader(), [b"data: a\n\n\xef\xbb\xbfdata: b\n\n"])
 

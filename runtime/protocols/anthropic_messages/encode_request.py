@@ -31,7 +31,7 @@ from runtime.protocols.field_name import beyond
 from runtime.protocols.json_schema import constrained
 from runtime.protocols.splice import apply
 from runtime.protocols.tool_name import way_back
-from runtime.protocols.unsaid import labels, unsaid
+from runtime.protocols.unsaid import labels, unsaid, words_alone
 from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["TIERS_OUT", "encode_count", "encode_request", "path_of"]
@@ -51,7 +51,7 @@ _REWRITTEN: Final = frozenset({"tools", "thinking", "output_config"})
 """Own fields of a client of this protocol that are told in the request's own words."""
 _UNSAID: Final = frozenset({"name", "image.detail"})
 _UNSAMPLED: Final = ("presence_penalty", "frequency_penalty", "seed", "logit_bias", "min_p")
-_SAMPLING: Final = ("temperature", "top_p", "top_k")
+_NOTHING: Final = (None,) * len(_UNSAMPLED)
 _OBJECT: Final = msgspec.json.Decoder(Fields)
 _EDITS: Final = msgspec.json.Decoder(list[Fields])
 
@@ -60,16 +60,18 @@ def encode_request(request: Request, target: Target, headers: Mapping[str, str])
     """Raises InvalidRequest for what cannot be said to this target and must not be left out."""
     if request.choices > 1:
         raise InvalidRequest("This model gives one answer per request.", param="n", code="unsupported_value")
-    searching = with_own_search(request, target, PROTOCOL, write_search)
-    losses = _plain_losses(request)
-    losses += lost(request, searching, SAYS)
-    request = searching
+    simple = words_alone(request.messages)
+    losses = _plain_losses(request, simple=simple)
+    if request.tools:
+        searching = with_own_search(request, target, PROTOCOL, write_search)
+        losses += lost(request, searching, SAYS)
+        request = searching
     max_tokens = _max_tokens(request, target)
     if request.max_output_tokens is not None and request.max_output_tokens != max_tokens:
         losses.append("max_output_tokens")
     plan = plan_thinking(request, target.model, max_tokens)
-    names = _names(request)
-    fields, prompt = _body(request, target, plan, max_tokens, names, losses)
+    names = {} if simple and not request.tools else _names(request)
+    fields, prompt = _body(request, target, plan, max_tokens, names, losses, simple=simple)
     body = msgspec.json.encode(fields)
     if target.rules:
         body = msgspec.json.encode(apply(target.rules, _OBJECT.decode(body)))
@@ -78,7 +80,7 @@ def encode_request(request: Request, target: Target, headers: Mapping[str, str])
         request_headers(target, headers, pinned=True),
         body,
         request.stream,
-        way_back(names),
+        way_back(names) if names else names,
         tuple(dict.fromkeys((*plan.losses, *losses, *prompt.losses))),
         frozenset([names[tool.name] for tool in request.tools if tool.custom]) if request.tools else frozenset(),
     )
@@ -101,7 +103,14 @@ def path_of(path: str, target: Target) -> str:
 
 
 def _body(
-    request: Request, target: Target, plan: Plan, max_tokens: int, names: dict[str, str], losses: list[str]
+    request: Request,
+    target: Target,
+    plan: Plan,
+    max_tokens: int,
+    names: dict[str, str],
+    losses: list[str],
+    *,
+    simple: bool,
 ) -> tuple[dict[str, object], Prompt]:
     prefill = target.model.certainty(Capability.PREFILL) is not Certainty.DENIED and not plan.on
     old = takes_sampling(target)  # the same version of the protocol that refuses the one refuses both
@@ -111,12 +120,13 @@ def _body(
         system_anywhere=target.provider.quirks.system_anywhere,
         prefill=prefill,
         documents_by_model=old,
+        simple=simple,
     )
     words, form = _form(request, target)
     system = [*prompt.system, TextBlock(text=words)] if words else prompt.system
     tools = encode_tools(request, names, losses) if request.tools else []
     choice = encode_tool_choice(request, tools, names, thinking=plan.on, losses=losses) if tools else None
-    marked = _marked(tools, system, *[turn.content for turn in prompt.turns])
+    marked = [] if simple and not tools else _marked(tools, system, *[turn.content for turn in prompt.turns])
     if marked and thin_out(marked, top_level=request.cache is not None):
         losses.append("cache")
     body: dict[str, object] = {"model": target.model.id, "max_tokens": max_tokens}
@@ -165,17 +175,21 @@ def _settings(body: dict[str, object], request: Request, *, sampling: bool, loss
 
 
 def _sampling(body: dict[str, object], sampling: Sampling, *, allowed: bool, losses: list[str]) -> None:
-    values = (sampling.temperature, sampling.top_p, sampling.top_k)
-    for name, value in zip(_SAMPLING, values, strict=True):
+    values = (("temperature", sampling.temperature), ("top_p", sampling.top_p), ("top_k", sampling.top_k))
+    for name, value in values:
         if value is None:
             continue
         if not allowed:
             losses.append(f"sampling.{name}")
             continue
         bounds = FACTS.ranges[name]
-        low = value if bounds.min is None else max(value, bounds.min)
-        body[name] = low if bounds.max is None else min(low, bounds.max)
-        if body[name] != value:
+        told = value
+        if bounds.min is not None and told < bounds.min:
+            told = bounds.min
+        if bounds.max is not None and told > bounds.max:
+            told = bounds.max
+        body[name] = told
+        if told != value:
             losses.append(f"sampling.{name}")
 
 
@@ -247,10 +261,12 @@ def _marked(*places: Sequence[object]) -> list[Marked]:
     ]
 
 
-def _plain_losses(request: Request) -> list[str]:
+def _plain_losses(request: Request, *, simple: bool) -> list[str]:
     told = request.sampling
     values = (told.presence_penalty, told.frequency_penalty, told.seed, told.logit_bias, told.min_p)
-    losses = [f"sampling.{name}" for name, value in zip(_UNSAMPLED, values, strict=True) if value is not None]
+    losses: list[str] = []
+    if values != _NOTHING:
+        losses += [f"sampling.{name}" for name, value in zip(_UNSAMPLED, values, strict=True) if value is not None]
     if request.top_logprobs is not None:
         losses.append("top_logprobs")
     if request.verbosity is not None:
@@ -263,8 +279,10 @@ def _plain_losses(request: Request) -> list[str]:
         losses.append("cache_key")
     if request.metadata:
         losses.append("metadata")
-    losses += unsaid(request.messages, _UNSAID)
-    losses += beyond(request.extensions, PROTOCOL)
+    if not simple:
+        losses += unsaid(request.messages, _UNSAID)
+    if request.extensions:
+        losses += beyond(request.extensions, PROTOCOL)
     if isinstance(request.response_format, JsonObject):
         losses.append("response_format")
     return losses

@@ -58,6 +58,7 @@ Block: TypeAlias = (
 )
 WireRole = Literal["user", "assistant", "system"]
 
+_INSTRUCTIONS: Final = (TextBlock, msgspec.Raw)
 IDS: Final = WordRule(chars="a-zA-Z0-9_-", max_chars=128)
 
 _OPENING: Final = "Begin."
@@ -84,6 +85,7 @@ def write_prompt(
     system_anywhere: bool,
     prefill: bool,
     documents_by_model: bool = True,
+    simple: bool = False,
 ) -> Prompt:
     """The whole prompt.
 
@@ -93,6 +95,7 @@ def write_prompt(
         system_anywhere: instructions may stand in mid-conversation; else they become the user's text, marked as such.
         documents_by_model: documents may stand in the model's own turns; else the user shows them next, like images.
         prefill: the model continues a last turn of its own; else it is asked to.
+        simple: the messages are known to be texts alone (`words_alone`).
 
     Raises:
         InvalidRequest: a part cannot be said in this protocol and must not be left out: sound, a kind of image or file.
@@ -106,8 +109,10 @@ def write_prompt(
         for index, message in enumerate(messages[:leading])
         for block in writer.system(message.content, f"messages[{index}]")
     ]
-    moved = (Image,) if documents_by_model else (Image, Document)
-    for index, message in enumerate(shown_by_user(pair(messages[leading:]), moved), leading):
+    spoken: Sequence[Message] = messages[leading:]
+    if not simple:
+        spoken = shown_by_user(pair(spoken), (Image,) if documents_by_model else (Image, Document))
+    for index, message in enumerate(spoken, leading):
         writer.add(message, f"messages[{index}]", system_anywhere=system_anywhere)
     return Prompt(
         system, _closed(writer.turns, prefill=prefill), tuple(dict.fromkeys(writer.losses)) if writer.losses else ()
@@ -137,7 +142,7 @@ class _Writer:
 
     def system(self, parts: Iterable[Part], path: str) -> list[TextBlock | msgspec.Raw]:
         blocks = self._blocks(parts, path, said_by_model=False)
-        return [block for block in blocks if isinstance(block, TextBlock | msgspec.Raw)]
+        return [block for block in blocks if isinstance(block, _INSTRUCTIONS)]
 
     def _put(self, role: WireRole, blocks: list[Block]) -> None:
         if not blocks:
@@ -216,8 +221,8 @@ def _media(part: Image | Document | Audio) -> Block:
 def _text(part: Text, *, said_by_model: bool) -> tuple[TextBlock | None, bool]:
     """The block, none for a blank text; and whether all citations stay, which the model's own words alone may have."""
     own = _own_citations(part) if said_by_model and part.citations else []
-    whole = len(own) == len(part.citations)
-    if not part.text.strip():
+    whole = not part.citations or len(own) == len(part.citations)
+    if not part.text or part.text.isspace():
         return None, whole
     block = TextBlock(text=part.text)
     if own:

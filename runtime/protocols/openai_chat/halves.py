@@ -12,6 +12,7 @@ from typing import Final
 __all__ = ["Joiner", "Mender", "mark_halves", "marked", "may_hold_halves", "unmarked"]
 
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_BACKSLASH: Final = 92
 _MARKS_FROM: Final = 0x100000
 """Marks lie in the last private plane: this much above the half they stand for."""
 
@@ -38,26 +39,26 @@ def mark_halves(data: bytes) -> bytes | None:
 
 
 class Joiner:
-    """Joins the halves of one text as its pieces come. Pieces without halves pass at the cost of one test."""
+    """Joins the halves of one text as its pieces come. A piece without marks is itself when nothing is ``held``."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self._held = ""
+        self.held = ""
 
     def add(self, text: str, *, marked: bool) -> str:
         """The sound text that ``text`` completes; ``marked``: it may hold marks."""
-        if not marked and not self._held:
+        if not marked and not self.held:
             return text
-        text = self._held + (_MARK.sub(lambda mark: chr(ord(mark[0]) - _MARKS_FROM), text) if marked else text)
-        self._held = ""
+        text = self.held + (_MARK.sub(lambda mark: chr(ord(mark[0]) - _MARKS_FROM), text) if marked else text)
+        self.held = ""
         if text and "\ud800" <= text[-1] <= "\udbff":
-            text, self._held = text[:-1], text[-1]
+            text, self.held = text[:-1], text[-1]
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def rest(self) -> str:
         """What is left at the end: a replacement character for a half that never met its other."""
-        held, self._held = self._held, ""
+        held, self.held = self.held, ""
         return "\ufffd" if held else ""
 
 
@@ -74,7 +75,7 @@ class Mender:
 
     def mend(self, data: bytes) -> bytes:
         """``data`` without halves; ``data`` itself where there are none."""
-        if data.find(b"\\ud") < 0 and data.find(b"\\uD") < 0:
+        if not may_hold_halves(data):
             return data
         halves = mark_halves(data)
         if halves is None:
@@ -101,7 +102,7 @@ def marked(data: bytes) -> bytes:
 
 def may_hold_halves(data: bytes) -> bool:
     """Whether ``data`` has escapes like those of halves; most servers escape other characters, too."""
-    return data.find(b"\\ud") >= 0 or data.find(b"\\uD") >= 0
+    return _BACKSLASH in data and (data.find(b"\\ud") >= 0 or data.find(b"\\uD") >= 0)
 
 
 def unmarked(data: bytes) -> bytes:

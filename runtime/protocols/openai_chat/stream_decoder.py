@@ -46,6 +46,7 @@ _CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
 _NULL: Final = msgspec.Raw(b"null")
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DONE: Final = b"[DONE]"
+_BRACE: Final = 123
 _KINDS: Final[Mapping[str, Text | Reasoning | Refusal]] = {
     "text": Text(text=""), "reasoning": Reasoning(), "refusal": Refusal(text=""),
 }  # fmt: skip
@@ -91,14 +92,16 @@ class ChatDecoder(StreamDecoder):
     def _frame(self, frame: Frame, events: list[Event]) -> None:
         if self._done:
             return
-        if frame.data.startswith(_DONE):
+        if frame.data[0] != _BRACE and frame.data.startswith(_DONE):
             self._end(events)
             return
         chunk, marked = _read(frame)
-        if not self._started and (chunk.choices or chunk.usage):
+        wires = chunk.choices or ()
+        if not self._started and (wires or chunk.usage):
             self._start(chunk, events)
-        for wire in chunk.choices or ():
-            choice = self._choices.get(wire.index or 0) or self._choice(wire.index or 0)
+        for wire in wires:
+            index = wire.index or 0
+            choice = self._choices.get(index) or self._choice(index)
             choice.take(wire, events, marked=marked)
         if chunk.usage:
             events.append(UsageReported(usage=read_usage(chunk.usage), service_tier=chunk.service_tier or None))
@@ -226,7 +229,8 @@ class _Choice:
     def _say(self, kind: str, text: str, logprobs: str | None, events: list[Event], *, marked: bool) -> None:
         opened = self._open
         index = opened[1] if opened is not None and opened[0] == kind else self._part(kind, events)
-        text = self._joiner.add(text, marked=marked)
+        if marked or self._joiner.held:
+            text = self._joiner.add(text, marked=marked)
         if logprobs is not None:
             events.append(Delta(index=index, text=text, logprobs=logprobs[1:-1], choice=self._index))
         elif text:
@@ -268,6 +272,8 @@ def _read(frame: Frame) -> tuple[ChatCompletionChunk, bool]:
         chunk = _CHUNK.decode(frame.data)
     except _UNREADABLE as error:
         chunk, marked = _mended(frame, error), True
+    if chunk.choices and chunk.error is msgspec.UNSET:  # as nearly all
+        return chunk, marked
     failed = chunk.error is not msgspec.UNSET and chunk.error != _NULL
     if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
         said = error_within(frame.data)

@@ -48,6 +48,7 @@ class ChatTap(EventTap):
         self._new = b""
         self._head = self._new_head = self._end = b""  # around what is new in an event without news
         self._seam = b""  # between two of them
+        self._begins = self._ends = 0  # how long that is
         self._choices: dict[int, bool] = {}  # index to whether it has ended
         self._done = False
         self._readable = False
@@ -63,13 +64,17 @@ class ChatTap(EventTap):
 
         Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote. Every line feed
         is the end's or of a seam, so every event has that beginning and that end, in which its only finish reason is.
+        Slices and `in` take a fraction of what `startswith`, `endswith` and `count` take.
         """
-        head = self._head
-        if not head or not block.startswith(head) or not block.endswith(self._end) or CR in block:
+        begins, ends = self._begins, self._ends
+        if block[:begins] != self._head or block[-ends:] != self._end:
             return None
-        lines = block.count(b"\n")
-        if lines == 2:
-            return self._new_head + block[len(head) :] if block.count(_FINISH) == 1 else None
+        new = block[begins:-ends]
+        if CR in new:
+            return None
+        if LF not in new:
+            return None if _FINISH in new else self._new_head + block[begins:]
+        head, lines = self._head, block.count(b"\n")
         events = lines // 2
         if block.count(_FINISH) != events or block.count(self._seam) != events - 1 or lines % 2:
             return None
@@ -120,11 +125,13 @@ class ChatTap(EventTap):
         head, new_head = data.find(_CHOICE), renamed.find(_CHOICE)
         tail = data.rfind(_UNFINISHED)
         begins, ends = data[:head], data[tail:]
-        if 0 <= head < tail and self._old and begins.count(self._old) == 1 and _FINISH not in begins and LF not in data:
+        one = LF not in data and CR not in data and _FINISH not in begins and ends.count(_FINISH) == 1
+        if one and 0 <= head < tail and self._old and begins.count(self._old) == 1:
             self._head = b"data: " + begins + _CHOICE
             self._new_head = b"data: " + renamed[:new_head] + _CHOICE
             self._end = ends + b"\n\n"
             self._seam = self._end + self._head
+            self._begins, self._ends = len(self._head), len(self._end)
 
     def _renamed(self, data: bytes) -> bytes:
         if self._old and data.count(b'"model"') == 1 == data.count(self._old):

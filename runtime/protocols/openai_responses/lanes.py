@@ -33,6 +33,7 @@ from runtime.protocols.openai_responses.wire import PROTOCOL, is_text, present, 
 __all__ = ["MessageLane", "OtherLane", "ReasoningLane", "lane_for", "logprobs_text"]
 
 _TEXT: Final = msgspec.json.Decoder(str)
+_NONE: Final = msgspec.Raw(b"[]")
 _BREAK: Final = "\n\n"
 
 
@@ -68,7 +69,8 @@ class MessageLane(Lane):
             self.sink.send(PartEnded(index=index))
 
     def say(self, place: int, kind: str, text: str, logprobs: str | None = None, *, marked: bool = False) -> None:
-        said = self._part(place, kind)
+        known = self._parts.get(place)
+        said = self._part(place, kind) if known is None else known[1]
         if said.open:
             self._emit(kind, said, said.voice.add(text, marked=marked), logprobs)
 
@@ -124,11 +126,12 @@ class MessageLane(Lane):
         return said
 
     def _emit(self, kind: str, said: _Said, text: str, logprobs: str | None) -> None:
+        sink = self.sink
         if kind != "refusal":
             text = said.stopper.add(text)
-            self.sink.chars += len(text)
-        if (text or logprobs) and self.sink.stopped is None:
-            self.sink.send(Delta(index=said.index, text=text, logprobs=logprobs))
+            sink.chars += len(text)
+        if (text or logprobs) and sink.stopped is None:
+            sink.send(Delta(index=said.index, text=text, logprobs=logprobs))
         if said.stopper.met is not None and self.sink.stopped is None:
             self.sink.stopped = said.stopper.met
 
@@ -262,7 +265,7 @@ def lane_for(kind: str, sink: Sink) -> Lane:
 def logprobs_text(logprobs: msgspec.Raw | msgspec.UnsetType) -> str | None:
     """The inside of the list of tokens; None when there is none or it is empty."""
     raw = present(logprobs)
-    if raw is None:
+    if raw is None or raw == _NONE:
         return None
     text = text_of(raw).strip()
     return text[1:-1] if text.startswith("[") and text[1:-1].strip() else None

@@ -17,13 +17,13 @@ from runtime.canonical import Event, Started
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader
-from runtime.protocols.openai_chat.halves import mark_halves
+from runtime.protocols.openai_chat.halves import mark_halves, may_hold_halves
 from runtime.protocols.openai_responses.call_lane import CallLane, arguments_text
 from runtime.protocols.openai_responses.ending import complete, refuse_failure, stop_early
 from runtime.protocols.openai_responses.errors import broken, error_within
 from runtime.protocols.openai_responses.lane import Lane, Sink
 from runtime.protocols.openai_responses.lanes import MessageLane, ReasoningLane, lane_for, logprobs_text
-from runtime.protocols.openai_responses.wire import is_text, present
+from runtime.protocols.openai_responses.wire import present
 
 __all__ = ["ResponsesDecoder"]
 
@@ -89,17 +89,17 @@ class ResponsesDecoder(StreamDecoder):
             raise broken(frame.data, error) from None
 
     def _event(self, name: str, event: ResponseStreamEvent, *, marked: bool) -> None:
-        raw = present(event.response)
+        raw = present(event.response) if event.response is not msgspec.UNSET else None
         if raw is not None:
             self._lifecycle(name, _RESPONSE.decode(raw))
             return
         match name:
-            case "response.output_item.added" | "response.output_item.done":
-                self._item(event, done=name.endswith("done"))
             case "response.output_text.delta" | "response.refusal.delta":
-                kind = "refusal" if "refusal" in name else "output_text"
+                kind = "output_text" if name == "response.output_text.delta" else "refusal"
                 text, logprobs = _text(event.delta), logprobs_text(event.logprobs)
                 self._message(event).say(event.content_index or 0, kind, text, logprobs, marked=marked)
+            case "response.output_item.added" | "response.output_item.done":
+                self._item(event, done=name.endswith("done"))
             case "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta":
                 self._call(event, custom="custom" in name).say(_text(event.delta), marked=marked)
             case "response.reasoning_summary_text.delta":
@@ -192,7 +192,9 @@ class ResponsesDecoder(StreamDecoder):
 
     def _of(self, event: ResponseStreamEvent, kind: str) -> Lane:
         """The item that an event is about; one that was never added begins now."""
-        lane = self._known(event.item_id or None, event.output_index, kind, named=False)
+        lane = self._by_id.get(event.item_id or "")
+        if lane is None or lane.kind != kind:
+            lane = self._known(event.item_id or None, event.output_index, kind, named=False)
         return lane if lane is not None else self._new(kind, event.item_id or None, event.output_index)
 
     def _known(self, id_: str | None, index: int | msgspec.UnsetType | None, kind: str, *, named: bool) -> Lane | None:
@@ -221,8 +223,12 @@ class ResponsesDecoder(StreamDecoder):
 
 
 def _text(delta: msgspec.Raw | msgspec.UnsetType) -> str:
-    raw = present(delta)
-    return _TEXT.decode(raw) if raw is not None and is_text(raw) else ""
+    if isinstance(delta, msgspec.UnsetType):
+        return ""
+    try:
+        return _TEXT.decode(delta)
+    except msgspec.ValidationError:
+        return ""  # no text at all
 
 
 def _read(frame: Frame) -> tuple[ResponseStreamEvent, bool]:
@@ -230,12 +236,12 @@ def _read(frame: Frame) -> tuple[ResponseStreamEvent, bool]:
     marked = False
     try:
         event = _EVENT.decode(frame.data)
-        if isinstance(event.delta, msgspec.Raw) and b"\\ud" in bytes(event.delta).lower():
+        if may_hold_halves(frame.data) and isinstance(event.delta, msgspec.Raw):
             _TEXT.decode(event.delta)
     except _UNREADABLE as error:
         event, marked = _mended(frame, error), True
     name = event.type or frame.event
-    if name == "error" or present(event.error) is not None:
+    if name == "error" or (event.error is not msgspec.UNSET and present(event.error) is not None):
         raise error_within(frame.data) or UpstreamProtocolError("The provider sent an error event that says nothing.")
     if not name:
         said = error_within(frame.data)

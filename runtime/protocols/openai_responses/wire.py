@@ -32,6 +32,7 @@ __all__ = [
 
 PROTOCOL: Final = "openai_responses"
 
+_NULL: Final = msgspec.Raw(b"null")
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
 
@@ -72,13 +73,13 @@ def wrong(path: str, what: str) -> InvalidRequest:
 
 def present(value: T | msgspec.UnsetType | None) -> T | None:
     """None for what is absent, null, or JSON's null."""
-    if isinstance(value, msgspec.UnsetType) or (isinstance(value, msgspec.Raw) and is_null(value)):
+    if value is None or value is msgspec.UNSET or (isinstance(value, msgspec.Raw) and value == _NULL):
         return None
     return value
 
 
 def is_null(raw: msgspec.Raw) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"n"
+    return raw == _NULL
 
 
 def is_text(raw: msgspec.Raw) -> bool:
