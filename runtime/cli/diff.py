@@ -24,14 +24,19 @@ PLAN = "generated/plan.json"
 @root_option
 @argument("old", required=False)
 @argument("new", required=False)
-@option("--overrides", is_flag=True, help="Lay what was changed through the management API over what the sources say.")
+@option(
+    "--overrides",
+    is_flag=True,
+    help="Lay what was changed through the management API over what the sources say; lists are replaced whole.",
+)
 @as_json
 def diff(root: Path, old: str | None, new: str | None, overrides: bool, as_json: bool) -> int:
     """Compare two builds. Exits 2 when they differ.
 
     OLD and NEW are each a plan.json, a directory that was built, or a git revision of this one. NEW unless given is what
     the sources say now, OLD unless given what was built last. With `--overrides` and neither of them it shows what the
-    overrides change: OLD is what the sources say without them.
+    overrides change: OLD is what the sources say without them. A list of an override stands in place of the sources' list,
+    whatever is added to that one later; those lists are named.
     """
     from runtime.cli.project import sound_artefact
     from runtime.config.diff import diff_plans, render_diff
@@ -47,6 +52,8 @@ def diff(root: Path, old: str | None, new: str | None, overrides: bool, as_json:
         click.echo(f"build {before.build} → {after.build}\n\n{render_diff(found)}", nl=False)
     else:
         click.echo(f"build {after.build}: no difference")
+    if overrides:
+        _name_lists(root)
     return DIFFERS if found else SAME
 
 
@@ -68,6 +75,15 @@ def _overridden(root: Path) -> Artefact:
         note(as_text(compiled.diagnostics))
         raise Stop(FAULT, f"{summary(compiled.diagnostics)} in the sources with the overrides")
     return compiled.artefact
+
+
+def _name_lists(root: Path) -> None:
+    from runtime.cli.stored import base_of, overrides_below
+    from runtime.config.export import files_of, hidden_lists
+
+    files = files_of(base_of(root).sources)
+    for path in (path for each in overrides_below(root) for path in hidden_lists(files, each)):
+        note(f"{path}: the override's list stands, whole; what the sources say there is not seen")
 
 
 def _named(root: Path, name: str) -> Artefact:

@@ -18,7 +18,7 @@ from runtime.config.merge import difference, merged
 from runtime.config.override import Override, section_shape
 from runtime.source import Diagnostics, Entry, MappingNode, Node, ScalarNode, SequenceNode, Span, parse
 
-__all__ = ["files_of", "narrowed", "overrides_yaml", "read_overrides", "whole_yaml"]
+__all__ = ["files_of", "hidden_lists", "narrowed", "overrides_yaml", "read_overrides", "whole_yaml"]
 
 WIDTH: Final = 120
 _IMPLICIT: Final = (True, True)
@@ -45,6 +45,23 @@ def narrowed(files: MappingNode, override: Override) -> Override | None:
         return override  # with its faults, for the compiler to tell
     change = difference(below, wanted)
     return None if change is None else Override(override.section, override.name, _dumped(change))
+
+
+def hidden_lists(files: MappingNode, override: Override) -> list[str]:
+    """The lists of ``files`` that are not seen because ``override`` has its own in their place: `combos.best.targets`."""
+    below = _below(files, override)
+    above = None if override.text is None else parse(override.text, override.path, Diagnostics())
+    return [] if below is None or above is None else [*_lists(below, above, f"{override.section}.{override.name}")]
+
+
+def _lists(below: Node, above: Node, path: str) -> Iterator[str]:
+    if isinstance(below, SequenceNode) and isinstance(above, SequenceNode):
+        yield path
+    elif isinstance(below, MappingNode) and isinstance(above, MappingNode):
+        for entry in above.entries:
+            before = below.get(entry.key)
+            if before is not None:
+                yield from _lists(before, entry.node, f"{path}.{entry.key}")
 
 
 def _below(files: MappingNode, override: Override) -> Node | None:

@@ -63,6 +63,17 @@ def test_they_are_listed_with_who_made_them(run: Run, overridden: Path) -> None:
     assert "aliases/hello  1970-01-01T00:00:01Z by root, removes it" in run("overrides", "--root", overridden).out
 
 
+def test_lists_of_the_file_that_are_not_seen_are_named(run: Run, root: Path) -> None:
+    file = root / "gateway.yaml"
+    file.write_text(f"{file.read_text()}\ncombos:\n  mine: {{targets: [sim/echo]}}\n  other: {{targets: [sim/echo]}}\n")
+    lay(root, row("combos", "mine", '{"targets": ["sim/slow"]}'), row("combos", "other", '{"strategy": "random"}'))
+    lay(root, row("combos", "new", '{"targets": ["sim/echo"]}'))
+
+    told = run("diff", "--overrides", "--root", root).err
+
+    assert "combos.mine.targets: the override's list stands, whole; what the sources say there is not seen\n" == told
+
+
 def test_the_export_of_the_whole_is_the_same_plan(run: Run, overridden: Path) -> None:
     exported = run("export", "--whole", "--root", overridden).out
     facts = json.loads(run("diff", "--overrides", "--json", "--root", overridden).out)
