@@ -78,7 +78,10 @@ class Background:
         await self._store.put(stored, asking.context, ())
         record = self._recorder.begin(call.record.id, "chat", call.codec.protocol)
         record.key, record.tenant = call.key.id, call.key.tenant
-        record.decision = call.record.decision  # the one that the client was told
+        record.decision = (
+            call.record.decision
+        )  # the one that the client was told: it leads to the reasons, and to what it costs
+        record.settlement, call.record.settlement = call.record.settlement, record.settlement
         self._recorder.admitted(record)
         call.record.operation = "queue"
         run = _Run(call=msgspec.structs.replace(call, record=record), answer=answer, stored=stored, changes=changes)

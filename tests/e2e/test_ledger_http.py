@@ -306,6 +306,12 @@ def test_a_response_made_in_the_background_is_settled_when_it_is_made(site: Site
     made, attempts = ledger(site, id_of(answer), "operation = 'chat'")
 
     assert (0, PLAIN_NANO_USD, 1) == (queued["cost_nano_usd"], made["cost_nano_usd"], len(attempts))
+    assert made["id"] == answer.headers["x-gatewright-decision"], "what the client was told leads to what was made"
+    asked = urllib.request.Request(f"{site.running.url}/api/explain/{made['id']}")
+    asked.add_header("authorization", f"Bearer {site.running.key}")
+    with urllib.request.urlopen(asked, timeout=30) as told:
+        explained = json.load(told)
+    assert ("chat", "chatty/plain") == (explained["operation"], explained["served"])
 
 
 def test_what_has_no_price_says_so(site: Site) -> None:
