@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.stores.database import Database
 from runtime.stores.tables import audit_log
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["AuditEntry", "AuditPage", "AuditQuestion", "AuditStatus", "SqlAudit", "add_entry"]
 

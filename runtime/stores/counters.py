@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Table, delete, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.stores.database import Database, insert_or
 from runtime.stores.tables import limit_counters, limit_holders, limit_holds
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["CounterRows", "SqlCounterRows"]
 

@@ -15,19 +15,21 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from sqlalchemy import Insert, Table, event
+from sqlalchemy import Engine, Insert, Table, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util import greenlet_spawn
 
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.stores.base import StoreError, StoreGoneError
+from runtime.stores.connection import connect, connected
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["DATABASE_FILE", "Database", "database_url", "give_back", "insert_new", "insert_or"]
 
@@ -120,7 +122,7 @@ class Database:
     async def aclose(self) -> None:
         """Let what is being written end first."""
         await asyncio.gather(*self._writing, return_exceptions=True)
-        await self._engine.dispose()
+        await greenlet_spawn(self._engine.dispose)
 
     async def _write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for tries in range(TRIES):
@@ -141,7 +143,7 @@ class Database:
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[AsyncConnection, None]:
         if self.sqlite:
-            async with self._engine.connect() as connection:
+            async with connected(self._engine) as connection:
                 yield connection
             return
         connection = await self._reach()
@@ -159,7 +161,7 @@ class Database:
             self._again_s = now_s() + BUSY_S + AGAIN_S  # for this one's trial
         try:
             async with asyncio.timeout(BUSY_S + AGAIN_S):
-                connection = await self._engine.connect()
+                connection = await connect(self._engine)
         except PoolTimeout:  # all connections are in use: it is there
             raise
         except (SQLAlchemyError, OSError, TimeoutError) as error:
@@ -269,14 +271,14 @@ def _asyncpg(url: URL) -> URL:
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 
-def _engine(url: URL) -> AsyncEngine:
+def _engine(url: URL) -> Engine:
     pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": BUSY_S}
     if url.get_backend_name() != "sqlite":
         timing = {"timeout": BUSY_S, "command_timeout": STATEMENT_S}
-        return create_async_engine(url, connect_args=timing, pool_pre_ping=True, **pool)
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_S}, **pool)
-    event.listen(engine.sync_engine, "connect", _tune)
-    event.listen(engine.sync_engine, "begin", _begin)
+        return create_engine(url, connect_args=timing, pool_pre_ping=True, **pool)
+    engine = create_engine(url, connect_args={"timeout": BUSY_S}, **pool)
+    event.listen(engine, "connect", _tune)
+    event.listen(engine, "begin", _begin)
     return engine
 
 

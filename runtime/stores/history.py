@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
 from sqlalchemy import Row, Select, and_, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.stores.database import Database
 from runtime.stores.entries import AttemptEntry, Counts, Settlement
 from runtime.stores.tables import USAGE, attempts, days, settlements
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["Dimension", "History", "Logged", "LoggedPage", "Total", "Wanted", "attempt_of", "settlement_of"]
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from sqlalchemy import Row, delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, insert_new
 from runtime.stores.tables import keys, revisions, revoked_keys
 from runtime.window import Limit
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["KeyChange", "KeySet", "SqlKeys", "StoredKey"]
 

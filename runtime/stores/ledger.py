@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 from sqlalchemy import Table, delete, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.catalog import Prices
 from runtime.stores.database import Database, give_back, insert_new, insert_or
 from runtime.stores.entries import AttemptEntry, Settlement
 from runtime.stores.tables import USAGE, attempts, days, journals, ledger_marks, prices, settlements
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
 __all__ = ["DAY_S", "PRUNED", "SUMS", "Post", "SqlLedger", "Taken", "Where", "summed"]
 
-Post: TypeAlias = Callable[[AsyncConnection, Sequence[Settlement]], Awaitable[None]]
+Post: TypeAlias = "Callable[[AsyncConnection, Sequence[Settlement]], Awaitable[None]]"
 """What else is to be counted of settlements that are new, in the transaction that takes them."""
 
 DAY_S: Final = 86_400

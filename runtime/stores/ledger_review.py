@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.catalog import Prices
 from runtime.stores.database import Database
@@ -15,6 +14,9 @@ from runtime.stores.entries import AttemptEntry, Settlement
 from runtime.stores.history import attempt_of, settlement_of
 from runtime.stores.ledger import PRUNED, SUMS, Where
 from runtime.stores.tables import attempts, days, ledger_marks, prices, settlements
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["Books", "review"]
 

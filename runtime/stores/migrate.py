@@ -6,13 +6,15 @@ next one, and machines can be replaced one after the other. Alembic is loaded on
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["SCHEMA", "migrate", "schema_version"]
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from sqlalchemy import Row, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
 from runtime.stores.audit import AuditEntry, add_entry
 from runtime.stores.database import Database, insert_new
 from runtime.stores.tables import overrides, revisions, stored_secrets
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["OverrideChange", "OverrideSet", "SealedSecret", "SqlOverrides", "StoredOverride"]
 

@@ -6,14 +6,17 @@ A login is looked up at every call it makes, so that one that ended has ended ev
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 from sqlalchemy import Row, delete, exists, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
 from runtime.stores.database import Database
 from runtime.stores.tables import logins, people
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["Login", "Person", "SqlPeople"]
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy import and_, delete, exists, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 from typing_extensions import override
 
 from runtime.stores.base import RUNNING, Item, ItemPage, Key, ResponseStore, Status, StoredResponse
 from runtime.stores.database import Database, give_back, insert_new
 from runtime.stores.tables import items, links, responses
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["SqlResponses"]
 

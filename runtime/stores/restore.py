@@ -12,11 +12,10 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Boolean, Table, delete, func, insert, select, text, update
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, insert_new
@@ -24,6 +23,9 @@ from runtime.stores.migrate import SCHEMA, migrate
 from runtime.stores.overrides import OverrideSet, SqlOverrides
 from runtime.stores.snapshot import Contents, Unfit, examine, opened
 from runtime.stores.tables import METADATA, audit_log, keys, revisions, revoked_keys, settlements
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["ADDED", "LEDGER", "REPLACED", "fit", "overrides_in", "restore"]
 

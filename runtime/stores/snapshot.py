@@ -12,17 +12,19 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from sqlalchemy import Table, select, text
 from sqlalchemy.engine import URL
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database
 from runtime.stores.migrate import SCHEMA, migrate
 from runtime.stores.tables import METADATA
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["LEFT_OUT", "Contents", "Unfit", "examine", "opened", "snapshot"]
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 
-def test_beside_a_file_no_other_dialect_is_loaded() -> None:
+def test_beside_a_file_neither_another_dialect_nor_the_orm_is_loaded() -> None:
     code = (
         "import pathlib, sys, runtime.app\n"
         "from runtime.stores.database import Database, database_url\n"
@@ -16,3 +16,4 @@ def test_beside_a_file_no_other_dialect_is_loaded() -> None:
 
     assert "sqlalchemy.dialects.sqlite" in loaded
     assert "sqlalchemy.dialects.postgresql" not in loaded
+    assert "sqlalchemy.orm" not in loaded
