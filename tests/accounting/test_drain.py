@@ -30,9 +30,8 @@ from tests.support.database import prepared
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    made = Database(database_url(url, tmp_path))
-    await migrate(made)
+    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
+    made = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
     yield made
     await made.aclose()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.database import prepared_on
 from tests.support.postgres import Postgres, postgres
 
 
@@ -19,3 +20,9 @@ def postgres_server() -> Iterator[Postgres]:
 def postgres_url(postgres_server: Postgres) -> str:
     """An empty database."""
     return postgres_server.url()
+
+
+@pytest.fixture
+def prepared_postgres_url(postgres_server: Postgres) -> str:
+    """A database in its present shape."""
+    return prepared_on(postgres_server)

@@ -9,14 +9,13 @@ import pytest
 
 from runtime.stores.audit import AuditEntry, AuditQuestion, SqlAudit
 from runtime.stores.database import Database, database_url
-from runtime.stores.migrate import migrate
+from tests.support.database import prepared
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def audit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlAudit]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    database = Database(database_url(url, tmp_path))
-    await migrate(database)
+    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
+    database = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
     yield SqlAudit(database)
     await database.aclose()
 

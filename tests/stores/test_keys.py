@@ -12,8 +12,8 @@ from sqlalchemy import update
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
 from runtime.stores.keys import KeyChange, SqlKeys, StoredKey
-from runtime.stores.migrate import migrate
 from runtime.stores.tables import keys
+from tests.support.database import prepared
 
 KEY = StoredKey(
     id="key_1", name="ci", prefix="gw-abcd", hash="0" * 64, scopes=("chat",), models=("fast", "a/*"), created_s=5.0
@@ -22,9 +22,8 @@ KEY = StoredKey(
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    database = Database(database_url(url, tmp_path))
-    await migrate(database)
+    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
+    database = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
     yield database
     await database.aclose()
 

@@ -10,8 +10,8 @@ import pytest
 
 from runtime.stores.base import Item, Key, ResponseStore, Status, StoredResponse
 from runtime.stores.database import Database, database_url
-from runtime.stores.migrate import migrate
 from runtime.stores.responses import SqlResponses
+from tests.support.database import prepared
 from tests.support.responses import MemoryResponses
 
 GIB = 1 << 30
@@ -22,9 +22,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "memory":
         yield MemoryResponses()
         return
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    database = Database(database_url(url, tmp_path))
-    await migrate(database)
+    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
+    database = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
     yield SqlResponses(database)
     await database.aclose()
 

@@ -13,7 +13,6 @@ from sqlalchemy import select
 
 from runtime.limits.rule import Rule
 from runtime.stores.database import Database, database_url
-from runtime.stores.migrate import migrate
 from runtime.stores.spending import SpentRow, SqlSpending, post_spend, subjects_of
 from runtime.stores.tables import ledger_marks
 from runtime.window import Limit
@@ -39,8 +38,7 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     if request.param == "sqlite":
         made = Database(prepared(tmp_path))
     else:
-        made = Database(database_url(request.getfixturevalue("postgres_url"), tmp_path))
-        await migrate(made)
+        made = Database(database_url(request.getfixturevalue("prepared_postgres_url"), tmp_path))
     yield made
     await made.aclose()
 

@@ -13,28 +13,45 @@ from sqlalchemy.engine import URL
 
 from runtime.stores.database import DATABASE_FILE, Database, database_url
 from runtime.stores.migrate import migrate
+from tests.support.postgres import Postgres
 
 
 def prepared(data: Path) -> URL:
     """The URL of the database file in ``data``, which is there afterwards."""
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (data / DATABASE_FILE).exists():
+        (data / DATABASE_FILE).touch(0o600)
         (data / DATABASE_FILE).write_bytes(_template())
     return database_url(None, data)
+
+
+def prepared_on(server: Postgres) -> str:
+    """The URL of a database of ``server``, which is there afterwards."""
+    return server.url(_template_on(server))
 
 
 @cache
 def _template() -> bytes:
     directory = Path(tempfile.mkdtemp())
-    maker = threading.Thread(target=lambda: asyncio.run(_make(directory)))  # a loop may be running in this one
-    maker.start()
-    maker.join()
+    _make(database_url(None, directory))
     made = (directory / DATABASE_FILE).read_bytes()
     shutil.rmtree(directory)
     return made
 
 
-async def _make(directory: Path) -> None:
-    database = Database(database_url(None, directory))
-    await migrate(database)
-    await database.aclose()
+@cache
+def _template_on(server: Postgres) -> str:
+    url = server.url()
+    _make(database_url(url, Path()))
+    return url.rpartition("/")[2]
+
+
+def _make(url: URL) -> None:
+    async def make() -> None:
+        database = Database(url)
+        await migrate(database)
+        await database.aclose()
+
+    maker = threading.Thread(target=lambda: asyncio.run(make()))  # a loop may be running in this one
+    maker.start()
+    maker.join()

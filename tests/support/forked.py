@@ -34,8 +34,10 @@ IMPORTED = (
     "runtime.upstream.simulated.provider",
     "runtime.protocols.openai_embeddings",
     "runtime.web.framework",
-    "litestar.plugins.attrs",
-    "litestar.plugins.pydantic",
+    "litestar._kwargs",
+    "litestar.exceptions.responses",
+    "litestar.logging.standard",
+    "litestar.middleware._internal.exceptions",
     "generated.catalog",
     "alembic.command",
     "alembic.script",
@@ -91,12 +93,15 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def forked(arguments: Sequence[str], env: Mapping[str, str], log: Path, files: int | None = None) -> Forked:
-    """`gatewright <arguments>` with ``env`` for its environment; what it says goes to ``log``."""
+def forked(
+    arguments: Sequence[str], env: Mapping[str, str], log: Path, errors: Path | None = None, files: int | None = None
+) -> Forked:
+    """`gatewright <arguments>` with ``env`` for its environment; what it says goes to ``log``, or the errors elsewhere."""
     order = msgspec.json.encode(Order([*arguments], dict(env), str(Path.cwd()), files))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs, log.open("wb") as sink:
-        socket.send_fds(_orders(), [order], [theirs.fileno(), sink.fileno()])
+    log.write_bytes(b"")
+    with theirs, log.open("ab") as out, (errors or log).open("ab") as err:
+        socket.send_fds(_orders(), [order], [theirs.fileno(), out.fileno(), err.fileno()])
     pid = ours.recv(16)
     assert pid, GONE
     return Forked(arguments, int(pid), ours)
@@ -127,16 +132,17 @@ def take_orders(orders: socket.socket) -> Order | None:
                 if key.data is not None:
                     _tell(watched, key)
                     continue
-                order, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, 2)
+                order, descriptors, _, _ = socket.recv_fds(orders, MAX_ORDER, 3)
                 if not order:
                     return None
-                told, sink = socket.socket(fileno=descriptors[0]), descriptors[1]
+                told, sinks = socket.socket(fileno=descriptors[0]), descriptors[1:]
                 pid = os.fork()
                 if pid == 0:
                     _leave(watched, orders, told)
-                    _write_to(sink)
+                    _write_to(*sinks)
                     return msgspec.json.decode(order, type=Order)
-                os.close(sink)
+                for sink in sinks:
+                    os.close(sink)
                 told.send(b"%d" % pid)
                 watched.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, told))
 
@@ -160,10 +166,11 @@ def _leave(watched: selectors.BaseSelector, *parents: socket.socket) -> None:
             key.data[1].close()
 
 
-def _write_to(sink: int) -> None:
-    os.dup2(sink, 1)
-    os.dup2(sink, 2)
-    os.close(sink)
+def _write_to(out: int, err: int) -> None:
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    os.close(out)
+    os.close(err)
 
 
 def _run(order: Order) -> int:

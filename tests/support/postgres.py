@@ -29,16 +29,17 @@ SETTINGS = (
 
 
 class Postgres:
-    """One server. ``url`` names a database that is made anew at each call."""
+    """One server. ``url`` names a database that is made anew at each call, empty or as ``template`` is: another's name."""
 
     def __init__(self, binaries: Path, port: int) -> None:
         self._createdb = (binaries / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", USER)
         self._port = port
         self._numbers = count()
 
-    def url(self) -> str:
+    def url(self, template: str | None = None) -> str:
         name = f"t{next(self._numbers)}"
-        subprocess.run([*self._createdb, name], check=True)
+        like = () if template is None else ("-T", template)
+        subprocess.run([*self._createdb, *like, name], check=True)
         return f"postgresql://{USER}@127.0.0.1:{self._port}/{name}"
 
 
