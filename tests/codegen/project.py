@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,12 @@ vendor_version: "1"
 source: https://example.com
 framing: sse
 """
+
+
+@cache
+def real() -> Compilation:
+    """The compilation of this repository's own schemas, which takes seconds."""
+    return compile_schemas(ROOT)
 
 
 def protocol(types: str, name: str = "test", extra: str = "") -> dict[str, str]:

@@ -16,7 +16,7 @@ from codegen.ir.operations import Operation
 from codegen.passes.rewrite import table
 from codegen.pipeline import Compilation, compile_schemas
 from tests.codegen.golden import CASES
-from tests.codegen.project import ROOT, faults
+from tests.codegen.project import ROOT, faults, real
 
 REF = "#/components/schemas/"
 STRING, BOOLEAN = {"type": "string"}, {"type": "boolean"}
@@ -145,11 +145,6 @@ OPENAPI = {
         },
     },
 }
-
-
-@cache
-def real() -> Compilation:
-    return compile_schemas(ROOT)
 
 
 @cache

@@ -1,7 +1,5 @@
 """Each pass alone: what it makes of a small middle, and what it says."""
 
-from pathlib import Path
-
 import pytest
 
 from codegen import passes
@@ -28,9 +26,8 @@ from codegen.passes.flatten_unions import flatten_unions
 from codegen.passes.order import order
 from codegen.passes.python_names import python_names
 from codegen.passes.tag_unions import tag_unions
-from codegen.pipeline import compile_schemas
 from runtime.source import Diagnostics, Span
-from tests.codegen.project import ROOT
+from tests.codegen.project import real
 
 AT = Span("schemas/protocols/m.yaml", 1, 1)
 
@@ -168,7 +165,7 @@ def test_order_reports_a_cycle_once_and_keeps_everything():
 @pytest.fixture(scope="module")
 def compiled() -> Project:
     """The real schemas, through all passes."""
-    return compile_schemas(Path(ROOT)).ir
+    return real().ir
 
 
 @pytest.mark.parametrize("one", ORDER, ids=lambda one: one.__name__)
