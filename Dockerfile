@@ -1,4 +1,4 @@
-# Holds the built artefacts and the runtime. Run `gatewright build` first; nothing is compiled here.
+# Holds the built artefacts and the runtime. Run `gatewright build` first; no configuration is compiled here.
 FROM python:3.11-slim
 
 WORKDIR /app
@@ -11,7 +11,9 @@ COPY runtime/ runtime/
 COPY generated/ generated/
 COPY gateway.yaml gateway.lock ./
 # A configuration in several files also needs: COPY gateway.d/ gateway.d/
-RUN printf '#!/bin/sh\nexec python -m runtime.cli "$@"\n' > /usr/local/bin/gatewright && chmod 755 /usr/local/bin/gatewright
+# What is compiled here need not be at every start, where nothing may be written.
+RUN python -m compileall -q runtime generated \
+ && printf '#!/bin/sh\nexec python -m runtime.cli "$@"\n' > /usr/local/bin/gatewright && chmod 755 /usr/local/bin/gatewright
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER gatewright
