@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 import uvloop
@@ -46,9 +47,14 @@ def limits(
     return Limits(connect_ms=connect_ms, first_byte_ms=first_byte_ms, idle_ms=idle_ms, total_ms=total_ms)
 
 
+ON_BOTH: Final = frozenset(
+    {"test_body", "test_body_limits", "test_client", "test_kept_connections", "test_straight", "test_through"}
+)
+
+
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Tests with sockets run on both loops, which differ in how and when they tell of a connection's end."""
-    if item.path.stem in {"test_client", "test_body", "test_straight", "test_through"}:
+    if item.path.stem in ON_BOTH:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
 
