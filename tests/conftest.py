@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.clients.grid import pytest_terminal_summary  # noqa: F401 — a hook; those of inner conftests do not reach xdist's controller
 from tests.support.authority import one_authority
+from tests.support.postgres import Postgres, postgres
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.shared import BACKENDS, Backend, backend
 
@@ -51,6 +52,13 @@ def few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def redis_at() -> Iterator[RedisServer]:
     with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """One for all tests, each of which has a database of its own."""
+    with postgres() as server:
         yield server
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from runtime.stores.tables import attempts, days, journals, prices, settlements
 from runtime.telemetry import CallRecord
 from tests.support.accounting import NOW_S, PRICES, Books, answered, asked
 from tests.support.database import prepared
+from tests.support.ports import kept_port
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -228,15 +229,14 @@ async def test_fault_30_while_the_store_is_gone_the_journal_waits(database: Data
 class Line:
     """Between us and a database, and cut when it shall be gone."""
 
-    def __init__(self, port: int) -> None:
-        self._behind = port
+    def __init__(self, behind: int, port: int) -> None:
+        self._behind = behind
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self.port = 0
+        self.port = port
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         assert self._server is not None
@@ -260,11 +260,19 @@ class Line:
         await asyncio.gather(pump(reader, back), pump(there, writer))
 
 
-async def test_fault_30_a_server_that_goes_and_comes_is_drained_into_again(postgres_url: str, tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as kept:
+        yield kept
+
+
+async def test_fault_30_a_server_that_goes_and_comes_is_drained_into_again(
+    postgres_url: str, tmp_path: Path, port: int
+) -> None:
     direct = Database(database_url(postgres_url, tmp_path))
     await migrate(direct)
     url = database_url(postgres_url, tmp_path)
-    line = Line(url.port or 5432)
+    line = Line(url.port or 5432, port)
     await line.open()
     database = Database(url.set(port=line.port))
     books = Books(tmp_path, database)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.asking import ADMIN, FOREIGN, GUEST, KEYS, TWO_TENANTS, Reply, ask, call
 from tests.support.gateway import Running, gateway
-from tests.support.postgres import postgres
+from tests.support.postgres import Postgres
 
 CONFIG = (
     TWO_TENANTS
@@ -305,10 +305,10 @@ def test_a_directory_that_cannot_be_used_is_said_and_breaks_nothing(served: Runn
 
 
 def test_a_store_on_postgresql_is_backed_up_and_put_back_while_calls_go_on(
-    tmp_path: Path,
+    tmp_path: Path, postgres_server: Postgres
 ) -> None:
     config = CONFIG + 'store: {url: "${DATABASE_URL}"}\n'
-    with postgres() as server, gateway(tmp_path, config, {**KEYS, "DATABASE_URL": server.url()}) as pg:
+    with gateway(tmp_path, config, {**KEYS, "DATABASE_URL": postgres_server.url()}) as pg:
         _, kept = made_key(pg, "kept")
         stop, statuses = threading.Event(), []
 

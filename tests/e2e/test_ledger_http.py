@@ -18,7 +18,7 @@ import pytest
 
 from runtime.stores.database import DATABASE_FILE
 from tests.support.gateway import Running, gateway, run_cli
-from tests.support.postgres import postgres
+from tests.support.postgres import Postgres
 from tests.support.vendor import KEY, Vendor, vendor
 
 CONFIG = """version: 1
@@ -447,10 +447,10 @@ for process in (parent, *children):
 """
 
 
-def test_with_a_server_for_a_store_the_books_are_the_same(tmp_path: Path) -> None:
-    with postgres() as server, vendor("openai_chat") as chatty, vendor("anthropic_messages") as messy:
+def test_with_a_server_for_a_store_the_books_are_the_same(tmp_path: Path, postgres_server: Postgres) -> None:
+    with vendor("openai_chat") as chatty, vendor("anthropic_messages") as messy:
         config = CONFIG.format(chatty=chatty.url, messy=messy.url) + 'store: {url: "${DATABASE_URL}"}\n'
-        env = {"VENDOR_KEY": KEY, "DATABASE_URL": server.url()}
+        env = {"VENDOR_KEY": KEY, "DATABASE_URL": postgres_server.url()}
         with gateway(tmp_path, config, env) as running:
             site = Site(running, {"chatty": chatty})
             for stream in (False, True, False):

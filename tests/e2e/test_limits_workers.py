@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.gateway import Running, gateway
-from tests.support.postgres import Postgres, postgres
+from tests.support.postgres import Postgres
 from tests.support.redis_server import RedisServer, redis_server
 
 KEY = "gw-a-key-of-the-tests-0123456789"
@@ -54,12 +54,6 @@ def redis_at() -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def postgres_at() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
-
-
 def ask(running: Running, key: str = KEY, max_tokens: int = 20, stream: bool = False) -> Answer:
     """Over a connection of its own, so that either worker may get it."""
     body = {
@@ -84,14 +78,23 @@ def cost(answer: Answer) -> int:
     return int(usage["prompt_tokens"]) * INPUT_NANO_USD + int(usage["completion_tokens"]) * OUTPUT_NANO_USD
 
 
+def counted(running: Running) -> Answer:
+    """On a busy machine counting takes longer than a call waits for it; whoever is told so has spent nothing, and asks again."""
+    deadline = time.monotonic() + 60
+    while (answer := ask(running)).status == 503 and "cannot be counted" in json.dumps(answer.body):
+        assert time.monotonic() < deadline, answer.body
+        time.sleep(0.2)
+    return answer
+
+
 def check_the_budget(running: Running) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda _: ask(running), range(CALLS)))
+        answers = list(pool.map(lambda _: counted(running), range(CALLS)))
     assert {200, 429} == {answer.status for answer in answers}
     spent = sum(cost(answer) for answer in answers if answer.status == 200)
     assert spent <= LIMIT_NANO_USD
 
-    while (answer := ask(running)).status == 200:  # what was kept aside and not used is there for others
+    while (answer := counted(running)).status == 200:  # what was kept aside and not used is there for others
         spent += cost(answer)
         time.sleep(0.05)
     one = max(cost(answer) for answer in answers if answer.status == 200)
@@ -113,9 +116,9 @@ def test_a_budget_is_never_exceeded_in_redis(tmp_path: Path, redis_at: RedisServ
         check_the_budget(running)
 
 
-def test_a_budget_is_never_exceeded_in_postgresql(tmp_path: Path, postgres_at: Postgres) -> None:
+def test_a_budget_is_never_exceeded_in_postgresql(tmp_path: Path, postgres_server: Postgres) -> None:
     more = 'store: {url: "${DATABASE_URL}"}'
-    with gateway(tmp_path, CONFIG.format(more=more), {**SECRETS, "DATABASE_URL": postgres_at.url()}) as running:
+    with gateway(tmp_path, CONFIG.format(more=more), {**SECRETS, "DATABASE_URL": postgres_server.url()}) as running:
         check_the_budget(running)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +14,9 @@ import pytest
 from runtime.stores.attempts import SqlAttempts
 from runtime.stores.database import Database, database_url
 from runtime.stores.people import Person, SqlPeople
-from runtime.web.password import hash_password
 from tests.support.asking import ADMIN, FOREIGN, GUEST, KEYS, TWO_TENANTS, Reply, call
-from tests.support.gateway import CLI, Running, gateway, run_cli
+from tests.support.gateway import Running, gateway, run_cli
+from tests.support.passwords import quick_hash
 
 PASSWORD = "a passphrase of the tests"
 OTHER = "another passphrase of the tests"
@@ -49,9 +48,7 @@ def log_in(served: Running, password: str = PASSWORD, username: str = "admin", *
 
 def people(root: Path, *arguments: str, given: str = "") -> None:
     """What the operator types."""
-    done = subprocess.run(
-        [*CLI, "people", *arguments, "--root", str(root)], input=given, capture_output=True, text=True, check=False
-    )
+    done = run_cli("people", *arguments, root=root, typed=given)
     assert done.returncode == 0, done.stderr
 
 
@@ -61,7 +58,7 @@ def prepared(root: Path) -> None:
     async def prepare() -> None:
         database = Database(database_url(None, root / "data"))
         store = SqlPeople(database)
-        hashed = hash_password(PASSWORD)
+        hashed = quick_hash(PASSWORD)
         for person in (
             Person(name="admin", password=hashed),
             Person(name="eve", password=hashed, tenant="acme"),

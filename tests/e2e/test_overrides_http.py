@@ -21,7 +21,6 @@ import pytest
 from tests.support.asking import ADMIN, call
 from tests.support.gateway import Running, gateway, run_cli
 from tests.support.patience import seconds_until
-from tests.support.postgres import Postgres, postgres
 from tests.support.redis_server import RedisServer, redis_server
 
 CONFIG = """version: 1
@@ -37,12 +36,6 @@ STREAMS = 200
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def cache() -> Iterator[RedisServer]:
     with redis_server() as server:
         yield server
@@ -53,7 +46,7 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     more, env = "", {"ADMIN_KEY": ADMIN}
     if request.param != "sqlite and a file":
         more = "store: {url: '${DATABASE_URL}'}\nshared: {url: '${REDIS_URL}'}"
-        env["DATABASE_URL"] = request.getfixturevalue("database").url()
+        env["DATABASE_URL"] = request.getfixturevalue("postgres_server").url()
         env["REDIS_URL"] = request.getfixturevalue("cache").url
     with gateway(tmp_path_factory.mktemp("overrides"), CONFIG.format(more=more), env) as running:
         yield running

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.gateway import Running, gateway, run_cli
-from tests.support.postgres import PACKAGES, Postgres, postgres
+from tests.support.postgres import PACKAGES
 from tests.support.vendor import KEY, Vendor, vendor
 
 ADMIN = "gw-an-admin-of-the-tests-0123456789"
@@ -41,12 +41,6 @@ ENV = {"ADMIN_KEY": ADMIN, "FIRST_KEY": "first-0123456789"}
 def chatty() -> Iterator[Vendor]:
     with vendor("openai_chat") as fake:
         yield fake
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
 
 
 def ask(served: Running, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -82,7 +76,7 @@ def test_a_credential_is_used_and_is_nowhere_in_the_clear(
     """Looked for in the database, the files, the log, metrics, and every answer."""
     more, env, url = "", dict(ENV), ""
     if where == "postgresql":
-        url = request.getfixturevalue("database").url()
+        url = request.getfixturevalue("postgres_server").url()
         more, env["DATABASE_URL"] = "store: {url: '${DATABASE_URL}'}", url
     with gateway(tmp_path, CONFIG.format(url=chatty.url, more=more), env) as served:
         assert 200 != chat(served)

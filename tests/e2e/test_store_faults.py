@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from runtime.stores.database import DATABASE_FILE
 from tests.support.callers import CALLERS, Reply, ask, said, send
 from tests.support.gateway import Running, gateway, run_cli
-from tests.support.postgres import Postgres, postgres
+from tests.support.postgres import Postgres
 from tests.support.relay import Relay, relay
 
 ADMIN = "gw-an-admin-of-the-tests-0123456789"
@@ -37,12 +35,6 @@ READING = (
     ("GET", "/v1/responses/resp_of_nobody", None),
     ("GET", "/api/usage/history", None),
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as made:
-        yield made
 
 
 @contextmanager
@@ -139,9 +131,9 @@ def survives(server: Postgres, root: Path, spoil: Callable[[Relay], None]) -> No
 
 
 def test_fault_30_without_its_database_calls_go_on_and_afterwards_all_is_there(
-    server: Postgres, tmp_path: Path
+    postgres_server: Postgres, tmp_path: Path
 ) -> None:
-    survives(server, tmp_path, Relay.cut)
+    survives(postgres_server, tmp_path, Relay.cut)
 
 
 def test_fault_30_while_another_process_holds_the_file_calls_go_on(tmp_path: Path) -> None:

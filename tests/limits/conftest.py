@@ -8,14 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.counters import BACKENDS, Place, place
-from tests.support.postgres import Postgres, postgres
 from tests.support.redis_server import RedisServer, redis_server
-
-
-@pytest.fixture(scope="session")
-def postgres_at() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +24,7 @@ async def counted(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if request.param == "redis":
         url = request.getfixturevalue("redis_at").url
     elif request.param == "postgresql":
-        url = request.getfixturevalue("postgres_at").url()
+        url = request.getfixturevalue("postgres_server").url()
     made = await place(request.param, tmp_path, url)
     yield made
     await made.aclose()

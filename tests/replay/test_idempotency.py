@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
+from typing_extensions import override
 
 from runtime.call import Streaming
 from runtime.errors import Conflict, InvalidRequest, UpstreamUnavailable
@@ -334,14 +336,32 @@ async def test_what_a_dead_worker_began_is_made_by_the_next_once_its_lease_is_ov
     assert b"answer" == await body_of(await waiting)
 
 
+class Renewed(MemoryState):
+    """Says when a claim was made longer."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__(now)
+        self.again = asyncio.Event()
+
+    @override
+    async def replace(self, topic: str, key: str, expected: bytes, value: bytes, ttl_s: float) -> bool:
+        done = await super().replace(topic, key, expected, value, ttl_s)
+        self.again.set()
+        return done
+
+
 async def test_a_lease_is_renewed_while_the_work_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idempotency, "RENEW_S", 0.05)
-    monkeypatch.setattr(idempotency, "LEASE_S", 1.0)
-    shared = MemoryState(time.monotonic)
+    monkeypatch.setattr(idempotency, "RENEW_S", 0.01)
+    now = [0.0]
+    shared = Renewed(lambda: now[0])
     one, two, model = once(shared), once(shared), Model()
     model.gate.clear()
     tasks = [asyncio.create_task(each.infer(make_call(headers=KEYED), model)) for each in (one, two)]
-    await asyncio.sleep(1.5)
+    for _ in range(3):
+        shared.again.clear()
+        async with asyncio.timeout(30):
+            await shared.again.wait()
+        now[0] += idempotency.LEASE_S - 0.1
     model.gate.set()
     await asyncio.gather(*tasks)
     assert 1 == model.asked

@@ -1,19 +1,11 @@
-"""The servers that stores run on."""
+"""The databases that stores run on."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
 from tests.support.database import prepared_on
-from tests.support.postgres import Postgres, postgres
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
-    with postgres() as server:
-        yield server
+from tests.support.postgres import Postgres
 
 
 @pytest.fixture

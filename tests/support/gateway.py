@@ -18,6 +18,7 @@ from unittest import mock
 
 from runtime.cli import main
 from runtime.telemetry.lines import TOGETHER_S
+from tests.support.database import prepared
 from tests.support.forked import Forked, forked
 from tests.support.ports import kept_port
 
@@ -65,11 +66,13 @@ class Running:
         return self.process.wait(START_LIMIT_S)
 
 
-def run_cli(*arguments: str, root: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """`gatewright …` to its end; in this process but for `serve`, which ends its process."""
+def run_cli(
+    *arguments: str, root: Path, env: Mapping[str, str] | None = None, typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """`gatewright …` to its end, ``typed`` what it reads; in this process but for `serve`, which ends its process."""
     command = [*arguments, "--root", str(root)]
     if "serve" not in arguments:
-        return _in_process(command, env)
+        return _in_process(command, env, typed)
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
         process = forked(command, _environment(env), out, err)
@@ -88,6 +91,8 @@ def gateway(
     (root / "gateway.yaml").write_text(config)
     built = run_cli("build", root=root, env=env)
     assert built.returncode == 0, built.stdout + built.stderr
+    if "store:" not in config and "data_dir" not in config:
+        prepared(root / "data")
     with kept_port() as port:
         log = root / "server.log"
         process = forked(["serve", "--root", str(root), "--port", str(port)], _environment(env), log, files=files)
@@ -109,10 +114,11 @@ def _end(process: Forked) -> None:
             process.wait()
 
 
-def _in_process(command: list[str], env: Mapping[str, str] | None) -> subprocess.CompletedProcess[str]:
+def _in_process(command: list[str], env: Mapping[str, str] | None, typed: str) -> subprocess.CompletedProcess[str]:
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.dict(os.environ, _environment(env), clear=True),
+        mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(typed.encode()), encoding="utf-8")),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -26,7 +26,7 @@ import pytest
 
 from tests.support.document import MANAGING, OPERATIONS, json_body
 from tests.support.gateway import CLI, Running, gateway, run_cli
-from tests.support.postgres import PACKAGES, postgres
+from tests.support.postgres import PACKAGES, Postgres
 
 SECRETS: Final = {
     name: f"canary-{name.replace(' ', '-')}-7Qm2+/x9"
@@ -304,16 +304,16 @@ def _found(said: Mapping[str, bytes]) -> list[str]:
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
-def test_no_secret_is_told(tmp_path: Path, store: str) -> None:
+def test_no_secret_is_told(request: pytest.FixtureRequest, tmp_path: Path, store: str) -> None:
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "key").write_text(SECRETS["provider key in a file"])
     if store == "sqlite":
         _searched(tmp_path, "", ENVIRONMENT)
         return
-    with postgres() as database:
-        url = database.url().replace("@", f":{quote(SECRETS['database password'], safe='')}@")
-        dump = _searched(tmp_path, 'store: {url: "${DATABASE_URL}"}', ENVIRONMENT | {"DATABASE_URL": url}, url)
-        assert b"settlements" in dump, "the dump shows what is in the database"
+    database: Postgres = request.getfixturevalue("postgres_server")
+    url = database.url().replace("@", f":{quote(SECRETS['database password'], safe='')}@")
+    dump = _searched(tmp_path, 'store: {url: "${DATABASE_URL}"}', ENVIRONMENT | {"DATABASE_URL": url}, url)
+    assert b"settlements" in dump, "the dump shows what is in the database"
 
 
 def _searched(root: Path, store: str, environment: Mapping[str, str], url: str = "") -> bytes:

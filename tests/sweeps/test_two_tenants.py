@@ -18,10 +18,10 @@ import pytest
 
 from runtime.stores.database import Database, database_url
 from runtime.stores.people import Person, SqlPeople
-from runtime.web.password import hash_password
 from tests.support.document import MANAGING, OPERATIONS, Operation, json_body
 from tests.support.gateway import Running, gateway
 from tests.support.managing import LONG_S
+from tests.support.passwords import quick_hash
 
 ACME: Final = "acmecanary"
 GLOBEX: Final = "globexcanary"
@@ -134,7 +134,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 async def _hired(running: Running) -> None:
     database = Database(database_url(None, running.root / "data"))
-    assert await SqlPeople(database).add(Person(name=f"{ACME}-ada", password=hash_password(PASSWORD), tenant=ACME))
+    assert await SqlPeople(database).add(Person(name=f"{ACME}-ada", password=quick_hash(PASSWORD), tenant=ACME))
     await database.aclose()
 
 

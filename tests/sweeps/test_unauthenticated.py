@@ -14,10 +14,10 @@ import pytest
 
 from runtime.stores.database import Database, database_url
 from runtime.stores.people import Person, SqlPeople
-from runtime.web.password import hash_password
 from tests.support.document import MANAGING, OPERATIONS, Operation, json_body
 from tests.support.gateway import Running, gateway
 from tests.support.managing import ADMIN, CLIENT, OTHER, VIEWER, managed_config
+from tests.support.passwords import quick_hash
 
 PUBLIC: Final = {
     "getHealth": "load balancers and supervisors ask without a key; it names nothing of the configuration",
@@ -88,7 +88,7 @@ async def _hired(running: Running) -> None:
     """People who can log in."""
     database = Database(database_url(None, running.root / "data"))
     people = SqlPeople(database)
-    hashed = hash_password(PASSWORD)
+    hashed = quick_hash(PASSWORD)
     assert await people.add(Person(name="ada", password=hashed))
     assert await people.add(Person(name="vic", password=hashed, scopes=("view",)))
     await database.aclose()
