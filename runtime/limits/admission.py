@@ -239,11 +239,14 @@ class Admission:
             wait_s = max(BRIEFLY_S, (error.due_ms - now_ms) / 1000)
         elif error.never:
             wait_s = None
-        message = f"{begin}the limit of {rule.limit.words} for {rule.whose} is reached"
+        hindered = "is less than the call may take" if error.never else "is reached"
+        message = f"{begin}the limit of {rule.limit.words} for {rule.whose} {hindered}"
         if rule.limit.of in {"tokens", "usd"}:
             left = f"${dollars(error.left)}" if rule.limit.of == "usd" else f"{error.left} tokens"
             message += f": {left} of it is left"
-            if error.due_ms is None:
+            if error.never:
+                message += "; fewer output tokens may fit"
+            elif error.due_ms is None:
                 message += " beside what running calls may take; fewer output tokens may fit"
         reached = _kind(error)(message, retry_after_s=wait_s)
         reached.at_s = now_ms / 1000

@@ -34,6 +34,9 @@ __all__ = ["Combos"]
 MOST: Final = 1000
 """Requests of a combo that its figures are of, at most."""
 
+NO_ID: Final = frozenset({".", "..", "metrics", "test"})
+"""Names whose paths are not those of a combo."""
+
 
 class Combos:
     """Implements `generated.api.combos.CombosService`. ``now`` gives Unix seconds."""
@@ -141,5 +144,11 @@ class Combos:
         return shown_combo(name, document, self._written.all().keys(), self._written.origin(name))
 
     def _refuse_taken(self, name: str) -> None:
+        if "/" in name or name in NO_ID:
+            raise InvalidRequest(
+                f"name: {name[:100]!r} cannot stand in /api/combos/…, so that the combo could not be changed or taken away; "
+                "choose another name",
+                param="name",
+            )
         if name in self._written.all():
             raise Conflict(f"there is a combo {name[:100]!r}; change it with PUT /api/combos/{name[:100]}")

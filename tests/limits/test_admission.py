@@ -149,7 +149,8 @@ async def test_what_is_refused_says_which_limit_of_whom_and_when_to_ask_again() 
 async def test_money_that_is_spent_is_another_kind_of_error() -> None:
     setting = Setting()
     with pytest.raises(
-        BudgetExceeded, match=r"\$0.001 per month .*: \$0.001 of it is left.* fewer output tokens"
+        BudgetExceeded,
+        match=r"\$0.001 per month .* is less than the call may take: \$0.001 of it is left; fewer output tokens",
     ) as caught:
         await setting.admit(key(MONTHLY), Bound(100, 2000, 100_000, 1_000_000_000))
     assert ("budget", False) == (caught.value.kind, caught.value.retryable)
@@ -160,7 +161,7 @@ async def test_what_running_calls_keep_aside_is_a_reason_to_try_again_and_what_n
     half, whole = Bound(100, 200, 100_000, 3_000_000_000), Bound(100, 2000, 100_000, 1_000_000_000)
     _, held = await setting.admit(key(MONTHLY), half)
     assert held is not None
-    with pytest.raises(LimitReached, match=r"of it is left beside what running calls") as running:
+    with pytest.raises(LimitReached, match=r"is reached: .* of it is left beside what running calls") as running:
         await setting.admit(key(MONTHLY), half)
     assert (True, 1.0) == (running.value.retryable, running.value.retry_after_s)
     for limit in (MONTHLY, TOKENS):
