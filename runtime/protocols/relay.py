@@ -91,7 +91,8 @@ class Passing(Relay):
     @property
     @override
     def finished(self) -> bool:
-        return self._tap.finished
+        tap = self._tap
+        return tap.complete and tap.finished  # the first is no call, and settles it until the end
 
     @property
     @override
