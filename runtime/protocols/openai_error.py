@@ -23,6 +23,7 @@ _EXCERPT_CHARS: Final = 500
 _ENVELOPE: Final[msgspec.json.Decoder[dict[str, Any] | list[dict[str, Any]]]] = msgspec.json.Decoder(
     dict[str, Any] | list[dict[str, Any]]
 )
+_JSON: Final = msgspec.json.Encoder()
 _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -48,19 +49,18 @@ class OpenAIErrors(msgspec.Struct, frozen=True):
 
     def write(self, error: GatewayError, request_id: str) -> ErrorReply:
         """The reply that a client gets instead of an answer."""
-        status = self._shape(error).status
+        shape = self._shape(error)
+        status = shape.status
         headers = [("content-type", "application/json"), ("x-request-id", request_id)]
         if error.retry_after_s is not None:
             headers.append(("retry-after", str(math.ceil(error.retry_after_s))))
         if not error.retryable and (status in _RETRIED_BY_CLIENTS or status >= 500):
             headers.append(("x-should-retry", "false"))
-        return ErrorReply(status, tuple(headers), self.envelope(error))
+        return ErrorReply(status, tuple(headers), _envelope(shape, error))
 
     def envelope(self, error: GatewayError) -> bytes:
         """All four keys are always there."""
-        shape = self._shape(error)
-        body = {"message": error.message, "type": shape.type, "param": error.param, "code": shape.code or error.code}
-        return msgspec.json.encode({"error": body})
+        return _envelope(self._shape(error), error)
 
     def read(self, status: int, headers: Mapping[str, str], body: bytes) -> GatewayError:
         """What a failed answer means, whatever its body is: the envelope, one of its many variants, a page, nothing."""
@@ -118,6 +118,11 @@ class OpenAIErrors(msgspec.Struct, frozen=True):
         if "message" in fields or "detail" in fields:
             return {**fields, "message": fields.get("message", fields.get("detail"))}
         return None
+
+
+def _envelope(shape: ErrorShape, error: GatewayError) -> bytes:
+    body = {"message": error.message, "type": shape.type, "param": error.param, "code": shape.code or error.code}
+    return _JSON.encode({"error": body})
 
 
 def not_json(body: bytes, error: Exception) -> UpstreamProtocolError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 
 from runtime.errors import AuthenticationFailed, KeysUnavailable
 from runtime.services.key_fields import could_be_kept
@@ -58,6 +58,13 @@ class Access:
         Raises AuthenticationFailed without a good key, PermissionDenied when it lacks ``scope``, KeysUnavailable where
         nobody can tell whether it is good.
         """
+        key = self.admitted(headers, query, scope)
+        return key if isinstance(key, KeyRecord) else await key
+
+    def admitted(
+        self, headers: Mapping[str, str], query: Mapping[str, str], scope: str
+    ) -> KeyRecord | Coroutine[object, object, KeyRecord]:
+        """`admit`: the record, as nearly always, or what is left of finding it, to be awaited."""
         if not self._required or scope == PUBLIC:
             return KeyRecord.anonymous()
         presented = find_key(headers, query)
@@ -68,7 +75,10 @@ class Access:
             digest = self._keys.digest(presented)
             record = self._keys.find(presented, digest)
             if record is None and self._look_again is not None and (look := self._look_again(digest)) is not None:
-                record = await self._found(presented, digest, look)
+                return self._admit_after(look, presented, digest, scope)
+        return self._let_in(record, scope)
+
+    def _let_in(self, record: KeyRecord | None, scope: str) -> KeyRecord:
         now_s = self._now()
         if record is None or (record.expires_s is not None and now_s >= record.expires_s):
             raise AuthenticationFailed("the API key is not valid", code="invalid_api_key")
@@ -77,10 +87,9 @@ class Access:
         self._used[record.id] = now_s
         return record
 
-    async def _found(self, presented: str, digest: str, look: Awaitable[bool]) -> KeyRecord | None:
-        """Whose key it is after another ``look``."""
+    async def _admit_after(self, look: Awaitable[bool], presented: str, digest: str, scope: str) -> KeyRecord:
         sure = await look
         record = self._keys.find(presented, digest)
         if record is None and not sure and could_be_kept(presented):
             raise KeysUnavailable("keys cannot be looked up at the moment; try again", retry_after_s=1)
-        return record
+        return self._let_in(record, scope)

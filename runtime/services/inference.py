@@ -130,14 +130,17 @@ class Inference:
             self._recorder.failed_inside(call.record, fault)
             await self._fail_inside(exchange, call, failed_inside())
         else:
-            await self.answer(exchange, call, reply)
+            if (rest := self.answer(exchange, call, reply)) is not None:
+                await rest
 
-    def answer(self, exchange: Exchange, call: Call, reply: Complete | Streaming) -> Coroutine[object, object, None]:
-        """Write an answer, whole or as it comes."""
+    def answer(
+        self, exchange: Exchange, call: Call, reply: Complete | Streaming
+    ) -> Coroutine[object, object, None] | None:
+        """Write an answer, whole or as it comes: None where that is done, else what is left of it, to be awaited."""
         if isinstance(reply, Streaming):
             return self._stream(exchange, call, reply)
         identity = (call.codec.request_id_header, exchange.request_id)
-        return exchange.respond(200, (JSON, identity, *reply.headers, *self._cost(call.record)), reply.body)
+        return exchange.responded(200, (JSON, identity, *reply.headers, *self._cost(call.record)), reply.body)
 
     def count_tokens(
         self,
@@ -212,13 +215,15 @@ class Inference:
             with self._door as task:
                 if (turn := self._door.turns.turn()) is not None:
                     await turn
-                key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
+                key = self._access.admitted(exchange.headers, exchange.query, exchange.required_scope)
+                if not isinstance(key, KeyRecord):
+                    key = await key
                 record.key, record.tenant = key.id, key.tenant
                 self._door.owned(key.id)
                 if decision := self._recorder.admitted(record):
                     exchange.stamp(b"x-gatewright-decision", decision)
                 body = await exchange.read_body(self._body_limit_bytes, self._body_read_s)
-                with exchange.while_connected(task):  # from here on: who leaves before is missed by `read_body`
+                with exchange.while_connected(task):  # until here `read_body` sees who leaves
                     await answer(record, key, body)
             record.status = 200
         except GatewayError as error:
@@ -283,7 +288,8 @@ class Inference:
         headers = reply.headers
         if isinstance(error, LimitReached):
             headers = (*headers, *limit_headers(codec.protocol, error.standings, error.at_s))
-        await exchange.respond(reply.status, headers, reply.body)
+        if (rest := exchange.responded(reply.status, headers, reply.body)) is not None:
+            await rest
 
     async def _fail_inside(self, exchange: Exchange, call: Call, error: GatewayError) -> None:
         """The error of a stream that was begun, where nobody is left who makes its answer."""

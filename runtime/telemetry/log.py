@@ -98,7 +98,7 @@ class Log:
             second, micros = divmod(now_us, 1_000_000)
             self._second_us = now_us - micros
             self._told_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._told_second}.{micros:06d}Z"
+        return f"{self._told_second}.{str(1_000_000 + micros)[1:]}Z"  # six digits
 
 
 def logger(level: Level, format_: Literal["json", "text"], build: str, lines: Lines) -> Log:

@@ -19,6 +19,8 @@ class Connected(Protocol):
 
     @property
     def finished(self) -> bool: ...
+    @property
+    def body_read(self) -> bool: ...
 
     def when_read(self, begin: Callable[[], None] | None) -> None: ...
 
@@ -74,7 +76,10 @@ class WhileConnected:
 
     def __enter__(self) -> None:
         self._before = self._task.cancelling()
-        self._exchange.when_read(self._begin)
+        if self._exchange.body_read:
+            self._lookout.add(self)
+        else:
+            self._exchange.when_read(self._begin)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

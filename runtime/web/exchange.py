@@ -163,17 +163,24 @@ class Exchange:
 
         A body that nobody wanted is let come first, for a moment: `runtime.web.body.linger` says why.
         """
+        if (rest := self.responded(status, headers, body)) is not None:
+            await rest
+
+    def responded(
+        self, status: int, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> Coroutine[object, object, None] | None:
+        """`respond`: None where it is done, as nearly always, else what is left of it, to be awaited."""
         if self._untouched:
             self._untouched = False
             if (rest := lingering(self._receive, self.headers, UNWANTED_S)) is not None:
-                await rest
+                return self._respond_after(rest, status, headers, body)
         head = self._head(headers)
         if status >= 200 and status != 204:
             head.append((b"content-length", b"%d" % len(body)))
-        if (rest := self._begin(status, head)) is not None:
-            await rest
-        if (rest := self._end(b"" if self.method == "HEAD" else body)) is not None:
-            await rest
+        if self.method == "HEAD":
+            body = b""
+        rest = self._begin(status, head)
+        return self._end(body) if rest is None else self._end_after(rest, body)
 
     async def start(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """The head of an answer whose length is not known. Raises ClientClosed."""
@@ -292,6 +299,17 @@ class Exchange:
         if self._beat is not None:
             self._last_sent_s = self._beat.now()
         return self._put({"type": "http.response.start", "status": status, "headers": head})
+
+    async def _respond_after(
+        self, rest: Coroutine[object, object, None], status: int, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> None:
+        await rest
+        await self.respond(status, headers, body)
+
+    async def _end_after(self, rest: Coroutine[object, object, None], body: bytes) -> None:
+        await rest
+        if (end := self._end(body)) is not None:
+            await end
 
     def _end(self, body: bytes) -> Coroutine[object, object, None] | None:
         self.finished = True

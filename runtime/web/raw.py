@@ -85,9 +85,9 @@ class Dispatcher:
             cast("wire.Send", send),
             request_id(raw, front.new_id) if "x-request-id" in headers else front.new_id(),
             headers,
-            _path_params(http),
+            _path_params(params) if (params := http.get("path_params")) else NOTHING,
             front.scope(operation.operation_id, operation.scope) if operation else PUBLIC,
-            _base_headers(front, raw),
+            _base_headers(front, raw) if front.cors.origins else front.base_headers(),
             front.write_limit_s,
             front.lookout,
         )
@@ -184,14 +184,11 @@ async def _manage(door: Doorway | None, operation: RawOperation, exchange: Excha
 
 
 def _base_headers(front: Front, raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """What any answer to a call with these headers carries."""
-    if not front.cors.origins:
-        return front.base_headers()
+    """What any answer to a call with these headers carries, where web pages may call."""
     origin = next((value for name, value in raw if name == b"origin"), None)
     return front.base_headers() + front.cors.answer(origin)
 
 
-def _path_params(scope: wire.HttpScope) -> Mapping[str, str]:
+def _path_params(found: Mapping[str, str]) -> Mapping[str, str]:
     """Litestar puts a slash before what `{name:path}` matched."""
-    found = scope.get("path_params")
-    return {name: value.removeprefix("/") for name, value in found.items()} if found else NOTHING
+    return {name: value.removeprefix("/") for name, value in found.items()}
