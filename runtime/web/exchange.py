@@ -218,8 +218,9 @@ class Exchange:
         if self._gone or unyielded >= YIELD_BYTES or (beat is not None and beat.sending is not None):
             return data
         try:
-            left = self._write({"type": "http.response.body", "body": data, "more_body": True})
-        except ClientClosed:
+            left = started(self._send({"type": "http.response.body", "body": data, "more_body": True}))
+        except OSError:
+            self._gone = True
             return data
         self._unyielded_bytes = unyielded
         if left is not None:
