@@ -21,13 +21,15 @@ Fields = dict[str, msgspec.Raw]
 
 _FIELDS: Final = msgspec.json.Decoder(Fields)
 _NUMBER: Final = msgspec.json.Decoder(int | float)
+_TEXT: Final = msgspec.json.Decoder(str)
+_BACKSLASH: Final = 92
 _AT_BYTE: Final = re.compile(r"^(?:JSON is malformed: )?(?P<what>.*?) \(byte (?P<byte>\d+)\)$")
 _KEY: Final = re.compile(rb'[ \t\r\n,]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\r\n]*:[ \t\r\n]*')
 """Behind a value, and its comma, of what is known to be JSON."""
 
 _END: Final = re.compile(rb"[ \t\r\n]*\}")
 _SPACED: Final = b'": '
-SAMPLE_BYTES: Final = 64
+_SAMPLE_BYTES: Final = 64
 """Where a body with spaces behind its colons shows that."""
 
 _NAME: Final = b'"model"'
@@ -54,9 +56,12 @@ def peek(body: bytes, asked: Asked = Asked(), *, streams: bool = False) -> Envel
 
 def rewrite(envelope: Envelope, target: Target, fields: Fields | None = None) -> bytes:
     """The request for ``target``: its model's name, its parameter rules applied. ``fields`` are the envelope's, edited."""
-    after = dict(envelope.fields if fields is None else fields)
+    before = envelope.fields
+    after = dict(before if fields is None else fields)
     after["model"] = raw(target.model.id)
-    return join(envelope.body, envelope.fields, apply(target.rules, after))
+    if target.rules or (fields is not None and fields is not before):
+        return join(envelope.body, before, apply(target.rules, after))
+    return _spliced(envelope.body, before, after) if "model" in before else msgspec.json.encode(after)
 
 
 def apply(rules: tuple[ParameterRules, ...], fields: Fields) -> Fields:
@@ -89,19 +94,13 @@ def join(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes
 
     White space between members survives when only values changed; members' own bytes survive always.
     """
-    if body and list(before) == list(after):
-        if _SPACED not in body[:SAMPLE_BYTES] and msgspec.json.encode(before) == body:
-            return msgspec.json.encode(after)  # without white space, as most are written
-        spliced = _laid_out(body, before, after)
-        if spliced is not None:
-            return spliced
-    return msgspec.json.encode(after)
+    return _spliced(body, before, after) if list(before) == list(after) else msgspec.json.encode(after)
 
 
 def renamed(body: bytes, model: str) -> bytes:
     """`replace` of the member ``model``, which ``body`` is known to have: where it is unmistakable, no other is looked at."""
     at = body.find(_NAME)
-    spelt_out = b"\\" not in body or b"\\u00" not in body  # no name hides in escapes
+    spelt_out = _BACKSLASH not in body or body.find(b"\\u00") < 0  # no name hides in escapes
     if at >= 0 and spelt_out and body.find(_NAME, at + 1) < 0:
         found = _MODEL.match(body, at)
         if found is not None:
@@ -135,27 +134,55 @@ def _streamed(fields: Fields, default: bool) -> bool:
             raise _wrong_type("stream", "a boolean", other)
 
 
+def _spliced(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes:
+    """`join` where both have the same names, in the same order."""
+    if not body or (body.find(_SPACED, 0, _SAMPLE_BYTES) < 0 and _is_dense(body, before)):
+        return msgspec.json.encode(after)
+    spliced = _laid_out(body, before, after)
+    return msgspec.json.encode(after) if spliced is None else spliced
+
+
+def _is_dense(body: bytes, fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether ``body``, of which ``fields`` were read, is written without white space.
+
+    With white space, with a name in escapes or one that comes twice, it would be longer than its members are.
+    """
+    least = 1
+    for name, value in fields.items():
+        least += len(name) + len(value) + 4  # quotes, a colon, and a comma or brace
+    return least == len(body)
+
+
 def _laid_out(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes | None:
     """``body`` with the values of ``after`` in their places; None when a name occurs twice, which ``before`` cannot tell."""
-    pieces: list[bytes | msgspec.Raw] = []
+    pieces: list[bytes | memoryview | msgspec.Raw] = []
+    seen = memoryview(body)
     copied = 0
     position = body.find(b"{") + 1
+    ahead = b'"'
     for name, value in before.items():
-        key = _KEY.match(body, position)
-        if key is None or (key[1] != name.encode() and msgspec.json.decode(b'"' + key[1] + b'"') != name):
-            return None
-        start = key.end()
-        if not body.startswith(value, start):
+        usual = ahead + name.encode() + _SPACED
+        start = position + len(usual) if body.startswith(usual, position) else _behind_key(body, position, name)
+        if not start or not body.startswith(value, start):
             return None
         position = start + len(value)
         new = after[name]
         if new is not value:
-            pieces += (body[copied:start], new)
+            pieces += (seen[copied:start], new)
             copied = position
-    if _END.match(body, position) is None:
+        ahead = b', "'
+    if body[position:] != b"}" and _END.match(body, position) is None:
         return None
-    pieces.append(body[copied:])
+    pieces.append(seen[copied:])
     return b"".join(pieces)
+
+
+def _behind_key(body: bytes, position: int, name: str) -> int:
+    """Where the value begins of the member at ``position``, if it is called ``name``; 0 where it is not."""
+    key = _KEY.match(body, position)
+    if key is None or (key[1] != name.encode() and msgspec.json.decode(b'"' + key[1] + b'"') != name):
+        return 0
+    return key.end()
 
 
 def _renamable(rule: ParameterRules, fields: Fields) -> list[tuple[str, msgspec.Raw]]:
@@ -212,7 +239,7 @@ def _reason(error: str, body: bytes) -> str:
 
 def _text(value: msgspec.Raw, name: str) -> str:
     try:
-        return msgspec.json.decode(value, type=str)
+        return _TEXT.decode(value)
     except msgspec.ValidationError:
         raise _wrong_type(name, "a string", bytes(value)) from None
 
