@@ -16,8 +16,9 @@ from typing import Final
 import msgspec
 
 from runtime.config.effective import Effective
-from runtime.lasting import Lasting, Ready, adopt, lasting, lives
+from runtime.lasting import Lasting, Ready, adopt, lasting
 from runtime.lifespan import Life, beside
+from runtime.living import lives
 from runtime.planned import planned
 from runtime.services.overrides import Overrides
 from runtime.services.turns import Turns

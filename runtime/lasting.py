@@ -11,9 +11,7 @@ import hmac
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 
@@ -30,25 +28,20 @@ from runtime.config.effective import Base, Effective
 from runtime.config.plan import Plan
 from runtime.config.secrets import Secrets
 from runtime.estimate import Estimator
-from runtime.lifespan import Life, beside, closing
 from runtime.limits.choose import open_counters
 from runtime.limits.clock import SteadyClock
 from runtime.limits.reserves import Reserves
-from runtime.limits.sweeping import keep_spent_swept
 from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
 from runtime.protocols.base import ClientCodec, Codec
 from runtime.protocols.embedding import Embedder
 from runtime.replay.parts import Clocks, Memory
 from runtime.resilience import Door, Health
-from runtime.resilience.quota_news import tell_quotas
 from runtime.resilience.sharing import Sharing
 from runtime.routing import Attempts, Pace
 from runtime.services.access import Access
 from runtime.services.audit import Audit
-from runtime.services.budget_news import BudgetNews
 from runtime.services.keyring import GoodKeys
 from runtime.services.passwords import Passwords
-from runtime.services.retention import keep_audit_swept, keep_swept
 from runtime.services.runs import Runs
 from runtime.services.store_watch import StoreWatch, store_news
 from runtime.sessions import Sessions
@@ -56,7 +49,7 @@ from runtime.shared.choose import open_state, place_of
 from runtime.shared.colleagues import Colleagues, Told
 from runtime.shared.watched import WatchedState
 from runtime.stores.audit import SqlAudit
-from runtime.stores.base import StoreError, StoreGoneError
+from runtime.stores.base import StoreGoneError
 from runtime.stores.database import Database
 from runtime.stores.keys import SqlKeys
 from runtime.stores.ledger import SqlLedger
@@ -73,7 +66,7 @@ from runtime.upstream.choose import learn_scheme
 from runtime.web.asking import Askings
 from runtime.web.key import KeyEntry, KeyRecord, KeyRing
 
-__all__ = ["Lasting", "Ready", "adopt", "key_ring", "lasting", "lives", "new_id"]
+__all__ = ["Lasting", "Ready", "adopt", "key_ring", "lasting", "new_id"]
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,62 +271,6 @@ def adopt(parts: Lasting, new: Effective, public: Callable[[str], str]) -> None:
     parts.reserves.when_unreachable = plan.limits.when_unreachable
     if parts.runs is not None:
         parts.runs.configure(plan.responses.background_limit)
-
-
-def lives(parts: Lasting) -> list[Life]:
-    """What begins and ends with the worker."""
-    found = [
-        closing(parts.lines),
-        closing(parts.shared),
-        closing(parts.database),
-        closing(parts.reserves),
-        beside(parts.reserves.run, partial(keep_spent_swept, parts.spending, time.time, asyncio.sleep)),
-        closing(parts.drain),
-        beside(parts.drain.run),
-        beside(BudgetNews(lambda: parts.access.good, parts.spending, time.time, lambda: parts.log).run),
-        closing(parts.passwords),
-        _keys_life(parts.good_keys),
-        _memory_life(parts.memory),
-    ]
-    if not parts.alone:
-        quotas = partial(tell_quotas, parts.attempts.health, parts.worker, parts.colleagues, asyncio.sleep)
-        found += [beside(parts.sharing.run, parts.colleagues.listen, quotas)]
-    audit = partial(keep_audit_swept, parts.audit.store, lambda: parts.plan.audit, time.time, parts.on_fault)
-    found.append(beside(audit))
-    if parts.runs is not None and parts.responses is not None:
-        sweep = partial(keep_swept, parts.responses, lambda: parts.plan.responses, time.time, parts.on_fault)
-        found += [closing(parts.runs), beside(sweep)]
-    return found
-
-
-def _keys_life(good: GoodKeys) -> Life:
-    """Knows the stored keys before the worker is ready, and follows their changes while it lives."""
-
-    @asynccontextmanager
-    async def life() -> AsyncGenerator[None, None]:
-        await good.refresh()
-        try:
-            async with beside(good.run)():
-                yield
-        finally:
-            with suppress(StoreError):  # when a key was last used is no loss; that the store fails was said
-                await good.note_used()
-
-    return life
-
-
-def _memory_life(memory: Memory) -> Life:
-    """The model in this process is loaded before the worker is ready."""
-
-    @asynccontextmanager
-    async def life() -> AsyncGenerator[None, None]:
-        try:
-            await memory.start()
-            yield
-        finally:
-            await memory.aclose()
-
-    return life
 
 
 def _log(found: Effective, lines: Lines) -> Log:
