@@ -7,14 +7,16 @@ from typing import Final
 
 import msgspec
 
-from runtime.canonical import Usage, collect
+from runtime.call import Call, Complete, Streaming
+from runtime.canonical import Request, Usage, collect
+from runtime.errors import InvalidRequest
 from runtime.protocols.base import Answer, ClientCodec, Codec, Outgoing
 from runtime.protocols.relay import Passing, Relay, Translating
 from runtime.routing import Candidate
 from runtime.telemetry import CallRecord
 from runtime.upstream.types import UpstreamResponse
 
-__all__ = ["answer_headers", "gathered", "relay_of", "translated"]
+__all__ = ["answer_headers", "gathered", "let_go", "relay_of", "shown", "translated", "whole_request"]
 
 FORWARDED: Final = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-gatewright-simulated")
 
@@ -22,9 +24,7 @@ FORWARDED: Final = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-ga
 def translated(
     client: ClientCodec, speaks: Codec, outgoing: Outgoing, body: bytes, answer: Answer
 ) -> tuple[bytes, Usage | None]:
-    """A whole answer of a provider that ``speaks`` its protocol, as ``client`` reads it, and what it took."""
-    if speaks.protocol == client.protocol:
-        return speaks.splice_response(body, answer.model)
+    """A whole answer of a provider that ``speaks`` another protocol, as ``client`` reads it, and what it took."""
     response = speaks.decode_response(body, outgoing)
     return client.encode_response(response, answer), response.usage
 
@@ -52,6 +52,7 @@ def answer_headers(
     record: CallRecord, candidate: Candidate, outgoing: Outgoing, response: UpstreamResponse
 ) -> tuple[tuple[str, str], ...]:
     """Who served, after how many attempts, what was lost, and the limits the provider reported."""
+    told = response.headers
     headers = [("x-gatewright-served", candidate.id)]
     if record.session:
         headers.append(("x-omniroute-session-id", record.session))
@@ -59,9 +60,7 @@ def answer_headers(
         headers.append(("x-gatewright-attempts", str(len(record.attempts))))
     if outgoing.losses:
         headers.append(("x-gatewright-dropped", ", ".join(outgoing.losses)))
-    told = response.headers
-    names = _forwarded(tuple(told))
-    headers += zip(names, map(told.__getitem__, names), strict=True)
+    headers += [(name, told[name]) for name in _forwarded(tuple(told))]
     return tuple(headers)
 
 
@@ -69,3 +68,22 @@ def answer_headers(
 def _forwarded(names: tuple[str, ...]) -> tuple[str, ...]:
     """Those of a provider's headers that its answers' clients get. Remembered: a provider sends the same ones every time."""
     return tuple(name for name in names if name.startswith(FORWARDED))
+
+
+def shown(call: Call) -> str:
+    """What the answer calls its model."""
+    return call.envelope.model if call.shown is None else call.shown
+
+
+def whole_request(call: Call, request: Request | None) -> Request | None:
+    """The request that others are asked to go on with; None for one that is passed on and only its provider can read."""
+    try:
+        return request or call.codec.decode_request(call.envelope, call.headers)
+    except InvalidRequest:
+        return None
+
+
+async def let_go(reply: Complete | Streaming) -> None:
+    """End an answer that nobody reads."""
+    if isinstance(reply, Streaming):
+        await reply.chunks.aclose()

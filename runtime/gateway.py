@@ -9,15 +9,17 @@ it was finished gives a success terminator.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
+from typing import TypeAlias
 
 import msgspec
 
+from generated.config import HedgeSettings
 from runtime.accounting.received import Received
-from runtime.answering import answer_headers, gathered, relay_of, translated
+from runtime.answering import answer_headers, gathered, let_go, relay_of, shown, translated, whole_request
 from runtime.call import Call, Complete, Count, EmbedCall, Streaming
 from runtime.canonical import Request, Usage
 from runtime.catalog import Capability, Certainty, Endpoint
@@ -32,7 +34,7 @@ from runtime.errors import (
     UpstreamError,
 )
 from runtime.estimate import Estimator
-from runtime.guide import GUIDING, UNGUIDED, Guide, demand, session_of
+from runtime.guide import GUIDING, Guide, demand, session_of
 from runtime.limiting import Limiting, stamped
 from runtime.limits.admission import Admission
 from runtime.protocols.base import Answer, Codec, Envelope, Outgoing, StreamEncoder
@@ -54,6 +56,7 @@ from runtime.routing import (
     UnsayableError,
     read_needs,
 )  # fmt: skip
+from runtime.routing.steering import UNSTEERED, Steering
 from runtime.sending import MAX_ERROR_BYTES, Sender, quarter
 from runtime.sessions import named_session
 from runtime.shaping import Shaping
@@ -67,12 +70,24 @@ __all__ = ["Call", "Complete", "Count", "EmbedCall", "Gateway", "Streaming"]
 MAX_ANSWER_BYTES = 256 << 20
 STREAMED = ("text/event-stream", "application/x-ndjson")
 
+Replying: TypeAlias = Coroutine[object, object, Complete | Streaming]
 
-class _Served(msgspec.Struct, frozen=True):
-    """Whose answer it is, and what its translation lost."""
 
-    attempt: Attempt
-    losses: tuple[str, ...]
+class _Asking(msgspec.Struct, frozen=True, eq=False):
+    """One chat call on its way from target to target."""
+
+    gateway: Gateway
+    call: Call
+    prepared: Prepared
+    pursuit: Pursuit
+
+    def ask(self, attempt: Attempt) -> Replying:
+        """Ask one target."""
+        return self.gateway.ask(self, attempt)
+
+    def tokens(self) -> int:
+        """About how many a target is sent."""
+        return self.gateway.estimate(self.call).tokens
 
 
 class Gateway:
@@ -94,7 +109,6 @@ class Gateway:
         proxies: Mapping[str, str] = MappingProxyType({}),
         admission: Admission | None = None,
     ) -> None:
-        self._plan = plan
         self._codecs = codecs
         self._embedders = embedders
         self._routes = routes
@@ -106,36 +120,61 @@ class Gateway:
         self._now = now
         self._guide = guide
         self._shaping = Shaping(plan.requests)
+        self._strict = plan.requests.unknown_fields == "refuse"
         self._limiting = None if admission is None else Limiting(admission, estimator, self._shaping)
 
-    async def infer(self, call: Call) -> Complete | Streaming:
+    def infer(self, call: Call) -> Replying:
         """Answer a chat call. Raises a GatewayError, always before anything was handed out."""
-        prepared, record = self._chat(call), call.record
-        limited = None
+        prepared = self._prepared(call, call.codec.protocol, Endpoint.CHAT)
         if self._limiting is not None and self._limiting.concerns(call.key):
-            limited = await self._limiting.chat(call, prepared)
-        guided = UNGUIDED
-        if record.session or prepared.conversational:
-            decode = partial(call.codec.decode_request, call.envelope, call.headers)
-            guided = await self._guide.begin(prepared, call.key.id, record, decode)
-        pursuit = self._attempts.pursue(prepared, lambda: self._needs(call), record, steering=guided.steering)
+            return self._limited(self._limiting, call, prepared)
+        return self._guided(call, prepared)
 
-        def ask(attempt: Attempt) -> Awaitable[tuple[_Served, Complete | Streaming]]:
-            return self._infer(call, prepared, pursuit, attempt)
-
-        if prepared.hedge is None:
-            served, reply = await pursuit.answer(ask)
-        else:
-            served, reply = await Race(pursuit, prepared.hedge, record, ask, _let_go).answer()
-            self._aim_again(call, served)
-        if guided.id:
-            try:
-                await self._guide.served(prepared, guided, record, served.attempt.candidate)
-            except BaseException:
-                if isinstance(reply, Streaming):
-                    await reply.chunks.aclose()
-                raise
+    async def _limited(self, limiting: Limiting, call: Call, prepared: Prepared) -> Complete | Streaming:
+        """`infer` within the limits of its key."""
+        limited = await limiting.chat(call, prepared)
+        reply = await self._guided(call, prepared)
         return reply if limited is None else stamped(reply, limited, call.codec.protocol, self._now())
+
+    def _guided(self, call: Call, prepared: Prepared) -> Replying:
+        """`infer` where the call's session has a part in where it goes, if it has one."""
+        if call.record.session or prepared.conversational:
+            return self._of_session(call, prepared)
+        return self._asked(call, prepared, UNSTEERED)[1]
+
+    async def _of_session(self, call: Call, prepared: Prepared) -> Complete | Streaming:
+        record, decode = call.record, partial(call.codec.decode_request, call.envelope, call.headers)
+        guided = await self._guide.begin(prepared, call.key.id, record, decode)
+        pursuit, replying = self._asked(call, prepared, guided.steering)
+        reply = await replying
+        if guided.id and pursuit.served is not None:
+            try:
+                await self._guide.served(prepared, guided, record, pursuit.served[0].candidate)
+            except BaseException:
+                await let_go(reply)
+                raise
+        return reply
+
+    def _asked(self, call: Call, prepared: Prepared, steering: Steering) -> tuple[Pursuit, Replying]:
+        """The answer of one target after the other, or of those asked beside each other, and who looks for it."""
+        needs = partial(self._needs, call) if prepared.only is None else None
+        pursuit = self._attempts.pursue(prepared, needs, call.record, steering)
+        ask = _Asking(self, call, prepared, pursuit).ask
+        if prepared.hedge is None:
+            return pursuit, pursuit.answer(ask)
+        return pursuit, self._raced(call, pursuit, prepared.hedge, ask)
+
+    async def _raced(
+        self,
+        call: Call,
+        pursuit: Pursuit,
+        hedge: HedgeSettings,
+        ask: Callable[[Attempt], Awaitable[Complete | Streaming]],
+    ) -> Complete | Streaming:
+        reply = await Race(pursuit, hedge, call.record, ask, let_go).answer()
+        if pursuit.served is not None:
+            self._aim_again(call, pursuit.served[1])
+        return reply
 
     def spelt(self, envelope: Envelope, key: KeyRecord) -> Envelope:
         """``envelope`` with its model's public name, if it says a bare one. Raises InvalidRequest for an ambiguous one."""
@@ -162,7 +201,7 @@ class Gateway:
     async def embed(self, call: EmbedCall) -> Complete:
         """Turn texts into vectors. Raises a GatewayError."""
         protocol, record = call.embedder.protocol, call.record
-        prepared = self._prepared(call.envelope, call.key, record, protocol, Endpoint.EMBEDDINGS, call.headers)
+        prepared = self._prepared(call, protocol, Endpoint.EMBEDDINGS)
         limited = None
         if self._limiting is not None and self._limiting.concerns(call.key):
             limited = await self._limiting.embed(call, prepared)
@@ -172,7 +211,7 @@ class Gateway:
         async def ask(attempt: Attempt) -> tuple[Candidate, Complete]:
             return attempt.candidate, await self._embed(call, attempt)
 
-        served, reply = await self._attempts.run(prepared, lambda: needs, record, ask, steering=guided.steering)
+        served, reply = await self._attempts.run(prepared, lambda: needs, record, ask, guided.steering)
         await self._guide.served(prepared, guided, record, served)
         return reply if limited is None else stamped(reply, limited, protocol, self._now())
 
@@ -213,21 +252,12 @@ class Gateway:
         return prepared.candidates[0]
 
     def _chat(self, call: Call) -> Prepared:
-        protocol = call.codec.protocol
-        return self._prepared(call.envelope, call.key, call.record, protocol, Endpoint.CHAT, call.headers)
+        return self._prepared(call, call.codec.protocol, Endpoint.CHAT)
 
-    def _prepared(
-        self,
-        envelope: Envelope,
-        key: KeyRecord,
-        record: CallRecord,
-        protocol: str,
-        endpoint: Endpoint,
-        headers: Mapping[str, str],
-    ) -> Prepared:
+    def _prepared(self, call: Call | EmbedCall, protocol: str, endpoint: Endpoint) -> Prepared:
         """All targets that the request may go to."""
-        name = envelope.model
-        if not key.may_use(name):
+        key, record, stream, name = call.key, call.record, call.envelope.stream, call.envelope.model
+        if key.models and not key.may_use(name):
             record.note("resolve", f"the key may not use {name[:100]!r}")
             raise PermissionDenied(f"this key may not use the model {name!r}", param="model")
         try:
@@ -236,13 +266,16 @@ class Gateway:
             record.note("resolve", f"{name[:100]!r} leads to nothing that can be asked for {endpoint.value}")
             raise
         record.model, record.surface, record.endpoint = name, protocol, prepared.endpoint
-        record.combo = prepared.combo
-        record.stream = envelope.stream
-        record.session = ""
-        if GUIDING.isdisjoint(headers):
+        if record.combo != prepared.combo:
+            record.combo = prepared.combo
+        if record.stream is not stream:
+            record.stream = stream
+        if record.session:
+            record.session = ""
+        if GUIDING.isdisjoint(call.headers):
             return prepared
-        record.session = named_session(headers) or ""
-        demanded = demand(prepared, headers, key)
+        record.session = named_session(call.headers) or ""
+        demanded = demand(prepared, call.headers, key)
         if demanded.pin is not None:
             record.note("pin", "the request demands the connection", connection=demanded.pin)
         return demanded
@@ -257,64 +290,69 @@ class Gateway:
 
     # -- one attempt
 
-    async def _infer(
-        self, call: Call, prepared: Prepared, pursuit: Pursuit, attempt: Attempt
-    ) -> tuple[_Served, Complete | Streaming]:
+    async def ask(self, asking: _Asking, attempt: Attempt) -> Complete | Streaming:
         """Ask one target. Everything is made anew from the client's envelope: no attempt sees what another one made."""
-        candidate, record = attempt.candidate, call.record
-        self._aim(record, candidate, call.codec.protocol)
+        call, candidate = asking.call, attempt.candidate
+        record, client = call.record, call.codec
+        self._aim(record, candidate, client.protocol)
         request = self._decode(call, candidate)
         try:
             outgoing = self._encode(call, candidate, request)
         except InvalidRequest as error:
             raise UnsayableError(error) from error
-        attempt.record.measure = lambda: self._input_tokens(call)
-        speaks = self._codecs[candidate.protocol]
+        if outgoing.losses:
+            attempt.losses = outgoing.losses
+        attempt.record.measure = asking.tokens
+        speaks, usage = self._codecs[candidate.protocol], None
         response = await self._sender.send(attempt, outgoing, record, speaks.decode_error)
         try:
             headers = answer_headers(record, candidate, outgoing, response)
             if call.envelope.stream:
-                reply = await self._stream(call, prepared, pursuit, attempt, outgoing, request, response, headers)
-                return _Served(attempt, outgoing.losses), reply
+                stream, relay = self._stream(asking, attempt, outgoing, request, response)
+                chunks = await stream.open()
+                return Streaming(
+                    headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks
+                )
             body = readable(await response.read(MAX_ANSWER_BYTES))
             attempt.answered()
-            attempt.record.received = Received(candidate.protocol, body)
-            streamed = response.headers.get("content-type", "").startswith(STREAMED)
-            answer = self._answer(call, request)
-            whole, usage = (gathered if streamed else translated)(call.codec, speaks, outgoing, body, answer)
+            try:
+                if response.headers.get("content-type", "").startswith(STREAMED):
+                    whole, usage = gathered(client, speaks, outgoing, body, self._answer(call, request))
+                elif candidate.protocol == client.protocol:
+                    whole, usage = speaks.splice_response(body, shown(call))
+                else:
+                    whole, usage = translated(client, speaks, outgoing, body, self._answer(call, request))
+            finally:
+                if usage is None:  # what it took can only be read off what came
+                    attempt.record.received = Received(candidate.protocol, body)
+            record.usage = usage
+            attempt.end(usage=usage)
         except BaseException:
             await response.aclose()
             raise
         await response.aclose()
-        attempt.end(usage=usage)
-        record.usage = usage
-        return _Served(attempt, outgoing.losses), Complete(headers=headers, body=whole)
+        return Complete(headers=headers, body=whole)
 
-    async def _stream(
+    def _stream(
         self,
-        call: Call,
-        prepared: Prepared,
-        pursuit: Pursuit,
+        asking: _Asking,
         attempt: Attempt,
         outgoing: Outgoing,
         request: Request | None,
         response: UpstreamResponse,
-        headers: tuple[tuple[str, str], ...],
-    ) -> Streaming:
+    ) -> tuple[StreamedAnswer, Relay]:
         """The answer of one target as it comes, with whoever goes on where it breaks off."""
-        candidate = attempt.candidate
+        call, prepared, candidate = asking.call, asking.prepared, attempt.candidate
         rescue, hold_bytes = None, prepared.buffer_limit_bytes if prepared.rescue == "buffer" else 0
-        whole = _whole(call, request) if prepared.rescue == "splice" else None
+        whole = whole_request(call, request) if prepared.rescue == "splice" else None
         if whole is not None:
             telling = Telling(call.codec.stream_encoder(self._answer(call, whole)))
             relay: Relay = Translating(self._codecs[candidate.protocol].stream_decoder(outgoing), telling)
-            rescue = partial(self._rescue, call, pursuit, telling, whole)
+            rescue = partial(self._rescue, call, asking.pursuit, telling, whole)
         else:
             relay = relay_of(call.codec, self._codecs[candidate.protocol], outgoing, self._answer(call, request))
         speaker = Speaker(attempt, response, relay, self._sender.timeouts(candidate).first_token_ms)
-        stream = StreamedAnswer(speaker, call.record, self._recorder, self._door, hold_bytes, rescue)
-        chunks = await stream.open()
-        return Streaming(headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks)
+        return StreamedAnswer(speaker, call.record, self._recorder, self._door, hold_bytes, rescue), relay
 
     # -- after the first byte
 
@@ -374,11 +412,11 @@ class Gateway:
         candidate, record = attempt.candidate, call.record
         self._aim(record, candidate, call.embedder.protocol)
         speak, request = self._embedders[candidate.protocol], None
-        if record.passed_through and self._plan.requests.unknown_fields != "refuse":
+        if record.passed_through and not self._strict:
             outgoing = speak.splice(call.envelope, candidate.target)
         else:
             request = call.embedder.decode_request(call.envelope)
-            if request.unknown and self._plan.requests.unknown_fields == "refuse":
+            if request.unknown and self._strict:
                 raise InvalidRequest(f"unknown field {request.unknown[0]!r}", param=request.unknown[0])
             try:
                 outgoing = speak.encode_request(request, candidate.target)
@@ -410,20 +448,21 @@ class Gateway:
         record.connection = candidate.connection
         record.upstream_protocol = candidate.protocol
         record.passed_through = candidate.protocol == protocol
-        record.upstream_status = None
-        record.losses = ()
+        if record.upstream_status is not None:
+            record.upstream_status = None
+        if record.losses:
+            record.losses = ()
 
-    def _aim_again(self, call: Call, served: _Served) -> None:
+    def _aim_again(self, call: Call, attempt: Attempt) -> None:
         """What the record says is of who was heard, whoever was asked last."""
-        attempt = served.attempt
         self._aim(call.record, attempt.candidate, call.codec.protocol)
-        call.record.upstream_status, call.record.losses = attempt.record.status, served.losses
+        call.record.upstream_status, call.record.losses = attempt.record.status, attempt.losses
         call.record.usage = attempt.record.usage
 
     def _decode(self, call: Call, candidate: Candidate) -> Request | None:
         """The request to translate; None where nothing changes the body, so that it is passed on."""
         record, model = call.record, candidate.target.model
-        strict = self._plan.requests.unknown_fields == "refuse"
+        strict = self._strict
         if record.passed_through and not strict and not self._shaping.may_rethink(model):
             return None
         request = call.codec.decode_request(call.envelope, call.headers)
@@ -454,21 +493,5 @@ class Gateway:
     # -- and back
 
     def _answer(self, call: Call, request: Request | None) -> Answer:
-        envelope = call.envelope
-        model = envelope.model if call.shown is None else call.shown
-        return Answer(model, call.record.id, int(self._now()), call.headers, request, envelope.variant)
-
-
-def _whole(call: Call, request: Request | None) -> Request | None:
-    """The request that others are asked to go on with; None for one that is passed on and only its provider can read."""
-    try:
-        return request or call.codec.decode_request(call.envelope, call.headers)
-    except InvalidRequest:
-        return None
-
-
-async def _let_go(answer: tuple[_Served, Complete | Streaming]) -> None:
-    """End an answer that nobody reads."""
-    reply = answer[1]
-    if isinstance(reply, Streaming):
-        await reply.chunks.aclose()
+        created = int(self._now())
+        return Answer(shown(call), call.record.id, created, call.headers, request, call.envelope.variant)

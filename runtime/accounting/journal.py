@@ -114,7 +114,13 @@ class Journal:
         elif self._size >= self._rotate_bytes:
             self._rotate()
         size = len(data)
-        _write(self._file, self._size, data)
+        try:
+            if os.write(self._file, data) < size:
+                raise _full()
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._file, self._size)
+            raise
         self._size += size
         self.waiting_bytes += size
         self._unsynced = True
@@ -141,7 +147,8 @@ class Journal:
         except OSError:
             return
         try:
-            _write(file, 0, carried)
+            if os.write(file, carried) < len(carried):
+                raise _full()
         except OSError:
             os.close(file)
             with suppress(OSError):
@@ -159,17 +166,9 @@ class Journal:
         return os.open(directory / file_name(number), flags, 0o600)
 
 
-def _write(file: int, size: int, data: bytes) -> None:
-    """All of ``data`` behind the ``size`` bytes that ``file`` has, or none of it. Raises OSError."""
-    try:
-        written = os.write(file, data)
-    except OSError:
-        with suppress(OSError):
-            os.ftruncate(file, size)
-        raise
-    if written < len(data):
-        os.ftruncate(file, size)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _full() -> OSError:
+    """Of what was to be written, some was."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def file_name(number: int) -> str:

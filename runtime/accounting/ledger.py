@@ -124,12 +124,26 @@ class Ledger:
             return
         record.settled = True
         settlement = self._settlement(record)
-        record.cost_nano_usd, record.unpriced = settlement.cost_nano_usd, settlement.unpriced
+        if settlement.cost_nano_usd:
+            record.cost_nano_usd = settlement.cost_nano_usd
+        if settlement.unpriced:
+            record.unpriced = True
         if record.held is not None:
             record.held.settle(settlement.tokens, settlement.cost_nano_usd)
         if record.held_by_parts is not None:
             record.held_by_parts.settle(settlement.tokens, settlement.cost_nano_usd)
-        self._write(settlement.id, encode_frame(settlement))
+        id_, frame = settlement.id, encode_frame(settlement)
+        try:
+            if self._backlog:
+                self.retry()
+            if not self._backlog and self.journal.settle(id_, frame):
+                return
+        except OSError as error:
+            self._failed(f"the journal cannot be written to: {error.strerror or error}")
+        if len(self._backlog) >= MAX_BACKLOG:
+            self.lost += 1
+            return
+        self._backlog.append((id_, frame))
 
     def retry(self) -> None:
         """Write what could not be written before."""
@@ -149,19 +163,6 @@ class Ledger:
         self.retry()
         if self._backlog:
             raise OSError(0, "it holds as much as it may, and the store does not take it")
-
-    def _write(self, id_: str, frame: bytes) -> None:
-        try:
-            if self._backlog:
-                self.retry()
-            if not self._backlog and self.journal.settle(id_, frame):
-                return
-        except OSError as error:
-            self._failed(f"the journal cannot be written to: {error.strerror or error}")
-        if len(self._backlog) >= MAX_BACKLOG:
-            self.lost += 1
-            return
-        self._backlog.append((id_, frame))
 
     def _refuse(self, attempt: AttemptRecord) -> None:
         if self.refuses:
@@ -193,7 +194,9 @@ class Ledger:
                 cost_nano_usd += entry.cost_nano_usd
                 estimated = estimated or entry.estimated
                 unpriced = unpriced or entry.unpriced
-            attempt.measure = attempt.received = None
+            attempt.measure = None
+            if attempt.received is not None:
+                attempt.received = None
         first_s = record.first_token_s
         return Settlement(
             record.settlement,
@@ -243,7 +246,11 @@ class Ledger:
         if usage is not None:
             requests, counts = attempt.requests, counts_of(usage)
             cost = price(usage, None) if priced is None else priced.rates.cost(usage, requests)
-        nano_usd, unpriced = attempt.cost_nano_usd, attempt.unpriced = cost.nano_usd, cost.unpriced
+        nano_usd, unpriced = cost.nano_usd, cost.unpriced
+        if nano_usd:
+            attempt.cost_nano_usd = nano_usd
+        if unpriced:
+            attempt.unpriced = True
         return AttemptEntry(
             attempt.number,
             unix_s - (now_s - attempt.started_s),

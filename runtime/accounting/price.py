@@ -30,6 +30,7 @@ class Cost(msgspec.Struct, frozen=True, gc=False):
 
 
 NOTHING: Final = Cost(0)
+_UNPRICED: Final = Cost(0, unpriced=True)
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -96,7 +97,8 @@ def rates_of(prices: Prices) -> Rates:
 def price(usage: Usage, prices: Prices | None, *, requests: int = 1, images: int = 0) -> Cost:
     """What ``usage`` costs at ``prices``; without any, all of it is unpriced."""
     if prices is None:
-        return Cost(0, bool(usage.total or usage.search_requests or images))
+        used = usage.output or usage.input or usage.total or usage.search_requests or images
+        return _UNPRICED if used else NOTHING
     return rates_of(prices).cost(usage, requests, images)
 
 

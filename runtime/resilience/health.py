@@ -104,9 +104,12 @@ class Health:
 
     def hindrance(self, model: str, connection: str) -> Hindrance | None:
         """Why ``model`` must not be asked over ``connection`` now, or None."""
-        now_s = self.clock()
         breaker = self._breakers.get(model)
-        if breaker is not None and breaker.open_until_s is not None and (due_s := breaker.due_s(now_s)) is not None:
+        opened = breaker is not None and breaker.open_until_s is not None
+        if not (opened or self._cooldowns.rests or self._quotas.declared):
+            return None
+        now_s = self.clock()
+        if breaker is not None and (due_s := breaker.due_s(now_s)) is not None:
             return Hindrance("circuit_open", due_s)
         if self._cooldowns.rests and (rest := self._cooldowns.find(connection, model, now_s)) is not None:
             return Hindrance(rest.kind, rest.until_s, rest.error)
@@ -189,10 +192,11 @@ class Health:
         lane = self._lanes.get((model, connection)) or self.lane(model, connection)
         lane.in_flight += 1
         lane.used += 1
-        ticket = Ticket(self, self._quotas, model, connection, lane, breaker)
-        if ticket.trial and self._changed is not None:
-            self._changed(Change(what="trial", at_s=self.clock(), model=model))
-        return ticket
+        trial = breaker is not None and breaker.open_until_s is not None and breaker.begin()
+        began_s = self.clock()
+        if trial and self._changed is not None:
+            self._changed(Change(what="trial", at_s=began_s, model=model))
+        return Ticket(self, self._quotas, self.clock, model, connection, lane, breaker, began_s, trial)
 
     def _breaker(self, model: str) -> Breaker | None:
         breaker = self._breakers.get(model)
@@ -200,9 +204,8 @@ class Health:
             breaker = self._breakers[model] = Breaker(self._breaker_settings)
         return breaker
 
-    def ended(self, ticket: Ticket, error: GatewayError | None) -> None:
+    def ended(self, ticket: Ticket, error: GatewayError | None, now_s: float) -> None:
         """Learn from the call of ``ticket``. For the ticket only."""
-        now_s = self.clock()
         healthy: bool | None = True
         if error is not None:
             judgement = judge(error)
@@ -250,61 +253,60 @@ class Health:
             self._changed(Change(what="opened", at_s=now_s, for_s=after[1], model=model))
 
 
-class Ticket:
-    """One call that is under way. Ended exactly once; further ends are no event."""
+class Ticket(msgspec.Struct, eq=False):
+    """One call that is under way since ``began_s``. Ended exactly once; further ends are no event."""
 
-    __slots__ = ("_began_s", "_health", "_over", "_quotas", "breaker", "clock", "connection", "lane", "model", "trial")
-
-    def __init__(
-        self, health: Health, quotas: Quotas, model: str, connection: str, lane: Lane, breaker: Breaker | None
-    ) -> None:
-        self.clock = clock = health.clock
-        self._health = health
-        self._quotas = quotas
-        self._began_s = clock()
-        self._over = False
-        self.model = model
-        self.connection = connection
-        self.lane = lane
-        self.breaker = breaker
-        self.trial = breaker is not None and breaker.open_until_s is not None and breaker.begin()
+    health: Health
+    quotas: Quotas
+    clock: Callable[[], float]
+    model: str
+    connection: str
+    lane: Lane
+    breaker: Breaker | None
+    began_s: float
+    trial: bool
+    over: bool = False
 
     def sent(self) -> None:
         """The request goes out now."""
-        if self._quotas.declared:
-            self._quotas.sent(self.connection, self.clock())
+        if self.quotas.declared:
+            self.quotas.sent(self.connection, self.clock())
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """The head of an answer is here, an error's or not: what the provider says of its quotas is learned."""
         reports = read_reports(headers)
         if reports:
-            self._quotas.learn(self.connection, self.model, reports, self.clock())
+            self.quotas.learn(self.connection, self.model, reports, self.clock())
 
     def used(self, tokens: int) -> None:
         """So many tokens were sent and answered."""
-        if self._quotas.declared:
-            self._quotas.used(self.connection, tokens, self.clock())
+        if self.quotas.declared:
+            self.quotas.used(self.connection, tokens, self.clock())
 
     def answered(self) -> None:
         """The first byte of the answer is here: the time it took is remembered, and a trial is passed."""
         now_s = self.clock()
-        lane, took_s = self.lane, now_s - self._began_s
+        lane, took_s = self.lane, now_s - self.began_s
         before_s = lane.latency_s
         lane.latency_s = took_s if before_s is None else before_s + (took_s - before_s) * _LATENCY_WEIGHT
         lane.measured_s = now_s
         if self.trial and self.breaker is not None:
             if self.breaker.end(True, now_s, trial=True):
-                self._health.turned(self.breaker, self.model, now_s)
+                self.health.turned(self.breaker, self.model, now_s)
             self.trial = False
 
-    def end(self, error: GatewayError | None = None) -> None:
-        """The call is over: well, or with ``error``."""
-        if not self._over:
-            self._over = True
-            self._health.ended(self, error)
+    def end(self, error: GatewayError | None = None) -> float:
+        """The call is over: well, or with ``error``. When that was."""
+        now_s = self.clock()
+        if not self.over:
+            self.over = True
+            self.health.ended(self, error, now_s)
+        return now_s
 
-    def abandon(self) -> None:
-        """The call was given up by us or the client, which says nothing about the provider."""
-        if not self._over:
-            self._over = True
-            self._health.left(self, None, self.clock())
+    def abandon(self) -> float:
+        """The call was given up by us or the client, which says nothing about the provider. When that was."""
+        now_s = self.clock()
+        if not self.over:
+            self.over = True
+            self.health.left(self, None, now_s)
+        return now_s

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from runtime.canonical import Usage
 from runtime.errors import GatewayError
 from runtime.resilience import Ticket
@@ -21,30 +23,25 @@ class UnsayableError(Exception):
         self.error = error
 
 
-class Attempt:
+class Attempt(msgspec.Struct, eq=False):
     """Ended exactly once: by whoever made it, or, when it is ``held``, by who holds it. Later ends are no event.
 
     ``more``: other targets may be left. ``ends_s`` is when the whole request must be over, by the ticket's clock.
-    ``counted``: it takes of the account's quotas, as counts of tokens do not.
+    ``counted``: it takes of the account's quotas, as counts of tokens do not. ``losses`` are what translating for it lost.
     """
 
-    __slots__ = ("_clock", "_ticket", "candidate", "counted", "ends_s", "held", "more", "record")
-
-    def __init__(
-        self, candidate: Candidate, ticket: Ticket, record: AttemptRecord, ends_s: float, *, more: bool
-    ) -> None:
-        self._clock = ticket.clock
-        self._ticket = ticket
-        self.candidate = candidate
-        self.record = record
-        self.ends_s = ends_s
-        self.more = more
-        self.held = False
-        self.counted = True
+    candidate: Candidate
+    ticket: Ticket
+    record: AttemptRecord
+    ends_s: float
+    more: bool
+    held: bool = False
+    counted: bool = True
+    losses: tuple[str, ...] = ()
 
     def left_ms(self) -> int:
         """What is left of the time of the whole request."""
-        left_ms = int((self.ends_s - self._clock()) * 1000)
+        left_ms = int((self.ends_s - self.ticket.clock()) * 1000)
         return left_ms if left_ms > 0 else 1
 
     def patience_ms(self, left_ms: int | None = None) -> int:
@@ -55,32 +52,36 @@ class Attempt:
     def sent(self) -> None:
         """The request goes out now."""
         if self.counted:
-            self._ticket.sent()
+            self.ticket.sent()
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """The head of the provider's answer is here, lower-case."""
         if self.counted:
-            self._ticket.heard(headers)
+            self.ticket.heard(headers)
 
     def answered(self) -> None:
         """The answer has begun."""
-        self._ticket.answered()
+        self.ticket.answered()
 
     def end(self, error: GatewayError | None = None, usage: Usage | None = None) -> None:
         """It is over: well, or with ``error``."""
-        if not self.record.outcome:
-            self._close("ok" if error is None else error.kind, usage)
-            self._ticket.end(error)
+        record = self.record
+        if not record.outcome:
+            record.outcome = "ok" if error is None else error.kind
+            if usage is not None:
+                self._took(usage)
+            record.ended_s = self.ticket.end(error)
 
     def abandon(self, outcome: str = "cancelled", usage: Usage | None = None) -> None:
         """It is over, which says nothing about the provider."""
-        if not self.record.outcome:
-            self._close(outcome, usage)
-            self._ticket.abandon()
+        record = self.record
+        if not record.outcome:
+            record.outcome = outcome
+            if usage is not None:
+                self._took(usage)
+            record.ended_s = self.ticket.abandon()
 
-    def _close(self, outcome: str, usage: Usage | None) -> None:
-        self.record.outcome = outcome
+    def _took(self, usage: Usage) -> None:
         self.record.usage = usage
-        if usage is not None:
-            self._ticket.used(usage.total)
-        self.record.ended_s = self._clock()
+        if self.ticket.quotas.declared:
+            self.ticket.used(usage.total)

@@ -54,17 +54,25 @@ class Attempts:
     def pursue(
         self,
         prepared: Prepared,
-        needs: Callable[[], Needs],
+        needs: Callable[[], Needs] | None,
         record: CallRecord,
+        steering: Steering = UNSTEERED,
         *,
         casual: bool = False,
-        steering: Steering = UNSTEERED,
     ) -> Pursuit:
-        """A request sets out. ``casual`` is for what is not worth a wait (see `Pursuit`)."""
-        only = prepared.only
-        places = iter((only,)) if only is not None else self._places(prepared, needs, record, steering)
-        queue = Queue(self._health, places, record, len(prepared.candidates))
-        return Pursuit(self._health, self._pace, self._sleep, self._rng, queue, record, prepared.refusals, casual)
+        """A request sets out. ``casual`` is for what is not worth a wait (see `Pursuit`).
+
+        ``needs`` may be None for a request of which nothing is to be chosen: `Prepared.only`.
+        """
+        only, health, pace = prepared.only, self._health, self._pace
+        if only is not None:
+            places = iter((only,))
+        else:
+            assert needs is not None, "conditions are looked at where there is a choice"
+            places = self._places(prepared, needs, record, steering)
+        queue = Queue(health, places, record, len(prepared.candidates))
+        ends_s = health.clock() + pace.total_ms / 1000
+        return Pursuit(health, pace, self._sleep, self._rng, queue, record, prepared.refusals, casual, ends_s)
 
     def _places(
         self, prepared: Prepared, needs: Callable[[], Needs], record: CallRecord, steering: Steering
@@ -80,12 +88,12 @@ class Attempts:
         needs: Callable[[], Needs],
         record: CallRecord,
         ask: Callable[[Attempt], Awaitable[T]],
+        steering: Steering = UNSTEERED,
         *,
         casual: bool = False,
-        steering: Steering = UNSTEERED,
     ) -> T:
         """The answer of the first target that gives one. Raises the error that tells the client most."""
-        return await self.pursue(prepared, needs, record, casual=casual, steering=steering).answer(ask)
+        return await self.pursue(prepared, needs, record, steering, casual=casual).answer(ask)
 
 
 def _read_once(needs: Callable[[], Needs], record: CallRecord) -> Callable[[], Needs]:

@@ -50,51 +50,26 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         return cls(retries=plan.retries, total_ms=timeouts.total_ms, queue_ms=timeouts.queue_ms, queues_ms=queues_ms)
 
 
-class Pursuit:
+class Pursuit(msgspec.Struct, eq=False):
     """Lives as long as its request: an answer that breaks off half-way can be followed by another one (`instead`).
 
     ``refusals``: whether a refusal for reasons of content is for the client or leads to the next target. ``casual``: no
-    target is asked twice, and what goes wrong is not held against it. ``sleep`` takes seconds.
+    target is asked twice, and what goes wrong is not held against it. ``sleep`` takes seconds. ``ends_s`` is when the request
+    must be over, by the clock of ``health``. ``served`` is who answered.
     """
 
-    __slots__ = (
-        "_answering",
-        "_begun",
-        "_casual",
-        "_ends_s",
-        "_failures",
-        "_health",
-        "_pace",
-        "_queue",
-        "_record",
-        "_refusals",
-        "_rng",
-        "_sleep",
-    )
-
-    def __init__(
-        self,
-        health: Health,
-        pace: Pace,
-        sleep: Callable[[float], Awaitable[None]],
-        rng: Random,
-        queue: Queue,
-        record: CallRecord,
-        refusals: str,
-        casual: bool,
-    ) -> None:
-        self._health = health
-        self._pace = pace
-        self._sleep = sleep
-        self._rng = rng
-        self._queue = queue
-        self._record = record
-        self._refusals = refusals
-        self._casual = casual
-        self._ends_s = health.clock() + pace.total_ms / 1000
-        self._begun = 0
-        self._failures: list[tuple[Place, GatewayError]] = []
-        self._answering: Place | None = None
+    health: Health
+    pace: Pace
+    sleep: Callable[[float], Awaitable[None]]
+    rng: Random
+    queue: Queue
+    record: CallRecord
+    refusals: str
+    casual: bool
+    ends_s: float
+    begun: int = 0
+    failures: tuple[tuple[Place, GatewayError], ...] = ()
+    served: tuple[Place, Attempt] | None = None
 
     async def answer(
         self, ask: Callable[[Attempt], Awaitable[T]], after: tuple[Place, GatewayError, Step] | None = None
@@ -104,7 +79,7 @@ class Pursuit:
         ``after`` is who failed before, with what, and how to go on.
         """
         if after is None:
-            turn = self._queue.next() or await self._wait_for_place()
+            turn = self.queue.next() or await self._wait_for_place()
         else:
             turn = await self.following(*after)
         while turn is not None:
@@ -124,9 +99,9 @@ class Pursuit:
 
     async def instead(self, error: GatewayError, ask: Callable[[Attempt], Awaitable[T]]) -> T:
         """What another target says after the answer at hand broke off with ``error``, as `answer`."""
-        place, step = self._answering, judge(error).step
-        assert place is not None, "somebody answered"
-        self._failures.append((place, error))
+        assert self.served is not None, "somebody answered"
+        place, step = self.served[0], judge(error).step
+        self.failures += ((place, error),)
         return await self.answer(ask, (place, error, _ONWARD.get(step, step)))
 
     # -- one attempt
@@ -135,18 +110,18 @@ class Pursuit:
         """Ask ``turn`` now."""
         place, ticket = turn
         candidate = place.candidate
-        self._begun += 1
-        target, begun_s = candidate.target, self._health.clock()
+        target = candidate.target
         provider, prices = target.provider.id, target.model.prices
-        row = AttemptRecord(candidate.id, candidate.label, candidate.connection, begun_s, provider, prices)
-        self._record.attempted(row)
-        return Attempt(candidate, ticket, row, self._ends_s, more=self._queue.more)
+        row = AttemptRecord(candidate.id, candidate.label, candidate.connection, ticket.began_s, provider, prices)
+        self.begun += 1
+        self.record.attempted(row)
+        return Attempt(candidate, ticket, row, self.ends_s, self.queue.more)
 
     def answered(self, place: Place, attempt: Attempt) -> None:
         """An attempt has its answer; one that is held is ended by its holder."""
-        if not attempt.held:
-            attempt.end(usage=self._record.usage)
-        self._answering = place
+        if not (attempt.held or attempt.record.outcome):
+            attempt.end(usage=self.record.usage)
+        self.served = place, attempt
         place.served()
 
     def failed(
@@ -155,44 +130,44 @@ class Pursuit:
         """End an attempt that failed. Raises the error if it is for the client, else gives it and how to go on."""
         if isinstance(failure, UnsayableError):
             attempt.abandon(failure.error.kind)
-            self._failures.append((place, failure.error))
+            self.failures += ((place, failure.error),)
             return failure.error, Step.ELSEWHERE
-        if self._casual or (self._failures and self._ran_out(failure)):
+        if self.casual or (self.failures and self._ran_out(failure)):
             attempt.abandon(failure.kind)
         else:
             attempt.end(failure)
-        self._failures.append((place, failure))
+        self.failures += ((place, failure),)
         step = judge(failure).step
-        if self._casual:
+        if self.casual:
             step = _ONWARD.get(step, step)
-        if step is Step.STOP or (step is Step.REFUSED and self._refusals == "pass"):
+        if step is Step.STOP or (step is Step.REFUSED and self.refusals == "pass"):
             raise failure
         return failure, step
 
     def verdict(self) -> GatewayError:
         """What to tell the client when nobody answered."""
-        return final_error(self._record.model, self._failures, self._queue.hindered, self._health.clock())
+        return final_error(self.record.model, self.failures, self.queue.hindered, self.health.clock())
 
     def _ran_out(self, error: GatewayError) -> bool:
         """Whether it was the time of the whole request that ended an attempt: earlier ones had used it up."""
-        return isinstance(error, UpstreamTimeout) and self._health.clock() >= self._ends_s - _ROUNDING_S
+        return isinstance(error, UpstreamTimeout) and self.health.clock() >= self.ends_s - _ROUNDING_S
 
     # -- whose turn it is
 
     async def begin(self) -> Turn | None:
         """The first turn."""
-        return self._queue.next() or await self._wait_for_place()
+        return self.queue.next() or await self._wait_for_place()
 
     def beside(self) -> Turn | None:
         """Who can be asked at once while others are still being asked; None when nobody is left."""
-        return None if self._spent() else self._queue.next()
+        return None if self._spent() else self.queue.next()
 
     def learn(self, place: Place, step: Step) -> None:
         """Ask nobody of whom ``step`` says that the same would come of it."""
         if step in {Step.AGAIN, Step.BEYOND}:
-            self._queue.bar(place.candidate)
+            self.queue.bar(place.candidate)
         elif step is Step.LARGER:
-            self._queue.demand_more_than(place.candidate)
+            self.queue.demand_more_than(place.candidate)
 
     async def following(self, place: Place, error: GatewayError, step: Step) -> Turn | None:
         """Whose turn it is after ``place`` failed; None when the request has no more time, attempts or targets."""
@@ -202,44 +177,45 @@ class Pursuit:
         if again is not None:
             return again
         self.learn(place, step)
-        return self._queue.next() or await self._wait_for_place()
+        return self.queue.next() or await self._wait_for_place()
 
     def _spent(self) -> bool:
-        return self._begun >= self._pace.retries.attempts or self._health.clock() >= self._ends_s
+        return self.begun >= self.pace.retries.attempts or self.health.clock() >= self.ends_s
 
     async def _again(self, place: Place, error: GatewayError, step: Step) -> Turn | None:
         """The same place once more, after a wait; None when that must not be, or would take too long."""
-        candidate, retries, queue = place.candidate, self._pace.retries, self._queue
+        candidate, retries, queue = place.candidate, self.pace.retries, self.queue
         tries = queue.retries.get(candidate.id, 0)
         if step not in {Step.AGAIN, Step.LATER} or tries >= retries.per_target:
             return None
         if step is Step.LATER and queue.peek() is not None:
             return None
-        wait_s = backoff_s(retries, tries + 1, self._rng)
+        wait_s = backoff_s(retries, tries + 1, self.rng)
         asked_s = error.retry_after_s or 0.0
         if step is Step.LATER:
-            rest = self._health.hindrance(candidate.lane, candidate.connection)
-            asked_s = max(asked_s, rest.due_s - self._health.clock()) if rest is not None else asked_s
+            rest = self.health.hindrance(candidate.lane, candidate.connection)
+            asked_s = max(asked_s, rest.due_s - self.health.clock()) if rest is not None else asked_s
         wait_s += asked_s
-        if asked_s * 1000 > retries.max_retry_after_ms or self._health.clock() + wait_s >= self._ends_s:
+        if asked_s * 1000 > retries.max_retry_after_ms or self.health.clock() + wait_s >= self.ends_s:
             return None
         queue.retries = {**queue.retries, candidate.id: tries + 1}
         queue.record.note("retry", f"asked again after {wait_s:.3f} s", candidate.id, candidate.connection)
-        await self._sleep(wait_s)
-        if self._health.hindrance(candidate.lane, candidate.connection) is not None:
+        await self.sleep(wait_s)
+        if self.health.hindrance(candidate.lane, candidate.connection) is not None:
             return None
         return await self._enter(place)
 
     async def _wait_for_place(self) -> Turn | None:
         """The first of those that were passed over because their connection was busy, as soon as it is not."""
-        queue = self._queue
+        queue = self.queue
         while queue.busy:
-            place = queue.busy.pop(0)
+            place, *others = queue.busy
+            queue.busy = tuple(others)
             turn = await self._enter(place)
             if turn is None:
-                queue.hinder(place, "busy", self._health.clock() + 1)
+                queue.hinder(place, "busy", self.health.clock() + 1)
                 continue
-            hindrance = self._health.hindrance(place.candidate.lane, place.candidate.connection)
+            hindrance = self.health.hindrance(place.candidate.lane, place.candidate.connection)
             if hindrance is None:
                 return turn
             turn[1].abandon()
@@ -248,24 +224,24 @@ class Pursuit:
 
     async def _enter(self, place: Place) -> Turn | None:
         lane, connection = place.candidate.lane, place.candidate.connection
-        ticket = self._health.enter(lane, connection)
+        ticket = self.health.enter(lane, connection)
         if ticket is None:
             provider = place.candidate.target.provider.id
-            queue_ms = self._pace.queues_ms.get(provider, self._pace.queue_ms)
-            limit_s = min(queue_ms / 1000, max(0.0, self._ends_s - self._health.clock()))
+            queue_ms = self.pace.queues_ms.get(provider, self.pace.queue_ms)
+            limit_s = min(queue_ms / 1000, max(0.0, self.ends_s - self.health.clock()))
             ticket = await self._wait(place.candidate, limit_s)
         return None if ticket is None else (place, ticket)
 
     async def _wait(self, candidate: Candidate, limit_s: float) -> Ticket | None:
         """Until its connection has a free place, and a note of how long that took."""
-        began_s, text = self._health.clock(), "no place became free"
+        began_s, text = self.health.clock(), "no place became free"
         try:
-            ticket = await self._health.queue(candidate.lane, candidate.connection, limit_s)
+            ticket = await self.health.queue(candidate.lane, candidate.connection, limit_s)
             text = text if ticket is None else "its connection had no free place before"
         except BaseException:
             text = "given up before a place became free"
             raise
         finally:
-            waited_s = self._health.clock() - began_s
-            self._record.note("queue", f"waited {waited_s:.3f} s: {text}", candidate.id, candidate.connection)
+            waited_s = self.health.clock() - began_s
+            self.record.note("queue", f"waited {waited_s:.3f} s: {text}", candidate.id, candidate.connection)
         return ticket
