@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
-from math import floor
 from typing import Final, Literal
 
 import msgspec
@@ -197,10 +196,10 @@ class Ledger:
             attempt.measure = None
             if attempt.received is not None:
                 attempt.received = None
-        first_s = record.first_token_s
+        started_s, first_s = record.started_s, record.first_token_s
         return Settlement(
             record.settlement,
-            unix_s - (now_s - record.started_s),
+            unix_s - (now_s - started_s),
             record.id,
             record.decision,
             record.tenant,
@@ -219,8 +218,8 @@ class Ledger:
             record.outcome,
             record.error or "",
             record.status or (200 if record.outcome == "ok" else 0),
-            _ms((record.ended_s or now_s) - record.started_s),
-            -1 if first_s is None else _ms(first_s - record.started_s),
+            int(((record.ended_s or now_s) - started_s) * 1000 + 0.5),
+            -1 if first_s is None else int((first_s - started_s) * 1000 + 0.5),
             entries[0].counts if len(entries) == 1 else _sum(entries),
             estimated,
             cost_nano_usd,
@@ -259,7 +258,7 @@ class Ledger:
             attempt.connection,
             attempt.outcome or "cancelled",
             attempt.status or 0,
-            _ms((attempt.ended_s or now_s) - attempt.started_s),
+            int(((attempt.ended_s or now_s) - attempt.started_s) * 1000 + 0.5),
             counts,
             estimated,
             nano_usd,
@@ -308,7 +307,3 @@ def _used(attempt: AttemptRecord) -> tuple[Usage | None, bool]:
 
 def _sum(entries: Sequence[AttemptEntry]) -> Counts:
     return tuple(map(sum, zip(*(each.counts for each in entries), strict=True))) or NO_COUNTS
-
-
-def _ms(seconds: float) -> int:
-    return floor(seconds * 1000 + 0.5) if seconds > 0 else 0
