@@ -67,11 +67,10 @@ class Renaming:
 
         No text can hold the member's name in its quotes: they would be escaped in it.
         """
-        at = data.find(_KEY)
-        if at < 0:
-            return None if name else data
+        found = data.count(_KEY)
+        if not found or not name:
+            return None if found or name else data
         if name != self._name:
             self._name, self._member = name, b"%b:%b" % (_KEY, msgspec.json.encode(name))
-        if not name or not data.startswith(self._member, at) or data.find(_KEY, at + 1) >= 0:
-            return None
-        return data[:at] + self._model + data[at + len(self._member) :]
+        renamed = data.replace(self._member, self._model) if found == 1 else data
+        return None if renamed == data and (found > 1 or data.find(self._member) < 0) else renamed

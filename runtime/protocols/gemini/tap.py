@@ -118,7 +118,8 @@ class Tap(StreamTap):
 
     def _read(self, event: bytes, out: list[bytes]) -> None:
         """One event, perhaps with comments before it."""
-        data = event[6:].rstrip(b"\r\n") if event.startswith(b"data: ") else b"\n"
+        data = event.removeprefix(b"data: ")
+        data = data.rstrip(b"\r\n") if data != event else b"\n"
         bare = LF not in data and CR not in data
         if bare and self.started and not self._framing.is_list and (plain := self._plain(data)) is not None:
             out.append(b"data: " + plain + event[6 + len(data) :])
@@ -203,11 +204,8 @@ class _Events:
         self._bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        if (
-            not self._pieces
-            and data.endswith(b"\r\n\r\n")
-            and data.find(b"\n") == len(data) - 3 == data.find(b"\r") + 1
-        ):
+        line = data.removesuffix(b"\r\n\r\n")
+        if not self._pieces and line != data and LF not in line and CR not in line:
             return [data]  # one event: what nearly every read of the vendor's is
         self._pieces.append(data)
         self._bytes += len(data)

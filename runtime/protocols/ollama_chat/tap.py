@@ -13,13 +13,14 @@ from typing_extensions import override
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import StreamTap
-from runtime.protocols.framing import BOM, MAX_FRAME_BYTES
+from runtime.protocols.framing import BOM, LF, MAX_FRAME_BYTES
 from runtime.protocols.ollama_chat.answer import check_answer, read_usage, renamed
 from runtime.protocols.openai_chat.halves import marked, unmarked
 from runtime.protocols.splice import raw
 
 __all__ = ["OllamaTap"]
 
+_ERROR: Final = b'"error"'
 _PLAIN_END: Final = b'"done":false}\n'
 """How a line without news ends. It is no text of the model: quotes inside texts are escaped."""
 
@@ -51,10 +52,14 @@ class OllamaTap(StreamTap):
         if not end:
             self._hold(data)
             return b""
-        block = b"".join((*self._pieces, data[:end]))
-        self._pieces.clear()
+        block = data[:end]
+        if self._pieces:
+            block = b"".join((*self._pieces, block))
+            self._pieces.clear()
         self._held_bytes = 0
         out = self._forward(block)
+        if end == len(data):
+            return out
         try:
             self._hold(data[end:])
         except GatewayError as error:
@@ -106,7 +111,7 @@ class OllamaTap(StreamTap):
             return line
         if len(line) > MAX_FRAME_BYTES + 2:
             raise UpstreamProtocolError(f"The provider sent a stream event of more than {MAX_FRAME_BYTES:,} bytes.")
-        if self._head and line.startswith(self._head) and line.endswith(_PLAIN_END) and b'"error"' not in line:
+        if self._head and line.startswith(self._head) and line.endswith(_PLAIN_END) and line.find(_ERROR) < 0:
             return self._new_head + line[len(self._head) :]
         return self._looked_at(line)
 
@@ -128,5 +133,7 @@ class OllamaTap(StreamTap):
 
 def _lines(block: bytes) -> list[bytes]:
     """Only LF ends a line."""
+    if block and LF not in block.removesuffix(b"\n"):
+        return [block]  # what most reads are
     *lines, rest = block.split(b"\n")
     return [line + b"\n" for line in lines] + ([rest] if rest else [])
