@@ -32,7 +32,7 @@ keys:
   root: {{key: "${{ADMIN_KEY}}", scopes: [admin]}}
 {more}
 """
-STREAMS = 200
+STREAMS = 60
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ async def _stream(client: httpx.AsyncClient, served: Running) -> tuple[str, byte
 
 
 def test_fault_37_a_new_configuration_breaks_no_stream(served: Running) -> None:
-    """200 streams run on with the plan they began with while it is replaced three times; none ends without its end."""
+    """60 streams run on with the plan they began with while it is replaced three times; none ends without its end."""
 
     async def run() -> list[tuple[str, bytes]]:
         async with httpx.AsyncClient(limits=httpx.Limits(max_connections=STREAMS + 10)) as client:

@@ -17,14 +17,16 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from runtime.cli import main
 
-__all__ = ["Forked", "forked"]
+__all__ = ["Process", "forked"]
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = (
@@ -58,8 +60,19 @@ class Order(msgspec.Struct, frozen=True):
     files: int | None
 
 
+class Process(Protocol):
+    """As much of `subprocess.Popen` as tests ask of a server."""
+
+    @property
+    def pid(self) -> int: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Forked:
-    """As much of `subprocess.Popen` as tests ask of a server. Another process is its parent, and tells how it ended."""
+    """A `Process` whose parent is another, which tells how it ended."""
 
     def __init__(self, arguments: Sequence[str], pid: int, told: socket.socket) -> None:
         self._arguments = arguments
@@ -95,13 +108,23 @@ class Forked:
 
 def forked(
     arguments: Sequence[str], env: Mapping[str, str], log: Path, errors: Path | None = None, files: int | None = None
-) -> Forked:
-    """`gatewright <arguments>` with ``env`` for its environment; what it says goes to ``log``, or the errors elsewhere."""
-    order = msgspec.json.encode(Order([*arguments], dict(env), str(Path.cwd()), files))
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+) -> Process:
+    """`gatewright <arguments>` with ``env`` for its environment; what it says goes to ``log``, or the errors elsewhere.
+
+    Where processes cannot be watched as Linux lets us, or ``env`` says how Python is to start, it is a program of its own.
+    """
     log.write_bytes(b"")
-    with theirs, log.open("ab") as out, (errors or log).open("ab") as err:
-        socket.send_fds(_orders(), [order], [theirs.fileno(), out.fileno(), err.fileno()])
+    with log.open("ab") as out, (errors or log).open("ab") as err:
+        started = {name: value for name, value in env.items() if name.startswith(("PYTHON", "LD_"))}
+        if not hasattr(os, "pidfd_open") or not started.items() <= os.environ.items():
+            command = [sys.executable, "-m", "runtime.cli", *arguments]
+            if files is not None:
+                command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
+            return subprocess.Popen(command, stdout=out, stderr=err, env=env)
+        order = msgspec.json.encode(Order([*arguments], dict(env), str(Path.cwd()), files))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            socket.send_fds(_orders(), [order], [theirs.fileno(), out.fileno(), err.fileno()])
     pid = ours.recv(16)
     assert pid, GONE
     return Forked(arguments, int(pid), ours)
@@ -177,6 +200,7 @@ def _run(order: Order) -> int:
     os.chdir(order.folder)
     os.environ.clear()
     os.environ.update(order.env)
+    time.tzset()
     if order.files is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (order.files, order.files))
     return main(order.arguments)

@@ -19,7 +19,7 @@ from unittest import mock
 from runtime.cli import main
 from runtime.telemetry.lines import TOGETHER_S
 from tests.support.database import prepared
-from tests.support.forked import Forked, forked
+from tests.support.forked import Process, forked
 from tests.support.ports import kept_port
 
 __all__ = ["CLI", "Running", "gateway", "run_cli"]
@@ -32,7 +32,7 @@ CLI = (sys.executable, "-m", "runtime.cli")
 class Running:
     """``log`` is what it wrote to standard error so far, ``key`` a key it takes."""
 
-    def __init__(self, root: Path, port: int, process: Forked, log: Path) -> None:
+    def __init__(self, root: Path, port: int, process: Process, log: Path) -> None:
         self.root = root
         self.port = port
         self.process = process
@@ -104,7 +104,7 @@ def gateway(
             _end(process)
 
 
-def _end(process: Forked) -> None:
+def _end(process: Process) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
