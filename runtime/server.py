@@ -41,6 +41,7 @@ from runtime.shared.sqlite import SCHEMA, SHARED_FILE
 from runtime.shared.sqlite_file import check_file
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
+from runtime.stores.migrate import migrate_apart
 from runtime.stores.people import Person, SqlPeople
 from runtime.supervisor import Supervisor
 from runtime.web.head import readable_bytes
@@ -114,7 +115,8 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     data = root / plan.server.data_dir
     salt = pepper(data, look_up)
     database = database_url(found.urls.get("store.url"), data)
-    _back_up(database, data, salt)
+    if _back_up(database, data, salt) and hasattr(os, "fork"):
+        migrate_apart(database)  # what that loads would stay in all workers, twelve megabytes
     vault = open_vault(data, look_up)
     stored = asyncio.run(read_stored(database, vault))
     base, served = in_force(root, artefact, look_up, stored)
@@ -179,14 +181,19 @@ def _check_shared(plan: Plan, data: Path, url: str | None) -> None:
         check_file(data / SHARED_FILE, SCHEMA)
 
 
-def _back_up(url: URL, data: Path, salt: bytes) -> None:
-    """Keep the store as it is, before it is brought into another shape. Raises ConfigError where that fails."""
+def _back_up(url: URL, data: Path, salt: bytes) -> bool:
+    """Keep the store as it is, before it is brought into another shape. Raises ConfigError where that fails.
+
+    Whether a file is to be brought into shape: an older release's, or one that is not there yet.
+    """
+    new = url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
     try:
-        asyncio.run(back_up_before_upgrade(url, data, pepper_mark(salt), time.time, secrets.token_bytes))
+        kept = asyncio.run(back_up_before_upgrade(url, data, pepper_mark(salt), time.time, secrets.token_bytes))
     except StoreError as error:
         raise ConfigError(f"the store cannot be used: {error}") from error
     except GatewayError as error:
         raise ConfigError(f"the store cannot be backed up before it is brought into shape: {error}") from error
+    return new or kept is not None
 
 
 async def _add_first(url: URL, password: str) -> None:

@@ -6,6 +6,8 @@ next one, and machines can be replaced one after the other. Alembic is loaded on
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect, text
@@ -14,9 +16,10 @@ from runtime.stores.base import StoreError
 from runtime.stores.database import Database
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["SCHEMA", "migrate", "schema_version"]
+__all__ = ["SCHEMA", "migrate", "migrate_apart", "schema_version"]
 
 SCHEMA: Final = "0006"
 """The step that this code is written for: the last one of `migrations/versions`."""
@@ -40,6 +43,28 @@ async def migrate(database: Database) -> str:
     if before is None or before < SCHEMA:
         before = await database.write(_upgrade)
     return before or ""
+
+
+def migrate_apart(url: URL) -> None:
+    """Make the steps that are missing in a process of its own, of which nothing stays: who is forked later would keep it all.
+
+    Says nothing of what goes wrong: whoever migrates afterwards meets it again.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(_migrated(url))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+async def _migrated(url: URL) -> None:
+    database = Database(url)
+    try:
+        await migrate(database)
+    finally:
+        await database.aclose()
 
 
 async def _upgrade(connection: AsyncConnection) -> str | None:
