@@ -52,6 +52,8 @@ def field_name(protocol: str, path: str | None) -> str | None:
 
 def beyond(extensions: Mapping[str, Mapping[str, object]], protocol: str) -> list[str]:
     """Fields of other protocols' requests that nobody but they knows: what is lost of a request to ``protocol``."""
+    if not extensions:
+        return []
     return [
         name for owner, theirs in extensions.items() if owner != protocol for name in theirs if name not in _CANONICAL
     ]

@@ -75,7 +75,7 @@ def fit_all(words: Iterable[str], rule: WordRule) -> dict[str, str]:
 
 def way_back(wire: dict[str, str]) -> dict[str, str]:
     """The provider's word to the client's, for those that differ."""
-    return {fitted: word for word, fitted in wire.items() if fitted != word}
+    return {fitted: word for word, fitted in wire.items() if fitted != word} if wire else {}
 
 
 def _hash(word: str, rule: WordRule, count: int) -> str:

@@ -80,7 +80,7 @@ def encode_request(request: Request, target: Target, headers: Mapping[str, str])
         request_headers(target, headers, pinned=True),
         body,
         request.stream,
-        way_back(names) if names else names,
+        way_back(names),
         tuple(dict.fromkeys((*plan.losses, *losses, *prompt.losses))),
         frozenset([names[tool.name] for tool in request.tools if tool.custom]) if request.tools else frozenset(),
     )
@@ -281,8 +281,7 @@ def _plain_losses(request: Request, *, simple: bool) -> list[str]:
         losses.append("metadata")
     if not simple:
         losses += unsaid(request.messages, _UNSAID)
-    if request.extensions:
-        losses += beyond(request.extensions, PROTOCOL)
+    losses += beyond(request.extensions, PROTOCOL)
     if isinstance(request.response_format, JsonObject):
         losses.append("response_format")
     return losses

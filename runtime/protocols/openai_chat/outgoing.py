@@ -20,7 +20,7 @@ from runtime.protocols.openai_chat.tools import NAMES, strictly, write_tools
 from runtime.protocols.openai_chat.turns import Wording, write_messages
 from runtime.protocols.splice import apply, raw
 from runtime.protocols.tool_name import fit, fit_all, tool_names, way_back
-from runtime.protocols.unsaid import unsaid
+from runtime.protocols.unsaid import unsaid, words_alone
 from runtime.protocols.web_search import lost, with_own_search
 
 __all__ = ["head", "write_request"]
@@ -42,13 +42,17 @@ _JSON_PROMPT: Final = "Answer with one JSON object, without any other text."
 def write_request(request: Request, target: Target) -> Outgoing:
     """Raises InvalidRequest for content that this target cannot be given and that must not be left out."""
     kept = request.extensions.get(PROTOCOL, {})
-    searching = with_own_search(request, target, PROTOCOL, write_search)
-    losses = lost(request, searching, SAYS)
-    request = searching
-    names = fit_all(tool_names(request), NAMES)
+    simple = words_alone(request.messages)
+    losses: list[str] = []
+    if request.tools:
+        searching = with_own_search(request, target, PROTOCOL, write_search)
+        losses = lost(request, searching, SAYS)
+        request = searching
+    unnamed = simple and not request.tools and request.tool_choice is None
+    names = {} if unnamed else fit_all(tool_names(request), NAMES)
     wording = Wording(quirks=target.provider.quirks, names=names, losses=losses)
     messages, response_format = _format(request, target, losses)
-    said: dict[str, Any] = {"model": target.model.id, "messages": write_messages(messages, wording)}
+    said: dict[str, Any] = {"model": target.model.id, "messages": write_messages(messages, wording, simple=simple)}
     if request.stream:
         said |= _streaming(target, kept)
     if request.tools:
@@ -73,7 +77,8 @@ def write_request(request: Request, target: Target) -> Outgoing:
     if target.rules:
         said = apply(target.rules, {name: raw(value) for name, value in said.items()})
     body = msgspec.json.encode(said)
-    losses += unsaid(request.messages, _UNSAID if _marks(wording) else _UNSAID_UNMARKED)
+    if not simple:
+        losses += unsaid(request.messages, _UNSAID if _marks(wording) else _UNSAID_UNMARKED)
     losses += beyond(request.extensions, PROTOCOL)
     return Outgoing(
         *head(target, stream=request.stream), body, request.stream, way_back(names), tuple(losses),

@@ -51,10 +51,14 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
         return fit(id_, _ANY_ID if pattern is None else WordRule.of(pattern))
 
 
-def write_messages(messages: tuple[Message, ...], wording: Wording) -> list[dict[str, Any]]:
-    """Calls and results paired, instructions where the provider takes them, turns that say nothing left out."""
+def write_messages(messages: tuple[Message, ...], wording: Wording, *, simple: bool = False) -> list[dict[str, Any]]:
+    """Calls and results paired, instructions where the provider takes them, turns that say nothing left out.
+
+    ``simple``: the messages are known to be texts alone (`words_alone`).
+    """
     written: list[dict[str, Any]] = []
-    messages = shown_by_user(pair(messages))
+    if not simple:
+        messages = shown_by_user(pair(messages))
     if not wording.quirks.system_anywhere:
         messages = folded(messages)
     for index, message in enumerate(messages):
