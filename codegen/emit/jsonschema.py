@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Any, Final, cast
 
 import msgspec
@@ -152,7 +153,7 @@ def _default(field: inspect.Field) -> dict[str, Any]:
 
 def _docstring(cls: type[Any]) -> tuple[str, dict[str, str]]:
     """The prose of a docstring, and what its `Attributes` section says of each field."""
-    text = _own_docstring(cls)
+    text = cleandoc(cls.__doc__ or "")  # which Python 3.13 has done already
     prose, _, section = text.partition("\nAttributes:\n")
     attributes: dict[str, str] = {}
     entries = re.findall(r"^    ([a-z_0-9, ]+): (.*(?:\n     +.*)*)", section, re.MULTILINE)
@@ -160,12 +161,6 @@ def _docstring(cls: type[Any]) -> tuple[str, dict[str, str]]:
         for name in names.split(", "):
             attributes[name] = _sentence(description)
     return " ".join(prose.split()), attributes
-
-
-def _own_docstring(cls: type[Any]) -> str:
-    """The class's own docstring without its indentation."""
-    lines = (cls.__doc__ or "").strip("\n").splitlines()
-    return "\n".join(line.removeprefix("    ") for line in lines)
 
 
 def _sentence(text: str) -> str:

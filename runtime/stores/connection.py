@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 from sqlalchemy.util import greenlet_spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, Result, ScalarResult, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult
@@ -35,12 +35,14 @@ async def connect(engine: Engine) -> AsyncConnection:
 
 @asynccontextmanager
 async def connected(engine: Engine) -> AsyncGenerator[AsyncConnection, None]:
-    """A connection that is closed after the block, and before anybody hears that the block was cancelled."""
-    connection = await connect(engine)
+    """A connection that is closed after the block, and before anybody hears that the block, or the way to it, was cancelled."""
+    connecting = asyncio.ensure_future(connect(engine))
     try:
-        yield connection
+        await _to_its_end(connecting)
+        yield connecting.result()
     finally:
-        await _to_its_end(connection.close())
+        if connecting.exception() is None:
+            await _to_its_end(asyncio.ensure_future(connecting.result().close()))
 
 
 class _Connected:
@@ -106,9 +108,8 @@ def _whole(ask: Callable[P, CursorResult[*tuple[object, ...]]], *given: P.args, 
     return found.freeze()() if found.returns_rows else found
 
 
-async def _to_its_end(closing: Coroutine[object, object, None]) -> None:
-    """Wait for ``closing`` even when cancelled meanwhile; then tell so."""
-    task = asyncio.ensure_future(closing)
+async def _to_its_end(task: asyncio.Task[T]) -> None:
+    """Wait for ``task`` even when cancelled meanwhile; then tell so."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

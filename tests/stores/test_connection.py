@@ -5,7 +5,9 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, QueuePool, create_engine, select, text
+from sqlalchemy import Engine, QueuePool, create_engine, event, select, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
 from runtime.stores.connection import connected
@@ -47,6 +49,34 @@ async def test_who_is_cancelled_has_given_the_connection_back(engine: Engine) ->
     assert taken(engine) == 0
     async with connected(engine) as connection:
         assert await connection.scalar(text("SELECT count(*) FROM things")) == 0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, None])
+async def test_who_is_cancelled_while_it_connects_waits_until_it_has(engine: Engine, steps: int | None) -> None:
+    """A connection that nobody waits for is closed by the collector, and its thread speaks to a loop that is gone."""
+    connections = 0
+
+    async def ask() -> None:
+        async with connected(engine) as connection:
+            await connection.scalar(text("SELECT 1"))
+
+    def tune(made: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        nonlocal connections
+        if steps is None:
+            task.cancel()
+        made.cursor().execute("PRAGMA foreign_keys = ON")
+        connections += 1
+
+    event.listen(engine, "connect", tune)
+    task = asyncio.create_task(ask())
+    if steps is not None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert (connections, taken(engine)) == (1, 0)
 
 
 async def test_what_is_found_outlives_the_connection(engine: Engine) -> None:

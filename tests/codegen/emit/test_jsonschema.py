@@ -1,6 +1,7 @@
 """The exported JSON Schemas are JSON Schemas, say something of every field, and agree with our own files."""
 
 import json
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from codegen.emit.jsonschema import FILES, kind_schema
 from codegen.load import KINDS
 from codegen.pipeline import compile_schemas
+from runtime.catalog.provider import Quirks
 from runtime.source import Diagnostics, decode, parse
 from tests.codegen.golden import CASES
 from tests.codegen.project import ROOT
@@ -28,6 +30,16 @@ def plain(path: Path) -> Any:
     node = parse(path.read_bytes(), path.name, diagnostics)
     assert node is not None
     return decode(node, Any, diagnostics, "file")
+
+
+def test_a_schema_says_the_same_where_python_has_taken_the_indentation_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Python does from 3.13 on."""
+    kind = next(kind for kind in KINDS if kind.name == "providers")
+    before = kind_schema(kind)
+    monkeypatch.setattr(Quirks, "__doc__", cleandoc(Quirks.__doc__ or ""))
+
+    assert before == kind_schema(kind)
+    assert "The role `developer` is understood" in json.dumps(before)
 
 
 @pytest.mark.parametrize("name", NAMES)
