@@ -162,9 +162,11 @@ def _laid_out(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> 
     ahead = b'"'
     for name, value in before.items():
         usual = ahead + name.encode() + _SPACED
-        start = position + len(usual) if body.startswith(usual, position) else _behind_key(body, position, name)
-        if not start or not body.startswith(value, start):
-            return None
+        start = position + len(usual)
+        if not (body.startswith(usual, position) and body.startswith(value, start)):
+            start = _behind_key(body, position, name)
+            if not start or not body.startswith(value, start):
+                return None
         position = start + len(value)
         new = after[name]
         if new is not value:

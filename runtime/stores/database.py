@@ -10,7 +10,7 @@ import asyncio
 import os
 import sqlite3
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
@@ -76,7 +76,7 @@ class Database:
         self._path = Path(url.database or "") if self.sqlite else None
         self._where = url.render_as_string(hide_password=True) if self._path is None else str(self._path)
         self._engine = _engine(url)
-        self._writing: set[asyncio.Task[object]] = set()
+        self._asking: set[asyncio.Task[object]] = set()
         self._gone: Exception | None = None
         self._again_s = 0.0
         self._changed = changed
@@ -98,8 +98,33 @@ class Database:
     async def read(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """What ``ask`` answers, in a transaction that sees one state.
 
+        Who no longer waits ends it, in a task of its own: a driver that is cancelled a second time leaves things behind.
+
         Raises StoreError, and InvalidRequest where it looks for a value that no database can hold.
         """
+        task = self._asked(self._read(ask))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    async def write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """As one transaction: all of it or nothing. It is finished even when the caller no longer waits."""
+        return await asyncio.shield(self._asked(self._write(ask)))
+
+    async def aclose(self) -> None:
+        """Let what is being asked and written end first."""
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        await greenlet_spawn(self._engine.dispose)
+
+    def _asked(self, asking: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        task = asyncio.ensure_future(asking)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+        return task
+
+    async def _read(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         try:
             self._prepare()
             async with self._connected() as connection, connection.begin():
@@ -111,18 +136,6 @@ class Database:
         if self._lost == "reads":  # a file that is locked for writers may be read
             self._heard()
         return found
-
-    async def write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """As one transaction: all of it or nothing. It is finished even when the caller no longer waits."""
-        task = asyncio.ensure_future(self._write(ask))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
-        return await asyncio.shield(task)
-
-    async def aclose(self) -> None:
-        """Let what is being written end first."""
-        await asyncio.gather(*self._writing, return_exceptions=True)
-        await greenlet_spawn(self._engine.dispose)
 
     async def _write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for tries in range(TRIES):

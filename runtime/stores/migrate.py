@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect, text
@@ -56,7 +57,8 @@ def migrate_apart(url: URL) -> None:
             asyncio.run(_migrated(url))
         finally:
             os._exit(0)
-    os.waitpid(child, 0)
+    with suppress(ChildProcessError):  # where signals of children are ignored, it is gone when it has ended
+        os.waitpid(child, 0)
 
 
 async def _migrated(url: URL) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["RawHeaders", "decode_headers", "encode_headers", "read_headers"]
+
+REMEMBERED: Final = 128
+"""Characters of a value: longer ones are what a client said, and could be many."""
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
@@ -31,12 +34,16 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], in
 
 def encode_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     """Encode ``headers``. What cannot stand in a value (a line break above all) becomes a space or a question mark."""
-    return [_encoded(*pair) for pair in headers]
+    return [(_remembered if len(pair[1]) <= REMEMBERED else _encoded)(*pair) for pair in headers]
 
 
 @lru_cache(maxsize=1024)
+def _remembered(name: str, value: str) -> tuple[bytes, bytes]:
+    """Nearly all answers say the same."""
+    return _encoded(name, value)
+
+
 def _encoded(name: str, value: str) -> tuple[bytes, bytes]:
-    """Remembered: nearly all answers say the same."""
     return name.lower().encode(), value.encode() if value.isascii() and value.isprintable() else _printable(value)
 
 

@@ -97,6 +97,7 @@ BODIES = [
     b'{"messages": [ {"role": "user", "content": "\\u0041 \xc3\xa9"} ], "model": "gpt-x", "big": 12345678901234567890123}',
     b'\n{\n  "stream" : true,\n  "model" :\t"gpt-x",\n  "x": {"model": "gpt-x"},\n  "last": 1.50e3\n}\n',
     b'{"model":"gpt-x"}',
+    b'{"messages": [],  "model":  "gpt-x", "z":\n 1}',
     b'{"we\\"ird":1,"mo\\u0064el":"gpt-x" , "z":[]}',
 ]
 
@@ -110,7 +111,17 @@ def test_rewrite_changes_the_model_and_no_other_byte(body: bytes) -> None:
 
 @given(
     st.dictionaries(st.text(max_size=6), st.integers() | st.text(max_size=6) | st.lists(st.booleans()), max_size=6),
-    st.sampled_from([{}, {"indent": 1}, {"indent": "\t"}, {"separators": (",", ":")}, {"separators": (", ", ":")}]),
+    st.sampled_from(
+        [
+            {},
+            {"indent": 1},
+            {"indent": "\t"},
+            {"separators": (",", ":")},
+            {"separators": (", ", ":")},
+            {"separators": (", ", ":  ")},
+            {"separators": (",  ", ": ")},
+        ]
+    ),
     st.booleans(),
 )
 def test_rewrite_keeps_layout_order_and_spelling(values: dict[str, Any], layout: Any, ascii_only: bool) -> None:

@@ -296,3 +296,22 @@ def test_libpqs_words_are_understood() -> None:
 
     assert url.drivername == "postgresql+asyncpg"
     assert url.query == {"ssl": "require"}
+
+
+async def test_who_leaves_twice_while_it_reads_leaves_nothing_behind(tmp_path: Path) -> None:
+    database = Database(database_url(None, tmp_path))
+    count = text(
+        "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 200000) SELECT count(*) FROM c"
+    )
+    before = asyncio.all_tasks()
+    reading = [asyncio.create_task(database.read(lambda connection: connection.scalar(count))) for _ in range(6)]
+    await asyncio.sleep(0.01)
+    for _ in range(2):
+        for task in reading:
+            task.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait(reading)
+    await database.aclose()
+
+    assert all(task.cancelled() for task in reading)
+    assert before == asyncio.all_tasks()

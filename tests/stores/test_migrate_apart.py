@@ -1,6 +1,7 @@
 """What brings a store into shape is not kept by those who are started afterwards."""
 
 import asyncio
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,14 @@ def test_what_goes_wrong_apart_is_left_to_who_migrates_afterwards(tmp_path: Path
     migrate_apart(database_url(None, tmp_path))
 
     assert (tmp_path / "gatewright.db").read_text() == "no database at all"
+
+
+def test_a_parent_that_ignores_its_children_s_ends_is_served(tmp_path: Path) -> None:
+    """The system takes them away itself then, and `waitpid` finds none; `serve` inherits that from who starts it."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        migrate_apart(database_url(None, tmp_path))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+    assert asyncio.run(version_of(tmp_path)) == SCHEMA

@@ -236,7 +236,7 @@ def _read(frame: Frame) -> tuple[ResponseStreamEvent, bool]:
     marked = False
     try:
         event = _EVENT.decode(frame.data)
-        if may_hold_halves(frame.data) and isinstance(event.delta, msgspec.Raw):
+        if may_hold_halves(frame.data) and isinstance(event.delta, msgspec.Raw) and may_hold_halves(bytes(event.delta)):
             _TEXT.decode(event.delta)
     except _UNREADABLE as error:
         event, marked = _mended(frame, error), True

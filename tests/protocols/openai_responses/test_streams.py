@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -239,3 +240,24 @@ def test_what_is_no_answer_does_not_pass_for_one(answer: bytes) -> None:
         CODEC.splice_response(answer, "m")
     with pytest.raises(GatewayError):
         CODEC.decode_response(answer, Outgoing("/", (), b"", stream=False))
+
+
+def test_an_empty_delta_beside_an_escaped_character_is_no_fault() -> None:
+    """Servers that escape all that is not ASCII write a character beyond the first plane as two halves."""
+    item = {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "hi \U0001f600"}]}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {"id": "r"}},
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": {"type": "message", "id": "m", "content": []},
+        },
+        {"type": "response.output_item.done", "output_index": 0, "delta": None, "item": item},
+        {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": [item]}},
+    ]
+    outgoing = Outgoing("/", (), b"", stream=True)
+    stream = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    found, error = decode_stream(CODEC.stream_decoder(outgoing), [stream])
+
+    assert error is None
+    assert collect(found).choices[0].content == (Text(text="hi \U0001f600"),)
