@@ -134,7 +134,7 @@ def test_a_restart_replaces_every_worker_and_no_call_fails(served: Running) -> N
 
 def test_a_shutdown_lets_running_calls_end_and_is_audited(tmp_path: Path) -> None:
     with gateway(tmp_path, TWO_TENANTS, KEYS) as running:
-        running_stream = stream(running, 40)
+        running_stream = stream(running, 8)
         assert ask(running, "POST", "/api/shutdown")[0] == 202
 
         assert b"[DONE]" in running_stream.read()
