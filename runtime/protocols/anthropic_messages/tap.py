@@ -26,6 +26,7 @@ from runtime.protocols.splice import raw, replace
 __all__ = ["Tap"]
 
 _EVENT: Final = msgspec.json.Decoder(ReceivedEvent)
+_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 
 
@@ -64,11 +65,15 @@ class Tap(StreamTap):
         rest = b"".join(self._pending)
         if self._in_head and rest.lstrip()[:1] == b"{":
             raise error_of(200, {}, rest)
-        out = self._forward(rest) if _is_whole(rest) else b""  # some servers leave the last blank line out
-        self.complete = self.complete or (self._stopping and self._error is None)
-        if not self.complete:
+        frames = SseReader().feed(rest + b"\n\n")  # some servers leave the last blank line out
+        said = bool(frames) or self.complete  # a mere beginning of a line says nothing
+        out = self._forward(rest) if said and all(_is_json(frame.data) for frame in frames) else b""
+        if self.complete:
+            return out
+        if not self._stopping or self._error is not None:
             raise self._error or UpstreamProtocolError("The provider's stream ended before the answer was complete.")
-        return out
+        self.complete = True  # it said why its answer ends; what clients wait for was left out
+        return b"%b%b%b" % (out, b"" if out[-2:] in {b"", b"\n\n"} else b"\n\n", _STOP)
 
     def _forward(self, events: bytes) -> bytes:
         """Whole events, as far as they may go on."""
@@ -158,10 +163,6 @@ def _end_of_last(window: bytes, start: int) -> int:
     for blank in _BLANK_LINE.finditer(window, start):
         end = blank.end()
     return end
-
-
-def _is_whole(rest: bytes) -> bool:
-    return all(_is_json(frame.data) for frame in SseReader().feed(rest + b"\n\n"))
 
 
 def _is_json(data: bytes) -> bool:

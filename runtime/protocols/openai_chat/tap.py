@@ -59,6 +59,17 @@ class ChatTap(EventTap):
         return self.complete and (self._done or self.usage is not None)
 
     @override
+    def close(self) -> bytes:
+        """What is left. A server that said why its answer ends may leave `[DONE]` out, for which clients wait: they get it."""
+        if self.complete and not self._done and not _says_something(b"".join(self._pieces)):
+            self._pieces.clear()
+        out = super().close()
+        if self._done:
+            return out
+        self._done = True
+        return b"%b%bdata: [DONE]\n\n" % (out, b"" if out[-2:] in {b"", b"\n\n"} else b"\n\n")
+
+    @override
     def _plain(self, block: bytes) -> bytes | None:
         """Events need no look that begin and end as the last one that was looked at and had no news.
 
@@ -193,3 +204,9 @@ def _says(delta: ChunkDelta | None) -> bool:
         delta.reasoning,
     )
     return any(said)
+
+
+def _says_something(rest: bytes) -> bool:
+    """Whether what a stream ends with is a chunk or its end, or a part of a chunk, and no mere beginning of a line."""
+    lines = _CR_DATA.findall(rest)
+    return bool(lines) and lines[0].startswith((b"{", b"[DONE]"))
