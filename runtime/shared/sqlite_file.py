@@ -18,6 +18,7 @@ import msgspec
 
 from runtime.errors import ConfigError
 from runtime.shared.base import SharedError
+from runtime.stores.new_file import make_file
 
 __all__ = ["Schema", "SqliteFile", "check_file"]
 
@@ -109,8 +110,9 @@ def check_file(path: Path, schema: Schema) -> None:
 
 def _open(path: Path, schema: Schema, busy_s: float = BUSY_S) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same mode
+        if not path.exists():
+            make_file(path)
+        os.close(os.open(path, os.O_RDWR))  # says better than SQLite why it cannot be
         connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error

@@ -7,11 +7,9 @@ transactions, and never the file. Knows no topic: a topic brings its tables and 
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
@@ -26,6 +24,7 @@ from sqlalchemy.util import greenlet_spawn
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.stores.base import StoreError, StoreGoneError
 from runtime.stores.connection import connect, connected
+from runtime.stores.new_file import make_file
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -186,7 +185,7 @@ class Database:
 
     def _prepare(self) -> None:
         if self._path is not None and not self._path.exists():
-            _make_file(self._path)
+            make_file(self._path)
 
     def _failed(self, error: Exception, what: Literal["reads", "writes"]) -> StoreError:
         cause = getattr(error, "orig", None) or error
@@ -228,28 +227,6 @@ def _collided(error: Exception) -> bool:
 def _unfit(error: Exception) -> bool:
     code = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     return isinstance(error, OverflowError | UnicodeEncodeError) or code.startswith(_UNFIT)
-
-
-def _make_file(path: Path) -> None:
-    """An empty database, for its owner alone, beside its place and then moved there, as nobody else did before.
-
-    SQLite does not wait for others while it turns on write-ahead logging, so this must not happen under their eyes. It
-    gives its other files the same mode.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # made with 0600
-    os.close(descriptor)
-    try:
-        made = sqlite3.connect(name, isolation_level=None)
-        try:
-            made.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes hold in a file without tables only
-            made.execute("PRAGMA journal_mode = WAL")
-        finally:
-            made.close()
-        with suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        Path(name).unlink()
 
 
 async def give_back(connection: AsyncConnection) -> None:
