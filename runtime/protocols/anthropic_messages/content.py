@@ -31,8 +31,9 @@ from runtime.canonical import (
     ToolResult,
     UrlSource,
 )
+from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.seal import unsealed
-from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, present, read, required, text_of
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, read, required, text_of
 
 __all__ = ["BLOCKS", "Unseal", "cache_mark", "citation", "parts_of"]
 

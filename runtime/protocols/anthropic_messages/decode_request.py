@@ -16,10 +16,11 @@ import msgspec
 
 from generated.types.anthropic_messages import ReceivedBlock, ReceivedCacheControl, ReceivedMessage
 from runtime.canonical import Message, Native, Part, Request, Role, Sampling, Text, ToolCall, ToolResult
+from runtime.protocols.absent import NULL, present
 from runtime.protocols.anthropic_messages.content import BLOCKS, cache_mark, parts_of
 from runtime.protocols.anthropic_messages.thinking import decode_format, decode_reasoning
 from runtime.protocols.anthropic_messages.tools import decode_tool_choice, decode_tools
-from runtime.protocols.anthropic_messages.wire import NULL, PROTOCOL, Fields, fault, present, read
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, read
 from runtime.protocols.base import Envelope
 
 __all__ = ["BILLING_LINE", "TIERS_IN", "decode_request"]

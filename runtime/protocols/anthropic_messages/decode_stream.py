@@ -24,6 +24,7 @@ from generated.types.anthropic_messages import (
 )
 from runtime.canonical import Ended, Event, Finished, Started, UsageReported
 from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.errors import error_in_stream, error_of
 from runtime.protocols.anthropic_messages.incoming import (
     Block,
@@ -34,7 +35,7 @@ from runtime.protocols.anthropic_messages.incoming import (
     ThinkingBlock,
 )
 from runtime.protocols.anthropic_messages.outcome import decode_finish, decode_tier, decode_usage, merge
-from runtime.protocols.anthropic_messages.wire import Fields, present
+from runtime.protocols.anthropic_messages.wire import Fields
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader, readable
 from runtime.protocols.openai_chat.halves import Mender

@@ -17,7 +17,7 @@ import msgspec
 from generated.protocols.anthropic_messages import FACTS
 from generated.types.anthropic_messages import ErrorDetail, ErrorResponse, ReceivedAnswer, ReceivedError
 from runtime.errors import ContextTooLong, GatewayError, UpstreamError
-from runtime.protocols.anthropic_messages.wire import present
+from runtime.protocols.absent import present
 from runtime.protocols.base import ErrorReply
 from runtime.protocols.classify import classify, message_of
 

@@ -13,8 +13,9 @@ from typing_extensions import override
 from generated.types.anthropic_messages import ReceivedBlock, ReceivedDelta
 from runtime.canonical import Citation, Delta, Event, Native, PartEnded, PartStarted, Reasoning, Text, ToolCall
 from runtime.errors import UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.content import citation
-from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, compact_object, present, text_of
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, compact_object, text_of
 from runtime.protocols.base import Outgoing
 from runtime.protocols.free_text import unwrapped
 

@@ -24,7 +24,7 @@ from generated.types.anthropic_messages import (
 )
 from generated.types.anthropic_messages import Usage as WireUsage
 from runtime.canonical import Finish, FinishReason, Usage
-from runtime.protocols.anthropic_messages.wire import present
+from runtime.protocols.absent import present
 
 __all__ = [
     "decode_finish", "decode_tier", "decode_usage", "encode_delta_usage", "encode_details", "encode_stop_reason", "encode_usage", "merge",

@@ -29,6 +29,7 @@ from runtime.canonical import (
     Usage,
 )
 from runtime.errors import InvalidRequest, UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.content import parts_of
 from runtime.protocols.anthropic_messages.errors import error_of
 from runtime.protocols.anthropic_messages.outcome import (
@@ -39,7 +40,7 @@ from runtime.protocols.anthropic_messages.outcome import (
     encode_stop_reason,
     encode_usage,
 )
-from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object, present
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object
 from runtime.protocols.base import Answer, Outgoing
 from runtime.protocols.free_text import unwrapped, wrapped
 from runtime.protocols.seal import wrap

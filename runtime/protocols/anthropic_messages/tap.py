@@ -16,9 +16,9 @@ from typing_extensions import override
 from generated.types.anthropic_messages import ReceivedAnswer, ReceivedEvent, ReceivedUsage
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.errors import error_in_stream, error_of
 from runtime.protocols.anthropic_messages.outcome import decode_usage, merge
-from runtime.protocols.anthropic_messages.wire import present
 from runtime.protocols.base import StreamTap
 from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, readable
 from runtime.protocols.splice import raw, replace

@@ -24,16 +24,8 @@ from runtime.canonical import (
     ToolResult,
 )
 from runtime.catalog import Capability, Certainty, Model, ReasoningFacts
-from runtime.protocols.anthropic_messages.wire import (
-    PROTOCOL,
-    Fields,
-    fault,
-    is_object,
-    present,
-    read,
-    required,
-    text_of,
-)
+from runtime.protocols.absent import present
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_object, read, required, text_of
 
 __all__ = ["Plan", "decode_format", "decode_reasoning", "plan_thinking"]
 

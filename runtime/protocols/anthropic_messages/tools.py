@@ -17,20 +17,12 @@ from generated.types.anthropic_messages import Tool as WireTool
 from runtime.canonical import NamedTool, Request, Tool, ToolMode, ToolSubset
 from runtime.canonical import ToolChoice as CanonicalChoice
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.cache import control
 from runtime.protocols.anthropic_messages.client_tools import ClientTool, client_tool
 from runtime.protocols.anthropic_messages.content import cache_mark
 from runtime.protocols.anthropic_messages.search import read_search
-from runtime.protocols.anthropic_messages.wire import (
-    PROTOCOL,
-    Fields,
-    fault,
-    is_object,
-    is_text,
-    present,
-    read,
-    text_of,
-)
+from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_object, is_text, read, text_of
 from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.json_schema import constrained, object_schema
 from runtime.protocols.tool_name import WordRule, fit_all

@@ -16,21 +16,18 @@ from runtime.errors import InvalidRequest
 from runtime.protocols.arguments import as_object
 
 __all__ = [
-    "NULL",
     "PROTOCOL",
     "Fields",
     "compact_object",
     "fault",
     "is_object",
     "is_text",
-    "present",
     "read",
     "required",
     "text_of",
 ]
 
 PROTOCOL: Final = "anthropic_messages"
-NULL: Final = msgspec.Raw(b"null")
 
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
@@ -60,13 +57,6 @@ def required(value: T | msgspec.UnsetType | None, path: str) -> T:
     """``value`` when it is there. Raises InvalidRequest that names ``path``."""
     if value is None or isinstance(value, msgspec.UnsetType):
         raise fault(path, "Field required")
-    return value
-
-
-def present(value: T | msgspec.UnsetType | None) -> T | None:
-    """None for what is absent, null, or JSON's null."""
-    if value is None or value is msgspec.UNSET or (isinstance(value, msgspec.Raw) and value == NULL):
-        return None
     return value
 
 

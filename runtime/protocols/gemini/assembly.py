@@ -21,6 +21,7 @@ from runtime.canonical import (
     UsageReported,
 )
 from runtime.errors import UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.base import Outgoing
 from runtime.protocols.gemini.line import Line
 from runtime.protocols.gemini.plain import PlainPiece
@@ -32,7 +33,6 @@ from runtime.protocols.gemini.usage import (
     searches,
     usage_of,
 )
-from runtime.protocols.gemini.wire import present
 
 __all__ = ["Assembly"]
 

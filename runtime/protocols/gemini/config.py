@@ -14,9 +14,10 @@ from generated.types.gemini import GenerationConfig, ResponseFormat, ThinkingCon
 from runtime.canonical import Effort, JsonObject, JsonSchema, ReasoningConfig, Sampling
 from runtime.canonical import ResponseFormat as AnswerForm
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import present
 from runtime.protocols.complaint import read_field
 from runtime.protocols.gemini.vendor_schema import json_schema_of, lower_types
-from runtime.protocols.gemini.wire import Fields, present
+from runtime.protocols.gemini.wire import Fields
 
 __all__ = ["Config", "read_config"]
 

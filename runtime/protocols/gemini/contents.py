@@ -17,11 +17,12 @@ from generated.types.gemini import Content, FunctionCall, FunctionResponse, Part
 from runtime.canonical import Message, Native, Reasoning, Text, ToolCall, ToolResult
 from runtime.canonical import Part as Said
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import present
 from runtime.protocols.complaint import read_field
 from runtime.protocols.gemini.media import read_blob, read_file
 from runtime.protocols.gemini.result import read_result
 from runtime.protocols.gemini.signature import said_in, unsealed
-from runtime.protocols.gemini.wire import PROTOCOL, present, text_of
+from runtime.protocols.gemini.wire import PROTOCOL, text_of
 
 __all__ = ["NATIVE_BLOCKS", "read_contents", "read_instructions"]
 

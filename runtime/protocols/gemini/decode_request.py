@@ -13,13 +13,14 @@ import msgspec
 from generated.types.gemini import GenerateContentRequest
 from runtime.canonical import Request, ToolSubset
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import present
 from runtime.protocols.base import Envelope
 from runtime.protocols.complaint import read_field
 from runtime.protocols.gemini.config import read_config
 from runtime.protocols.gemini.contents import read_contents, read_instructions
 from runtime.protocols.gemini.spelling import spelled
 from runtime.protocols.gemini.tools import read_tool_config, read_tools
-from runtime.protocols.gemini.wire import PROTOCOL, Fields, present, raw_of
+from runtime.protocols.gemini.wire import PROTOCOL, Fields, raw_of
 
 __all__ = ["decode_request"]
 

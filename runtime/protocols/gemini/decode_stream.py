@@ -14,13 +14,13 @@ from typing_extensions import override
 from generated.types.gemini import GenerateContentResponse
 from runtime.canonical import Event
 from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import readable
 from runtime.protocols.gemini.assembly import Assembly
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.errors import error_in_stream
 from runtime.protocols.gemini.plain import read_plain
-from runtime.protocols.gemini.wire import present
 from runtime.protocols.openai_chat.halves import Mender
 
 __all__ = ["CUT", "Decoder", "read_piece"]

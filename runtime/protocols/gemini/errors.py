@@ -15,9 +15,10 @@ import msgspec
 from generated.protocols.gemini import FACTS
 from generated.types.gemini import ErrorStatus
 from runtime.errors import ContextTooLong, GatewayError
+from runtime.protocols.absent import present
 from runtime.protocols.base import ErrorReply
 from runtime.protocols.classify import classify, message_of
-from runtime.protocols.gemini.wire import present, text_of
+from runtime.protocols.gemini.wire import text_of
 
 __all__ = ["encode_error", "error_body", "error_in_stream", "error_of"]
 

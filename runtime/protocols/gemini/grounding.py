@@ -16,7 +16,7 @@ from generated.types.gemini import (
     WebChunk,
 )
 from runtime.canonical import Citation
-from runtime.protocols.gemini.wire import present
+from runtime.protocols.absent import present
 
 __all__ = ["read_citations", "write_grounding"]
 

@@ -26,6 +26,7 @@ from runtime.canonical import (
     ToolCall,
 )
 from runtime.errors import InvalidRequest, UpstreamProtocolError
+from runtime.protocols.absent import is_null, present
 from runtime.protocols.base import Outgoing
 from runtime.protocols.free_text import unwrapped
 from runtime.protocols.gemini.grounding import read_citations
@@ -34,7 +35,7 @@ from runtime.protocols.gemini.media import standard
 from runtime.protocols.gemini.plain import PlainPart
 from runtime.protocols.gemini.signature import own
 from runtime.protocols.gemini.usage import finish_reason
-from runtime.protocols.gemini.wire import PROTOCOL, is_null, present, text_of
+from runtime.protocols.gemini.wire import PROTOCOL, text_of
 
 __all__ = ["Line"]
 

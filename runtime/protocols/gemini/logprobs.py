@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from generated.types.gemini import LogprobsCandidate, LogprobsResult, TopCandidates
-from runtime.protocols.gemini.wire import present
+from runtime.protocols.absent import present
 
 __all__ = ["read_logprobs", "write_logprobs"]
 

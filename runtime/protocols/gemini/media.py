@@ -22,7 +22,7 @@ from runtime.canonical import (
     UrlSource,
 )
 from runtime.errors import InvalidRequest
-from runtime.protocols.gemini.wire import present
+from runtime.protocols.absent import present
 
 __all__ = ["describe", "read_blob", "read_file", "standard", "write_media"]
 

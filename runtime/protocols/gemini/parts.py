@@ -9,11 +9,12 @@ import msgspec
 from generated.types.gemini import FunctionCall, Part
 from runtime.canonical import Image, Native, Reasoning, Refusal, Text, ToolCall
 from runtime.canonical import Part as Said
+from runtime.protocols.absent import present
 from runtime.protocols.base import Answer
 from runtime.protocols.free_text import wrapped
 from runtime.protocols.gemini.media import write_media
 from runtime.protocols.gemini.signature import foreign_signature, kind_of
-from runtime.protocols.gemini.wire import PROTOCOL, compact_object, present
+from runtime.protocols.gemini.wire import PROTOCOL, compact_object
 
 __all__ = ["Speaker", "shows_thoughts", "write_parts"]
 

@@ -9,6 +9,7 @@ import msgspec
 from generated.types.gemini import Candidate, Content, GenerateContentResponse, PromptFeedback
 from runtime.canonical import Choice, Citation, Event, Finish, Refusal, Response, Text, Usage, collect
 from runtime.errors import UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.base import Answer, Outgoing
 from runtime.protocols.gemini.assembly import Assembly
 from runtime.protocols.gemini.errors import error_of
@@ -16,7 +17,7 @@ from runtime.protocols.gemini.grounding import write_grounding
 from runtime.protocols.gemini.logprobs import write_logprobs
 from runtime.protocols.gemini.parts import WirePart, shows_thoughts, write_parts
 from runtime.protocols.gemini.usage import encode_block, encode_finish, encode_usage, searches, usage_of
-from runtime.protocols.gemini.wire import on_one_line, present, raw_of
+from runtime.protocols.gemini.wire import on_one_line, raw_of
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["candidate", "decode_response", "encode_response", "feedback", "finished", "splice_response"]

@@ -12,8 +12,9 @@ import msgspec
 
 from generated.types.gemini import FunctionResponse, FunctionResponsePart, Part
 from runtime.canonical import Audio, Document, Image, Native, Text, TextSource, ToolResult
+from runtime.protocols.absent import present
 from runtime.protocols.gemini.media import read_blob, read_file, write_media
-from runtime.protocols.gemini.wire import Fields, present, raw_of, text_of
+from runtime.protocols.gemini.wire import Fields, raw_of, text_of
 
 __all__ = ["read_result", "write_result"]
 

@@ -16,6 +16,7 @@ from typing_extensions import override
 from generated.types.gemini import GenerateContentResponse, UsageMetadata
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.base import Answer, StreamTap
 from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, readable
 from runtime.protocols.gemini.chunks import Chunks
@@ -24,7 +25,6 @@ from runtime.protocols.gemini.encode_stream import Framing
 from runtime.protocols.gemini.errors import error_in_stream
 from runtime.protocols.gemini.plain import Renaming, read_plain
 from runtime.protocols.gemini.usage import blocked, decode_usage, finish_reason, searches, usage_of
-from runtime.protocols.gemini.wire import present
 from runtime.protocols.openai_chat.halves import marked, may_hold_halves, unmarked
 from runtime.protocols.splice import raw, replace
 

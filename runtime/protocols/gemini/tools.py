@@ -16,12 +16,13 @@ import msgspec
 from generated.types.gemini import FunctionCallingConfig, FunctionDeclaration
 from runtime.canonical import NamedTool, Request, Tool, ToolChoice, ToolMode, ToolSubset
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import present
 from runtime.protocols.complaint import read_field
 from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.gemini.schema import UnsayableError, parameters_schema
 from runtime.protocols.gemini.search import read_search
 from runtime.protocols.gemini.vendor_schema import json_schema_of, lower_types
-from runtime.protocols.gemini.wire import PROTOCOL, Fields, generation, present, raw_of, text_of
+from runtime.protocols.gemini.wire import PROTOCOL, Fields, generation, raw_of, text_of
 from runtime.protocols.tool_name import WordRule, fit_all
 
 __all__ = ["encode_tool_config", "encode_tools", "read_tool_config", "read_tools", "wire_names"]  # fmt: skip

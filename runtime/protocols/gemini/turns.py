@@ -28,12 +28,13 @@ from runtime.canonical import (
     ToolResult,
 )
 from runtime.canonical import Part as Said
+from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.pairing import pair
 from runtime.protocols.free_text import wrapped
 from runtime.protocols.gemini.media import describe, write_media
 from runtime.protocols.gemini.result import write_result
 from runtime.protocols.gemini.signature import DUMMY, kind_of
-from runtime.protocols.gemini.wire import PROTOCOL, compact_object, generation, present, raw_of
+from runtime.protocols.gemini.wire import PROTOCOL, compact_object, generation, raw_of
 
 __all__ = ["Prompt", "write_prompt"]
 

@@ -15,7 +15,8 @@ from generated.protocols.gemini import FACTS
 from generated.types.gemini import Candidate, GenerateContentResponse, ModalityTokenCount, UsageMetadata
 from runtime.canonical import Finish, FinishReason, Usage
 from runtime.errors import UpstreamProtocolError
-from runtime.protocols.gemini.wire import generation, present
+from runtime.protocols.absent import present
+from runtime.protocols.gemini.wire import generation
 
 __all__ = [
     "blocked", "decode_finish", "decode_tier", "decode_usage", "encode_block", "encode_finish", "encode_usage", "finish_reason", "searches", "usage_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -14,9 +14,7 @@ __all__ = [
     "Fields",
     "compact_object",
     "generation",
-    "is_null",
     "on_one_line",
-    "present",
     "pure",
     "raw_of",
     "text_of",
@@ -24,8 +22,6 @@ __all__ = [
 
 PROTOCOL: Final = "gemini"
 
-_NULL: Final = msgspec.Raw(b"null")
-T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
 
 _GENERATION: Final = re.compile(r"(?:^|[/.])gemini-(?P<major>\d+)(?!\d)")
@@ -33,17 +29,6 @@ _LATEST: Final = re.compile(r"(?:^|/)gemini-(?:pro|flash|flash-lite)-latest$")
 _NEWEST: Final = 3
 _SEPARATORS: Final = re.compile(rb"\xe2\x80[\xa8\xa9]|\xc2\x85")
 _PREFIXES: Final = ("publishers/google/models/", "models/")
-
-
-def present(value: T | msgspec.UnsetType | None) -> T | None:
-    """None for what is absent, null, or JSON's null."""
-    if value is None or value is msgspec.UNSET or (isinstance(value, msgspec.Raw) and value == _NULL):
-        return None
-    return value
-
-
-def is_null(raw: msgspec.Raw) -> bool:
-    return raw == _NULL
 
 
 def text_of(raw: msgspec.Raw) -> str:

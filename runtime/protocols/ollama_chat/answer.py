@@ -22,10 +22,11 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.canonical import ToolCall as CanonicalCall
 from runtime.errors import UpstreamProtocolError
+from runtime.protocols.absent import is_null
 from runtime.protocols.base import Outgoing
 from runtime.protocols.free_text import unwrapped
 from runtime.protocols.ollama_chat.errors import error_within, unreadable
-from runtime.protocols.ollama_chat.wire import arguments_text, is_null, unix_seconds
+from runtime.protocols.ollama_chat.wire import arguments_text, unix_seconds
 from runtime.protocols.openai_chat.answer import made_id
 from runtime.protocols.openai_chat.parts import sniff
 from runtime.protocols.splice import raw, replace

@@ -19,10 +19,11 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.canonical import Tool as CanonicalTool
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import NULL, is_null
 from runtime.protocols.base import Envelope
 from runtime.protocols.complaint import read_body, read_field
 from runtime.protocols.ollama_chat.conversation import read_messages
-from runtime.protocols.ollama_chat.wire import PROTOCOL, is_null
+from runtime.protocols.ollama_chat.wire import PROTOCOL
 from runtime.protocols.splice import Fields
 
 __all__ = ["OPTION", "Settings", "read_request", "read_settings"]
@@ -36,7 +37,6 @@ _REQUEST: Final = msgspec.json.Decoder(ChatRequest)
 _OPTIONS: Final = msgspec.json.Decoder(Options)
 _FIELDS: Final = msgspec.json.Decoder(Fields)
 _CANONICAL_OPTIONS: Final = frozenset(Options.__struct_encode_fields__)
-_NULL: Final = msgspec.Raw(b"null")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ def read_settings(
     fields: Fields, think: bool | str | msgspec.UnsetType | None, logprobs: bool, top_logprobs: int
 ) -> Settings:
     """Raises InvalidRequest that names the field at fault."""
-    given = fields.get("options", _NULL)
+    given = fields.get("options", NULL)
     options = Options() if is_null(given) else read_field(_OPTIONS, given, "options")
     more = {} if is_null(given) else _FIELDS.decode(given)
     limit = _said(options.num_predict)
@@ -105,7 +105,7 @@ def read_settings(
             seed=_said(options.seed),
         ),
         top_logprobs=top_logprobs if logprobs else None,
-        response_format=_format(fields.get("format", _NULL)),
+        response_format=_format(fields.get("format", NULL)),
         reasoning=_reasoning(think),
         extensions={PROTOCOL: own} if own else {},
     )

@@ -15,11 +15,12 @@ import msgspec
 
 from runtime.canonical import Base64Source, ToolCall
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import is_null
 from runtime.protocols.arguments import as_object
 from runtime.protocols.free_text import wrapped
 from runtime.protocols.openai_chat.parts import data_source, sniff, standard
 
-__all__ = ["PROTOCOL", "arguments_object", "arguments_text", "compact", "is_null", "read_picture", "unix_seconds", "write_time"]  # fmt: skip
+__all__ = ["PROTOCOL", "arguments_object", "arguments_text", "compact", "read_picture", "unix_seconds", "write_time"]  # fmt: skip
 
 PROTOCOL: Final = "ollama_chat"
 """The one property of a free-text tool that had to become a function."""
@@ -48,10 +49,6 @@ def arguments_text(arguments: msgspec.Raw | msgspec.UnsetType) -> str:
         return "{}"
     data = bytes(arguments)
     return _TEXT.decode(data) if data.startswith(b'"') else data.decode()
-
-
-def is_null(value: msgspec.Raw) -> bool:
-    return value == msgspec.Raw(b"null")
 
 
 def read_picture(data: str, path: str) -> Base64Source:

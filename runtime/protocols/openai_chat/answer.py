@@ -31,6 +31,7 @@ from runtime.canonical import (
     Usage,
 )
 from runtime.errors import InvalidRequest, UpstreamProtocolError
+from runtime.protocols.absent import NULL
 from runtime.protocols.base import Outgoing
 from runtime.protocols.framing import readable
 from runtime.protocols.free_text import unwrapped
@@ -51,7 +52,6 @@ _ANSWER: Final = msgspec.json.Decoder(ChatCompletion)
 _THOUGHT: Final[msgspec.json.Decoder[str | list[ContentPiece] | None]] = msgspec.json.Decoder(
     str | list[ContentPiece] | None
 )
-_NULL: Final = msgspec.Raw(b"null")
 
 
 def read_response(body: bytes, outgoing: Outgoing) -> Response:
@@ -63,7 +63,7 @@ def read_response(body: bytes, outgoing: Outgoing) -> Response:
     extensions: Extensions = {}
     if wire.system_fingerprint:
         extensions["system_fingerprint"] = msgspec.Raw(msgspec.json.encode(wire.system_fingerprint))
-    if isinstance(wire.moderation, msgspec.Raw) and wire.moderation != _NULL:
+    if isinstance(wire.moderation, msgspec.Raw) and wire.moderation != NULL:
         extensions["moderation"] = wire.moderation
     return Response(
         id=wire.id or "",
@@ -91,7 +91,7 @@ def check_answer(body: bytes) -> ChatCompletion:
 
 def arguments_text(arguments: msgspec.Raw | msgspec.UnsetType) -> str:
     """The JSON text of a call's arguments; some servers send the object itself."""
-    if not isinstance(arguments, msgspec.Raw) or arguments == _NULL:
+    if not isinstance(arguments, msgspec.Raw) or arguments == NULL:
         return ""
     text = readable(bytes(arguments))
     return msgspec.json.decode(text, type=str) if text.startswith(b'"') else text.decode()
@@ -174,7 +174,7 @@ def _said(message: AnswerMessage) -> list[Part]:
         parts.append(Refusal(text=message.refusal))
     if message.images is not msgspec.UNSET:
         parts += read_images(message.images)
-    if isinstance(message.audio, msgspec.Raw) and message.audio != _NULL:
+    if isinstance(message.audio, msgspec.Raw) and message.audio != NULL:
         parts.append(Native(protocol=PROTOCOL, block="audio", json=bytes(message.audio).decode()))
     return parts
 

@@ -30,6 +30,7 @@ from runtime.canonical import (
     UrlSource,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import NULL
 from runtime.protocols.complaint import read_field
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
 ]  # fmt: skip
 
 _IMAGES: Final = msgspec.json.Decoder(list[ImagePart])
-_NULL: Final = msgspec.Raw(b"null")
 
 Marked = CacheBreakpoint | CacheControl | msgspec.UnsetType | None
 
@@ -92,7 +92,7 @@ def read_part(part: TextPart | ImagePart | AudioPart | FilePart, path: str) -> T
 
 def read_shown(images: msgspec.Raw | msgspec.UnsetType, path: str) -> list[Image]:
     """Images that a model made, as compatible servers show them beside its text."""
-    if not isinstance(images, msgspec.Raw) or images == _NULL:
+    if not isinstance(images, msgspec.Raw) or images == NULL:
         return []
     given = read_field(_IMAGES, images, path)
     shown = [read_part(part, f"{path}[{index}]") for index, part in enumerate(given)]

@@ -13,6 +13,7 @@ import msgspec
 from generated.types.openai_chat import ChatCompletion
 from runtime.canonical import ToolCall, Usage
 from runtime.catalog import Quirks
+from runtime.protocols.absent import NULL
 from runtime.protocols.base import Envelope, Outgoing, Target
 from runtime.protocols.openai_chat.answer import check_answer
 from runtime.protocols.openai_chat.outgoing import head
@@ -26,7 +27,6 @@ __all__ = ["pass_answer", "pass_request"]
 
 _MESSAGES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NULL: Final = msgspec.Raw(b"null")
 _TRUE: Final = msgspec.Raw(b"true")
 _DEVELOPER: Final = msgspec.Raw(b'"developer"')
 
@@ -61,9 +61,9 @@ def _limit_renamed(fields: Fields, quirks: Quirks) -> Fields:
 
 def _usage_asked(fields: Fields) -> Fields | None:
     """``fields`` with the question what the stream takes; None where the client asks that itself, or what it asks is odd."""
-    given = fields.get("stream_options", _NULL)
+    given = fields.get("stream_options", NULL)
     try:
-        options: Fields = {} if given == _NULL else _OPTIONS.decode(given)
+        options: Fields = {} if given == NULL else _OPTIONS.decode(given)
     except msgspec.DecodeError:
         return None
     if options.get("include_usage") == _TRUE:

@@ -32,6 +32,7 @@ from runtime.canonical import (
     ToolSubset,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import NULL
 from runtime.protocols.base import Envelope
 from runtime.protocols.complaint import read_body
 from runtime.protocols.openai_chat.conversation import read_messages
@@ -54,7 +55,6 @@ LEGACY_FIELDS: Final = frozenset({"functions", "function_call"})
 _KNOWN: Final = frozenset(ChatCompletionRequest.__struct_encode_fields__)
 _CANONICAL: Final = _KNOWN - _EXTENSIONS - LEGACY_FIELDS
 _NOTHING: Final = (None, msgspec.UNSET)
-_NULL: Final = msgspec.Raw(b"null")
 _REQUEST: Final = msgspec.json.Decoder(ChatCompletionRequest)
 
 
@@ -119,7 +119,7 @@ def _beside(envelope: Envelope, *, obfuscation: bool) -> tuple[dict[str, Extensi
     kept: Extensions = {
         name: value
         for name, value in envelope.fields.items()
-        if (name not in _CANONICAL or (name == "stream_options" and obfuscation)) and value != _NULL
+        if (name not in _CANONICAL or (name == "stream_options" and obfuscation)) and value != NULL
     }
     return {PROTOCOL: kept} if kept else {}, tuple(name for name in names if name not in _KNOWN)
 
@@ -153,7 +153,7 @@ def _function(function: FunctionDefinition, path: str) -> Tool:
 
 def _text(value: msgspec.Raw | msgspec.UnsetType, path: str) -> str | None:
     """An object's JSON text as it came; None when it is absent or null."""
-    if not isinstance(value, msgspec.Raw) or value == msgspec.Raw(b"null"):
+    if not isinstance(value, msgspec.Raw) or value == NULL:
         return None
     text = bytes(value).decode()
     if not text.startswith("{"):

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from runtime.canonical import Tool, WebSearch
+from runtime.protocols.absent import NULL
 from runtime.protocols.openai_chat.reasoning import PROTOCOL
 from runtime.protocols.web_search import place_of
 
@@ -32,7 +33,7 @@ _OPTIONS: Final = msgspec.json.Decoder(_Options)
 
 def read_search(raw: msgspec.Raw | msgspec.UnsetType) -> list[Tool]:
     """The tool that a client's field stands for, or none."""
-    if not isinstance(raw, msgspec.Raw) or raw == msgspec.Raw(b"null"):
+    if not isinstance(raw, msgspec.Raw) or raw == NULL:
         return []
     try:
         given = _OPTIONS.decode(raw)

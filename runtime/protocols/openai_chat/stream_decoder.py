@@ -29,6 +29,7 @@ from runtime.canonical import (
     UsageReported,
 )  # fmt: skip
 from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.absent import NULL
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader
 from runtime.protocols.openai_chat.answer import logprobs_text, pieces_text, read_citations, read_images
@@ -43,7 +44,6 @@ from runtime.protocols.openai_error import excerpt
 __all__ = ["ChatDecoder"]
 
 _CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
-_NULL: Final = msgspec.Raw(b"null")
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DONE: Final = b"[DONE]"
 _BRACE: Final = 123
@@ -185,7 +185,7 @@ class _Choice:
         if thought:
             self._thought_aloud = True
         details = delta.reasoning_details
-        if details is not msgspec.UNSET and details != _NULL:
+        if details is not msgspec.UNSET and details != NULL:
             thought = self._take_details(details, thought, events)
         if thought:
             self._say("reasoning", thought, None, events, marked=marked)
@@ -274,7 +274,7 @@ def _read(frame: Frame) -> tuple[ChatCompletionChunk, bool]:
         chunk, marked = _mended(frame, error), True
     if chunk.choices and chunk.error is msgspec.UNSET:  # as nearly all
         return chunk, marked
-    failed = chunk.error is not msgspec.UNSET and chunk.error != _NULL
+    failed = chunk.error is not msgspec.UNSET and chunk.error != NULL
     if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
         said = error_within(frame.data)
         if said is not None:

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from generated.types.openai_chat import ChatCompletionChunk, ChunkDelta
 from runtime.errors import UpstreamProtocolError
+from runtime.protocols.absent import NULL
 from runtime.protocols.event_tap import EventTap
 from runtime.protocols.framing import CR, LF
 from runtime.protocols.openai_chat.errors import error_within
@@ -26,7 +27,6 @@ __all__ = ["ChatTap"]
 
 _CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_NULL: Final = msgspec.Raw(b"null")
 _DATA: Final = re.compile(rb"^(?:\xef\xbb\xbf)?data: ?([^\r\n]+)", re.MULTILINE)
 _CR_DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
 _CHOICE: Final = b'"choices":[{"index":0,'
@@ -172,7 +172,7 @@ class ChatTap(EventTap):
                 raise UpstreamProtocolError("The provider's stream begins with what is not JSON.") from None
             return False  # what it is only the client can say
         self._readable = True
-        failed = isinstance(chunk.error, msgspec.Raw) and chunk.error != _NULL
+        failed = isinstance(chunk.error, msgspec.Raw) and chunk.error != NULL
         if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
             said = error_within(data)
             if said is not None:

@@ -13,6 +13,7 @@ import msgspec
 from generated.types.openai_completions import CompletionRequest
 from runtime.canonical import Message, Request, Sampling, Text
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import NULL
 from runtime.protocols.base import Envelope
 from runtime.protocols.complaint import read_body
 
@@ -76,7 +77,7 @@ def _said(value: Any) -> Any:
 
 
 def _prompt(given: msgspec.Raw | msgspec.UnsetType) -> str:
-    if not isinstance(given, msgspec.Raw) or given == msgspec.Raw(b"null"):
+    if not isinstance(given, msgspec.Raw) or given == NULL:
         raise InvalidRequest("The field 'prompt' is required.", param="prompt", code="missing_required_parameter")
     try:
         prompt = _PROMPT.decode(given)

@@ -15,9 +15,10 @@ from runtime.canonical import (
     ToolCall,
 )  # fmt: skip
 from runtime.errors import UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.openai_responses.lane import Lane, Sink, Voice
 from runtime.protocols.openai_responses.naming import joined, key_of
-from runtime.protocols.openai_responses.wire import is_text, present, text_of
+from runtime.protocols.openai_responses.wire import is_text, text_of
 
 __all__ = ["CallLane", "arguments_text"]
 

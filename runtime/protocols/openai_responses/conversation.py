@@ -13,21 +13,12 @@ import msgspec
 from generated.types.openai_responses import InputItem
 from runtime.canonical import Audio, Document, Image, Message, Native, Part, Refusal, Role, Text, ToolCall, ToolResult
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import present
 from runtime.protocols.openai_responses.naming import Naming
 from runtime.protocols.openai_responses.parts import read_content
 from runtime.protocols.openai_responses.seal import read_client
 from runtime.protocols.openai_responses.tools import ToolReader
-from runtime.protocols.openai_responses.wire import (
-    PROTOCOL,
-    encode,
-    is_list,
-    is_text,
-    missing,
-    present,
-    read,
-    text_of,
-    wrong,
-)
+from runtime.protocols.openai_responses.wire import PROTOCOL, encode, is_list, is_text, missing, read, text_of, wrong
 
 __all__ = ["NATIVE_ITEMS", "PHASE", "phase_mark", "read_input"]
 

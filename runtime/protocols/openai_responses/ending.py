@@ -10,12 +10,12 @@ import msgspec
 from generated.types.openai_responses import OutputItem, OutputPart, ResponseObject
 from runtime.canonical import Ended, Finish, Finished, UsageReported
 from runtime.errors import UpstreamFailed, UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.openai_responses.errors import failed_error
 from runtime.protocols.openai_responses.finish import read_finish
 from runtime.protocols.openai_responses.lane import Lane, Sink
 from runtime.protocols.openai_responses.lanes import MessageLane, lane_for
 from runtime.protocols.openai_responses.usage import read_usage
-from runtime.protocols.openai_responses.wire import present
 
 __all__ = ["complete", "refuse_failure", "stop_early"]
 

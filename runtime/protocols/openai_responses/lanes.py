@@ -22,13 +22,14 @@ from runtime.canonical import (
     Refusal,
     Text,
 )  # fmt: skip
+from runtime.protocols.absent import present
 from runtime.protocols.openai_responses.call_lane import CallLane
 from runtime.protocols.openai_responses.conversation import phase_mark
 from runtime.protocols.openai_responses.lane import Lane, Sink, Voice
 from runtime.protocols.openai_responses.parts import read_citation
 from runtime.protocols.openai_responses.seal import head_of, item_of, seal_of, shown_in
 from runtime.protocols.openai_responses.stops import Stopper
-from runtime.protocols.openai_responses.wire import PROTOCOL, is_text, present, text_of
+from runtime.protocols.openai_responses.wire import PROTOCOL, is_text, text_of
 
 __all__ = ["MessageLane", "OtherLane", "ReasoningLane", "lane_for", "logprobs_text"]
 

@@ -24,18 +24,9 @@ from runtime.canonical import (
     UrlSource,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import present
 from runtime.protocols.openai_chat.parts import text_document
-from runtime.protocols.openai_responses.wire import (
-    PROTOCOL,
-    compact,
-    encode,
-    is_list,
-    is_text,
-    missing,
-    present,
-    read,
-    wrong,
-)
+from runtime.protocols.openai_responses.wire import PROTOCOL, compact, encode, is_list, is_text, missing, read, wrong
 
 __all__ = [
     "annotation_json", "data_url", "read_citation", "read_content", "write_document", "write_image", "write_mark", "write_text",

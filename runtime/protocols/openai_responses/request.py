@@ -19,11 +19,12 @@ from runtime.canonical import (
     Text,
 )  # fmt: skip
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import is_null, present
 from runtime.protocols.base import Envelope
 from runtime.protocols.openai_responses.conversation import read_input
 from runtime.protocols.openai_responses.naming import Naming
 from runtime.protocols.openai_responses.tools import ToolReader, read_choice
-from runtime.protocols.openai_responses.wire import PROTOCOL, encode, is_null, missing, present, read, text_of
+from runtime.protocols.openai_responses.wire import PROTOCOL, encode, missing, read, text_of
 
 __all__ = ["LOGPROBS", "SEALED", "read_request"]
 

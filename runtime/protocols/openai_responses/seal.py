@@ -16,7 +16,8 @@ import msgspec
 
 from generated.types.openai_responses import InputItem, ItemText, OutputItem, OutputPart
 from runtime.canonical import Reasoning
-from runtime.protocols.openai_responses.wire import PROTOCOL, encode, present, read
+from runtime.protocols.absent import present
+from runtime.protocols.openai_responses.wire import PROTOCOL, encode, read
 from runtime.protocols.seal import unwrap, wrap
 
 __all__ = [

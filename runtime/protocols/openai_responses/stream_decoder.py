@@ -15,6 +15,7 @@ from typing_extensions import override
 from generated.types.openai_responses import OutputItem, OutputPart, ResponseObject, ResponseStreamEvent
 from runtime.canonical import Event, Started
 from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader
 from runtime.protocols.openai_chat.halves import mark_halves, may_hold_halves
@@ -23,7 +24,6 @@ from runtime.protocols.openai_responses.ending import complete, refuse_failure, 
 from runtime.protocols.openai_responses.errors import broken, error_within
 from runtime.protocols.openai_responses.lane import Lane, Sink
 from runtime.protocols.openai_responses.lanes import MessageLane, ReasoningLane, lane_for, logprobs_text
-from runtime.protocols.openai_responses.wire import present
 
 __all__ = ["ResponsesDecoder"]
 

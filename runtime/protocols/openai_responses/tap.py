@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from generated.types.openai_responses import ResponseObject, ResponseStreamEvent
 from runtime.errors import GatewayError, UpstreamProtocolError
+from runtime.protocols.absent import present
 from runtime.protocols.base import Answer, FailingTap
 from runtime.protocols.event_tap import EventTap
 from runtime.protocols.openai_chat.halves import mark_halves
@@ -21,7 +22,7 @@ from runtime.protocols.openai_responses.ending import refuse_failure
 from runtime.protocols.openai_responses.errors import error_within, failure_json
 from runtime.protocols.openai_responses.stream_encoder import ResponsesEncoder
 from runtime.protocols.openai_responses.usage import read_usage
-from runtime.protocols.openai_responses.wire import Fields, compact, encode, present
+from runtime.protocols.openai_responses.wire import Fields, compact, encode
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["ResponsesTap"]

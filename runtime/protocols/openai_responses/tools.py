@@ -13,19 +13,10 @@ import msgspec
 from generated.types.openai_responses import GrammarFormat, ResponseTool, ResponseToolChoice
 from runtime.canonical import Extensions, NamedTool, Tool, ToolChoice, ToolMode, ToolSubset
 from runtime.errors import InvalidRequest
+from runtime.protocols.absent import present
 from runtime.protocols.openai_responses.naming import Naming
 from runtime.protocols.openai_responses.search import read_search
-from runtime.protocols.openai_responses.wire import (
-    PROTOCOL,
-    Fields,
-    encode,
-    is_text,
-    missing,
-    present,
-    read,
-    text_of,
-    wrong,
-)
+from runtime.protocols.openai_responses.wire import PROTOCOL, Fields, encode, is_text, missing, read, text_of, wrong
 
 __all__ = ["ADDED", "CHOICE", "MEMBERS", "ToolReader", "read_choice"]
 

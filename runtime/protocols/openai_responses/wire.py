@@ -21,10 +21,8 @@ __all__ = [
     "compact",
     "encode",
     "is_list",
-    "is_null",
     "is_text",
     "missing",
-    "present",
     "read",
     "text_of",
     "wrong",
@@ -32,7 +30,6 @@ __all__ = [
 
 PROTOCOL: Final = "openai_responses"
 
-_NULL: Final = msgspec.Raw(b"null")
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]
 
@@ -69,17 +66,6 @@ def missing(path: str) -> InvalidRequest:
 
 def wrong(path: str, what: str) -> InvalidRequest:
     return InvalidRequest(what, param=path, code="invalid_value")
-
-
-def present(value: T | msgspec.UnsetType | None) -> T | None:
-    """None for what is absent, null, or JSON's null."""
-    if value is None or value is msgspec.UNSET or (isinstance(value, msgspec.Raw) and value == _NULL):
-        return None
-    return value
-
-
-def is_null(raw: msgspec.Raw) -> bool:
-    return raw == _NULL
 
 
 def is_text(raw: msgspec.Raw) -> bool:
