@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from runtime.accounting.received import Received
 from runtime.canonical import Usage
-from runtime.errors import GatewayError, UpstreamTimeout, failed_inside
+from runtime.errors import GatewayError, UpstreamTimeout
 from runtime.limits.admission import LimitReached
 from runtime.protocols.relay import Relay
 from runtime.rescue import DivergedError
@@ -68,7 +68,7 @@ class Flow(AsyncGenerator[bytes, None]):
 
     @override
     def athrow(self, *thrown: object) -> Coroutine[object, object, bytes]:
-        raise NotImplementedError("what reads an answer can close it, and nothing else")
+        return self._rest.athrow(*thrown)  # type: ignore[call-overload,no-any-return]
 
     @override
     def aclose(self) -> Coroutine[object, object, None]:
@@ -135,13 +135,6 @@ class StreamedAnswer:
         self._recorder.settle(self._record)
         return self._relay.fail(error)
 
-    def _broken_by(self, fault: Exception) -> bytes:
-        """The last that the client is told of an answer that ``fault`` ended."""
-        if isinstance(fault, GatewayError):
-            return self._failed(fault, at_fault=not isinstance(fault, LimitReached))
-        self._recorder.failed_inside(self._record, fault)
-        return self._failed(failed_inside(), at_fault=False)
-
     async def _rest(self, head: bytes) -> AsyncGenerator[bytes, None]:
         """The client's bytes. Whatever ends it, the upstream is let go and the usage that was reported is kept."""
         record = self._record
@@ -175,7 +168,8 @@ class StreamedAnswer:
                 raise
             yield self._failed(farewell, at_fault=False)
         except Exception as fault:  # noqa: BLE001 — told, and logged where it is ours
-            yield self._broken_by(fault)
+            told = self._recorder.told(record, fault)
+            yield self._failed(told, at_fault=told is fault and not isinstance(fault, LimitReached))
         finally:
             record.usage = _sum(self._before, self._relay.usage)
             self._attempt.abandon(usage=self._relay.usage)  # no event where it was ended above

@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.errors import UpstreamProtocolError
 
-__all__ = ["BOM", "CR", "LF", "MAX_FRAME_BYTES", "Frame", "LineReader", "SseReader", "readable"]
+__all__ = ["BOM", "CR", "LF", "MAX_FRAME_BYTES", "Frame", "LineReader", "SseReader", "behind", "readable"]
 
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
 """No sound frame is longer; one that is would be memory in an upstream's hands."""
@@ -41,6 +41,11 @@ def readable(data: bytes) -> bytes:
                 f"The provider sent text that is not UTF-8: byte {error.start} is not."
             ) from None
     return data
+
+
+def behind(out: bytes, event: bytes) -> bytes:
+    """``event`` behind ``out``, which is whole but perhaps for its last blank line."""
+    return b"%b%b%b" % (out, b"" if out[-2:] in {b"", b"\n\n"} else b"\n\n", event)
 
 
 class SseReader:

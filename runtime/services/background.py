@@ -80,7 +80,7 @@ class Background:
         record.key, record.tenant = call.key.id, call.key.tenant
         record.decision = (
             call.record.decision
-        )  # the one that the client was told: it leads to the reasons, and to what it costs
+        )  # which the client was told: it leads to the reasons, and to what it costs
         record.settlement, call.record.settlement = call.record.settlement, record.settlement
         self._recorder.admitted(record)
         call.record.operation = "queue"

@@ -16,7 +16,7 @@ import orjson
 
 from runtime.accounting.price import usd
 from runtime.config.plan import Plan
-from runtime.errors import ClientClosed, GatewayError, InternalError, failed_inside
+from runtime.errors import ClientClosed, GatewayError, InternalError
 from runtime.gateway import Call, Complete, Count, EmbedCall, Gateway, Streaming
 from runtime.limits.admission import LimitReached
 from runtime.limits.headers import limit_headers
@@ -113,10 +113,6 @@ class Inference:
             else:
                 async with self._early(exchange, call):
                     reply = await self.replay.infer(call, infer)
-        except GatewayError as error:
-            if not exchange.started:
-                raise
-            await self._fail_inside(exchange, call, error)
         except asyncio.CancelledError:
             farewell = self._door.farewell() if exchange.started else None
             if farewell is None:
@@ -127,8 +123,7 @@ class Inference:
         except Exception as fault:
             if not exchange.started:
                 raise
-            self._recorder.failed_inside(call.record, fault)
-            await self._fail_inside(exchange, call, failed_inside())
+            await self._fail_inside(exchange, call, fault)
         else:
             if (rest := self.answer(exchange, call, reply)) is not None:
                 await rest
@@ -272,11 +267,8 @@ class Inference:
                             await rest
                 except ClientClosed:
                     raise
-                except GatewayError as error:
-                    await self._fail_inside(exchange, call, error)
-                except Exception as fault:  # noqa: BLE001 — logged, and told by an event of the stream
-                    self._recorder.failed_inside(call.record, fault)
-                    await self._fail_inside(exchange, call, failed_inside())
+                except Exception as fault:  # noqa: BLE001 — told by an event of the stream, and logged where it is ours
+                    await self._fail_inside(exchange, call, fault)
                 else:
                     self._recorder.settle(call.record)
                     await exchange.finish()
@@ -291,8 +283,9 @@ class Inference:
         if (rest := exchange.responded(reply.status, headers, reply.body)) is not None:
             await rest
 
-    async def _fail_inside(self, exchange: Exchange, call: Call, error: GatewayError) -> None:
+    async def _fail_inside(self, exchange: Exchange, call: Call, fault: Exception) -> None:
         """The error of a stream that was begun, where nobody is left who makes its answer."""
+        error = self._recorder.told(call.record, fault)
         call.record.outcome, call.record.error = "error", error.kind
         self._recorder.settle(call.record)
         await exchange.send(self._gateway.encoder(call).fail(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from runtime.errors import GatewayError, failed_inside
 from runtime.telemetry.call import CallRecord
 from runtime.telemetry.decisions import Decisions
 from runtime.telemetry.ended import call_ended
@@ -68,9 +69,12 @@ class Recorder:
         if call.first_token_s is None:
             call.first_token_s = self._clock()
 
-    def failed_inside(self, call: CallRecord, fault: Exception) -> None:
-        """A fault of ours, of which the client learns only that there was one."""
+    def told(self, call: CallRecord, fault: Exception) -> GatewayError:
+        """What the client is told of ``fault``: of one of ours, which is logged, only that there was one."""
+        if isinstance(fault, GatewayError):
+            return fault
         self._log.error("call_failed_inside", request_id=call.id, fault=fault)
+        return failed_inside()
 
     def end(self, call: CallRecord) -> None:
         """The call is over. A second end of the same call is no event: the first one stands."""

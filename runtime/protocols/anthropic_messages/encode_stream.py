@@ -43,13 +43,13 @@ from runtime.protocols.anthropic_messages.outcome import (
     encode_usage,
 )
 from runtime.protocols.anthropic_messages.outgoing import Lane, lane_of
+from runtime.protocols.anthropic_messages.wire import STOP
 from runtime.protocols.base import Answer, StreamEncoder
 
 __all__ = ["PING", "Encoder"]
 
 PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 
-_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _BLOCK_DELTA: Final = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":'
 _BLOCK_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
 
@@ -162,7 +162,7 @@ class Encoder(StreamEncoder):
         details = encode_details(self._finish)
         if details is not None:
             delta.stop_details = details
-        out += [_framed("message_delta", MessageDeltaEvent(delta=delta, usage=encode_delta_usage(self._usage))), _STOP]
+        out += [_framed("message_delta", MessageDeltaEvent(delta=delta, usage=encode_delta_usage(self._usage))), STOP]
 
 
 def _framed(name: str, event: msgspec.Struct) -> bytes:

@@ -19,14 +19,14 @@ from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.errors import error_in_stream, error_of
 from runtime.protocols.anthropic_messages.outcome import decode_usage, merge
+from runtime.protocols.anthropic_messages.wire import STOP
 from runtime.protocols.base import StreamTap
-from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, readable
+from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, behind, readable
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["Tap"]
 
 _EVENT: Final = msgspec.json.Decoder(ReceivedEvent)
-_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 
 
@@ -73,7 +73,7 @@ class Tap(StreamTap):
         if not self._stopping or self._error is not None:
             raise self._error or UpstreamProtocolError("The provider's stream ended before the answer was complete.")
         self.complete = True  # it said why its answer ends; what clients wait for was left out
-        return b"%b%b%b" % (out, b"" if out[-2:] in {b"", b"\n\n"} else b"\n\n", _STOP)
+        return behind(out, STOP)
 
     def _forward(self, events: bytes) -> bytes:
         """Whole events, as far as they may go on."""

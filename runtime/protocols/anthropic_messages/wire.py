@@ -17,6 +17,7 @@ from runtime.protocols.arguments import as_object
 
 __all__ = [
     "PROTOCOL",
+    "STOP",
     "Fields",
     "compact_object",
     "fault",
@@ -28,6 +29,9 @@ __all__ = [
 ]
 
 PROTOCOL: Final = "anthropic_messages"
+
+STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+"""What ends a stream."""
 
 T = TypeVar("T")
 Fields = dict[str, msgspec.Raw]

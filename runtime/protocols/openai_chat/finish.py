@@ -9,7 +9,10 @@ from generated.protocols.openai_chat import FACTS
 from runtime.canonical import Finish, FinishReason
 from runtime.errors import GatewayError, UpstreamFailed, UpstreamOverloaded
 
-__all__ = ["read_finish", "refuse_failure", "write_finish"]
+__all__ = ["DONE", "read_finish", "refuse_failure", "write_finish"]
+
+DONE: Final = b"data: [DONE]\n\n"
+"""What ends a stream."""
 
 _FAILURES: Final[Mapping[str, type[GatewayError]]] = {
     "error": UpstreamFailed,

@@ -26,7 +26,7 @@ from runtime.canonical import (
 from runtime.errors import GatewayError
 from runtime.protocols.base import Answer, StreamEncoder
 from runtime.protocols.openai_chat.errors import error_json
-from runtime.protocols.openai_chat.finish import write_finish
+from runtime.protocols.openai_chat.finish import DONE, write_finish
 from runtime.protocols.openai_chat.reasoning import write_details
 from runtime.protocols.openai_chat.response import annotation_json, image_json, is_legacy, json, tier_json
 from runtime.protocols.openai_chat.signature import extra_for_client
@@ -226,4 +226,4 @@ class ChatEncoder(StreamEncoder):
     def _end(self, out: list[bytes]) -> None:
         if self._show_usage:
             out.append(b'%b],"usage":%b}\n\n' % (self._head, write_usage(self._usage)))
-        out.append(b"data: [DONE]\n\n")
+        out.append(DONE)

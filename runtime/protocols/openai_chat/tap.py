@@ -16,9 +16,9 @@ from generated.types.openai_chat import ChatCompletionChunk, ChunkDelta
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.absent import NULL
 from runtime.protocols.event_tap import EventTap
-from runtime.protocols.framing import CR, LF
+from runtime.protocols.framing import CR, LF, behind
 from runtime.protocols.openai_chat.errors import error_within
-from runtime.protocols.openai_chat.finish import refuse_failure
+from runtime.protocols.openai_chat.finish import DONE, refuse_failure
 from runtime.protocols.openai_chat.halves import marked, unmarked
 from runtime.protocols.openai_chat.usage import read_usage
 from runtime.protocols.splice import raw, replace
@@ -67,7 +67,7 @@ class ChatTap(EventTap):
         if self._done:
             return out
         self._done = True
-        return b"%b%bdata: [DONE]\n\n" % (out, b"" if out[-2:] in {b"", b"\n\n"} else b"\n\n")
+        return behind(out, DONE)
 
     @override
     def _plain(self, block: bytes) -> bytes | None:

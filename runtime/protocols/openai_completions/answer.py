@@ -30,13 +30,13 @@ from runtime.canonical import (
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Answer, StreamEncoder
 from runtime.protocols.openai_chat.errors import error_json
+from runtime.protocols.openai_chat.finish import DONE
 from runtime.protocols.openai_chat.usage import write_usage
 from runtime.protocols.openai_completions.logprobs import write_logprobs
 from runtime.protocols.openai_completions.request import ECHO, prompt_of
 
-__all__ = ["DONE", "CompletionEncoder", "Share", "write_choices", "write_head", "write_response"]
+__all__ = ["CompletionEncoder", "Share", "write_choices", "write_head", "write_response"]
 
-DONE: Final = b"data: [DONE]\n\n"
 _json: Final = msgspec.json.Encoder().encode
 
 

@@ -14,8 +14,9 @@ from typing_extensions import override
 from runtime.canonical import Response, Usage
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Answer, Envelope, StreamEncoder
+from runtime.protocols.openai_chat.finish import DONE
 from runtime.protocols.openai_chat.usage import write_usage
-from runtime.protocols.openai_completions.answer import DONE, CompletionEncoder, Share, write_choices, write_head
+from runtime.protocols.openai_completions.answer import CompletionEncoder, Share, write_choices, write_head
 from runtime.protocols.openai_completions.codec import OpenAICompletions
 
 __all__ = ["PromptCodec", "join_answers", "split_prompts", "write_stream_end"]
