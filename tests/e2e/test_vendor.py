@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.last_said import answers_tools
 from tests.support.oracle import complaint, flaw
-from tests.support.rules import SEALS, answers_tools, broken
+from tests.support.rules import SEALS, broken
 from tests.support.vendor import SPEECH, WIRE
 
 FILES = sorted(path for protocol in SPEECH for path in (WIRE / protocol).iterdir())

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.support.oracle import proto_json
 
-__all__ = ["SEALS", "answers_tools", "broken"]
+__all__ = ["SEALS", "broken"]
 
 SEALS: Mapping[str, frozenset[str]] = {
     "anthropic_messages": frozenset({"c2lnbmF0dXJlLTE=", "cmVkYWN0ZWQtMQ=="}),
@@ -40,11 +40,6 @@ def broken(protocol: str, body: dict[str, Any], headers: Mapping[str, str]) -> s
         if text.startswith(("gw1.", "Z3cxL")):  # plain, and in base64 again
             return "an envelope of the gateway's in a request to a vendor"
     return next(RULES[protocol](body, headers), None)
-
-
-def answers_tools(protocol: str, body: dict[str, Any]) -> bool:
-    """Whether the last thing said is the result of a tool."""
-    return LAST_IS_RESULT[protocol](body)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -469,42 +464,4 @@ RULES: Mapping[str, Rules] = {
     "ollama_chat": _ollama,
     "openai_chat": _chat,
     "openai_responses": _responses,
-}
-
-
-# -- whose turn it is
-
-
-def _last(body: dict[str, Any], field: str) -> dict[str, Any]:
-    """What was said last; nothing where nothing was, or where it is one plain text."""
-    said = body.get(field)
-    return said[-1] if isinstance(said, list) and said else {}
-
-
-def _block_is_result(body: dict[str, Any]) -> bool:
-    content = _last(body, "messages").get("content") or ""
-    return not isinstance(content, str) and any(block["type"] == "tool_result" for block in content)
-
-
-def _part_is_result(body: dict[str, Any]) -> bool:
-    return any(
-        "functionResponse" in part or "function_response" in part
-        for part in _list(_last(body, "contents").get("parts"))
-    )
-
-
-def _item_is_result(body: dict[str, Any]) -> bool:
-    return str(_last(body, "input").get("type", "")).endswith("_output")
-
-
-def _message_is_result(body: dict[str, Any]) -> bool:
-    return bool(_last(body, "messages").get("role") == "tool")
-
-
-LAST_IS_RESULT: Mapping[str, Callable[[dict[str, Any]], bool]] = {
-    "anthropic_messages": _block_is_result,
-    "gemini": _part_is_result,
-    "ollama_chat": _message_is_result,
-    "openai_chat": _message_is_result,
-    "openai_responses": _item_is_result,
 }

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.support.faults import FAULTS, KEY, Fault, envelope, refusal
+from tests.support.last_said import answers_tools
 from tests.support.oracle import complaint
 from tests.support.raw_server import RawConnection, RawRequest, answer, chunk, each_request, head, raw_server
-from tests.support.rules import answers_tools, broken
+from tests.support.rules import broken
 
 __all__ = ["FAULTS", "KEY", "SPEECH", "WIRE", "Seen", "Vendor", "vendor"]
 

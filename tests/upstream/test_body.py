@@ -30,6 +30,18 @@ from tests.upstream.conftest import limits, post
 CHUNKED = head(200, "transfer-encoding: chunked")
 
 
+def begins(closed: asyncio.Event) -> Script:
+    """A script that begins a body, and sets ``closed`` when the client is gone."""
+
+    async def script(connection: RawConnection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED + chunk(b"begun"))
+        await connection.gone()
+        closed.set()
+
+    return script
+
+
 def says(*steps: bytes | str) -> Script:
     """A script: bytes are sent, `reset` and `close` end, `gone` waits for the client to go."""
 
@@ -349,13 +361,7 @@ async def test_letting_go_of_a_provider_that_never_stops_sending_closes_at_once(
 async def test_cancelling_a_read_closes_the_connection(upstream: HttpUpstream) -> None:
     closed = asyncio.Event()
 
-    async def script(connection: RawConnection) -> None:
-        await connection.request()
-        await connection.send(CHUNKED + chunk(b"begun"))
-        await connection.gone()
-        closed.set()
-
-    async with raw_server(script) as server:
+    async with raw_server(begins(closed)) as server:
         response = await upstream.send(post(server.url))
         chunks = response.chunks()
         await anext(chunks)

@@ -17,7 +17,7 @@ from tests.support.raw_server import (
     raw_server,
 )
 from tests.upstream.conftest import limits, post
-from tests.upstream.test_body import CHUNKED, collect, pause, says
+from tests.upstream.test_body import CHUNKED, begins, collect, pause, says
 
 
 def _bomb(size_bytes: int) -> bytes:
@@ -32,13 +32,7 @@ def _bomb(size_bytes: int) -> bytes:
 async def test_silence_in_the_body_ends_at_the_idle_limit_and_closes(upstream: HttpUpstream) -> None:
     closed = asyncio.Event()
 
-    async def script(connection: RawConnection) -> None:
-        await connection.request()
-        await connection.send(CHUNKED + chunk(b"begun"))
-        await connection.gone()
-        closed.set()
-
-    async with raw_server(script) as server:
+    async with raw_server(begins(closed)) as server:
         response = await upstream.send(post(server.url, limits=limits(idle_ms=40)))
         body, failure = await collect(response)
         async with asyncio.timeout(20):
@@ -107,13 +101,7 @@ async def test_a_steady_stream_ends_at_the_total_limit(upstream: HttpUpstream) -
 async def test_the_total_limit_closes_the_connection_also_when_nobody_reads(upstream: HttpUpstream) -> None:
     closed = asyncio.Event()
 
-    async def script(connection: RawConnection) -> None:
-        await connection.request()
-        await connection.send(CHUNKED + chunk(b"begun"))
-        await connection.gone()
-        closed.set()
-
-    async with raw_server(script) as server:
+    async with raw_server(begins(closed)) as server:
         response = await upstream.send(post(server.url, limits=limits(total_ms=60)))
         async with asyncio.timeout(20):
             await closed.wait()
