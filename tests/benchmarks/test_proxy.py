@@ -18,6 +18,7 @@ from benchmarks.proxy.inside import COUNTED
 from benchmarks.proxy.interpreter import described, prepared
 from benchmarks.proxy.machine import CpuClock, descendants, spent_s
 from benchmarks.proxy.page import Machine, page
+from benchmarks.proxy.part import held_to
 from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario, request_body
 from benchmarks.proxy.series import Measured, Series, ratios, rounds, spread, summary
 from benchmarks.proxy.tools import Percentiles, Shot, fire, have_compiler, http_request, provider, tools
@@ -136,9 +137,17 @@ def test_the_page_of_workers_says_what_the_second_brings() -> None:
 
     found = {("s", 1): [shared(100, 1), shared(100, 1)], ("s", 2): [shared(180, 1.1), shared(200, 1.1)]}
 
-    text = workers_page(found, 2)
+    text = workers_page(found, 2, 0.4)
 
-    assert "| s | 1.90 [1.80–2.00] | 1.10 [1.10–1.10] | 1.82 |" in text
+    assert "| s | 1.90 [1.80–2.00] | 1.10 [1.10–1.10] |" in text
+    assert "each held to 0.4 of a core" in text
+    assert "none of them held" in workers_page(found, 2, None)
+
+
+def test_who_may_not_ask_the_kernel_holds_nothing(tmp_path: Path) -> None:
+    with held_to(0.5, [os.getpid()], [tmp_path / "none", tmp_path]) as held:
+        assert not held
+    assert not list(tmp_path.iterdir())
 
 
 def test_options_of_the_server_are_compared_within_a_round() -> None:
