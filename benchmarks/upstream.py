@@ -54,13 +54,13 @@ CLIENTS: Final = ("ours", "aiohttp", "httpx", "pyreqwest")
 @asynccontextmanager
 async def ours(url: str, authority: str) -> AsyncIterator[Call]:
     from runtime.upstream.client import HttpUpstream
-    from runtime.upstream.types import Limits, UpstreamRequest
+    from runtime.upstream.types import Destination, Limits, UpstreamRequest
 
     limits = Limits(connect_ms=5000, first_byte_ms=60_000, idle_ms=60_000, total_ms=600_000)
     upstream = HttpUpstream(tls=trusting(authority))
 
     async def call(body: bytes) -> int:
-        request = UpstreamRequest(method="POST", url=url, headers=tuple(HEADERS.items()), body=body, limits=limits)
+        request = UpstreamRequest(Destination("POST", url, tuple(HEADERS.items())), body, limits)
         response = await upstream.send(request)
         size = 0
         async for data in response.chunks():

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
+
 from generated.config import TimeoutSettings
 from runtime.config.plan import Plan
 from runtime.errors import GatewayError
@@ -14,17 +16,25 @@ from runtime.routing import Attempt, Candidate
 from runtime.routing.planting import input_limit
 from runtime.telemetry import AttemptRecord, CallRecord, Recorder
 from runtime.upstream.address import Headers
-from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
+from runtime.upstream.types import Destination, Limits, Upstream, UpstreamRequest, UpstreamResponse
 
 __all__ = ["MAX_ERROR_BYTES", "Sender", "quarter"]
 
 MAX_ERROR_BYTES: Final = 1 << 20
-MAX_MERGED: Final = 1024
+MAX_WAYS: Final = 1024
 MIN_SECRET: Final = 8
 """So long is a credential at least that is told from other words."""
 
 _REACHED: Final = frozenset({"", "cancelled", "diverged", "timeout"})
 """How attempts stand, without a status, whose request may have arrived."""
+
+
+class _Way(msgspec.Struct, frozen=True):
+    """What requests of one kind for one candidate have in common. ``most`` input tokens it takes, None when not known."""
+
+    to: Destination
+    timeouts: TimeoutSettings
+    most: int | None
 
 
 class Sender:
@@ -35,7 +45,7 @@ class Sender:
         self._upstream = upstream
         self._recorder = recorder
         self._proxies = proxies
-        self._merged: dict[tuple[Headers, Headers], Headers] = {}
+        self._ways: dict[tuple[Candidate, str, Headers], _Way] = {}
 
     async def send(
         self,
@@ -46,24 +56,22 @@ class Sender:
     ) -> UpstreamResponse:
         """Send and wait for the status line. A status that is no success becomes the error it stands for."""
         candidate = attempt.candidate
-        timeouts = self.timeouts(candidate)
-        first_byte_ms = timeouts.first_byte_ms if outgoing.stream else timeouts.first_byte_unstreamed_ms
+        way = self._ways.get((candidate, outgoing.path, outgoing.headers)) or self._new_way(candidate, outgoing)
+        timeouts, most, tokens = way.timeouts, way.most, quarter(outgoing.body)
         left_ms = attempt.left_ms()
         patience_ms = attempt.patience_ms(left_ms)
-        most, tokens = input_limit(candidate.target.model), quarter(outgoing.body)
         if record.held is not None:
             await record.held.again(sum(map(_may_charge, record.attempts[:-1])))
         self._recorder.asking(record, attempt.record, tokens if most is None else min(tokens, most))
         attempt.sent()
-        url = candidate.base_url + outgoing.path
-        headers = self._merged.get((outgoing.headers, candidate.headers)) or self._merge(outgoing, candidate)
-        connect_ms = min(timeouts.connect_ms, patience_ms)
-        first_byte_ms = min(first_byte_ms, patience_ms)
-        limits = Limits(connect_ms, first_byte_ms, timeouts.idle_ms, min(timeouts.total_ms, left_ms))
-        pool, proxy = candidate.connection, self._proxies.get(candidate.connection, "")
-        # Given by their places: names would cost as much as a call.
-        request = UpstreamRequest("POST", url, headers, outgoing.body, limits, pool, proxy)
-        response = await self._upstream.send(request)
+        first_byte_ms = timeouts.first_byte_ms if outgoing.stream else timeouts.first_byte_unstreamed_ms
+        limits = Limits(
+            min(timeouts.connect_ms, patience_ms),
+            min(first_byte_ms, patience_ms),
+            timeouts.idle_ms,
+            min(timeouts.total_ms, left_ms),
+        )
+        response = await self._upstream.send(UpstreamRequest(way.to, outgoing.body, limits))
         record.upstream_status = attempt.record.status = response.status
         attempt.heard(response.headers)
         if response.status == 200:
@@ -78,13 +86,16 @@ class Sender:
         """The provider's own limits, else everybody's."""
         return self._plan.provider_timeouts.get(candidate.target.provider.id, self._plan.timeouts)
 
-    def _merge(self, outgoing: Outgoing, candidate: Candidate) -> Headers:
-        """The protocol's own headers and the connection's, which count where both have one."""
-        if len(self._merged) >= MAX_MERGED:
-            self._merged.clear()  # some of them are of the clients' making
-        merged = tuple((dict(outgoing.headers) | dict(candidate.headers)).items())
-        self._merged[outgoing.headers, candidate.headers] = merged
-        return merged
+    def _new_way(self, candidate: Candidate, outgoing: Outgoing) -> _Way:
+        """Of the protocol's own headers and the connection's the latter count where both have one."""
+        if len(self._ways) >= MAX_WAYS:
+            self._ways.clear()  # some of them are of the clients' making
+        headers = tuple((dict(outgoing.headers) | dict(candidate.headers)).items())
+        url, pool = candidate.base_url + outgoing.path, candidate.connection
+        to = Destination("POST", url, headers, pool, self._proxies.get(pool, ""))
+        way = _Way(to, self.timeouts(candidate), input_limit(candidate.target.model))
+        self._ways[candidate, outgoing.path, outgoing.headers] = way
+        return way
 
 
 def _silent(body: bytes, candidate: Candidate) -> bytes:

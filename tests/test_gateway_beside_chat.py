@@ -73,7 +73,7 @@ async def test_vectors_pass_through_with_usage_in_the_record() -> None:
     reply = await gateway.embed(embed_call(record))
 
     assert answer.replace(b'"e"', b'"p/e"') == reply.body
-    assert "https://p.example/v1/embeddings" == upstream.requests[0].url
+    assert "https://p.example/v1/embeddings" == upstream.requests[0].to.url
     assert {"model": "e", "input": ["a"]} == json.loads(upstream.requests[0].body)
     assert 3 == (record.usage.input if record.usage else None)
     assert upstream.response.closed

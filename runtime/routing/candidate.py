@@ -14,8 +14,8 @@ from runtime.protocols.base import Target
 __all__ = ["Candidate", "candidate", "headers_of", "spoken"]
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """A target over one connection, spoken to in one protocol.
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A target over one connection, spoken to in one protocol; made once for a plan, and looked things up by.
 
     ``id`` is the model's public id, ``lane`` the name under which its health is kept, and
     ``label`` the one it has in metrics, which clients cannot make up. ``base_url`` has no trailing slash. ``headers`` hold the credential: never logged.

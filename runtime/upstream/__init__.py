@@ -7,6 +7,6 @@ it, so that a gateway that serves the simulated provider alone does not pay for 
 from __future__ import annotations
 
 from runtime.upstream.table import UpstreamTable
-from runtime.upstream.types import Limits, Upstream, UpstreamRequest, UpstreamResponse
+from runtime.upstream.types import Destination, Limits, Upstream, UpstreamRequest, UpstreamResponse
 
-__all__ = ["Limits", "Upstream", "UpstreamRequest", "UpstreamResponse", "UpstreamTable"]
+__all__ = ["Destination", "Limits", "Upstream", "UpstreamRequest", "UpstreamResponse", "UpstreamTable"]

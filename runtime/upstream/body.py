@@ -52,19 +52,20 @@ class HttpResponse:
             self._timer = loop.call_at(min(loop.time() + idle_s, end), self._ring)
 
     async def read(self, max_bytes: int) -> bytes:
+        answer = self._answer
         parts: list[bytes] = []
         size = 0
         while True:
             data = self._at_hand()
             if data is None:
                 data = await anext(self, b"")
-            if not data:
-                return parts[0] if len(parts) == 1 else b"".join(parts)
             size += len(data)
             if size > max_bytes:
                 await self.aclose()
                 raise UpstreamProtocolError(f"the provider's answer is larger than {max_bytes} bytes")
             parts.append(data)
+            if not data or (answer.complete and not answer.parts and self._decoding is None):
+                return b"".join(parts)
 
     def chunks(self) -> AsyncIterator[bytes]:
         return self  # no async generator: one that is dropped half-way is closed by the loop, at a time of its own

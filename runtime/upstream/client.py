@@ -24,7 +24,7 @@ import certifi
 import msgspec
 
 from runtime.errors import UpstreamUnavailable
-from runtime.upstream.address import Address, Headers, Origin, address_of, lasting_head, request_head
+from runtime.upstream.address import Address, Origin, address_of, lasting_head, request_head
 from runtime.upstream.body import HttpResponse
 from runtime.upstream.deadlines import Deadlines
 from runtime.upstream.errors import error_of
@@ -32,7 +32,7 @@ from runtime.upstream.line import LARGE_BODY_BYTES, Answer, Line
 from runtime.upstream.pool import Dialler, Pool, Resolver, SystemResolver
 from runtime.upstream.through import ThroughProxy
 from runtime.upstream.timeouts import timeout_error
-from runtime.upstream.types import UpstreamRequest
+from runtime.upstream.types import Destination, Limits, UpstreamRequest
 
 __all__ = ["HttpUpstream", "default_tls"]
 
@@ -50,7 +50,7 @@ class _Place(msgspec.Struct, frozen=True):
 
 
 class HttpUpstream:
-    """`Upstream` over HTTP/1.1. One pool per ``UpstreamRequest.pool`` and proxy; within it, connections are kept per host.
+    """`Upstream` over HTTP/1.1. One pool per ``Destination.pool`` and proxy; within it, connections are kept per host.
 
     Args:
         tls: what server certificates are checked against; None means the system's store.
@@ -73,18 +73,16 @@ class HttpUpstream:
         self._max_connections = max_connections
         self._pools: dict[tuple[str, str], Pool] = {}
         self._retired: list[Pool] = []
-        self._places: dict[tuple[str, Headers, str, str, str], _Place] = {}
+        self._places: dict[Destination, _Place] = {}
         self._deadlines = Deadlines()
         self._closed = False
 
     async def send(self, request: UpstreamRequest) -> HttpResponse:
         if self._closed:
             raise UpstreamUnavailable("the gateway is closing its connections to providers")
-        url, method, body, limits = request.url, request.method, request.body, request.limits
-        place = self._places.get((url, request.headers, method, request.pool, request.proxy))
-        if place is None:
-            place = self._new_place(request)
-        head = request_head(place.head, method, body)
+        to, body, limits = request.to, request.body, request.limits
+        place = self._places.get(to) or self._new_place(to)
+        head = request_head(place.head, to.method, body)
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         end = now_s + limits.total_ms / 1000
@@ -92,9 +90,9 @@ class HttpUpstream:
         kept = line is not None
         while True:
             if line is None:
-                line = await self._dialled(place.pool, place.address, request, end)
+                line = await self._dialled(place.pool, place.address, limits, end)
                 now_s = loop.time()
-            answer = line.ask(head, body, method)
+            answer = line.ask(head, body, to.method)
             first_byte = now_s + limits.first_byte_ms / 1000
             if first_byte < end:
                 self._deadlines.begin(loop, answer, line, first_byte, "first_byte")
@@ -136,32 +134,30 @@ class HttpUpstream:
             retired.retire()
             self._retired = [each for each in self._retired if each.busy] + [retired]
 
-    def _new_pool(self, request: UpstreamRequest) -> Pool:
+    def _new_pool(self, to: Destination) -> Pool:
         """Raises ValueError for a proxy whose URL is none."""
-        proxy = request.proxy
-        direct = Dialler(self._tls, self._resolver, public=request.public and not proxy)
-        dialler = ThroughProxy(direct, self._tls, proxy) if proxy else direct
-        pool = self._pools[request.pool, proxy] = Pool(dialler, self._keep_idle_s, self._max_connections)
+        direct = Dialler(self._tls, self._resolver, public=to.public and not to.proxy)
+        dialler = ThroughProxy(direct, self._tls, to.proxy) if to.proxy else direct
+        pool = self._pools[to.pool, to.proxy] = Pool(dialler, self._keep_idle_s, self._max_connections)
         return pool
 
-    def _new_place(self, request: UpstreamRequest) -> _Place:
+    def _new_place(self, to: Destination) -> _Place:
         """Raises UpstreamUnavailable for what is no URL, or no header."""
-        url, headers, method, pool, proxy = request.url, request.headers, request.method, request.pool, request.proxy
         if len(self._places) >= MAX_PLACES:
             self._places.clear()
         try:
-            address = address_of(url)
-            head = lasting_head(method, headers, address)
-            over = self._pools.get((pool, proxy)) or self._new_pool(request)
+            address = address_of(to.url)
+            head = lasting_head(to.method, to.headers, address)
+            over = self._pools.get((to.pool, to.proxy)) or self._new_pool(to)
         except ValueError as failure:
             raise error_of(failure) from None
-        place = self._places[url, headers, method, pool, proxy] = _Place(over, address, address.origin, head)
+        place = self._places[to] = _Place(over, address, address.origin, head)
         return place
 
     @staticmethod
-    async def _dialled(pool: Pool, address: Address, request: UpstreamRequest, end: float) -> Line:
+    async def _dialled(pool: Pool, address: Address, limits: Limits, end: float) -> Line:
         """A new line. Raises the GatewayError that tells why there is none."""
-        limit = asyncio.timeout_at(min(asyncio.get_running_loop().time() + request.limits.connect_ms / 1000, end))
+        limit = asyncio.timeout_at(min(asyncio.get_running_loop().time() + limits.connect_ms / 1000, end))
         try:
             async with limit:
                 return await pool.dial(address)

@@ -82,11 +82,10 @@ class Answer:
 
     def take(self) -> bytes:
         """What came since the last call, perhaps nothing; of much, a piece."""
-        parts = self.parts
         if self.size > READ_BUFFER_BYTES:
             return self._piece()
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
+        data = b"".join(self.parts)
+        self.parts.clear()
         self.size = 0
         return data
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from runtime.upstream.types import Limits, Upstream, UpstreamRequest
+from runtime.upstream.types import Destination, Limits, Upstream, UpstreamRequest
 
 __all__ = ["LISTS", "ListingAnswer", "Server", "list_models"]
 
@@ -72,17 +72,15 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_models(upstream: Upstream, server: Server) -> ListingAnswer:
     """Ask ``server``. Raises UpstreamUnavailable, UpstreamTimeout or UpstreamProtocolError."""
-    asked = UpstreamRequest(
+    to = Destination(
         method="GET",
         url=server.base_url.rstrip("/") + (server.path or LISTS[server.protocol]),
         headers=tuple(server.headers.items()),
-        body=b"",
-        limits=LIMITS,
         pool="listing public" if server.public else "listing",
         proxy=server.proxy,
         public=server.public,
     )
-    response = await upstream.send(asked)
+    response = await upstream.send(UpstreamRequest(to, b"", LIMITS))
     try:
         body = await response.read(MAX_BYTES)
     finally:

@@ -48,11 +48,11 @@ class UpstreamTable:
                 upstream.retire(pool)
 
     def send(self, request: UpstreamRequest) -> Coroutine[object, None, UpstreamResponse]:
-        scheme = request.url.partition("://")[0]
-        upstream = self._schemes.get(scheme) or self._schemes.get(scheme.lower())
+        scheme = request.to.scheme
+        upstream = self._schemes.get(scheme)
         if upstream is None:
-            self._learn(self, scheme.lower())
-            upstream = self._schemes.get(scheme.lower())
+            self._learn(self, scheme)
+            upstream = self._schemes.get(scheme)
         if upstream is None:
             raise UpstreamUnavailable("the provider's address has a scheme that this gateway was not started for")
         return upstream.send(request)

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-__all__ = ["Limits", "Straight", "Upstream", "UpstreamRequest", "UpstreamResponse"]
+__all__ = ["Destination", "Limits", "Straight", "Upstream", "UpstreamRequest", "UpstreamResponse"]
 
 Straight: TypeAlias = Callable[[bytes], bool]
 """Is given what arrives while its reader waits, without a turn of the loop; says whether the reader may go on waiting."""
@@ -22,9 +22,10 @@ class Limits(msgspec.Struct, frozen=True):
     total_ms: int
 
 
-class UpstreamRequest(msgspec.Struct, frozen=True):
-    """``pool`` names the connection whose keep-alive pool is used; ``url`` is complete.
+class Destination(msgspec.Struct, frozen=True, cache_hash=True):
+    """Where requests go, and what they all say there: made once for many of them, and looked things up by.
 
+    ``url`` is complete, ``scheme`` follows from it. ``pool`` names the connection whose keep-alive pool is used.
     ``proxy`` is the URL of the proxy that is gone through, with its credential: never logged. Empty: none. With ``public``
     no name leads to a network of one's own; it is the same for all requests of a pool.
     """
@@ -32,11 +33,21 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     method: str
     url: str
     headers: tuple[tuple[str, str], ...]
-    body: bytes
-    limits: Limits
     pool: str = ""
     proxy: str = ""
     public: bool = False
+    scheme: str = ""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "scheme", self.url.partition("://")[0].lower())
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True):
+    """One of the requests that go ``to`` a place."""
+
+    to: Destination
+    body: bytes
+    limits: Limits
 
 
 class UpstreamResponse(Protocol):

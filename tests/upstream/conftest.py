@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from runtime.upstream.client import HttpUpstream
-from runtime.upstream.types import Limits, UpstreamRequest
+from runtime.upstream.types import Destination, Limits, UpstreamRequest
 
 LIMITS = Limits(connect_ms=2_000, first_byte_ms=5_000, idle_ms=5_000, total_ms=20_000)
 
@@ -31,14 +31,8 @@ commonName = supplied
 
 def post(url: str, body: bytes = b"{}", limits: Limits = LIMITS, pool: str = "") -> UpstreamRequest:
     """A POST as the gateway sends it; the URL and a header hold what must never be shown."""
-    return UpstreamRequest(
-        method="POST",
-        url=f"{url}/v1/chat?key=hidden-in-url",
-        headers=(("Authorization", "Bearer hidden-in-header"), ("Content-Type", "application/json")),
-        body=body,
-        limits=limits,
-        pool=pool,
-    )
+    headers = (("Authorization", "Bearer hidden-in-header"), ("Content-Type", "application/json"))
+    return UpstreamRequest(Destination("POST", f"{url}/v1/chat?key=hidden-in-url", headers, pool), body, limits)
 
 
 def limits(

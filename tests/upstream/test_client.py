@@ -14,7 +14,7 @@ import pytest
 
 from runtime.errors import GatewayError, OutOfFiles, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from runtime.upstream.client import HttpUpstream, default_tls
-from runtime.upstream.types import UpstreamRequest
+from runtime.upstream.types import Destination, UpstreamRequest
 from tests.support.raw_server import RawConnection, RawRequest, answer, chunked, each_request, head, raw_server
 from tests.upstream.conftest import limits, post
 
@@ -50,14 +50,8 @@ async def test_a_request_arrives_byte_for_byte_with_nothing_added_but_what_http_
 
 async def test_own_headers_of_a_request_win_over_the_defaults(upstream: HttpUpstream) -> None:
     async with raw_server(hello) as server:
-        request = UpstreamRequest(
-            method="GET",
-            url=server.url,
-            headers=(("User-Agent", "mine"), ("accept-encoding", "gzip")),
-            body=b"",
-            limits=limits(),
-        )
-        await finish(upstream, request)
+        to = Destination("GET", server.url, (("User-Agent", "mine"), ("accept-encoding", "gzip")))
+        await finish(upstream, UpstreamRequest(to, b"", limits()))
 
     assert (server.requests[0].headers["user-agent"], server.requests[0].headers["accept-encoding"]) == ("mine", "gzip")
     assert "content-length" not in server.requests[0].headers
@@ -186,11 +180,9 @@ async def test_an_address_that_is_none(upstream: HttpUpstream, address: str) -> 
 
 async def test_a_header_with_a_line_break_is_not_sent(upstream: HttpUpstream) -> None:
     async with raw_server(hello) as server:
-        request = UpstreamRequest(
-            method="POST", url=server.url, headers=(("x-name", "a\r\nx-smuggled: 1"),), body=b"{}", limits=limits()
-        )
+        to = Destination("POST", server.url, (("x-name", "a\r\nx-smuggled: 1"),))
         with pytest.raises(UpstreamUnavailable):
-            await upstream.send(request)
+            await upstream.send(UpstreamRequest(to, b"{}", limits()))
 
     assert server.requests == []
 

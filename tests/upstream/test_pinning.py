@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import UpstreamUnavailable
 from runtime.upstream.client import HttpUpstream
-from runtime.upstream.types import UpstreamRequest
+from runtime.upstream.types import Destination, UpstreamRequest
 from tests.support.raw_server import RawConnection, RawRequest, answer, each_request, raw_server
 from tests.upstream.conftest import LIMITS, post
 
@@ -36,9 +36,8 @@ async def hello(connection: RawConnection, request: RawRequest) -> None:
 
 
 def named(port: int, *, public: bool = False) -> UpstreamRequest:
-    return UpstreamRequest(
-        method="POST", url=f"http://provider.test:{port}/v1", headers=(), body=b"{}", limits=LIMITS, public=public
-    )
+    to = Destination("POST", f"http://provider.test:{port}/v1", (), public=public)
+    return UpstreamRequest(to, b"{}", LIMITS)
 
 
 async def test_a_name_is_looked_up_once_for_a_line_and_the_line_goes_where_the_answer_said() -> None:

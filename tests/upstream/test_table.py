@@ -21,7 +21,7 @@ class Fake:
         self._failure = failure
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        self.asked.append(request.url)
+        self.asked.append(request.to.url)
         raise Asked
 
     async def aclose(self) -> None:

@@ -73,7 +73,7 @@ async def hello(connection: RawConnection, request: RawRequest) -> None:
 
 
 def through(request: UpstreamRequest, url: str) -> UpstreamRequest:
-    return msgspec.structs.replace(request, proxy=url)
+    return msgspec.structs.replace(request, to=msgspec.structs.replace(request.to, proxy=url))
 
 
 async def test_a_request_goes_through_and_the_line_is_kept(upstream: HttpUpstream) -> None:

@@ -73,12 +73,12 @@ class SimulatedUpstream:
 
 def _route(request: UpstreamRequest) -> ChatRequest | None:
     """The chat request; None for the list of models. Raises Refused."""
-    path = urlsplit(request.url).path.removeprefix("/v1")
+    path = urlsplit(request.to.url).path.removeprefix("/v1")
     expected = {"/chat/completions": "POST", "/models": "GET"}.get(path)
     if expected is None:
-        raise Refused(404, f"Unknown path: {request.method} {path}.")
-    if request.method != expected:
-        raise Refused(405, f"Method {request.method} is not allowed here; use {expected}.")
+        raise Refused(404, f"Unknown path: {request.to.method} {path}.")
+    if request.to.method != expected:
+        raise Refused(405, f"Method {request.to.method} is not allowed here; use {expected}.")
     if path == "/models":
         return None
     chat = read(request.body)

@@ -7,7 +7,7 @@ import pytest
 
 from runtime.errors import GatewayError
 from runtime.upstream.simulated import SimulatedUpstream
-from runtime.upstream.types import Limits, UpstreamRequest, UpstreamResponse
+from runtime.upstream.types import Destination, Limits, UpstreamRequest, UpstreamResponse
 
 NOW = 1_795_219_200
 LIMITS = Limits(connect_ms=1_000, first_byte_ms=10_000, idle_ms=5_000, total_ms=60_000)
@@ -29,8 +29,7 @@ class Caller:
         self, body: object, *, url: str = "sim://local/chat/completions", method: str = "POST", limits: Limits = LIMITS
     ) -> UpstreamResponse:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = UpstreamRequest(method=method, url=url, headers=(), body=data, limits=limits)
-        return await self._upstream.send(request)
+        return await self._upstream.send(UpstreamRequest(Destination(method, url, ()), data, limits))
 
     async def ask(self, model: str, text: str = "Hello", **fields: object) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of a chat request with one user message, unless ``messages`` are given."""
