@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["DATABASE_FILE", "Database", "database_url", "give_back", "insert_new", "insert_or"]
+__all__ = ["DATABASE_FILE", "Database", "adding", "database_url", "give_back", "insert_new", "insert_or"]
 
 DATABASE_FILE: Final = "gatewright.db"
 """Its name in the data directory, where no other database is configured."""
@@ -211,13 +212,25 @@ def insert_new(connection: AsyncConnection, table: Table) -> postgresql.Insert |
 
 def insert_or(connection: AsyncConnection, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An insert that can say what becomes of rows which are there already. Only the database's own dialect is imported."""
-    if connection.dialect.name == "sqlite":
+    return _insert_in(connection.dialect.name, table)
+
+
+def _insert_in(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    if dialect == "sqlite":
         from sqlalchemy.dialects import sqlite
 
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql
 
     return postgresql.insert(table)
+
+
+@lru_cache(maxsize=8)
+def adding(dialect: str, table: Table, sums: Sequence[str]) -> postgresql.Insert | sqlite.Insert:
+    """An insert that adds the ``sums`` of a row to those of the one that is there already. Remembered: to make it takes longer than to run it."""
+    statement = _insert_in(dialect, table)
+    added = {name: table.c[name] + statement.excluded[name] for name in sums}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=added)
 
 
 def _collided(error: Exception) -> bool:

@@ -6,6 +6,7 @@ How far a file of the journal was taken in is kept in the transaction that took 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -14,7 +15,7 @@ import msgspec
 from sqlalchemy import Table, delete, func, insert, select
 
 from runtime.catalog import Prices
-from runtime.stores.database import Database, give_back, insert_new, insert_or
+from runtime.stores.database import Database, adding, give_back, insert_new
 from runtime.stores.entries import AttemptEntry, Settlement
 from runtime.stores.tables import USAGE, attempts, days, journals, ledger_marks, prices, settlements
 
@@ -164,27 +165,24 @@ async def _add_days(db: AsyncConnection, given: Iterable[Settlement]) -> None:
     rows: list[dict[str, object]] = [
         dict(zip(names, (*where, *amounts), strict=True)) for where, amounts in sorted(sums.items())
     ]
-    statement = insert_or(db, days)
-    added = {name: days.c[name] + statement.excluded[name] for name in SUMS}
-    await db.execute(statement.on_conflict_do_update(index_elements=list(_DIMENSIONS), set_=added), rows)
+    await db.execute(adding(db.dialect.name, days, SUMS), rows)
 
 
 def summed(given: Iterable[Settlement]) -> dict[Where, list[int]]:
     """By day, tenant, key, model, provider and connection: what `days` holds of ``given``, in the order of its columns."""
-    sums: dict[Where, list[int]] = {}
+    sums: defaultdict[Where, list[int]] = defaultdict(lambda: [0] * len(SUMS))
     for each in given:
         day = int(each.at_s // DAY_S)
-        where = (day, each.tenant, each.key, each.target, each.provider, each.connection)
-        own = sums.setdefault(where, [0] * len(SUMS))
+        own = sums[day, each.tenant, each.key, each.target, each.provider, each.connection]
         own[0] += 1
         own[1] += each.outcome == "error"
         own[2] += bool(each.replay)
         for attempt in each.attempts:
-            where = (day, each.tenant, each.key, attempt.target, attempt.provider, attempt.connection)
-            spent = sums.setdefault(where, [0] * len(SUMS))
+            spent = sums[day, each.tenant, each.key, attempt.target, attempt.provider, attempt.connection]
             spent[3] += 1
             for at, count in enumerate(attempt.counts, 4):
-                spent[at] += count
+                if count:  # most are nothing
+                    spent[at] += count
             spent[-3] += attempt.estimated
             spent[-2] += attempt.unpriced
             spent[-1] += attempt.cost_nano_usd

@@ -6,15 +6,17 @@ counters of limits begin from it. Minutes and hours are kept as long as a limit 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from operator import add
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 from sqlalchemy import delete, or_, select
 
-from runtime.stores.database import Database, insert_new, insert_or
+from runtime.stores.database import Database, adding, insert_new
 from runtime.stores.tables import ledger_marks, spent
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ SPAN_S: Final[Mapping[Span, int]] = MappingProxyType({"minute": 60, "hour": 3600
 
 _KEPT_S: Final = MappingProxyType({"minute": 3 * 3600, "hour": 3 * 86_400})
 _BATCH: Final = 500
+_AMOUNTS: Final = ("requests", "tokens", "nano_usd")
 _TOLD: Final = "told"
 
 
@@ -70,25 +73,28 @@ def subjects_of(tenant: str, key: str, combo: str, counters: Iterable[str] = ())
 
 async def post_spend(connection: AsyncConnection, settlements: Iterable[Spending]) -> None:
     """Add what ``settlements`` used, which must be new; in the transaction that makes them so."""
-    sums: dict[tuple[str, Span, int], list[int]] = {}
+    minutes: defaultdict[tuple[int, str, str, str, tuple[str, ...]], list[int]] = defaultdict(lambda: [0, 0, 0])
     for each in settlements:
-        if not each.attempts:
-            continue
-        for subject in subjects_of(each.tenant, each.key, each.combo, each.counters):
-            for span, length_s in SPAN_S.items():
-                start_s = int(each.at_s) // length_s * length_s
-                total = sums.setdefault((subject, span, start_s), [0, 0, 0])
-                total[0] += 1
-                total[1] += each.tokens
-                total[2] += each.nano_usd
+        if each.attempts:
+            total = minutes[int(each.at_s) // 60, each.tenant, each.key, each.combo, tuple(each.counters)]
+            total[0] += 1
+            total[1] += each.tokens
+            total[2] += each.nano_usd
+    sums: defaultdict[tuple[str, Span, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for (minute, tenant, key, combo, counters), used in minutes.items():
+        for subject in subjects_of(tenant, key, combo, counters):
+            for span, length_s in SPAN_S.items():  # each of them begins with a minute
+                start_s = minute * 60 // length_s * length_s
+                where = subject, span, start_s
+                sums[where] = list(map(add, sums[where], used))
     rows = [
         {"subject": subject, "span": span, "start_s": start_s, "requests": one, "tokens": two, "nano_usd": three}
         for (subject, span, start_s), (one, two, three) in sorted(
             sums.items()
         )  # in one order: nobody waits in a circle
     ]
-    for first in range(0, len(rows), _BATCH):
-        await _add(connection, rows[first : first + _BATCH])
+    if rows:
+        await connection.execute(adding(connection.dialect.name, spent, _AMOUNTS), rows)
 
 
 class SqlSpending:
@@ -112,12 +118,6 @@ class SqlSpending:
     async def sweep(self, now_s: float) -> int:
         """Forget the minutes and hours that no limit asks for any more; how many."""
         return await self._database.write(partial(_sweep, now_s=now_s))
-
-
-async def _add(connection: AsyncConnection, rows: Sequence[Mapping[str, object]]) -> None:
-    added = insert_or(connection, spent).values(rows)
-    sums = {name: spent.c[name] + added.excluded[name] for name in ("requests", "tokens", "nano_usd")}
-    await connection.execute(added.on_conflict_do_update(index_elements=["subject", "span", "start_s"], set_=sums))
 
 
 async def _since(db: AsyncConnection, wanted: Sequence[tuple[str, Span, int]]) -> list[list[SpentRow]]:
