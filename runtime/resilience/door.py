@@ -7,22 +7,21 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from runtime.errors import GatewayError, ShuttingDown
 from runtime.resilience.turns import Turns
 
 __all__ = ["Door"]
 
 
-class _Visit:
+class _Visit(msgspec.Struct, eq=False):
     """One call inside: whose it is, why it was told to end, if it was, and how often that the call has not yet heard."""
 
-    __slots__ = ("dismissed", "orders", "owner", "task")
-
-    def __init__(self, owner: str, task: asyncio.Task[Any]) -> None:
-        self.owner = owner
-        self.task = task
-        self.dismissed: GatewayError | None = None
-        self.orders = 0
+    owner: str
+    task: asyncio.Task[Any]
+    dismissed: GatewayError | None = None
+    orders: int = 0
 
     def end(self) -> None:
         """Order the call to end."""
@@ -45,8 +44,8 @@ class Door:
         self.closed = False
         self.expired = False
 
-    def __enter__(self) -> asyncio.Task[Any]:
-        """The task of the call. Raises ShuttingDown once closed."""
+    def __enter__(self) -> _Visit:
+        """Who came: its task, and whose it is once that is known. Raises ShuttingDown once closed."""
         if self.closed:
             raise ShuttingDown("the gateway is shutting down; try again", retry_after_s=1)
         task = asyncio.current_task()
@@ -55,7 +54,7 @@ class Door:
         visit = _Visit("" if before is None else before.owner, task)
         self._inside[task] = visit
         self._visit.set(visit)
-        return task
+        return visit
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -67,12 +66,6 @@ class Door:
             self._visit.set(None)
         if self.closed and not self._inside:
             self._empty.set()
-
-    def owned(self, owner: str) -> None:
-        """Say whose call the current one is."""
-        visit = self._visit.get()
-        if visit is not None:
-            visit.owner = owner
 
     @property
     def calls(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Final
 
 from runtime.services.inference import Inference
@@ -16,7 +17,7 @@ class Chat:
     PROTOCOL: Final = "openai_chat"
 
     def __init__(self, inference: Inference) -> None:
-        self._inference = inference
+        self._chat = inference.chat(self.PROTOCOL)
 
-    async def create_chat_completion(self, exchange: Exchange) -> None:
-        await self._inference.chat(exchange, self.PROTOCOL)
+    def create_chat_completion(self, exchange: Exchange) -> Coroutine[object, object, None]:
+        return self._chat(exchange)

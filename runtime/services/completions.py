@@ -25,4 +25,4 @@ class Completions:
 
     async def create(self, exchange: Exchange, adapt: Adapt | None = None) -> None:
         """Complete texts; ``adapt`` is what else the path means."""
-        await self._inference.chat(exchange, self.PROTOCOL, adapt=adapt, infer=self._prompts.infer)
+        await self._inference.chat(self.PROTOCOL, adapt=adapt, infer=self._prompts.infer)(exchange)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Final
 
 from runtime.services.inference import Inference
@@ -16,7 +17,7 @@ class Embeddings:
     PROTOCOL: Final = "openai_embeddings"
 
     def __init__(self, inference: Inference) -> None:
-        self._inference = inference
+        self._embed = inference.embed(self.PROTOCOL)
 
-    async def create_embeddings(self, exchange: Exchange) -> None:
-        await self._inference.embed(exchange, self.PROTOCOL)
+    def create_embeddings(self, exchange: Exchange) -> Coroutine[object, object, None]:
+        return self._embed(exchange)

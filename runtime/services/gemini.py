@@ -70,21 +70,21 @@ class Gemini:
     # -- actions
 
     async def _generate(self, exchange: Exchange, model: str) -> None:
-        await self._inference.chat(exchange, self.PROTOCOL, Asked(model, stream=False))
+        await self._inference.chat(self.PROTOCOL, Asked(model, stream=False))(exchange)
 
     async def _stream(self, exchange: Exchange, model: str) -> None:
         variant = "sse" if exchange.query.get("alt") == "sse" else "array"
-        await self._inference.chat(exchange, self.PROTOCOL, Asked(model, stream=True, variant=variant))
+        await self._inference.chat(self.PROTOCOL, Asked(model, stream=True, variant=variant))(exchange)
 
     async def _count(self, exchange: Exchange, model: str) -> None:
         asked = Asked(model, stream=False)
-        await self._inference.count_tokens(exchange, self.PROTOCOL, asked, adapt=_unwrapped, told=_total_tokens)
+        await self._inference.count_tokens(self.PROTOCOL, asked, adapt=_unwrapped, told=_total_tokens)(exchange)
 
     async def _embed(self, exchange: Exchange, model: str) -> None:
-        await self._inference.embed(exchange, self.EMBEDDINGS, Asked(model, stream=False, variant="one"))
+        await self._inference.embed(self.EMBEDDINGS, Asked(model, stream=False, variant="one"))(exchange)
 
     async def _embed_batch(self, exchange: Exchange, model: str) -> None:
-        await self._inference.embed(exchange, self.EMBEDDINGS, Asked(model, stream=False, variant="batch"))
+        await self._inference.embed(self.EMBEDDINGS, Asked(model, stream=False, variant="batch"))(exchange)
 
 
 def _unwrapped(envelope: Envelope) -> Envelope:

@@ -34,7 +34,7 @@ from runtime.web.exchange import Exchange
 from runtime.web.key import KeyRecord
 from runtime.web.patience import cancelled
 
-__all__ = ["Adapt", "Infer", "Inference"]
+__all__ = ["Adapt", "Infer", "Inference", "Serve"]
 
 JSON = ("content-type", "application/json")
 
@@ -43,6 +43,12 @@ Adapt: TypeAlias = Callable[[Envelope], Envelope]
 
 Infer: TypeAlias = Callable[[Call], Awaitable[Complete | Streaming]]
 """Asks models; raises a GatewayError, always before anything was handed out."""
+
+Serve: TypeAlias = Callable[[Exchange], Coroutine[object, object, None]]
+"""Serves calls of one kind. What is the same for all calls of a path is made once."""
+
+Answer: TypeAlias = Callable[[Exchange, CallRecord, KeyRecord, bytes], Awaitable[None]]
+"""Answers a call whose key is good and whose body is there."""
 
 
 def input_tokens(count: Count) -> Mapping[str, object]:
@@ -78,29 +84,28 @@ class Inference:
 
     def chat(
         self,
-        exchange: Exchange,
         protocol: str,
         asked: Asked = Asked(),
         *,
         adapt: Adapt | None = None,
         at_hand: Callable[[Call], bytes | None] | None = None,
         infer: Infer | None = None,
-    ) -> Coroutine[object, object, None]:
-        """One inference call in ``protocol``; ``asked`` is what its URL says.
+    ) -> Serve:
+        """Inference calls in ``protocol``; ``asked`` is what their URL says.
 
         ``at_hand`` may give an answer, in JSON, for which no model is needed. ``infer`` is how models are asked where that
         is not one call of the gateway.
         """
         asked_by = infer or self._gateway.infer
 
-        def ask(call: Call) -> Awaitable[None]:
+        def ask(exchange: Exchange, call: Call) -> Awaitable[None]:
             body = None if at_hand is None else at_hand(call)
             if body is None:
                 return self.ask(exchange, call, asked_by)
             self._recorder.settle(call.record)
             return exchange.respond(200, (JSON, (call.codec.request_id_header, exchange.request_id)), body)
 
-        return self.serve(exchange, "chat", protocol, asked, ask, adapt)
+        return self.serve("chat", protocol, asked, ask, adapt)
 
     async def ask(self, exchange: Exchange, call: Call, infer: Infer) -> None:
         """Ask models by ``infer`` and write what they answer.
@@ -139,19 +144,18 @@ class Inference:
 
     def count_tokens(
         self,
-        exchange: Exchange,
         protocol: str,
         asked: Asked = Asked(),
         *,
         adapt: Adapt | None = None,
         told: Callable[[Count], Mapping[str, object]] = input_tokens,
-    ) -> Coroutine[object, object, None]:
+    ) -> Serve:
         """How many input tokens a request has, as ``told`` says it; an estimate says that it is one in a header, too."""
 
-        def ask(call: Call) -> Awaitable[None]:
+        def ask(exchange: Exchange, call: Call) -> Awaitable[None]:
             return self.answer_count(exchange, call, told)
 
-        return self.serve(exchange, "count_tokens", protocol, asked, ask, adapt)
+        return self.serve("count_tokens", protocol, asked, ask, adapt)
 
     async def answer_count(self, exchange: Exchange, call: Call, told: Callable[[Count], Mapping[str, object]]) -> None:
         """Count the input tokens of ``call`` and answer that."""
@@ -161,14 +165,12 @@ class Inference:
         self._recorder.settle(call.record)
         await exchange.respond(200, headers, orjson.dumps(told(count)))
 
-    def embed(
-        self, exchange: Exchange, protocol: str, asked: Asked = Asked(), adapt: Adapt | None = None
-    ) -> Coroutine[object, object, None]:
+    def embed(self, protocol: str, asked: Asked = Asked(), adapt: Adapt | None = None) -> Serve:
         """Vectors for texts, in the embedder ``protocol``. ``adapt`` is what else the path means."""
         embedder = self._embedders[protocol]
         codec = self._codecs[embedder.dialect]
 
-        async def answer(record: CallRecord, key: KeyRecord, body: bytes) -> None:
+        async def answer(exchange: Exchange, record: CallRecord, key: KeyRecord, body: bytes) -> None:
             envelope, shown = self._meant(embedder.peek(body, asked), adapt, key, record)
             headers = exchange.headers
             call = EmbedCall(embedder=embedder, envelope=envelope, key=key, record=record, shown=shown, headers=headers)
@@ -176,50 +178,45 @@ class Inference:
             identity = (codec.request_id_header, exchange.request_id)
             await exchange.respond(200, (JSON, identity, *reply.headers, *self._cost(record)), reply.body)
 
-        return self._frame(exchange, "embeddings", codec, answer)
+        return partial(self._frame, "embeddings", codec, answer)
 
     def serve(
         self,
-        exchange: Exchange,
         operation: str,
         protocol: str,
         asked: Asked,
-        ask: Callable[[Call], Awaitable[None]],
+        ask: Callable[[Exchange, Call], Awaitable[None]],
         adapt: Adapt | None = None,
-    ) -> Coroutine[object, object, None]:
+    ) -> Serve:
         """Authenticate, read, and hand the call to ``ask``, which answers; what it raises is answered here."""
         codec = self._codecs[protocol]
 
-        def answer(record: CallRecord, key: KeyRecord, body: bytes) -> Awaitable[None]:
+        def answer(exchange: Exchange, record: CallRecord, key: KeyRecord, body: bytes) -> Awaitable[None]:
             envelope, shown = self._meant(codec.peek(body, asked), adapt, key, record)
             headers = exchange.headers
-            return ask(Call(codec=codec, envelope=envelope, headers=headers, key=key, record=record, shown=shown))
+            return ask(
+                exchange, Call(codec=codec, envelope=envelope, headers=headers, key=key, record=record, shown=shown)
+            )
 
-        return self._frame(exchange, operation, codec, answer)
+        return partial(self._frame, operation, codec, answer)
 
-    async def _frame(
-        self,
-        exchange: Exchange,
-        operation: str,
-        codec: ClientCodec,
-        answer: Callable[[CallRecord, KeyRecord, bytes], Awaitable[None]],
-    ) -> None:
+    async def _frame(self, operation: str, codec: ClientCodec, answer: Answer, exchange: Exchange) -> None:
         """The frame of a call: its record is ended exactly once, however it goes."""
         record = self._recorder.begin(exchange.request_id, operation, codec.protocol)
         try:
-            with self._door as task:
+            with self._door as visit:
                 if (turn := self._door.turns.turn()) is not None:
                     await turn
                 key = self._access.admitted(exchange.headers, exchange.query, exchange.required_scope)
                 if not isinstance(key, KeyRecord):
                     key = await key
                 record.key, record.tenant = key.id, key.tenant
-                self._door.owned(key.id)
+                visit.owner = key.id
                 if decision := self._recorder.admitted(record):
                     exchange.stamp(b"x-gatewright-decision", decision)
                 body = await exchange.read_body(self._body_limit_bytes, self._body_read_s)
-                with exchange.while_connected(task):  # until here `read_body` sees who leaves
-                    await answer(record, key, body)
+                with exchange.while_connected(visit.task):  # until here `read_body` sees who leaves
+                    await answer(exchange, record, key, body)
             record.status = 200
         except GatewayError as error:
             await self._fail(exchange, codec, record, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Final
 
 from runtime.services.inference import Inference
@@ -16,10 +17,11 @@ class Messages:
     PROTOCOL: Final = "anthropic_messages"
 
     def __init__(self, inference: Inference) -> None:
-        self._inference = inference
+        self._chat = inference.chat(self.PROTOCOL)
+        self._count_tokens = inference.count_tokens(self.PROTOCOL)
 
-    async def create_message(self, exchange: Exchange) -> None:
-        await self._inference.chat(exchange, self.PROTOCOL)
+    def create_message(self, exchange: Exchange) -> Coroutine[object, object, None]:
+        return self._chat(exchange)
 
-    async def count_message_tokens(self, exchange: Exchange) -> None:
-        await self._inference.count_tokens(exchange, self.PROTOCOL)
+    def count_message_tokens(self, exchange: Exchange) -> Coroutine[object, object, None]:
+        return self._count_tokens(exchange)

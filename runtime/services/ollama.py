@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -42,25 +43,23 @@ class Ollama:
     def __init__(
         self, inference: Inference, catalogue: Catalogue, routes: RouteTable, now: Callable[[], float]
     ) -> None:
-        self._inference = inference
         self._catalogue = catalogue
         self._routes = routes
         self._now = now
+        nothing_said = partial(self._loaded, "messages", {"message": {"role": "assistant", "content": ""}})
+        nothing_asked = partial(self._loaded, "prompt", {"response": ""})
+        self._chat = inference.chat(self.PROTOCOL, adapt=self._plain, at_hand=nothing_said)
+        self._generate = inference.chat("ollama_generate", adapt=self._plain, at_hand=nothing_asked)
+        self._embed = inference.embed("ollama_embeddings", adapt=self._plain)
 
-    async def ollama_chat(self, exchange: Exchange) -> None:
-        def at_hand(call: Call) -> bytes | None:
-            return self._loaded(call, "messages", {"message": {"role": "assistant", "content": ""}})
+    def ollama_chat(self, exchange: Exchange) -> Coroutine[object, object, None]:
+        return self._chat(exchange)
 
-        await self._inference.chat(exchange, self.PROTOCOL, adapt=self._plain, at_hand=at_hand)
+    def ollama_generate(self, exchange: Exchange) -> Coroutine[object, object, None]:
+        return self._generate(exchange)
 
-    async def ollama_generate(self, exchange: Exchange) -> None:
-        def at_hand(call: Call) -> bytes | None:
-            return self._loaded(call, "prompt", {"response": ""})
-
-        await self._inference.chat(exchange, "ollama_generate", adapt=self._plain, at_hand=at_hand)
-
-    async def ollama_embed(self, exchange: Exchange) -> None:
-        await self._inference.embed(exchange, "ollama_embeddings", adapt=self._plain)
+    def ollama_embed(self, exchange: Exchange) -> Coroutine[object, object, None]:
+        return self._embed(exchange)
 
     async def list_tags(self, exchange: Exchange) -> None:
         speak = DIALECTS[self.PROTOCOL]
@@ -92,7 +91,7 @@ class Ollama:
             return name.removesuffix(LATEST)
         return name
 
-    def _loaded(self, call: Call, asks: str, empty: dict[str, object]) -> bytes | None:
+    def _loaded(self, asks: str, empty: Mapping[str, object], call: Call) -> bytes | None:
         """The answer to a request whose field ``asks`` is empty: it wants the model in memory, or out of it."""
         fields = call.envelope.fields
         if bytes(fields.get(asks, b"")).strip() not in NOTHING:

@@ -40,19 +40,19 @@ class Providers:
         self._speaks = speaks
 
     async def create_provider_chat_completion(self, exchange: Exchange) -> None:
-        await self._inference.chat(exchange, "openai_chat", adapt=self._within(exchange))
+        await self._inference.chat("openai_chat", adapt=self._within(exchange))(exchange)
 
     async def create_provider_completion(self, exchange: Exchange) -> None:
         await self._completions.create(exchange, self._within(exchange))
 
     async def create_provider_message(self, exchange: Exchange) -> None:
-        await self._inference.chat(exchange, "anthropic_messages", adapt=self._within(exchange))
+        await self._inference.chat("anthropic_messages", adapt=self._within(exchange))(exchange)
 
     async def create_provider_response(self, exchange: Exchange) -> None:
         await self._responses.create(exchange, self._within(exchange))
 
     async def create_provider_embeddings(self, exchange: Exchange) -> None:
-        await self._inference.embed(exchange, "openai_embeddings", adapt=self._within(exchange))
+        await self._inference.embed("openai_embeddings", adapt=self._within(exchange))(exchange)
 
     async def list_provider_models(self, exchange: Exchange) -> None:
         key = await self._catalogue.admit(exchange)

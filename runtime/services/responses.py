@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -82,20 +82,20 @@ class Responses:
                 reply = await self._keeping(exchange, call, asking).take(reply)
             return reply
 
-        async def ask(call: Call) -> None:
-            await self._inference.ask(exchange, call, infer)
+        def ask(exchange: Exchange, call: Call) -> Awaitable[None]:
+            return self._inference.ask(exchange, call, infer)
 
-        await self._inference.serve(exchange, "chat", self.PROTOCOL, Asked(), ask, adapt)
+        await self._inference.serve("chat", self.PROTOCOL, Asked(), ask, adapt)(exchange)
 
     async def count_response_input_tokens(self, exchange: Exchange) -> None:
-        async def ask(call: Call) -> None:
+        async def ask(exchange: Exchange, call: Call) -> None:
             async with stored_responses():
                 asking = await self._reader.read(call.envelope, call.key.id)
             await self._inference.answer_count(
                 exchange, msgspec.structs.replace(call, envelope=asking.envelope), _counted
             )
 
-        await self._inference.serve(exchange, "count_tokens", self.PROTOCOL, Asked(), ask)
+        await self._inference.serve("count_tokens", self.PROTOCOL, Asked(), ask)(exchange)
 
     @stored_responses()
     async def get_response(self, exchange: Exchange) -> None:

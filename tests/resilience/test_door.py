@@ -88,8 +88,8 @@ async def test_dismissed_call_is_told_why_wherever_it_asks_and_once(where: str) 
 
     async def call() -> None:
         try:
-            with door:
-                door.owned("theirs")
+            with door as visit:
+                visit.owner = "theirs"
                 try:
                     await asyncio.Event().wait()
                 except asyncio.CancelledError:
@@ -119,8 +119,8 @@ async def test_call_that_is_ordered_to_end_twice_is_told_why_all_the_same() -> N
 
     async def call() -> None:
         try:
-            with door:
-                door.owned("theirs")
+            with door as visit:
+                visit.owner = "theirs"
                 try:
                     await asyncio.Event().wait()
                 finally:
@@ -154,8 +154,8 @@ async def test_a_task_of_the_call_that_asks_first_takes_nothing_from_it() -> Non
 
     async def call() -> None:
         try:
-            with door:
-                door.owned("theirs")
+            with door as visit:
+                visit.owner = "theirs"
                 await asyncio.create_task(part())
                 await asyncio.Event().wait()
         except asyncio.CancelledError:

@@ -287,8 +287,8 @@ async def test_a_shutdown_ends_it_as_failed_after_its_grace() -> None:
 
 async def test_a_revoked_key_ends_it_as_failed() -> None:
     desk = Desk(FOREVER)
-    with desk.door:
-        desk.door.owned("anna")
+    with desk.door as visit:
+        visit.owner = "anna"
         await desk.queue()
     await desk.until(lambda: desk.store.rows[KEY].response.status == "in_progress")
 

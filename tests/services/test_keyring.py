@@ -327,8 +327,8 @@ async def test_a_call_of_a_key_that_is_gone_ends_and_a_call_of_another_goes_on(d
 
     async def called(owner: str) -> str:
         try:
-            with desk.door:
-                desk.door.owned(owner)
+            with desk.door as visit:
+                visit.owner = owner
                 await asyncio.sleep(60)
         except asyncio.CancelledError:
             return str(desk.door.farewell())
