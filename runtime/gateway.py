@@ -305,32 +305,31 @@ class Gateway:
         attempt.record.measure = asking.tokens
         speaks, usage = self._codecs[candidate.protocol], None
         response = await self._sender.send(attempt, outgoing, record, speaks.decode_error)
-        try:
-            headers = answer_headers(record, candidate, outgoing, response)
-            if call.envelope.stream:
+        headers = answer_headers(record, candidate, outgoing, response)
+        if call.envelope.stream:
+            try:
                 stream, relay = self._stream(asking, attempt, outgoing, request, response)
                 chunks = await stream.open()
-                return Streaming(
-                    headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks
-                )
-            body = readable(await response.read(MAX_ANSWER_BYTES))
-            attempt.answered()
-            try:
-                if response.headers.get("content-type", "").startswith(STREAMED):
-                    whole, usage = gathered(client, speaks, outgoing, body, self._answer(call, request))
-                elif candidate.protocol == client.protocol:
-                    whole, usage = speaks.splice_response(body, shown(call))
-                else:
-                    whole, usage = translated(client, speaks, outgoing, body, self._answer(call, request))
-            finally:
-                if usage is None:  # what it took can only be read off what came
-                    attempt.record.received = Received(candidate.protocol, body)
-            record.usage = usage
-            attempt.end(usage=usage)
-        except BaseException:
-            await response.aclose()
-            raise
-        await response.aclose()
+            except BaseException:
+                await response.aclose()
+                raise
+            return Streaming(
+                headers=headers, content_type=relay.content_type, keep_alive=relay.keep_alive, chunks=chunks
+            )
+        body = readable(await response.read(MAX_ANSWER_BYTES))
+        attempt.answered()
+        try:
+            if response.headers.get("content-type", "").startswith(STREAMED):
+                whole, usage = gathered(client, speaks, outgoing, body, self._answer(call, request))
+            elif candidate.protocol == client.protocol:
+                whole, usage = speaks.splice_response(body, shown(call))
+            else:
+                whole, usage = translated(client, speaks, outgoing, body, self._answer(call, request))
+        finally:
+            if usage is None:  # what it took can only be read off what came
+                attempt.record.received = Received(candidate.protocol, body)
+        record.usage = usage
+        attempt.end(usage=usage)
         return Complete(headers=headers, body=whole)
 
     def _stream(
@@ -403,10 +402,7 @@ class Gateway:
             raise UnsayableError(NotFound("this provider cannot count"))
         attempt.counted, attempt.record.free = False, True
         response = await self._sender.send(attempt, outgoing, call.record, speak.decode_error)
-        try:
-            return speak.decode_count(readable(await response.read(MAX_ERROR_BYTES)))
-        finally:
-            await response.aclose()
+        return speak.decode_count(readable(await response.read(MAX_ERROR_BYTES)))
 
     async def _embed(self, call: EmbedCall, attempt: Attempt) -> Complete:
         candidate, record = attempt.candidate, call.record
@@ -425,10 +421,7 @@ class Gateway:
             record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
         attempt.record.measure = partial(quarter, call.envelope.body)
         response = await self._sender.send(attempt, outgoing, record, speak.decode_error)
-        try:
-            body = readable(await response.read(MAX_ANSWER_BYTES))
-        finally:
-            await response.aclose()
+        body = readable(await response.read(MAX_ANSWER_BYTES))
         attempt.answered()
         headers = answer_headers(record, candidate, msgspec.structs.replace(outgoing, losses=record.losses), response)
         asked = call.envelope if call.shown is None else msgspec.structs.replace(call.envelope, model=call.shown)

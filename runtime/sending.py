@@ -76,10 +76,7 @@ class Sender:
         attempt.heard(response.headers)
         if response.status == 200:
             return response
-        try:
-            body = (await response.read(MAX_ERROR_BYTES)).decode("utf-8", "replace").encode()
-        finally:
-            await response.aclose()
+        body = (await response.read(MAX_ERROR_BYTES)).decode("utf-8", "replace").encode()
         raise decode_error(response.status, response.headers, _silent(body, candidate))
 
     def timeouts(self, candidate: Candidate) -> TimeoutSettings:

@@ -66,7 +66,10 @@ class Response:
         pass
 
     async def read(self, max_bytes: int) -> bytes:
-        return b"".join([piece async for piece in self.chunks()])
+        try:
+            return b"".join([piece async for piece in self.chunks()])
+        finally:
+            await self.aclose()
 
     async def aclose(self) -> None:
         self.closed += 1

@@ -20,7 +20,7 @@ from runtime.resilience.cooldown import Cooldowns
 from runtime.resilience.judgement import judge
 from runtime.resilience.quota import Quotas
 from runtime.resilience.reported import read_reports
-from runtime.resilience.slots import Slots
+from runtime.resilience.slots import Room, Slots
 from runtime.resilience.snapshot import HealthSnapshot, LaneState
 
 __all__ = ["Health", "Hindrance", "Lane", "Reason", "Ticket"]
@@ -43,11 +43,16 @@ class Lane:
     """A model over a connection: the calls on it. ``latency_s`` and ``success`` are moving averages.
 
     ``latency_s`` is the time to the first byte of an answer, None before the first; ``measured_s`` when it was taken.
+    ``room`` are the connection's places, ``breaker`` is the model's, None until a call is sent, or where there is none.
     """
 
-    __slots__ = ("in_flight", "latency_s", "measured_s", "success", "used")
+    __slots__ = ("breaker", "connection", "in_flight", "latency_s", "measured_s", "model", "room", "success", "used")
 
-    def __init__(self) -> None:
+    def __init__(self, model: str, connection: str, room: Room) -> None:
+        self.model = model
+        self.connection = connection
+        self.room = room
+        self.breaker: Breaker | None = None
         self.in_flight = 0
         self.used = 0
         self.latency_s: float | None = None
@@ -99,7 +104,7 @@ class Health:
         key = (model, connection)
         found = self._lanes.get(key)
         if found is None:
-            found = self._lanes[key] = Lane()
+            found = self._lanes[key] = Lane(model, connection, self._slots.room(connection))
         return found
 
     def hindrance(self, model: str, connection: str) -> Hindrance | None:
@@ -130,6 +135,8 @@ class Health:
         self._breaker_settings = breakers if breakers.mode == "open" else None
         if self._breaker_settings is None:
             self._breakers.clear()
+            for lane in self._lanes.values():
+                lane.breaker = None
         for breaker in self._breakers.values():
             breaker.configure(breakers)
         self._cooldowns.configure(cooldowns)
@@ -181,22 +188,25 @@ class Health:
 
     def enter(self, model: str, connection: str) -> Ticket | None:
         """Begin a call; None when the connection has no free place. Ask `hindrance` first."""
-        return self._ticket(model, connection) if self._slots.take(connection) else None
+        lane = self._lanes.get((model, connection)) or self.lane(model, connection)
+        return self._ticket(lane) if lane.room.take() else None
 
     async def queue(self, model: str, connection: str, limit_s: float) -> Ticket | None:
         """Begin a call as soon as the connection has a free place; None when it had none in time."""
-        return self._ticket(model, connection) if await self._slots.wait(connection, limit_s) else None
+        lane = self.lane(model, connection)
+        return self._ticket(lane) if await lane.room.wait(limit_s) else None
 
-    def _ticket(self, model: str, connection: str) -> Ticket:
-        breaker = self._breakers.get(model) or self._breaker(model)
-        lane = self._lanes.get((model, connection)) or self.lane(model, connection)
+    def _ticket(self, lane: Lane) -> Ticket:
+        breaker = lane.breaker
+        if breaker is None:
+            breaker = lane.breaker = self._breaker(lane.model)
         lane.in_flight += 1
         lane.used += 1
         trial = breaker is not None and breaker.open_until_s is not None and breaker.begin()
         began_s = self.clock()
         if trial and self._changed is not None:
-            self._changed(Change(what="trial", at_s=began_s, model=model))
-        return Ticket(self, self._quotas, self.clock, model, connection, lane, breaker, began_s, trial)
+            self._changed(Change(what="trial", at_s=began_s, model=lane.model))
+        return Ticket(self, self._quotas, self.clock, lane, breaker, began_s, trial)
 
     def _breaker(self, model: str) -> Breaker | None:
         breaker = self._breakers.get(model)
@@ -207,19 +217,19 @@ class Health:
     def ended(self, ticket: Ticket, error: GatewayError | None, now_s: float) -> None:
         """Learn from the call of ``ticket``. For the ticket only."""
         healthy: bool | None = True
+        lane = ticket.lane
         if error is not None:
             judgement = judge(error)
             healthy = judgement.healthy
             if judgement.rests is not None:
-                model = None if judgement.whole else ticket.model
-                rest = self._cooldowns.begin(ticket.connection, model, judgement.rests, error, now_s)
+                model = None if judgement.whole else lane.model
+                rest = self._cooldowns.begin(lane.connection, model, judgement.rests, error, now_s)
                 if rest is not None and self._changed is not None:
-                    self._changed(rests(ticket.connection, model, rest, now_s))
+                    self._changed(rests(lane.connection, model, rest, now_s))
         elif self._cooldowns.rests:
-            self._cooldowns.answered(ticket.connection, ticket.model, now_s)
+            self._cooldowns.answered(lane.connection, lane.model, now_s)
         if healthy is not None:
-            lane = ticket.lane
-            lane.success += ((1.0 if healthy else 0.0) - lane.success) * _SUCCESS_WEIGHT
+            lane.success += (healthy - lane.success) * _SUCCESS_WEIGHT
         self.left(ticket, healthy, now_s)
 
     def take_used(self) -> dict[str, tuple[int, int]]:
@@ -236,11 +246,11 @@ class Health:
 
     def left(self, ticket: Ticket, healthy: bool | None, now_s: float) -> None:
         """Give back what the call of ``ticket`` held. For the ticket only."""
-        ticket.lane.in_flight -= 1
-        self._slots.release(ticket.connection)
-        breaker = ticket.breaker
+        lane, breaker = ticket.lane, ticket.breaker
+        lane.in_flight -= 1
+        lane.room.release()
         if breaker is not None and breaker.end(healthy, now_s, trial=ticket.trial):
-            self.turned(breaker, ticket.model, now_s)
+            self.turned(breaker, lane.model, now_s)
 
     def turned(self, breaker: Breaker, model: str, now_s: float) -> None:
         """The breaker of ``model`` was opened or closed by the end of a call. For tickets only."""
@@ -259,8 +269,6 @@ class Ticket(msgspec.Struct, eq=False):
     health: Health
     quotas: Quotas
     clock: Callable[[], float]
-    model: str
-    connection: str
     lane: Lane
     breaker: Breaker | None
     began_s: float
@@ -269,19 +277,17 @@ class Ticket(msgspec.Struct, eq=False):
 
     def sent(self) -> None:
         """The request goes out now."""
-        if self.quotas.declared:
-            self.quotas.sent(self.connection, self.clock())
+        self.quotas.sent(self.lane.connection, self.clock())
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """The head of an answer is here, an error's or not: what the provider says of its quotas is learned."""
         reports = read_reports(headers)
         if reports:
-            self.quotas.learn(self.connection, self.model, reports, self.clock())
+            self.quotas.learn(self.lane.connection, self.lane.model, reports, self.clock())
 
     def used(self, tokens: int) -> None:
         """So many tokens were sent and answered."""
-        if self.quotas.declared:
-            self.quotas.used(self.connection, tokens, self.clock())
+        self.quotas.used(self.lane.connection, tokens, self.clock())
 
     def answered(self) -> None:
         """The first byte of the answer is here: the time it took is remembered, and a trial is passed."""
@@ -292,7 +298,7 @@ class Ticket(msgspec.Struct, eq=False):
         lane.measured_s = now_s
         if self.trial and self.breaker is not None:
             if self.breaker.end(True, now_s, trial=True):
-                self.health.turned(self.breaker, self.model, now_s)
+                self.health.turned(self.breaker, lane.model, now_s)
             self.trial = False
 
     def end(self, error: GatewayError | None = None) -> float:

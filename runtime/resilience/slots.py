@@ -8,39 +8,37 @@ from collections.abc import Iterator, Mapping
 
 from runtime.resilience.snapshot import PlaceState
 
-__all__ = ["Slots"]
+__all__ = ["Room", "Slots"]
 
 
-class Slots:
-    """``limits`` maps connections to their number of places; one that is absent has any number."""
+class Room:
+    """The places of one connection, any number of them where ``limit`` is None."""
 
-    def __init__(self, limits: Mapping[str, int]) -> None:
-        self._limits = limits
-        self._taken: dict[str, int] = {}
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+    __slots__ = ("_limit", "_taken", "_waiting")
 
-    def configure(self, limits: Mapping[str, int]) -> None:
-        """From now on by other limits. Who has a place keeps it; who waits for one that is there now gets it."""
-        self._limits = limits
-        for connection, queue in self._waiting.items():
-            while queue and self._free(connection):
-                self._hand_over(connection, queue)
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def take(self, connection: str) -> bool:
+    def configure(self, limit: int | None) -> None:
+        """From now on by another limit. Who has a place keeps it; who waits for one that is there now gets it."""
+        self._limit = limit
+        self._hand_over()
+
+    def take(self) -> bool:
         """Take a place if there is one."""
-        taken, limit = self._taken.get(connection, 0), self._limits.get(connection)
-        if limit is not None and taken >= limit:
+        if self._limit is not None and self._taken >= self._limit:
             return False
-        self._taken[connection] = taken + 1
+        self._taken += 1
         return True
 
-    async def wait(self, connection: str, limit_s: float) -> bool:
+    async def wait(self, limit_s: float) -> bool:
         """Wait for a place; False when there was none in time."""
-        if self.take(connection):
+        if self.take():
             return True
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue = self._waiting.setdefault(connection, deque())
-        queue.append(turn)
+        self._waiting.append(turn)
         try:
             async with asyncio.timeout(limit_s):
                 await turn
@@ -48,36 +46,56 @@ class Slots:
             return self._has(turn)  # it may have come in the moment the time was up
         except asyncio.CancelledError:
             if self._has(turn):
-                self.release(connection)
+                self.release()
             raise
         finally:
-            if turn in queue:
-                queue.remove(turn)
+            if turn in self._waiting:
+                self._waiting.remove(turn)
         return True
 
-    def release(self, connection: str) -> None:
+    def release(self) -> None:
         """Give a place back; who has waited longest gets it."""
-        self._taken[connection] -= 1
-        queue = self._waiting.get(connection)
-        while queue and self._free(connection):
-            self._hand_over(connection, queue)
+        self._taken -= 1
+        if self._waiting:
+            self._hand_over()
 
-    def states(self) -> Iterator[PlaceState]:
-        """How full each connection is."""
-        for connection, limit in self._limits.items():
-            waiting, taken = len(self._waiting.get(connection, ())), self._taken.get(connection, 0)
-            yield PlaceState(connection=connection, limit=limit, taken=taken, waiting=waiting)
+    def state(self, connection: str, limit: int) -> PlaceState:
+        """How full it is, which may hold ``limit``."""
+        return PlaceState(connection=connection, limit=limit, taken=self._taken, waiting=len(self._waiting))
 
-    def _free(self, connection: str) -> bool:
-        limit = self._limits.get(connection)
-        return limit is None or self._taken.get(connection, 0) < limit
-
-    def _hand_over(self, connection: str, queue: deque[asyncio.Future[None]]) -> None:
-        turn = queue.popleft()
-        if not turn.done():
-            self._taken[connection] = self._taken.get(connection, 0) + 1
-            turn.set_result(None)
+    def _hand_over(self) -> None:
+        while self._waiting and (self._limit is None or self._taken < self._limit):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._taken += 1
+                turn.set_result(None)
 
     @staticmethod
     def _has(turn: asyncio.Future[None]) -> bool:
         return turn.done() and not turn.cancelled()
+
+
+class Slots:
+    """``limits`` maps connections to their number of places; one that is absent has any number."""
+
+    def __init__(self, limits: Mapping[str, int]) -> None:
+        self._limits = limits
+        self._rooms: dict[str, Room] = {}
+
+    def configure(self, limits: Mapping[str, int]) -> None:
+        """From now on by other limits."""
+        self._limits = limits
+        for connection, room in self._rooms.items():
+            room.configure(limits.get(connection))
+
+    def room(self, connection: str) -> Room:
+        """The places of ``connection``, the same ones every time."""
+        found = self._rooms.get(connection)
+        if found is None:
+            found = self._rooms[connection] = Room(self._limits.get(connection))
+        return found
+
+    def states(self) -> Iterator[PlaceState]:
+        """How full each connection is that has a limit."""
+        for connection, limit in self._limits.items():
+            yield self.room(connection).state(connection, limit)

@@ -51,7 +51,7 @@ class Attempt(msgspec.Struct, eq=False):
 
     def sent(self) -> None:
         """The request goes out now."""
-        if self.counted:
+        if self.counted and self.ticket.quotas.declared:
             self.ticket.sent()
 
     def heard(self, headers: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["Choice", "Strategy", "View"]
+__all__ = ["Choice", "Strategy", "View", "heeds"]
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,3 +80,8 @@ class Strategy(Protocol):
     def served(self, choice: Choice) -> None:  # noqa: ARG002 — most need not know
         """``choice`` answered."""
         return
+
+
+def heeds(strategy: Strategy) -> bool:
+    """Whether ``strategy`` wants to know who answered."""
+    return type(strategy).served is not Strategy.served

@@ -122,7 +122,8 @@ class Pursuit(msgspec.Struct, eq=False):
         if not (attempt.held or attempt.record.outcome):
             attempt.end(usage=self.record.usage)
         self.served = place, attempt
-        place.served()
+        if place.chosen:
+            place.served()
 
     def failed(
         self, place: Place, attempt: Attempt, failure: GatewayError | UnsayableError

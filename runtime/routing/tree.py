@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from generated.config import TargetConditions
-from runtime.routing.base import Choice, Strategy
+from runtime.routing.base import Choice, Strategy, heeds
 from runtime.routing.candidate import Candidate
 from runtime.routing.needs import Needs, meets
 
@@ -62,7 +62,8 @@ def sole(branch: Branch) -> Place | None:
     while inner is not None and len(inner.nodes) == 1 and not inner.conditional:
         (choice,) = inner.choices
         node = inner.nodes[choice.key]
-        chosen = (*chosen, (inner.strategy, choice))
+        if heeds(inner.strategy):
+            chosen = (*chosen, (inner.strategy, choice))
         if node.candidate is not None:
             return Place(node.candidate, chosen)
         inner = node.branch

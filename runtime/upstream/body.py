@@ -55,17 +55,22 @@ class HttpResponse:
         answer = self._answer
         parts: list[bytes] = []
         size = 0
-        while True:
-            data = self._at_hand()
-            if data is None:
-                data = await anext(self, b"")
-            size += len(data)
-            if size > max_bytes:
-                await self.aclose()
-                raise UpstreamProtocolError(f"the provider's answer is larger than {max_bytes} bytes")
-            parts.append(data)
-            if not data or (answer.complete and not answer.parts and self._decoding is None):
-                return b"".join(parts)
+        try:
+            while True:
+                data = self._at_hand()
+                if data is None:
+                    data = await anext(self, b"")
+                size += len(data)
+                if size > max_bytes:
+                    raise UpstreamProtocolError(f"the provider's answer is larger than {max_bytes} bytes")
+                parts.append(data)
+                if not data or (answer.complete and not answer.parts and self._decoding is None):
+                    break
+        except BaseException:
+            await self.aclose()
+            raise
+        self._over()
+        return b"".join(parts)
 
     def chunks(self) -> AsyncIterator[bytes]:
         return self  # no async generator: one that is dropped half-way is closed by the loop, at a time of its own

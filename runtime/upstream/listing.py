@@ -81,10 +81,7 @@ async def list_models(upstream: Upstream, server: Server) -> ListingAnswer:
         public=server.public,
     )
     response = await upstream.send(UpstreamRequest(to, b"", LIMITS))
-    try:
-        body = await response.read(MAX_BYTES)
-    finally:
-        await response.aclose()
+    body = await response.read(MAX_BYTES)
     return ListingAnswer(status=response.status, models=_names(body) if response.status == 200 else ())
 
 

@@ -59,7 +59,10 @@ class UpstreamResponse(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
     async def read(self, max_bytes: int) -> bytes:
-        """The whole body, decompressed. Raises UpstreamProtocolError beyond ``max_bytes``, UpstreamTimeout in a silence."""
+        """The whole body, decompressed. Raises UpstreamProtocolError beyond ``max_bytes``, UpstreamTimeout in a silence.
+
+        However it ends, nothing is left to let go of.
+        """
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:

@@ -59,12 +59,14 @@ class SimulatedResponse:
     async def read(self, max_bytes: int) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while (data := await self._next()) is not None:
-            size += len(data)
-            if size > max_bytes:
-                await self.aclose()
-                raise UpstreamProtocolError(f"the provider's answer is larger than {max_bytes} bytes")
-            parts.append(data)
+        try:
+            while (data := await self._next()) is not None:
+                size += len(data)
+                if size > max_bytes:
+                    raise UpstreamProtocolError(f"the provider's answer is larger than {max_bytes} bytes")
+                parts.append(data)
+        finally:
+            await self.aclose()
         return b"".join(parts)
 
     def chunks(self) -> AsyncIterator[bytes]:
