@@ -64,7 +64,8 @@ class Target(msgspec.Struct, frozen=True):
 
     ``default_max_output`` is the output limit in tokens for a protocol that demands one, where neither the client nor
     the model's facts give any. ``asks_usage``: of a stream that is passed on, too, it is to be asked what it took.
-    ``rules`` follow from the others: those of the provider, then the surface, then the model, that say anything.
+    What is below follows from the others: ``rules`` are those of the provider, then the surface, then the model, that say
+    anything; ``named`` is the model's name as JSON.
     """
 
     provider: Provider
@@ -73,10 +74,12 @@ class Target(msgspec.Struct, frozen=True):
     default_max_output: int = 4096
     asks_usage: bool = False
     rules: tuple[ParameterRules, ...] = ()
+    named: bytes = b""
 
     def __post_init__(self) -> None:
         every = (self.provider.parameters, self.surface.parameters, self.model.parameters)
         msgspec.structs.force_setattr(self, "rules", tuple(rules for rules in every if rules))
+        msgspec.structs.force_setattr(self, "named", msgspec.json.encode(self.model.id))
 
 
 class Outgoing(msgspec.Struct, frozen=True):

@@ -29,8 +29,9 @@ _KEY: Final = re.compile(rb'[ \t\r\n,]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\r\n]*:[ \t
 
 _END: Final = re.compile(rb"[ \t\r\n]*\}")
 _SPACED: Final = b'": '
-_SAMPLE_BYTES: Final = 64
-"""Where a body with spaces behind its colons shows that."""
+_MODEL_FIRST: Final = b'{"model": '
+_AGAIN_BYTES: Final = len(b'"":0,')
+"""What a member takes at the least, beside its name."""
 
 _NAME: Final = b'"model"'
 _MODEL: Final = re.compile(rb'"model"[ \t\r\n]*:[ \t\r\n]*("[^"\\]*")')
@@ -50,18 +51,19 @@ def peek(body: bytes, asked: Asked = Asked(), *, streams: bool = False) -> Envel
     name = _model(fields) if asked.model is None else asked.model
     if not name:
         raise InvalidRequest("The field 'model' must not be empty.", param="model", code="invalid_value")
-    streamed = _streamed(fields, streams) if asked.stream is None else asked.stream
+    streamed = asked.stream
+    if streamed is None:
+        streamed = _streamed(fields["stream"], streams) if "stream" in fields else streams
     return Envelope(name, streamed, fields, body, asked.variant)
 
 
 def rewrite(envelope: Envelope, target: Target, fields: Fields | None = None) -> bytes:
     """The request for ``target``: its model's name, its parameter rules applied. ``fields`` are the envelope's, edited."""
     before = envelope.fields
-    after = dict(before if fields is None else fields)
-    after["model"] = raw(target.model.id)
     if target.rules or (fields is not None and fields is not before):
+        after = {**(before if fields is None else fields), "model": msgspec.Raw(target.named)}
         return join(envelope.body, before, apply(target.rules, after))
-    return _spliced(envelope.body, before, after) if "model" in before else msgspec.json.encode(after)
+    return _readdressed(envelope.body, before, target.named)
 
 
 def apply(rules: tuple[ParameterRules, ...], fields: Fields) -> Fields:
@@ -99,13 +101,12 @@ def join(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes
 
 def renamed(body: bytes, model: str) -> bytes:
     """`replace` of the member ``model``, which ``body`` is known to have: where it is unmistakable, no other is looked at."""
-    at = body.find(_NAME)
     spelt_out = _BACKSLASH not in body or body.find(b"\\u00") < 0  # no name hides in escapes
-    if at >= 0 and spelt_out and body.find(_NAME, at + 1) < 0:
-        found = _MODEL.match(body, at)
+    if spelt_out and body.count(_NAME) == 1:
+        found = _MODEL.search(body)
         if found is not None:
             start, end = found.span(1)
-            return b"%b%b%b" % (body[:start], msgspec.json.encode(model), body[end:])
+            return body[:start] + msgspec.json.encode(model) + body[end:]
     return replace(body, ("model",), raw(model))
 
 
@@ -121,10 +122,9 @@ def _model(fields: Fields) -> str:
     return _text(model, "model")
 
 
-def _streamed(fields: Fields, default: bool) -> bool:
-    stream = fields.get("stream")
-    match None if stream is None else bytes(stream):
-        case None | b"null":
+def _streamed(stream: msgspec.Raw, default: bool) -> bool:
+    match bytes(stream):
+        case b"null":
             return default
         case b"false":
             return False
@@ -134,23 +134,34 @@ def _streamed(fields: Fields, default: bool) -> bool:
             raise _wrong_type("stream", "a boolean", other)
 
 
+def _readdressed(body: bytes, fields: Fields, model: bytes) -> bytes:
+    """`join` where only the ``model`` is another one.
+
+    What stands behind one that comes first is not looked at, where it has no room for any member that comes twice.
+    """
+    old, spare = fields.get("model"), len(body) - _least(fields)
+    if old is not None and spare > 0:
+        lead = _MODEL_FIRST + old
+        if body[: len(lead)] == lead and spare < _AGAIN_BYTES + min(map(len, fields)):
+            return b"".join((_MODEL_FIRST, model, memoryview(body)[len(lead) :]))
+        return _spliced(body, fields, {**fields, "model": msgspec.Raw(model)})
+    return msgspec.json.encode({**fields, "model": msgspec.Raw(model)})
+
+
 def _spliced(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes:
     """`join` where both have the same names, in the same order."""
-    if not body or (body.find(_SPACED, 0, _SAMPLE_BYTES) < 0 and _is_dense(body, before)):
+    if not body or len(body) == _least(before):
         return msgspec.json.encode(after)
     spliced = _laid_out(body, before, after)
     return msgspec.json.encode(after) if spliced is None else spliced
 
 
-def _is_dense(body: bytes, fields: Mapping[str, msgspec.Raw]) -> bool:
-    """Whether ``body``, of which ``fields`` were read, is written without white space.
-
-    With white space, with a name in escapes or one that comes twice, it would be longer than its members are.
-    """
+def _least(fields: Mapping[str, msgspec.Raw]) -> int:
+    """How long an object of ``fields`` is without white space, with no name in escapes and none that comes twice."""
     least = 1
     for name, value in fields.items():
         least += len(name) + len(value) + 4  # quotes, a colon, and a comma or brace
-    return least == len(body)
+    return least
 
 
 def _laid_out(body: bytes, before: Mapping[str, msgspec.Raw], after: Fields) -> bytes | None:

@@ -18,6 +18,10 @@ from runtime.protocols.splice import Fields
 __all__ = ["own_only"]
 
 _SUSPECT: Final = b'"' + MARK.encode()
+_DETAILS: Final = b'"reasoning_details"'
+_EXTRA: Final = b'"extra_content"'
+"""Where a seal may be: longer than one begins, and the longer what is looked for, the fewer bytes are looked at."""
+
 _TURNS: Final = msgspec.json.Decoder(list[Fields])
 _CALLS: Final = msgspec.json.Decoder(list[Fields])
 
@@ -27,7 +31,10 @@ def own_only(messages: msgspec.Raw, body: bytes = b"") -> msgspec.Raw:
 
     What cannot be read is left to the provider to complain of.
     """
-    if (body or bytes(messages)).find(_SUSPECT) < 0:
+    given = body or bytes(messages)
+    if given.find(_DETAILS) < 0 and given.find(_EXTRA) < 0:
+        return messages
+    if given.find(_SUSPECT) < 0:
         return messages
     try:
         turns = [_own_turn(turn) for turn in _TURNS.decode(messages)]
