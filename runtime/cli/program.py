@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import rich_click as click
 from click import option  # typed, which rich_click's are not
@@ -56,6 +57,7 @@ COMMANDS = (
     audit,
     completion,
 )
+HELP: Final = click.RichHelpConfiguration(force_terminal=None, text_markup="markdown", width=100)
 
 
 class Program(click.RichGroup):
@@ -70,11 +72,14 @@ class Program(click.RichGroup):
     cls=Program,
     commands=list(COMMANDS),
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 120,
+        "rich_help_config": HELP,  # said by a decorator, it would load what draws help for every command
+    },
     epilog="Exit codes: 0 all is well, 1 a fault, 2 it differs. Start with `gatewright init`, then `gatewright serve`.",
 )
 @option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version.")
-@click.rich_config(help_config=click.RichHelpConfiguration(force_terminal=None, text_markup="markdown", width=100))
 @click.pass_context
 def program(context: click.Context) -> None:
     """An AI gateway whose configuration is source code: YAML in, checked and compiled, one immutable plan out."""

@@ -11,8 +11,6 @@ import hmac
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from typing_extensions import override
 
 from runtime.errors import ConfigError
@@ -27,6 +25,8 @@ class StoreKey:
     """One key, made of ``text``, which may be of any form and length; the stronger it is, the stronger the seals."""
 
     def __init__(self, text: str) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # six megabytes, where there are secrets only
+
         root = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
         self.id = hmac.digest(root, b"gatewright store key: id", "sha256").hex()[:12]
         self._cipher = AESGCM(hmac.digest(root, b"gatewright store key: seal", "sha256"))
@@ -42,6 +42,8 @@ class StoreKey:
 
     def open(self, sealed: bytes, about: str) -> str:
         """The opposite. Raises ConfigError for what was not sealed so."""
+        from cryptography.exceptions import InvalidTag
+
         try:
             return self._cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode()).decode()
         except (InvalidTag, ValueError) as error:
