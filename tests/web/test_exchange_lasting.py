@@ -1,6 +1,8 @@
 """What runs while an exchange lasts: the watch for a client that leaves, and what keeps a silent line open."""
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -95,6 +97,24 @@ class TestDisconnect:
                 await asyncio.sleep(0)
 
         assert script.answer.complete
+
+    async def test_what_was_watched_is_let_go_without_the_collector(self) -> None:
+        """It holds all of its call and what the server keeps for it; five hundred streams that end together hold a lot."""
+
+        async def serve() -> weakref.ref[Exchange]:
+            script = Script()
+            exchange = exchange_of(script, method="GET")
+            with exchange.while_connected():
+                await script.waiting.wait()
+            return weakref.ref(exchange)
+
+        gc.disable()
+        try:
+            served = await serve()
+            await asyncio.sleep(0.01)
+            assert served() is None
+        finally:
+            gc.enable()
 
     async def test_a_cancellation_from_elsewhere_stays_one(self) -> None:
         exchange = exchange_of(Script(), method="GET")
