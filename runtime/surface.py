@@ -89,7 +89,13 @@ def _straight(routes: Sequence[Routes]) -> Mapping[str, ASGIApp]:
     They answer everything that comes to their path, faults of ours included, so that the framework's own wrapping of each call
     and of each message would do nothing but cost.
     """
-    return {path: raw.answer.__call__ for each in routes for raw in each.raw for path in raw.paths if "{" not in path}
+    return {
+        path: cast("ASGIApp", raw.answer.__call__)
+        for each in routes
+        for raw in each.raw
+        for path in raw.paths
+        if "{" not in path
+    }
 
 
 class _Front:

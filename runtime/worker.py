@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from runtime.lifespan import Life
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp, LifeSpanReceive, LifeSpanSend, Receive, Scope, Send
+    from litestar.types import ASGIApp, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
 
 __all__ = ["Worker"]
 
@@ -22,8 +22,8 @@ class Worker:
         self._app = app
         self._lives = lives
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if cast("str", scope["type"]) == "lifespan":
+    def __call__(self, scope: Scope | LifeSpanScope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "lifespan":
             return self._live(cast("LifeSpanReceive", receive), cast("LifeSpanSend", send))
         return self._app(scope, receive, send)
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runtime.errors import ClientClosed, InvalidRequest, TooLarge, UnsupportedMedia
-from runtime.web.patience import begun, within
+from runtime.web.patience import begun, started, waited, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
@@ -167,10 +167,10 @@ def lingering(receive: Receive, headers: Mapping[str, str], timeout_s: float) ->
 
 def _drain(receive: Receive, most: int, timeout_s: float) -> Coroutine[object, object, None] | None:
     try:
-        rest = begun(timeout_s, _discard(receive, most))
+        left = started(_discard(receive, most))
     except TimeoutError:
         return None
-    return None if rest is None else _drained(rest)
+    return None if left is None else _drained(waited(timeout_s, left))
 
 
 async def _drained(rest: Coroutine[object, object, object]) -> None:
@@ -192,7 +192,7 @@ def _declared_length(headers: Mapping[str, str]) -> int | None:
     value = headers.get("content-length")
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit()):
+    if not value.isdecimal():  # of latin-1, ASCII digits only
         raise InvalidRequest("content-length is not a number")
     return int(value[:MAX_DIGITS])
 

@@ -22,8 +22,6 @@ class Connected(Protocol):
     @property
     def body_read(self) -> bool: ...
 
-    def when_read(self, begin: Callable[[], None] | None) -> None: ...
-
     def watch_disconnect(self) -> Coroutine[object, object, None]: ...
 
 
@@ -33,29 +31,25 @@ class Lookout:
     It looks twice in WATCH_AFTER_S; who is there for a second time is watched.
     """
 
-    __slots__ = ("_looking", "_new", "_seen")
+    __slots__ = ("_calls", "_looking")
 
     def __init__(self) -> None:
-        self._new: set[WhileConnected] = set()
-        self._seen: set[WhileConnected] = set()
+        self._calls: set[WhileConnected] = set()
         self._looking: asyncio.AbstractEventLoop | None = None
 
     def add(self, call: WhileConnected) -> None:
-        self._new.add(call)
+        self._calls.add(call)
         loop = asyncio.get_running_loop()
         if self._looking is not loop:
             self._looking = loop
             loop.call_later(WATCH_AFTER_S / 2, self._look)
 
     def discard(self, call: WhileConnected) -> None:
-        self._new.discard(call)
-        self._seen.discard(call)
+        self._calls.discard(call)
 
     def _look(self) -> None:
-        for call in self._seen:
-            call.watch()
-        self._seen, self._new = self._new, set()
-        if self._seen and self._looking is not None:
+        self._calls = {call for call in self._calls if not call.watched()}
+        if self._calls and self._looking is not None:
             self._looking.call_later(WATCH_AFTER_S / 2, self._look)
         else:
             self._looking = None
@@ -64,27 +58,23 @@ class Lookout:
 class WhileConnected:
     """`Exchange.while_connected`."""
 
-    __slots__ = ("_before", "_exchange", "_left", "_lookout", "_task", "_watcher")
+    __slots__ = ("_before", "_exchange", "_left", "_lookout", "_seen", "_task", "_watcher")
 
     def __init__(self, exchange: Connected, lookout: Lookout, task: asyncio.Task[object] | None) -> None:
         assert task is not None, "a call is served by a task"
         self._exchange = exchange
         self._lookout = lookout
         self._task = task
+        self._before = task.cancelling()
         self._watcher: asyncio.Task[None] | None = None
-        self._left = False
+        self._seen = self._left = False
 
     def __enter__(self) -> None:
-        self._before = self._task.cancelling()
-        if self._exchange.body_read:
-            self._lookout.add(self)
-        else:
-            self._exchange.when_read(self._begin)
+        self._lookout.add(self)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._exchange.when_read(None)
         self._lookout.discard(self)
         if self._watcher is not None:
             self._watcher.cancel()
@@ -96,12 +86,13 @@ class WhileConnected:
         if cancelled_here:
             raise ClientClosed from error
 
-    def watch(self) -> None:
-        """From now on."""
-        self._watcher = self._task.get_loop().create_task(self._watch())
-
-    def _begin(self) -> None:
-        self._lookout.add(self)
+    def watched(self) -> bool:
+        """Whether it is watched from now on: when it is looked at for the second time since its body was read."""
+        if self._seen:
+            self._watcher = self._task.get_loop().create_task(self._watch())
+            return True
+        self._seen = self._exchange.body_read
+        return False
 
     async def _watch(self) -> None:
         await self._exchange.watch_disconnect()

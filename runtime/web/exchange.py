@@ -54,18 +54,20 @@ class Exchange:
         required_scope: the key scope that the operation's schema asks for, or `public`.
         started: whether the head of the answer was sent; after that no other status can be.
         finished: whether the answer is complete.
+        body_read: whether the whole body was read, or there is none.
+        left: whether it is known that the client has left.
     """
 
     started: bool = False
     finished: bool = False
+    body_read: bool = False
+    left: bool = False
     _query: Mapping[str, str] | None = None
-    _body_read: bool = False
     _untouched: bool = True
-    _gone: bool = False
     _on_body: Callable[[], None] | None = None
     _beat: Beat | None = None
     _writing: bool = False
-    _left: Left | None = None
+    _offered: Left | None = None
     _last_sent_s: float = 0.0
     _unyielded_bytes: int = 0
 
@@ -100,7 +102,7 @@ class Exchange:
         self._write_limit_s = write_limit_s
         self._lookout = lookout
         if self.method in {"GET", "HEAD"}:
-            self._body_read, self._untouched = True, False
+            self.body_read, self._untouched = True, False
 
     # -- the request
 
@@ -118,16 +120,6 @@ class Exchange:
         client = self._scope["client"]
         return client[0] if client else ""
 
-    @property
-    def body_read(self) -> bool:
-        """Whether the whole body was read, or there is none."""
-        return self._body_read
-
-    @property
-    def left(self) -> bool:
-        """Whether it is known that the client has left."""
-        return self._gone
-
     async def read_body(self, max_bytes: int, timeout_s: float) -> bytes:
         """The whole body, decoded; once. Raises as `runtime.web.body.read_body` does."""
         self._untouched = False
@@ -136,7 +128,7 @@ class Exchange:
         except asyncio.CancelledError:
             self._untouched = True
             raise
-        self._body_read = True
+        self.body_read = True
         if self._on_body is not None:
             self._on_body()
         return body
@@ -148,7 +140,7 @@ class Exchange:
             self._untouched = True  # as far as the rest goes, which whoever has this piece may not want
             yield piece
             self._untouched = False
-        self._body_read = True
+        self.body_read = True
         if self._on_body is not None:
             self._on_body()
 
@@ -194,8 +186,8 @@ class Exchange:
 
     def pass_on(self, data: bytes) -> Coroutine[object, object, None] | None:
         """`send` of one of many pieces: None where it is done, as nearly always, else what is left of it, to be awaited."""
-        if self._left is not None:
-            return self._behind(self._left, data)
+        if self._offered is not None:
+            return self._behind(self._offered, data)
         if not data or self.method == "HEAD":
             return None
         rest = self._put({"type": "http.response.body", "body": data, "more_body": True})
@@ -215,16 +207,16 @@ class Exchange:
             return None
         beat = self._beat
         unyielded = self._unyielded_bytes + len(data)
-        if self._gone or unyielded >= YIELD_BYTES or (beat is not None and beat.sending is not None):
+        if self.left or unyielded >= YIELD_BYTES or (beat is not None and beat.sending is not None):
             return data
         try:
             left = started(self._send({"type": "http.response.body", "body": data, "more_body": True}))
         except OSError:
-            self._gone = True
+            self.left = True
             return data
         self._unyielded_bytes = unyielded
         if left is not None:
-            self._left, self._writing = left, True
+            self._offered, self._writing = left, True
             return b""
         if beat is not None:
             self._last_sent_s = beat.now()
@@ -239,12 +231,12 @@ class Exchange:
 
     async def watch_disconnect(self) -> None:
         """Return as soon as the client has left, or the answer is complete. Only once the body was read."""
-        while not self._gone:
+        while not self.left:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 if self.finished:
                     return
-                self._gone = True
+                self.left = True
 
     def while_connected(self, task: asyncio.Task[object] | None = None) -> WhileConnected:
         """Cancel the block, which ``task`` runs, soon after the client leaves, and raise ClientClosed in place of the cancellation.
@@ -257,7 +249,7 @@ class Exchange:
     def when_read(self, begin: Callable[[], None] | None) -> None:
         """Call ``begin`` once the body was read: now, where it was. None: call nobody."""
         self._on_body = begin
-        if self._body_read and begin is not None:
+        if self.body_read and begin is not None:
             begin()
 
     @contextmanager
@@ -318,7 +310,7 @@ class Exchange:
 
     async def _behind(self, left: Left, data: bytes) -> None:
         """``data`` goes out behind what was offered and is ``left``."""
-        self._left = None
+        self._offered = None
         await self._written(left)
         if self._beat is not None:
             self._last_sent_s = self._beat.now()
@@ -348,12 +340,12 @@ class Exchange:
 
     def _write(self, message: OutMessage) -> Left | None:
         """Begin to send ``message``: None where that is done, else what is left, for `_written`. Raises ClientClosed."""
-        if self._gone:
+        if self.left:
             raise ClientClosed
         try:
             return started(self._send(message))
         except OSError as error:
-            self._gone = True
+            self.left = True
             raise ClientClosed from error
 
     async def _written(self, left: Left) -> None:
@@ -362,11 +354,11 @@ class Exchange:
             await waited(self._write_limit_s, left)
         # A TimeoutError is one; other servers than Granian say "Disconnected client" so (ASGI 2.4).
         except OSError as error:
-            self._gone = True
+            self.left = True
             raise ClientClosed from error
         finally:
             self._writing = False
-        if self._gone:
+        if self.left:
             raise ClientClosed
 
     def _silent_s(self) -> float | None:

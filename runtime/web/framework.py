@@ -45,13 +45,13 @@ def application(routes: Iterable[Routes], front: Fronts, on_fault: Callable[[Exc
 
 def raw_handler(raw: RawRoute) -> BaseRouteHandler:
     """What the framework calls for ``raw``."""
-    dispatcher = raw.answer
+    dispatcher, app = raw.answer, cast("ASGIApp", raw.answer)
     options = {"protocols": dispatcher.protocols, "allow": dispatcher.allow}
     if "{" not in raw.paths[0]:
 
         @asgi(list(raw.paths), copy_scope=False, opt=options)
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            await dispatcher(scope, receive, send)
+            await app(scope, receive, send)
 
         return serve
 
@@ -60,6 +60,6 @@ def raw_handler(raw: RawRoute) -> BaseRouteHandler:
 
     @route(list(raw.paths), http_method=methods, status_code=200, opt=options)
     async def answer() -> ASGIApp:
-        return dispatcher
+        return app
 
     return answer

@@ -25,8 +25,6 @@ from runtime.web.negotiate import NEGOTIATED, PROBLEM
 from runtime.web.patience import cancelled
 
 if TYPE_CHECKING:
-    from litestar.types import Receive, Scope, Send
-
     from runtime.web import wire
 
 __all__ = ["RawOperation", "RawRoute", "raw_route"]
@@ -71,21 +69,21 @@ class Dispatcher:
         self._foreign = operations[0].protocol if len(set(self.protocols.values())) == 1 else NEGOTIATED
         self.allow = ", ".join(self.methods)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        http = cast("wire.HttpScope", scope)  # the same dictionary, described without Litestar's additions
-        if http["type"] != "http":
-            await send({"type": "websocket.close", "code": 1000, "reason": "this path is not for WebSocket"})
+    async def __call__(self, scope: wire.HttpScope, receive: wire.Receive, send: wire.Send) -> None:
+        if scope["type"] != "http":
+            closed = {"type": "websocket.close", "code": 1000, "reason": "this path is not for WebSocket"}
+            await send(cast("wire.OutMessage", closed))
             return
-        operation, front = self._operations.get(http["method"]), self._fronts.now
-        raw = http["headers"]
+        operation, front = self._operations.get(scope["method"]), self._fronts.now
+        raw = scope["headers"]
         headers, size = read_headers(raw)
         exchange = Exchange(
-            http,
-            cast("wire.Receive", receive),
-            cast("wire.Send", send),
+            scope,
+            receive,
+            send,
             request_id(raw, front.new_id) if "x-request-id" in headers else front.new_id(),
             headers,
-            _path_params(params) if (params := http.get("path_params")) else NOTHING,
+            _path_params(params) if (params := scope.get("path_params")) else NOTHING,
             front.scope(operation.operation_id, operation.scope) if operation else PUBLIC,
             _base_headers(front, raw) if front.cors.origins else front.base_headers(),
             front.write_limit_s,
