@@ -12,7 +12,8 @@ TO_TEST_CLIENTS := .venv-clients/ready tests/clients/node/node_modules/ready
 TO_TEST_SLOWLY := .venv-slow/ready tests/slow/cli/install.log
 BENCHMARKS := $(filter-out __init__ measure,$(basename $(notdir $(wildcard benchmarks/*.py))))
 SOURCES := runtime codegen tests $(wildcard benchmarks)
-WORKERS ?= 2
+# More than cores: half of the time of many tests is waiting for what a server does at its time.
+WORKERS ?= 4
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 # Without compiled modules every server that a test starts takes twice as long, and every worker compiles all tests again.
@@ -31,7 +32,7 @@ run: $(TO_RUN)  ## set up, build and serve gateway.yaml
 	exec $(BIN)/gatewright serve
 
 test: check clients  ## set up, check, and run all quick tests
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 clients: $(TO_TEST_CLIENTS)  ## set up the foreign SDKs that tests/clients calls the gateway with
 

@@ -271,23 +271,23 @@ async def test_complete_answer_carries_usage_into_the_record(client: str, upstre
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
-@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b"{", b"[]", b"{}", b'{"error": null}', b"null", b"\xff"])
-async def test_rubbish_with_status_200_is_never_a_success(client: str, upstream: str, body: bytes) -> None:
-    desk = Desk(upstream, [body])
+async def test_rubbish_with_status_200_is_never_a_success(client: str, upstream: str) -> None:
+    for body in (b"", b"<html>busy</html>", b"{", b"[]", b"{}", b'{"error": null}', b"null", b"\xff"):
+        desk = Desk(upstream, [body])
 
-    with pytest.raises(UpstreamProtocolError):
-        await desk.gateway.infer(desk.call(client, stream=False))
-    assert desk.upstream.response.closed
+        with pytest.raises(UpstreamProtocolError):
+            await desk.gateway.infer(desk.call(client, stream=False))
+        assert desk.upstream.response.closed
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
-@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b"data: {\n\n", b"data: <html>\n\n", b": hi\n\n"])
-async def test_rubbish_stream_is_never_a_success(client: str, upstream: str, body: bytes) -> None:
-    desk = Desk(upstream, [body])
+async def test_rubbish_stream_is_never_a_success(client: str, upstream: str) -> None:
+    for body in (b"", b"<html>busy</html>", b"data: {\n\n", b"data: <html>\n\n", b": hi\n\n"):
+        desk = Desk(upstream, [body])
 
-    with pytest.raises(GatewayError) as caught:
-        await desk.streamed(client)
-    assert caught.value.http_status >= 500
+        with pytest.raises(GatewayError) as caught:
+            await desk.streamed(client)
+        assert caught.value.http_status >= 500
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)

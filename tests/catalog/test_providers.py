@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from runtime.catalog import Capability, Endpoint, Model, ParameterRules, Prices, Provider, ReasoningFacts
 from runtime.protocols import CODECS, EMBEDDERS
 from runtime.source import NANO_USD, Diagnostics, MappingNode, decode, parse
+from tests.support.each import each
 
 FOLDER = Path(__file__).resolve().parents[2] / "schemas" / "providers"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -59,14 +61,12 @@ def load(path: Path) -> Provider:
     return provider
 
 
-@pytest.fixture(params=FILES, ids=IDS)
-def path(request: pytest.FixtureRequest) -> Path:
-    return Path(request.param)
+def each_provider(check: Callable[[Provider], None]) -> Callable[[], None]:
+    @each(FILES)
+    def test(path: Path) -> None:
+        check(load(path))
 
-
-@pytest.fixture
-def provider(path: Path) -> Provider:
-    return load(path)
+    return test
 
 
 def rules_of(provider: Provider) -> list[ParameterRules]:
@@ -84,6 +84,7 @@ def amounts(prices: Prices) -> dict[str, int]:
 # -- the files
 
 
+@each(FILES)
 def test_file_decodes_without_a_diagnostic(path: Path) -> None:
     provider, said = read(path)
 
@@ -91,10 +92,12 @@ def test_file_decodes_without_a_diagnostic(path: Path) -> None:
     assert provider is not None
 
 
+@each(FILES)
 def test_file_begins_with_the_schema_line_and_its_version(path: Path) -> None:
     assert path.read_text(encoding="utf-8").splitlines()[:2] == [SCHEMA_LINE, "version: 1"]
 
 
+@each(FILES)
 def test_keys_stand_in_the_order_of_the_struct(path: Path) -> None:
     node = parse(path.read_bytes(), path.name, Diagnostics())
     assert isinstance(node, MappingNode)
@@ -103,8 +106,9 @@ def test_keys_stand_in_the_order_of_the_struct(path: Path) -> None:
     assert [key for key in ("version", *Provider.__struct_fields__) if key in keys] == keys
 
 
-def test_id_is_the_name_of_the_file(path: Path, provider: Provider) -> None:
-    assert path.stem == provider.id
+@each(FILES)
+def test_id_is_the_name_of_the_file(path: Path) -> None:
+    assert path.stem == load(path).id
 
 
 def test_at_least_fifty_providers_and_the_simulated_one_are_described() -> None:
@@ -115,6 +119,7 @@ def test_at_least_fifty_providers_and_the_simulated_one_are_described() -> None:
 # -- where they are and how they are asked
 
 
+@each_provider
 def test_base_url_is_https_unless_the_server_is_local(provider: Provider) -> None:
     url = urlsplit(provider.base_url)
     expected = {"sim"} if provider.id == "sim" else {"http"} if provider.local else {"https"}
@@ -125,10 +130,12 @@ def test_base_url_is_https_unless_the_server_is_local(provider: Provider) -> Non
         assert url.hostname in LOOPBACK
 
 
+@each_provider
 def test_variables_are_exactly_the_gaps_of_the_base_url(provider: Provider) -> None:
     assert re.findall(r"\{(\w+)\}", provider.base_url) == list(provider.variables)
 
 
+@each_provider
 def test_surfaces_speak_known_protocols_at_absolute_paths(provider: Provider) -> None:
     assert provider.surfaces
     assert set(provider.surfaces) <= PROTOCOLS
@@ -137,12 +144,14 @@ def test_surfaces_speak_known_protocols_at_absolute_paths(provider: Provider) ->
         assert surface.count_tokens is None or surface.count_tokens.startswith("/")
 
 
+@each_provider
 def test_anthropic_surfaces_pin_the_api_version(provider: Provider) -> None:
     surface = provider.surfaces.get("anthropic_messages")
 
     assert surface is None or surface.version == "2023-06-01"
 
 
+@each_provider
 def test_a_wanted_key_has_a_customary_variable(provider: Provider) -> None:
     if provider.auth.scheme == "key":
         assert provider.auth.env
@@ -157,18 +166,21 @@ def test_no_two_providers_read_the_same_variable() -> None:
     assert [name for name, times in count.items() if times > 1] == []
 
 
+@each_provider
 def test_headers_carry_no_credential_and_imitate_no_client(provider: Provider) -> None:
     forbidden = {"authorization", "cookie", "user-agent", "x-api-key", "api-key", "anthropic-beta", "x-app"}
 
     assert set() == forbidden & {name.lower() for name in provider.headers}
 
 
+@each_provider
 def test_the_pattern_of_tool_call_ids_compiles_and_can_be_met(provider: Provider) -> None:
     pattern = provider.quirks.tool_call_id
 
     assert pattern is None or re.fullmatch(pattern, "a1B2c3D4e")
 
 
+@each_provider
 def test_only_providers_that_list_no_model_or_say_so_are_open(provider: Provider) -> None:
     """A provider without models would serve nothing if it did not take names as they come."""
     assert provider.models or provider.open_models
@@ -179,6 +191,7 @@ def test_only_providers_that_list_no_model_or_say_so_are_open(provider: Provider
 # -- parameters
 
 
+@each_provider
 def test_parameter_rules_name_known_fields(provider: Provider) -> None:
     for rules in rules_of(provider):
         named = {*rules.drop, *rules.rename, *rules.rename.values(), *rules.range, *rules.add}
@@ -187,6 +200,7 @@ def test_parameter_rules_name_known_fields(provider: Provider) -> None:
         assert set() == named - KNOWN_FIELDS
 
 
+@each_provider
 def test_parameter_rules_do_not_contradict_themselves(provider: Provider) -> None:
     for rules in rules_of(provider):
         assert len(set(rules.drop)) == len(rules.drop)
@@ -197,6 +211,7 @@ def test_parameter_rules_do_not_contradict_themselves(provider: Provider) -> Non
             assert len(group) >= 2
 
 
+@each_provider
 def test_store_reaches_nobody_but_openai(provider: Provider) -> None:
     if "openai_chat" in provider.surfaces and provider.id not in {"openai", "azure-openai", "sim"}:
         assert "store" in (*provider.parameters.drop, *provider.surfaces["openai_chat"].parameters.drop)
@@ -205,12 +220,14 @@ def test_store_reaches_nobody_but_openai(provider: Provider) -> None:
 # -- models
 
 
+@each_provider
 def test_model_ids_are_unique_within_their_provider(provider: Provider) -> None:
     count = Counter(model.id for model in provider.models)
 
     assert [name for name, times in count.items() if times > 1] == []
 
 
+@each_provider
 def test_a_model_never_both_has_and_lacks(provider: Provider) -> None:
     for model in provider.models:
         assert set() == set(model.has) & set(model.lacks), model.id
@@ -218,18 +235,21 @@ def test_a_model_never_both_has_and_lacks(provider: Provider) -> None:
         assert len(set(model.lacks)) == len(model.lacks)
 
 
+@each_provider
 def test_parallel_tools_imply_tools(provider: Provider) -> None:
     for model in provider.models:
         assert Capability.PARALLEL_TOOLS not in model.has or Capability.TOOLS in model.has, model.id
         assert Capability.TOOLS not in model.lacks or Capability.PARALLEL_TOOLS in model.lacks, model.id
 
 
+@each_provider
 def test_chat_models_are_known_to_stream(provider: Provider) -> None:
     chat = [model for model in provider.models if model.endpoint is Endpoint.CHAT]
 
     assert [model.id for model in chat if Capability.STREAMING not in model.has] == []
 
 
+@each_provider
 def test_names_are_plain_words(provider: Provider) -> None:
     """No emoji, no price tag, no provider's marketing, and no name that only repeats the id."""
     for model in provider.models:
@@ -239,6 +259,7 @@ def test_names_are_plain_words(provider: Provider) -> None:
             assert not re.search(r"\bfree\b|via ", model.name, re.IGNORECASE)
 
 
+@each_provider
 def test_limits_fit_into_the_context(provider: Provider) -> None:
     for model in provider.models:
         limits = model.limits
@@ -249,6 +270,7 @@ def test_limits_fit_into_the_context(provider: Provider) -> None:
             assert (limits.max_output or 0) <= limits.context, model.id
 
 
+@each_provider
 def test_reasoning_facts_belong_to_models_that_reason(provider: Provider) -> None:
     for model in provider.models:
         if model.reasoning is not None:
@@ -257,6 +279,7 @@ def test_reasoning_facts_belong_to_models_that_reason(provider: Provider) -> Non
             assert model.reasoning.efforts or model.reasoning.style == "budget"
 
 
+@each_provider
 def test_released_dates_are_dates(provider: Provider) -> None:
     for model in provider.models:
         assert model.released is None or date.fromisoformat(model.released) >= date(2020, 1, 1)
@@ -265,18 +288,21 @@ def test_released_dates_are_dates(provider: Provider) -> None:
 # -- prices
 
 
+@each_provider
 def test_prices_say_where_and_when_they_were_read(provider: Provider) -> None:
     for model, prices in priced(provider):
         assert prices.source.strip(), model.id
         assert date.fromisoformat(prices.date) >= OLDEST_PRICE, model.id
 
 
+@each_provider
 def test_prices_are_of_a_sane_magnitude(provider: Provider) -> None:
     for model, prices in priced(provider):
         for name, value in amounts(prices).items():
             assert 0 <= value <= MAX_USD * NANO_USD, (model.id, name)
 
 
+@each_provider
 def test_only_the_simulated_provider_is_free(provider: Provider) -> None:
     """A zero that only means "free tier" or "unknown" would make budgets blind."""
     for model, prices in priced(provider):
@@ -286,11 +312,13 @@ def test_only_the_simulated_provider_is_free(provider: Provider) -> None:
         assert (prices.input == 0, prices.output == 0) == (free, free or silent), model.id
 
 
+@each_provider
 def test_cached_input_costs_no_more_than_fresh_input(provider: Provider) -> None:
     for model, prices in priced(provider):
         assert prices.cache_read is None or prices.cache_read <= prices.input, model.id
 
 
+@each_provider
 def test_longer_cache_writes_cost_no_less_than_shorter_ones(provider: Provider) -> None:
     for model, prices in priced(provider):
         if prices.cache_write_5m is not None and prices.cache_write_1h is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,13 @@ from runtime.config.compile import Compiled, compile_plan
 from runtime.source import CODES
 from tests.config.catalog import CATALOG
 from tests.config.golden import CASES, outcome, read_case, rewrite
+from tests.support.each import each
 
 FAULTS = sorted((CASES / "fault").glob("*.case"))
 SOUND = sorted((CASES / "sound").glob("*.case"))
 
 
+@cache
 def compiled(path: Path) -> Compiled:
     case = read_case(path)
     return compile_plan(case.sources, CATALOG, case.overrides)
@@ -33,7 +36,7 @@ def test_case_comes_out_as_recorded(path: Path) -> None:
     assert case.expected == outcome(case)
 
 
-@pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.stem)
+@each(FAULTS)
 def test_fault_has_a_place_in_the_file_a_known_code_and_a_hint(path: Path) -> None:
     case = read_case(path)
     read = (*case.sources, *(override.source for override in case.overrides))
@@ -71,7 +74,7 @@ def test_every_code_of_the_plan_compiler_has_a_case() -> None:
     assert {"deprecated-setting"} == ours - shown  # nothing is deprecated yet; see test_vocabulary
 
 
-@pytest.mark.parametrize("path", FAULTS, ids=lambda path: path.stem)
+@each(FAULTS)
 def test_no_message_repeats_what_may_be_a_secret(path: Path) -> None:
     planted = ("correct-horse-battery", "hunter2", "8675309", "abcdefghijklmnop", "Bearer abcdef")
     said = "\n".join(str(item) for item in compiled(path).diagnostics)

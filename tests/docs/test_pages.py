@@ -12,6 +12,7 @@ from runtime.cli.program import program
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import Source
+from tests.support.each import each
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests/README.md"})
@@ -22,7 +23,7 @@ def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@each(PAGES)
 def test_links_lead_to_files_that_exist(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
 
@@ -44,7 +45,7 @@ def test_every_make_target_says_what_it_does() -> None:
     assert {"lint", "imports", "types"} == targets - explained  # parts of `check`
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+@each(PAGES)
 def test_commands_in_code_blocks_are_ones_we_have(page: Path) -> None:
     """Each `gatewright …` line names an existing command and existing options."""
     for line in shell_lines(page):

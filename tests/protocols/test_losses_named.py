@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
 
-import pytest
-
 from runtime.canonical import Request
 from runtime.catalog import Limits, Model
 from runtime.protocols import CODECS
@@ -20,6 +18,7 @@ from runtime.protocols.base import Outgoing
 from tests.docs.translation import Loss
 from tests.protocols.gemini.given import target as gemini_target
 from tests.protocols.openai_chat.support import target as chat_target
+from tests.support.each import each
 
 MOVED = "What the model showed is shown by the user next."
 WRAPPED = "The same words, in an object."
@@ -145,7 +144,7 @@ def named(path: str, losses: tuple[str, ...]) -> bool:
     return any(f"{wanted}.".startswith(f"{loss}.") or loss.startswith(f"{wanted}.") for loss in map(plain, losses))
 
 
-@pytest.mark.parametrize(("protocol", "path"), list(lines()))
+@each(list(lines()))
 def test_every_loss_is_named_or_said_otherwise(protocol: str, path: str) -> None:
     outgoing = sent(protocol, path)
     if path in SAID_OTHERWISE[protocol]:

@@ -11,12 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-import pytest
-
 from runtime.canonical import Event
 from runtime.errors import GatewayError
 from runtime.protocols import CODECS
 from runtime.protocols.base import Answer, Outgoing
+from tests.support.each import each
 from tests.support.vendor import WIRE
 
 ANSWER: Final = Answer(model="public/name", id="r1", created=1, headers={})
@@ -97,7 +96,7 @@ def watched(protocol: str, pieces: list[bytes]) -> tuple[object, ...]:
     return tap.usage, tap.complete, tap.started, failed, events
 
 
-@pytest.mark.parametrize(("protocol", "path", "oddity"), CASES, ids=lambda part: getattr(part, "stem", part))
+@each(CASES)
 def test_an_odd_stream_says_what_it_says(protocol: str, path: Path, oddity: str) -> None:
     plain = path.read_bytes().replace(b"\r\n", b"\n")
     odd = (LINES if path.suffix == ".ndjson" else EVENTS)[oddity](plain)

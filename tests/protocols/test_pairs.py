@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,6 +52,7 @@ from runtime.protocols.base import Answer, Asked, Codec, Outgoing, Target
 from tests.protocols.anthropic_messages.given import told
 from tests.protocols.gemini.given import Body as GeminiBody
 from tests.support.canonical import requests, responses
+from tests.support.each import each
 from tests.support.oracle import complaint
 from tests.support.stream import decode_stream, sse_data
 
@@ -121,6 +123,7 @@ def crossings() -> list[tuple[str, str, str]]:
     ]
 
 
+@cache
 def read(protocol: str, case: str) -> tuple[list[Event], Exception | None]:
     data = (WIRE / protocol / case).read_bytes()
     return decode_stream(codec(protocol).stream_decoder(OUTGOING), [data])
@@ -166,7 +169,7 @@ def target_of(protocol: str, model: Model | None = None) -> Target:
     return Target(provider, model or Model(id="up-1"), surface)
 
 
-@pytest.mark.parametrize(("upstream", "case", "client"), crossings())
+@each(crossings())
 def test_a_providers_stream_reaches_every_dialects_clients_whole(upstream: str, case: str, client: str) -> None:
     events, _ = read(upstream, case)
     data = through(codec(client), events)

@@ -35,6 +35,7 @@ from runtime.routing.candidate import spoken
 from runtime.services.listing import DIALECTS, Listed
 from tests.protocols.test_pairs import ANSWER, OUTGOING, again, crossings, read, said, target_of, through
 from tests.support.canonical import events_of
+from tests.support.each import each
 from tests.support.stream import decode_stream, sse_data
 
 TO_ANTHROPIC = [(upstream, case) for upstream, case, client in crossings() if client == "anthropic_messages"]
@@ -64,7 +65,7 @@ def user(text: str) -> Message:
     return Message(role="user", content=(Text(text=text),))
 
 
-@pytest.mark.parametrize(("upstream", "case"), TO_ANTHROPIC)
+@each(TO_ANTHROPIC)
 def test_pitfall_001_to_007_blocks_are_opened_closed_and_numbered_one_after_the_other(upstream: str, case: str) -> None:
     """One start of the message; one block open at a time, of the kind of its deltas; indexes from 0 without gaps."""
     open_block: dict[str, Any] | None = None
@@ -91,7 +92,7 @@ def test_pitfall_001_to_007_blocks_are_opened_closed_and_numbered_one_after_the_
     assert ["message_start"] == [event["type"] for event in events if event["type"] == "message_start"]
 
 
-@pytest.mark.parametrize(("upstream", "case"), TO_ANTHROPIC)
+@each(TO_ANTHROPIC)
 def test_pitfall_010_to_015_the_end_the_input_and_the_counts_are_whole(upstream: str, case: str) -> None:
     events = told(upstream, case, "anthropic_messages")
     starts = [event["content_block"] for event in events if event["type"] == "content_block_start"]
@@ -149,7 +150,7 @@ def test_pitfall_018_and_029_and_028_marks_in_a_text_are_text(upstream: str, cli
     assert (text, "", []) == said(again(codec(client), through(codec(client), events)).choices[0])
 
 
-@pytest.mark.parametrize(("upstream", "case"), TO_CHAT)
+@each(TO_CHAT)
 def test_pitfall_020_to_025_chunks_are_of_one_answer_and_say_each_thing_once(upstream: str, case: str) -> None:
     chunks = told(upstream, case, "openai_chat")
     seen: dict[int, list[dict[str, Any]]] = {}
@@ -171,7 +172,7 @@ def test_pitfall_020_to_025_chunks_are_of_one_answer_and_say_each_thing_once(ups
     assert 1 == len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in chunks})
 
 
-@pytest.mark.parametrize(("upstream", "case"), TO_CHAT)
+@each(TO_CHAT)
 def test_pitfall_031_to_033_the_role_comes_first_and_the_finish_alone(upstream: str, case: str) -> None:
     ended: set[int] = set()
     begun: set[int] = set()

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from runtime.protocols import CODECS
+from tests.support.each import each
 from tests.support.register import known_tests, read_register
 
 REGISTER = Path(__file__).with_name("pitfalls.yaml")
@@ -73,7 +74,7 @@ def test_every_test_of_a_pitfall_has_a_number_that_can_be_read() -> None:
     assert [] == nameless
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@each(NUMBERS)
 def test_a_rule_is_held_by_a_test_or_says_why_not(number: str) -> None:
     entry = register()[number]
     held = [*claims().get(number, []), *entry.by]
@@ -88,7 +89,7 @@ def test_a_rule_is_held_by_a_test_or_says_why_not(number: str) -> None:
         assert entry.waits.endswith(".")
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@each(NUMBERS)
 def test_tests_that_an_entry_names_exist(number: str) -> None:
     gone = [test for test in register()[number].by if not _exists(test)]
 

@@ -19,13 +19,10 @@ from runtime.web.framework import application
 from runtime.web.negotiate import territory
 from tests.support.document import DOCUMENT, json_body
 from tests.support.document import OPERATIONS as DOCUMENTED
+from tests.support.each import each
 from tests.web.script import call, front
 
-OPERATIONS = [
-    pytest.param(one.verb, one.path, alias, one.said, id=f"{one.verb.lower()} {alias}")
-    for one in DOCUMENTED
-    for alias in (one.path, *one.aliases)
-]
+OPERATIONS = [(one.verb, one.path, alias, one.said) for one in DOCUMENTED for alias in (one.path, *one.aliases)]
 HOLDERS = {"admin": "admin", "view": "viewer", "chat": "chatter", "public": "viewer"}
 """A key for each scope that an operation asks for."""
 
@@ -107,7 +104,7 @@ def plain() -> Litestar:
     return app()
 
 
-@pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
+@each(OPERATIONS)
 async def test_every_documented_path_reaches_its_operation(verb: str, path: str, alias: str, operation: dict) -> None:
     given = {"model": "a"} if "x-raw" in operation else json_body(operation)
     body = b"" if given is None else json.dumps(given).encode()
@@ -126,7 +123,7 @@ async def test_every_documented_path_reaches_its_operation(verb: str, path: str,
         assert {"method": method, "params": dict(filled(path, operation)[1]), "scope": operation["x-scope"]} == told
 
 
-@pytest.mark.parametrize(("verb", "path", "alias", "operation"), OPERATIONS)
+@each(OPERATIONS)
 async def test_every_path_refuses_a_method_it_lacks(verb: str, path: str, alias: str, operation: dict) -> None:
     lacking = next(each for each in ("PATCH", "TRACE", "DELETE") if each.lower() not in DOCUMENT["paths"][path])
     answer = await call(plain(), lacking, filled(alias, operation)[0], [("anthropic-version", "1")])
@@ -139,7 +136,7 @@ async def test_every_path_refuses_a_method_it_lacks(verb: str, path: str, alias:
     assert answer.body.startswith(f"{protocol}: method_not_allowed".encode() if protocol else b"{")
 
 
-@pytest.mark.parametrize(("verb", "path", "alias", "operation"), [one for one in OPERATIONS if one.values[0] == "GET"])
+@each([one for one in OPERATIONS if one[0] == "GET"])
 async def test_every_get_answers_head(verb: str, path: str, alias: str, operation: dict) -> None:
     head = filled(alias, operation)[0]
     answer = await call(plain(), "HEAD", head, [("x-api-key", HOLDERS[operation["x-scope"]])])

@@ -78,16 +78,16 @@ def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", SOUND)
-@pytest.mark.parametrize("length", range(0, 100, 7))
-def test_a_sound_stream_cut_before_its_stop_reason_never_looks_complete(case: str, length: int) -> None:
+def test_a_sound_stream_cut_before_its_stop_reason_never_looks_complete(case: str) -> None:
     data = stream(case)
     before = max(data.find(b"message_delta") - 20, 0)
-    part = data[: before * length // 100]
-    outcome = decode([part])
-    _, error = tap_stream(CODEC.stream_tap(ANSWER), [part])
+    for length in range(0, 100, 7):
+        part = data[: before * length // 100]
+        outcome = decode([part])
+        _, error = tap_stream(CODEC.stream_tap(ANSWER), [part])
 
-    assert outcome.error == "UpstreamProtocolError"
-    assert isinstance(error, GatewayError)
+        assert outcome.error == "UpstreamProtocolError"
+        assert isinstance(error, GatewayError)
 
 
 @pytest.mark.parametrize("case", SOUND)

@@ -96,14 +96,14 @@ def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", SOUND)
-@pytest.mark.parametrize("length", range(0, 100, 7))
-def test_a_sound_stream_cut_before_its_first_reason_never_looks_complete(case: str, length: int) -> None:
+def test_a_sound_stream_cut_before_its_first_reason_never_looks_complete(case: str) -> None:
     data = stream(case)
     before = min(at for word in (b"finishReason", b"blockReason") if (at := data.find(word)) >= 0)
-    part = data[: before * length // 100]
+    for length in range(0, 100, 7):
+        part = data[: before * length // 100]
 
-    assert decode([part]).error == "UpstreamProtocolError"
-    assert isinstance(tapped([part])[1], GatewayError)
+        assert decode([part]).error == "UpstreamProtocolError"
+        assert isinstance(tapped([part])[1], GatewayError)
 
 
 @pytest.mark.parametrize("case", [case for case in SOUND if case not in REFRAMED])

@@ -12,6 +12,7 @@ from runtime.canonical import collect
 from runtime.protocols import CODECS
 from tests.protocols.openai_responses.support import CODEC, reply_to, vendor_answers, vendor_streams
 from tests.protocols.test_pairs import WIRE, read, transcripts
+from tests.support.each import each
 from tests.support.stream import sse_data
 
 SOUND = [(upstream, case) for upstream in sorted(CODECS) for case in transcripts(upstream)]
@@ -23,7 +24,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("upstream", "case"), SOUND)
+@each(SOUND)
 def test_a_complete_answer_is_what_its_stream_ends_in(upstream: str, case: str) -> None:
     events, _ = read(upstream, case)
     encoder = CODEC.stream_encoder(reply_to())
