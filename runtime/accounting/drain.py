@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
-from runtime.accounting.frames import Opened, PriceTable, Scanned, scan
+from runtime.accounting.frames import Frame, Kept, Opened, PriceTable, Scanned, scan, scan_kept
 from runtime.accounting.journal import LOCK, file_name, journal_files, remove
 from runtime.accounting.ledger import Ledger
 from runtime.accounting.lost import lost_settlements
@@ -179,7 +180,8 @@ class Drain:
         path, name = self._journal.directory / file_name(number), self._name(number)
         pieces, size = 0, PIECE_BYTES
         while True:
-            scanned, whole = _scan(path, self._at, size)
+            data, whole = _read(path, self._at, size)
+            scanned = scan_kept(data)
             if scanned.frames:
                 piece = _piece(name, self._at, scanned, self._at)
                 self._at = await self._store.take(
@@ -223,7 +225,8 @@ class Drain:
         """Take in what is not in the ledger yet, and note what is open; how far it was taken in."""
         begins, at, size = await self._store.drained(name), 0, PIECE_BYTES
         while True:
-            scanned, whole = _scan(path, at, size)
+            data, whole = _read(path, at, size)
+            scanned = scan(data)
             if scanned.frames:
                 left.note(scanned)
                 if at + scanned.sound > begins:
@@ -242,7 +245,7 @@ class _Left:
         self.opened: dict[str, dict[int, Opened]] = {}
         self.prices: dict[str, Prices] = {}
 
-    def note(self, scanned: Scanned) -> None:
+    def note(self, scanned: Scanned[Frame]) -> None:
         for frame in scanned.frames:
             match frame:
                 case Opened():
@@ -253,9 +256,10 @@ class _Left:
                     self.prices[frame.version] = frame.prices
 
 
-def _piece(name: str, at: int, scanned: Scanned, begins: int) -> Taken:
+def _piece(name: str, at: int, scanned: Scanned[Frame] | Scanned[Kept], begins: int) -> Taken:
     """What of ``scanned``, which begins at ``at``, stands behind ``begins``."""
-    new = [frame for frame, end in zip(scanned.frames, scanned.ends, strict=True) if at + end > begins]
+    first = bisect_right(scanned.ends, begins - at)
+    new = scanned.frames[first:]
     return Taken(
         file=name,
         begins=max(at, begins),
@@ -265,14 +269,14 @@ def _piece(name: str, at: int, scanned: Scanned, begins: int) -> Taken:
     )
 
 
-def _scan(path: Path, at: int, size: int) -> tuple[Scanned, bool]:
-    """The frames in ``size`` bytes from ``at`` on, and whether the file ends in them."""
+def _read(path: Path, at: int, size: int) -> tuple[bytes, bool]:
+    """``size`` bytes from ``at`` on, and whether the file ends in them."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.pread(descriptor, size, at)
     finally:
         os.close(descriptor)
-    return scan(data), len(data) < size
+    return data, len(data) < size
 
 
 def _take_lock(directory: Path) -> int | None:

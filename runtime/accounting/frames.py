@@ -6,7 +6,7 @@ A frame is 4 bytes of length, 4 of CRC-32, both little-endian, and so many bytes
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final, TypeAlias
+from typing import Final, Generic, TypeAlias, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from runtime.catalog import Prices
 from runtime.stores.entries import AttemptEntry, Settlement
 
-__all__ = ["Frame", "Opened", "PriceTable", "Scanned", "encode_frame", "scan"]
+__all__ = ["Frame", "Kept", "Opened", "Passed", "PriceTable", "Scanned", "encode_frame", "scan", "scan_kept"]
 
 MAX_BYTES: Final = 16 << 20
 """No frame is longer: a length beyond it is not one."""
@@ -50,6 +50,10 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     counters: tuple[str, ...] = ()
 
 
+class Passed(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """An `Opened` of which nothing is asked: its worker lives, and settles it. To skip its fields takes less than to read them."""
+
+
 class PriceTable(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """The prices of a version that frames behind it name."""
 
@@ -58,16 +62,23 @@ class PriceTable(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
 
 Frame: TypeAlias = Opened | Settlement | PriceTable
+Kept: TypeAlias = Passed | Settlement | PriceTable
+"""What the ledger is told of."""
 
+F = TypeVar("F", bound="Frame | Kept")
+
+_HEAD_BYTES: Final = _HEAD.size
 _PACK_HEAD: Final = _HEAD.pack
+_UNPACK_HEAD: Final = _HEAD.unpack_from
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_DECODER: Final = msgspec.msgpack.Decoder(Frame)
+_FRAMES: Final[msgspec.msgpack.Decoder[Frame]] = msgspec.msgpack.Decoder(Frame)
+_KEPT: Final[msgspec.msgpack.Decoder[Kept]] = msgspec.msgpack.Decoder(Kept)
 
 
-class Scanned(msgspec.Struct, frozen=True):
+class Scanned(msgspec.Struct, Generic[F], frozen=True):
     """Frames in order; ``ends`` is where each ends, and ``sound`` how far the bytes are frames."""
 
-    frames: list[Frame]
+    frames: list[F]
     ends: list[int]
     sound: int
 
@@ -77,18 +88,30 @@ def encode_frame(frame: Frame) -> bytes:
     return _PACK_HEAD(len(payload), crc32(payload)) + payload
 
 
-def scan(data: bytes) -> Scanned:
+def scan(data: bytes) -> Scanned[Frame]:
     """The whole frames at the beginning of ``data``. What stands behind the first that is not whole is not looked at."""
-    frames: list[Frame] = []
+    return _scan(data, _FRAMES)
+
+
+def scan_kept(data: bytes) -> Scanned[Kept]:
+    """The same, for a journal whose worker lives."""
+    return _scan(data, _KEPT)
+
+
+def _scan(data: bytes, decoder: msgspec.msgpack.Decoder[F]) -> Scanned[F]:
+    frames: list[F] = []
     ends: list[int] = []
-    at, view = 0, memoryview(data)
-    while at + _HEAD.size <= len(data):
-        length, checksum = _HEAD.unpack_from(data, at)
-        begin, end = at + _HEAD.size, at + _HEAD.size + length
-        if not 0 < length <= MAX_BYTES or end > len(data) or crc32(view[begin:end]) != checksum:
+    at, size, view = 0, len(data), memoryview(data)
+    while at + _HEAD_BYTES <= size:
+        length, checksum = _UNPACK_HEAD(data, at)
+        end = at + _HEAD_BYTES + length
+        if not 0 < length <= MAX_BYTES or end > size:
+            break
+        payload = view[at + _HEAD_BYTES : end]
+        if crc32(payload) != checksum:
             break
         try:
-            frames.append(_DECODER.decode(view[begin:end]))
+            frames.append(decoder.decode(payload))
         except msgspec.DecodeError:
             break
         ends.append(end)

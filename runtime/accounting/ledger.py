@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
+from math import floor
 from typing import Final, Literal
 
 import msgspec
@@ -218,8 +219,8 @@ class Ledger:
             record.outcome,
             record.error or "",
             record.status or (200 if record.outcome == "ok" else 0),
-            int(((record.ended_s or now_s) - started_s) * 1000 + 0.5),
-            -1 if first_s is None else int((first_s - started_s) * 1000 + 0.5),
+            floor(((record.ended_s or now_s) - started_s) * 1000 + 0.5),
+            -1 if first_s is None else floor((first_s - started_s) * 1000 + 0.5),
             entries[0].counts if len(entries) == 1 else _sum(entries),
             estimated,
             cost_nano_usd,
@@ -258,7 +259,7 @@ class Ledger:
             attempt.connection,
             attempt.outcome or "cancelled",
             attempt.status or 0,
-            int(((attempt.ended_s or now_s) - attempt.started_s) * 1000 + 0.5),
+            floor(((attempt.ended_s or now_s) - attempt.started_s) * 1000 + 0.5),
             counts,
             estimated,
             nano_usd,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.accounting.frames import Frame, Opened, PriceTable, encode_frame, scan
+from runtime.accounting.frames import Frame, Opened, Passed, PriceTable, encode_frame, scan, scan_kept
 from runtime.stores.entries import NO_COUNTS, AttemptEntry, Settlement
 from tests.support.accounting import PRICES
 
@@ -50,6 +50,15 @@ def test_a_byte_that_changed_ends_what_is_read(frames: list[Frame], data: st.Dat
     found = scan(bytes(written))
     assert found.sound <= at
     assert frames[: len(found.frames)] == found.frames
+
+
+@given(frames=FRAMES)
+def test_whoever_lives_reads_the_same_but_for_what_it_sent(frames: list[Frame]) -> None:
+    written = b"".join(map(encode_frame, frames))
+    whole, kept = scan(written), scan_kept(written)
+
+    assert [Passed() if isinstance(each, Opened) else each for each in frames] == kept.frames
+    assert (whole.ends, whole.sound) == (kept.ends, kept.sound)
 
 
 def test_zeros_behind_the_end_are_no_frames() -> None:
