@@ -72,7 +72,6 @@ from runtime.shared.colleagues import Told
 from runtime.surface import Served, served
 from runtime.telemetry import Recorder
 from runtime.web.front import Cors, Front
-from runtime.web.header import RawHeaders
 from runtime.web.key import ADMIN, PUBLIC
 from runtime.web.negotiate import PROBLEM
 from runtime.web.problem import render_problem
@@ -200,13 +199,12 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
 def _front(parts: Lasting, found: Effective, entrance: Entrance) -> Front:
     """What all routes share."""
     server = found.artefact.plan.server
-    base_headers: RawHeaders = ((b"x-gatewright-build", found.artefact.build.encode()),)
     metrics_scope = {"key": "view", "public": PUBLIC, "none": ADMIN}[server.metrics]
     return Front(
         new_id=new_id,
         renders={PROBLEM: render_problem, **{name: each.encode_error for name, each in parts.clients.items()}},
         authorize=entrance.admit,
-        base_headers=lambda: base_headers,
+        base_headers=((b"x-gatewright-build", found.artefact.build.encode()),),
         scopes={"getMetrics": metrics_scope},
         cors=Cors(origins=server.cors_origins),
         spoken=SPOKEN,

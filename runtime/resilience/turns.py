@@ -13,7 +13,7 @@ from typing import Final
 __all__ = ["Turns"]
 
 MOST: Final = 8
-"""So many calls begin or end in one turn of the loop; the others go on in the next ones, in the order they came."""
+"""So many calls begin or end in one turn of the loop at the most; the others go on in the next ones, in the order they came."""
 
 
 class Turns:
@@ -32,9 +32,9 @@ class Turns:
     def turn(self) -> asyncio.Future[None] | None:
         """`take`: None where there is nothing to wait for."""
         if self._taken < self._most:
-            if not self._taken:
-                asyncio.get_running_loop().call_soon(self._next)
             self._taken += 1
+            if self._taken == self._most:  # in however many turns: nobody counts those
+                asyncio.get_running_loop().call_soon(self._next)
             return None
         place = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
@@ -48,5 +48,5 @@ class Turns:
             if not place.done():
                 place.set_result(None)
                 self._taken += 1
-        if self._taken:
+        if self._taken == self._most:
             asyncio.get_running_loop().call_soon(self._next)

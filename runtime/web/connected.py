@@ -78,7 +78,8 @@ class WhileConnected:
         self._lookout.discard(self)
         if self._watcher is not None:
             self._watcher.cancel()
-            self._watcher = None  # a task keeps how it was cancelled, and that leads here: a circle of all that an exchange holds
+            # A task keeps how it was cancelled, and that leads here: a circle of all that an exchange holds.
+            self._watcher = None
         if not self._left:
             return
         cancelled_here = isinstance(error, asyncio.CancelledError) and self._task.cancelling() <= self._before + 1

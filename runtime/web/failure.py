@@ -91,7 +91,7 @@ def exception_handler(
             on_fault(error, identity)
         reply = _render(request, front)(told, identity)
         origin = request.headers.get("origin")
-        base = front.base_headers() + front.cors.answer(origin.encode("latin-1") if origin is not None else None)
+        base = front.base_headers + front.cors.answer(origin.encode("latin-1") if origin is not None else None)
         headers = {name.decode(): value.decode() for name, value in base} | dict(reply.headers)
         if isinstance(told, MethodNotAllowed):
             headers["allow"] = _allow(request, error)

@@ -115,7 +115,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         new_id: makes a request id.
         renders: how each protocol tells its clients of an error; FALLBACK_PROTOCOL must be there.
-        base_headers: headers that every answer carries, such as the build id; asked at each call.
+        base_headers: headers that every answer carries, such as the build id.
         authorize: checks the key of a call to a typed operation; raw ones leave that to their service.
         scopes: an operation's id to the scope that the operator's settings ask for instead of the schema's.
         spoken: path prefixes, the longest first, and the protocol that is spoken below each.
@@ -134,7 +134,7 @@ class Front(msgspec.Struct, frozen=True, kw_only=True):
     new_id: Callable[[], str]
     renders: Mapping[str, Render]
     authorize: Authorize
-    base_headers: Callable[[], RawHeaders] = tuple
+    base_headers: RawHeaders = ()
     scopes: Mapping[str, str] = {}
     cors: Cors = Cors()
     spoken: tuple[tuple[str, str], ...] = ()

@@ -85,7 +85,7 @@ class Dispatcher:
             headers,
             _path_params(params) if (params := scope.get("path_params")) else NOTHING,
             front.scope(operation.operation_id, operation.scope) if operation else PUBLIC,
-            _base_headers(front, raw) if front.cors.origins else front.base_headers(),
+            _base_headers(front, raw) if front.cors.origins else front.base_headers,
             front.write_limit_s,
             front.lookout,
         )
@@ -184,7 +184,7 @@ async def _manage(door: Doorway | None, operation: RawOperation, exchange: Excha
 def _base_headers(front: Front, raw: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """What any answer to a call with these headers carries, where web pages may call."""
     origin = next((value for name, value in raw if name == b"origin"), None)
-    return front.base_headers() + front.cors.answer(origin)
+    return front.base_headers + front.cors.answer(origin)
 
 
 def _path_params(found: Mapping[str, str]) -> Mapping[str, str]:

@@ -156,7 +156,7 @@ def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
             if message["type"] == "http.response.start":
                 started = True
                 await body.leave(decode_headers(scope["headers"]))
-                own = (*fronts.now.base_headers(), (b"x-request-id", identity.encode()))
+                own = (*fronts.now.base_headers, (b"x-request-id", identity.encode()))
                 message["headers"] = [*message["headers"], *own]
             await send(message)
 

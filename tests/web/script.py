@@ -146,7 +146,7 @@ def front(
         new_id=lambda: f"new-{next(numbers)}",
         renders={name: _renderer(name) for name in DIALECTS},
         authorize=authorize,
-        base_headers=lambda: ((b"x-gatewright-build", b"build-1"),),
+        base_headers=((b"x-gatewright-build", b"build-1"),),
         scopes=scopes or {},
         cors=Cors(origins=origins),
         spoken=spoken,
