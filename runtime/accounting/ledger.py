@@ -29,7 +29,8 @@ MAX_BACKLOG: Final = 10_000
 """Settlements that are kept in memory while the journal cannot be written to."""
 
 RETRY_S: Final = 1.0
-_MAX_VERSIONS: Final = 4096
+_MAX_PRICED: Final = 1024
+"""Prices are kept as a plan holds them, and every change of the plan brings new ones: of those of before, a megabyte at most."""
 _REACHED: Final = frozenset({"cancelled", "diverged", "timeout"})
 """How attempts end that were under way without an answer: the provider may have worked, and charges what it was sent."""
 
@@ -270,7 +271,7 @@ class Ledger:
 
     def _prepare(self, prices: Prices) -> Priced:
         """With the first call at these prices."""
-        if len(self._priced) >= _MAX_VERSIONS:
+        if len(self._priced) >= _MAX_PRICED:
             self._priced.clear()
         version = price_version(prices)
         told = version, encode_frame(PriceTable(version, prices))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runtime.accounting.frames import Frame, Opened, PriceTable, scan
 from runtime.accounting.journal import journal_files
+from runtime.accounting.ledger import Priced
 from runtime.accounting.price import price, price_version
 from runtime.accounting.received import Received
 from runtime.canonical import Usage
@@ -42,6 +45,16 @@ def test_an_attempt_is_noted_before_it_is_sent_with_its_prices(books: Books) -> 
     assert isinstance(opened, Opened)
     assert (record.settlement, row.number, 1000) == (opened.id, opened.number, opened.input_tokens)
     assert (NOW_S - 1.0, NOW_S) == (opened.at_s, opened.sent_s)
+
+
+def test_of_the_prices_of_plans_that_are_no_more_few_are_kept(books: Books) -> None:
+    for _ in range(2500):
+        record = books.begin()
+        answered(asked(books, record, prices=msgspec.structs.replace(PRICES)))
+        books.ledger.settle(record)
+
+    assert sum(isinstance(each, Priced) for each in gc.get_objects()) <= 1024
+    assert len([each for each in frames(books) if isinstance(each, PriceTable)]) == 1
 
 
 def test_a_call_is_settled_once_at_what_its_provider_said(books: Books) -> None:

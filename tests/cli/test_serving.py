@@ -5,7 +5,7 @@ import sys
 
 
 def test_neither_what_draws_help_nor_what_seals_secrets_is_loaded_before_it_is_needed() -> None:
-    """Seven megabytes, a twelfth of a worker."""
+    """Seven megabytes, of which three would be each worker's own."""
     code = "import sys, runtime.cli.program, runtime.server as server; server.load_codecs(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 
