@@ -62,7 +62,8 @@ class SseReader:
         self._skip_lf = False
         self._at_start = True
         self._failure: UpstreamProtocolError | None = None
-        self._beginning = b"data: "  # of the last frame that was plain, in front of its data
+        self.beginning = b"data: "
+        """Of the last frame that was plain, what stood in front of its data."""
         self._name = ""
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -109,6 +110,11 @@ class SseReader:
         frame = self._frame(rest)
         return [] if frame is None else [frame]
 
+    @property
+    def between(self) -> bool:
+        """Whether nothing is under way: what comes next begins a frame."""
+        return not self._pieces and not self._skip_lf and self._failure is None
+
     def _line_feeds(self, data: bytes) -> bytes:
         """``data`` with a line feed at the end of each line."""
         if self._skip_lf and data:
@@ -129,7 +135,7 @@ class SseReader:
 
     def _plain(self, block: bytes) -> Frame | None:
         """The frame of a block that has one line of data behind what the last such block began with; None for any other."""
-        data = block.removeprefix(self._beginning)
+        data = block.removeprefix(self.beginning)
         if data == block or not data or LF in data or len(block) > self._max_frame_bytes:
             return None
         self._at_start = False
@@ -153,7 +159,7 @@ class SseReader:
             self._name = name[7:-1].decode("utf-8", "replace")
         else:
             self._name = ""
-        self._beginning = name + b"data: "
+        self.beginning = name + b"data: "
         return Frame(data, self._name)
 
 

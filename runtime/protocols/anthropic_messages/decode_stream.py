@@ -8,6 +8,8 @@ raised with the next call, so that the events do not depend on how the bytes wer
 
 from __future__ import annotations
 
+from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -37,7 +39,8 @@ from runtime.protocols.anthropic_messages.incoming import (
 from runtime.protocols.anthropic_messages.outcome import decode_finish, decode_tier, decode_usage, merge
 from runtime.protocols.anthropic_messages.wire import Fields
 from runtime.protocols.base import Outgoing, StreamDecoder
-from runtime.protocols.framing import Frame, SseReader, readable
+from runtime.protocols.framing import MAX_FRAME_BYTES, Frame, SseReader, readable
+from runtime.protocols.likeness import Likeness
 from runtime.protocols.openai_chat.halves import Mender
 
 __all__ = ["Decoder"]
@@ -46,6 +49,10 @@ _EVENT: Final = msgspec.json.Decoder(ReceivedEvent)
 _BLOCK: Final = msgspec.json.Decoder(ReceivedBlock)
 _FIELDS: Final = msgspec.json.Decoder(Fields)
 _MAX_HEAD_BYTES: Final = 64 * 1024
+_MEMBERS: Final = MappingProxyType(
+    {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+)
+"""Where a delta's words stand."""
 
 
 class _Head(msgspec.Struct):
@@ -72,6 +79,9 @@ class Decoder(StreamDecoder):
         self._reason: str | None = None
         self._sequence: str | None = None
         self._details: ReceivedStopDetails | None = None
+        self._like = Likeness()
+        self._said: Block | None = None
+        """Whose words `_like` knows."""
 
     @override
     def feed(self, data: bytes) -> list[Event]:
@@ -81,13 +91,26 @@ class Decoder(StreamDecoder):
             self._head += data[:_MAX_HEAD_BYTES]
         events: list[Event] = []
         try:
-            frames = self._reader.feed(data)
-            self._framed = self._framed or bool(frames)
-            for frame in frames:
-                self._take(frame, events)
+            if self._like.known and self._reader.between and len(data) <= MAX_FRAME_BYTES:
+                *whole, rest = data.split(b"\n\n")
+                for event in whole:
+                    words = self._like.words(event)
+                    if words is None or self._said is None:
+                        self._feed(event + b"\n\n", events)
+                    else:
+                        events += self._said.said(words)
+                data = rest
+            if data:
+                self._feed(data, events)
         except GatewayError as error:
             self._hold(error, events)
         return events
+
+    def _feed(self, data: bytes, events: list[Event]) -> None:
+        frames = self._reader.feed(data)
+        self._framed = self._framed or bool(frames)
+        for frame in frames:
+            self._take(frame, events)
 
     @override
     def close(self) -> list[Event]:
@@ -126,9 +149,11 @@ class Decoder(StreamDecoder):
         event = _read(frame, self._mender)
         if event is None:
             return
+        if event.type == "content_block_delta":
+            self._delta(event, frame, events)
+            return
+        self._like.forget()
         match event.type:
-            case "content_block_delta":
-                self._delta(event, frame, events)
             case "content_block_start":
                 self._start(event, events)
             case "content_block_stop":
@@ -196,6 +221,9 @@ class Decoder(StreamDecoder):
             block = self._instead(index, block, TextBlock(self._position), ReceivedBlock(type="text"), events)
         more = _FIELDS.decode(frame.data)["delta"] if block.kind == "native" else None
         events += block.more(delta, more)
+        if block.kind != "native" and (member := _member_alone(delta)):
+            self._said = block
+            self._like.learn(self._reader.beginning, frame.data, member.encode(), partial(_words_alone, event, member))
 
     def _instead(self, index: int, old: Block, new: Block, given: ReceivedBlock, events: list[Event]) -> Block:
         """Some servers put thinking into a text block or the reverse: what it is decides, not what it stands in."""
@@ -228,6 +256,24 @@ class Decoder(StreamDecoder):
     def _expect_start(self) -> None:
         if not self._started:
             raise UpstreamProtocolError("The provider's stream does not begin with message_start.")
+
+
+def _member_alone(delta: ReceivedDelta) -> str | None:
+    """Which member of a delta has words, where it is of a kind that has, and nothing else is said."""
+    kind = delta.type
+    member = _MEMBERS.get(kind) if isinstance(kind, str) else None
+    said = [name for name in delta.__struct_fields__ if getattr(delta, name) is not msgspec.UNSET]
+    return member if member is not None and said == ["type", member] and getattr(delta, member) else None
+
+
+def _words_alone(like: ReceivedEvent, member: str, data: bytes) -> str | None:
+    """The words in an event's data, where it says the same as ``like`` but for these."""
+    event = _EVENT.decode(data)
+    if isinstance(event.delta, msgspec.UnsetType) or isinstance(like.delta, msgspec.UnsetType):
+        return None
+    words = getattr(event.delta, member)
+    setattr(event.delta, member, getattr(like.delta, member))
+    return words if event == like else None
 
 
 def _index(event: ReceivedEvent) -> int:

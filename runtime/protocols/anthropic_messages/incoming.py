@@ -49,6 +49,10 @@ class Block(Protocol):
         """``raw`` is the delta's JSON, given to native blocks."""
         ...
 
+    def said(self, words: str) -> list[Event]:
+        """A delta that says ``words`` and nothing else."""
+        ...
+
     def stop(self) -> list[Event]: ...
 
 
@@ -80,10 +84,14 @@ class TextBlock(Block):
             if cited is not None:
                 self._citations.append(_FIELDS.decode(cited))
             return []
-        if not text:
+        return self.said(text)
+
+    @override
+    def said(self, words: str) -> list[Event]:
+        if not words:
             return []
-        self._position.chars += len(text)
-        return [Delta(index=self._index, text=text)]
+        self._position.chars += len(words)
+        return [Delta(index=self._index, text=words)]
 
     @override
     def stop(self) -> list[Event]:
@@ -110,6 +118,10 @@ class ThinkingBlock(Block):
     def more(self, delta: ReceivedDelta, raw: msgspec.Raw | None) -> list[Event]:
         text, seal = present(delta.thinking) or "", present(delta.signature) or None
         return [Delta(index=self._index, text=text, seal=seal)] if text or seal else []
+
+    @override
+    def said(self, words: str) -> list[Event]:
+        return [Delta(index=self._index, text=words)] if words else []
 
     @override
     def stop(self) -> list[Event]:
@@ -142,14 +154,17 @@ class CallBlock(Block):
 
     @override
     def more(self, delta: ReceivedDelta, raw: msgspec.Raw | None) -> list[Event]:
-        fragment = present(delta.partial_json)
-        if not fragment:
+        return self.said(present(delta.partial_json) or "")
+
+    @override
+    def said(self, words: str) -> list[Event]:
+        if not words:
             return []
         self._any = True
         if self._custom:  # its text can be read out only when the JSON around it is whole
-            self._held.append(fragment)
+            self._held.append(words)
             return []
-        return [Delta(index=self._index, text=fragment)]
+        return [Delta(index=self._index, text=words)]
 
     @override
     def stop(self) -> list[Event]:
@@ -186,6 +201,10 @@ class NativeBlock(Block):
                 if name != "type":
                     self._fields[name] = _joined(self._fields.get(name), value)
         return []
+
+    @override
+    def said(self, words: str) -> list[Event]:
+        raise AssertionError("the vendor's own blocks are given all of a delta")
 
     @override
     def stop(self) -> list[Event]:

@@ -8,6 +8,7 @@ without a finish reason, broken JSON, an error event.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -31,20 +32,18 @@ from runtime.canonical import (
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import NULL
 from runtime.protocols.base import Outgoing, StreamDecoder
-from runtime.protocols.framing import Frame, SseReader
+from runtime.protocols.framing import MAX_FRAME_BYTES, Frame, SseReader
+from runtime.protocols.likeness import Likeness
 from runtime.protocols.openai_chat.answer import logprobs_text, pieces_text, read_citations, read_images
 from runtime.protocols.openai_chat.calls import Calls
-from runtime.protocols.openai_chat.errors import error_within
+from runtime.protocols.openai_chat.chunk import member_alone, read_chunk, words_alone
 from runtime.protocols.openai_chat.finish import read_finish, refuse_failure
-from runtime.protocols.openai_chat.halves import Joiner, mark_halves
+from runtime.protocols.openai_chat.halves import Joiner
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, Details, read_pieces
 from runtime.protocols.openai_chat.usage import read_usage
-from runtime.protocols.openai_error import excerpt
 
 __all__ = ["ChatDecoder"]
 
-_CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DONE: Final = b"[DONE]"
 _BRACE: Final = 123
 _KINDS: Final[Mapping[str, Text | Reasoning | Refusal]] = {
@@ -63,6 +62,9 @@ class ChatDecoder(StreamDecoder):
         self._started = False
         self._done = False
         self._failure: GatewayError | None = None
+        self._like = Likeness()
+        self._said: tuple[_Choice, str] | None = None
+        """Whose words, and of which kind, `_like` knows."""
 
     @override
     def feed(self, data: bytes) -> list[Event]:
@@ -70,8 +72,18 @@ class ChatDecoder(StreamDecoder):
             raise self._failure
         events: list[Event] = []
         try:
-            for frame in self._reader.feed(data):
-                self._frame(frame, events)
+            if self._like.known and self._reader.between and len(data) <= MAX_FRAME_BYTES:
+                *whole, rest = data.split(b"\n\n")
+                for event in whole:
+                    words = self._like.words(event)
+                    if words is None or self._said is None:
+                        self._feed(event + b"\n\n", events)
+                    elif words:
+                        choice, kind = self._said
+                        choice.say(kind, words, None, events, marked=False)
+                data = rest
+            if data:
+                self._feed(data, events)
         except GatewayError as error:
             if not events:
                 raise
@@ -89,13 +101,17 @@ class ChatDecoder(StreamDecoder):
             self._end(events)
         return events
 
+    def _feed(self, data: bytes, events: list[Event]) -> None:
+        for frame in self._reader.feed(data):
+            self._frame(frame, events)
+
     def _frame(self, frame: Frame, events: list[Event]) -> None:
         if self._done:
             return
         if frame.data[0] != _BRACE and frame.data.startswith(_DONE):
             self._end(events)
             return
-        chunk, marked = _read(frame)
+        chunk, marked = read_chunk(frame)
         wires = chunk.choices or ()
         if not self._started and (wires or chunk.usage):
             self._start(chunk, events)
@@ -105,6 +121,16 @@ class ChatDecoder(StreamDecoder):
             choice.take(wire, events, marked=marked)
         if chunk.usage:
             events.append(UsageReported(usage=read_usage(chunk.usage), service_tier=chunk.service_tier or None))
+        elif len(wires) == 1 and not marked:
+            self._learn(frame.data, wires[0])
+
+    def _learn(self, data: bytes, wire: ChunkChoice) -> None:
+        member = member_alone(wire)
+        if member is None:
+            return
+        kind = "text" if member == "content" else "reasoning"
+        self._said = self._choices[wire.index or 0], kind
+        self._like.learn(self._reader.beginning, data, member.encode(), partial(words_alone, member))
 
     def _start(self, chunk: ChatCompletionChunk, events: list[Event]) -> None:
         self._started = True
@@ -127,6 +153,7 @@ class ChatDecoder(StreamDecoder):
         if not self._choices or any(choice.reason is None for choice in self._choices.values()):
             raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
         self._done = True
+        self._like.forget()
         for _, choice in sorted(self._choices.items()):
             choice.finish(events)
         events.append(Ended())
@@ -188,15 +215,15 @@ class _Choice:
         if details is not msgspec.UNSET and details != NULL:
             thought = self._take_details(details, thought, events)
         if thought:
-            self._say("reasoning", thought, None, events, marked=marked)
+            self.say("reasoning", thought, None, events, marked=marked)
         if text or logprobs is not None:
-            self._say("text", text, logprobs, events, marked=marked)
+            self.say("text", text, logprobs, events, marked=marked)
         if delta.annotations:
             for citation in read_citations(delta.annotations):
                 events.append(Delta(index=self._part("text", events), citation=citation, choice=self._index))
         if delta.refusal:
             self._refused = True
-            self._say("refusal", delta.refusal, None, events, marked=marked)
+            self.say("refusal", delta.refusal, None, events, marked=marked)
 
     def _take_details(self, details: msgspec.Raw, thought: str, events: list[Event]) -> str:
         """Keep sealed pieces until their thinking ends; their text counts where no plain field carries it."""
@@ -226,7 +253,7 @@ class _Choice:
             PartEnded(index=index, choice=self._index),
         ]
 
-    def _say(self, kind: str, text: str, logprobs: str | None, events: list[Event], *, marked: bool) -> None:
+    def say(self, kind: str, text: str, logprobs: str | None, events: list[Event], *, marked: bool) -> None:
         opened = self._open
         index = opened[1] if opened is not None and opened[0] == kind else self._part(kind, events)
         if marked or self._joiner.held:
@@ -263,39 +290,3 @@ class _Choice:
         if seal is not None:
             events.append(Delta(index=index, seal=seal, choice=self._index))
         events.append(PartEnded(index=index, choice=self._index))
-
-
-def _read(frame: Frame) -> tuple[ChatCompletionChunk, bool]:
-    """The chunk, and whether halves of characters in it are marked. Raises the error that it holds, if it holds one."""
-    marked = False
-    try:
-        chunk = _CHUNK.decode(frame.data)
-    except _UNREADABLE as error:
-        chunk, marked = _mended(frame, error), True
-    if chunk.choices and chunk.error is msgspec.UNSET:  # as nearly all
-        return chunk, marked
-    failed = chunk.error is not msgspec.UNSET and chunk.error != NULL
-    if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):
-        said = error_within(frame.data)
-        if said is not None:
-            raise said
-        if failed or frame.event == "error":
-            raise UpstreamProtocolError("The provider sent an error event that says nothing.")
-    return chunk, marked
-
-
-def _mended(frame: Frame, error: Exception) -> ChatCompletionChunk:
-    """The chunk of a frame that holds half a character; raises for any other fault."""
-    mended = mark_halves(frame.data)
-    try:
-        if mended is not None:
-            return _CHUNK.decode(mended)
-    except _UNREADABLE:
-        pass
-    raise error_within(frame.data) or _broken(frame, error)
-
-
-def _broken(frame: Frame, error: Exception) -> UpstreamProtocolError:
-    return UpstreamProtocolError(
-        f"The provider sent a stream event that cannot be read ({error}): {excerpt(frame.data)}"
-    )

@@ -35,10 +35,11 @@ from runtime.protocols.openai_chat.usage import write_usage
 __all__ = ["ChatEncoder"]
 
 _ROLE: Final = b'{"role":"assistant","content":"","refusal":null}'
+_GOES_ON: Final = b',"logprobs":null,"finish_reason":null}'
 
 
 class _Part:
-    """A part under way: ``open`` is what a delta's text stands between."""
+    """A part under way: ``open`` and ``close`` are what a delta's text stands between in its chunk."""
 
     __slots__ = ("close", "length", "open", "part", "seal", "start", "texts")
 
@@ -80,6 +81,7 @@ class ChatEncoder(StreamEncoder):
         self._show_usage = request is not None and request.include_usage
         self._head = b""
         self._tail = b"}\n\n"
+        self._rest = _GOES_ON + self._tail
         self._choices: dict[int, _Choice] = {}
         self._usage = Usage()
 
@@ -115,6 +117,7 @@ class ChatEncoder(StreamEncoder):
             tier_json(event.service_tier),
         )  # fmt: skip
         self._tail = b'],"usage":null}\n\n' if self._show_usage else b"]}\n\n"
+        self._rest = _GOES_ON + self._tail
         self._choice(0, out)
 
     def _choice(self, index: int, out: list[bytes]) -> _Choice:
@@ -125,22 +128,22 @@ class ChatEncoder(StreamEncoder):
             out.append(self._chunk(choice, _ROLE))
         return choice
 
-    def _chunk(self, choice: _Choice, delta: bytes, logprobs: str | None = None) -> bytes:
-        if logprobs is None:
-            return b'%b%b,"logprobs":null,"finish_reason":null}%b' % (choice.prefix, delta, self._tail)
-        shown = b'{"content":[%b],"refusal":null}' % logprobs.encode()
-        return b'%b%b,"logprobs":%b,"finish_reason":null}%b' % (choice.prefix, delta, shown, self._tail)
+    def _chunk(self, choice: _Choice, delta: bytes) -> bytes:
+        return choice.prefix + delta + self._rest
+
+    def _part(self, choice: _Choice, part: object, opening: bytes, closing: bytes) -> _Part:
+        return _Part(part, choice.prefix + opening, closing + self._rest)
 
     def _start_part(self, choice: _Choice, index: int, started: object, out: list[bytes]) -> None:
         match started:
             case Text(text=text):
-                part = _Part(started, b'{"content":', b"}")
+                part = self._part(choice, started, b'{"content":', b"}")
                 part.start = choice.chars
             case Reasoning(text=text):
-                part = _Part(started, b'{"reasoning_content":', b"}")
+                part = self._part(choice, started, b'{"reasoning_content":', b"}")
                 part.seal = started.seal or ""
             case Refusal(text=text):
-                part = _Part(started, b'{"refusal":', b"}")
+                part = self._part(choice, started, b'{"refusal":', b"}")
                 choice.refused = True
             case ToolCall():
                 choice.parts[index] = self._start_call(choice, index, started, out)
@@ -167,7 +170,7 @@ class ChatEncoder(StreamEncoder):
                 return _Part(call, b"", b"")
             named = json({"name": call.name, "arguments": call.arguments})
             out.append(self._chunk(choice, b'{"function_call":%b}' % named))
-            return _Part(call, b'{"function_call":{"arguments":', b"}}")
+            return self._part(choice, call, b'{"function_call":{"arguments":', b"}}")
         kind, field = (b"custom", b"input") if call.custom else (b"function", b"arguments")
         head = b'{"tool_calls":[{"index":%d,' % number
         before = choice.sealed
@@ -176,7 +179,7 @@ class ChatEncoder(StreamEncoder):
             head, json(call.id), kind, kind, json(call.name), field, json(call.arguments),
             b',"extra_content":%b' % extra if extra else b"",
         )))  # fmt: skip
-        return _Part(call, b'%b"%b":{"%b":' % (head, kind, field), b"}}]}")
+        return self._part(choice, call, b'%b"%b":{"%b":' % (head, kind, field), b"}}]}")
 
     def _delta(self, delta: Delta, out: list[bytes]) -> None:
         choice = self._choices[delta.choice]
@@ -196,7 +199,11 @@ class ChatEncoder(StreamEncoder):
             part.length += len(text)
         elif isinstance(part.part, Reasoning):
             part.texts.append(text)
-        out.append(self._chunk(choice, part.open + json(text) + part.close, logprobs))
+        if logprobs is None:
+            out += (part.open, json(text), part.close)
+        else:
+            shown = b'"logprobs":{"content":[%b],"refusal":null}' % logprobs.encode()
+            out += (part.open, json(text), part.close.replace(b'"logprobs":null', shown))
 
     def _cite(self, choice: _Choice, part: _Part, delta: Delta, out: list[bytes]) -> None:
         if delta.citation is not None and delta.citation.url:
