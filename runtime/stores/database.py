@@ -14,7 +14,22 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
-from sqlalchemy import Engine, Insert, Table, create_engine, event
+import msgspec
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Engine,
+    Insert,
+    Table,
+    Text,
+    any_,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
@@ -31,7 +46,7 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["DATABASE_FILE", "Database", "adding", "database_url", "give_back", "insert_new", "insert_or"]
+__all__ = ["DATABASE_FILE", "Database", "adding", "among", "database_url", "give_back", "insert_new", "insert_or"]
 
 DATABASE_FILE: Final = "gatewright.db"
 """Its name in the data directory, where no other database is configured."""
@@ -231,6 +246,14 @@ def adding(dialect: str, table: Table, sums: Sequence[str]) -> postgresql.Insert
     statement = _insert_in(dialect, table)
     added = {name: table.c[name] + statement.excluded[name] for name in sums}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=added)
+
+
+def among(connection: AsyncConnection, column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """Whether ``column`` is one of ``values``. They are one parameter: to put many into words takes longer than to look for them."""
+    if connection.dialect.name == "sqlite":
+        given = func.json_each(msgspec.json.encode(values).decode()).table_valued("value")
+        return column.in_(select(given.c.value))
+    return column == any_(literal(values, ARRAY(Text)))
 
 
 def _collided(error: Exception) -> bool:

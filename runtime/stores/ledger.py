@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Table, delete, func, insert, select
 
 from runtime.catalog import Prices
-from runtime.stores.database import Database, adding, give_back, insert_new
+from runtime.stores.database import Database, adding, among, give_back, insert_new
 from runtime.stores.entries import AttemptEntry, Settlement
 from runtime.stores.tables import USAGE, attempts, days, journals, ledger_marks, prices, settlements
 
@@ -92,9 +92,11 @@ async def _drained(db: AsyncConnection, file: str) -> int:
 
 
 async def _take(db: AsyncConnection, piece: Taken, into: _Insertions, post: Post | None) -> int:
-    await db.execute(insert_new(db, journals).values(file=piece.file, drained_bytes=0))
     held = select(journals.c.drained_bytes).where(journals.c.file == piece.file).with_for_update()
-    at: int = (await db.execute(held)).scalar_one()
+    at: int | None = await db.scalar(held)
+    if at is None:
+        await db.execute(insert_new(db, journals).values(file=piece.file, drained_bytes=0))
+        at = int((await db.execute(held)).scalar_one())
     if at != piece.begins:
         return at
     if piece.prices:
@@ -120,7 +122,7 @@ async def _new(db: AsyncConnection, given: Sequence[Settlement]) -> list[Settlem
     """Those that are not there; one that is given twice, once."""
     by_id = {each.id: each for each in given}
     if by_id:
-        known = await db.execute(select(settlements.c.id).where(settlements.c.id.in_(list(by_id))))
+        known = await db.execute(select(settlements.c.id).where(among(db, settlements.c.id, list(by_id))))
         for (id_,) in known:
             del by_id[id_]
     return list(by_id.values())
