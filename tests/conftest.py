@@ -55,6 +55,16 @@ def golden(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def frozen() -> Iterator[None]:
+    """What was collected stays frozen, and nothing else: an application in this process would freeze what tests left, for
+    good, and at its end give all back to the garbage collector."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gc, "freeze", lambda: None)
+        patch.setattr(gc, "unfreeze", lambda: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def few_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing here speaks TLS beyond its own authority; yet whatever makes an HTTP client, an SDK for every question some of
     them, reads the machine's bundle first, of more than a hundred certificates, which takes longer than the question."""

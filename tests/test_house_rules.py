@@ -49,6 +49,11 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree(path)))
+
+
 def tracked() -> list[Path]:
     """Files of the repository; without git, everything that is not a cache."""
     command = ["git", "ls-files", "--cached", "-z"]
@@ -67,7 +72,7 @@ def test_modules_are_at_most_500_lines_long() -> None:
 
 
 def test_any_is_imported_only_where_it_is_argued_for() -> None:
-    found = [name(path) for path in modules(*HAND_WRITTEN) if "Any" in _imported(tree(path), "typing")]
+    found = [name(path) for path in modules(*HAND_WRITTEN) if "Any" in _imported(path, "typing")]
 
     assert [path for path in found if not path.startswith(tuple(ANY_MODULES))] == []
     assert [place for place in ANY_MODULES if not any(path.startswith(place) for path in found)] == []
@@ -78,7 +83,7 @@ def test_only_config_and_cli_read_the_environment() -> None:
         f"{name(path)}:{node.lineno}"
         for path in modules(*PACKAGES)
         if not name(path).startswith(ENVIRONMENT_READERS)
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"} and _is_os(node.value))
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and {"environ", "getenv"} & _names(node))
     ]
@@ -94,7 +99,7 @@ def test_no_module_holds_state() -> None:
     found = [
         f"{name(path)}:{line} {target} {complaint}"
         for path in modules(*HAND_WRITTEN)
-        for line, target, complaint in _state(tree(path))
+        for line, target, complaint in _state(path)
     ]
 
     assert found == []
@@ -104,7 +109,7 @@ def test_no_function_changes_a_global() -> None:
     found = [
         f"{name(path)}:{node.lineno}"
         for path in modules(*PACKAGES)
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Global)
     ]
 
@@ -116,7 +121,7 @@ def test_nothing_prints() -> None:
     found = [
         f"{name(path)}:{node.lineno}"
         for path in modules(*PACKAGES)
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
 
@@ -140,8 +145,8 @@ def test_what_all_names_exists() -> None:
     wrong = [
         f"{name(path)}: {word}"
         for path in modules(*PACKAGES)
-        for word in sorted(_exported(tree(path)) - _defined(tree(path)))
-        if "__getattr__" not in _defined(tree(path)) and not path.with_name(f"{word}.py").exists()
+        for word in sorted(_exported(tree(path)) - _defined(path))
+        if "__getattr__" not in _defined(path) and not path.with_name(f"{word}.py").exists()
     ]
 
     assert wrong == []
@@ -197,8 +202,8 @@ def _names(node: ast.ImportFrom) -> set[str]:
     return {alias.name for alias in node.names}
 
 
-def _imported(module: ast.Module, source: str) -> set[str]:
-    froms = [node for node in ast.walk(module) if isinstance(node, ast.ImportFrom) and node.module == source]
+def _imported(path: Path, source: str) -> set[str]:
+    froms = [node for node in nodes(path) if isinstance(node, ast.ImportFrom) and node.module == source]
     return {word for node in froms for word in _names(node)}
 
 
@@ -222,11 +227,11 @@ WRITING = {
 }  # fmt: skip
 
 
-def _state(module: ast.Module) -> Iterator[tuple[int, str, str]]:
+def _state(path: Path) -> Iterator[tuple[int, str, str]]:
     literals = ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp
     makers = {"list", "dict", "set", "defaultdict", "deque", "Counter", "OrderedDict", "bytearray", "count"}
-    written = set(_written(module))
-    for line, target, value in _top_level(module):
+    written = set(_written(path))
+    for line, target, value in _top_level(tree(path)):
         made = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id in makers
         if target == "__all__" or not (isinstance(value, literals) or made):
             continue
@@ -238,9 +243,9 @@ def _state(module: ast.Module) -> Iterator[tuple[int, str, str]]:
             yield line, target, "is written to"
 
 
-def _written(module: ast.Module) -> Iterator[str]:
+def _written(path: Path) -> Iterator[str]:
     """Names that a line below writes into: `NAME[…] = …`, `del NAME[…]`, `NAME |= …`, `NAME.append(…)`."""
-    for node in ast.walk(module):
+    for node in nodes(path):
         match node:
             case ast.Subscript(value=ast.Name(id=target), ctx=ast.Store() | ast.Del()):
                 yield target
@@ -260,9 +265,9 @@ def _exported(module: ast.Module) -> set[str]:
             for item in value.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)}  # fmt: skip
 
 
-def _defined(module: ast.Module) -> set[str]:
-    defined: set[str] = {target for _, target, _ in _top_level(module)}
-    for node in ast.walk(module):
+def _defined(path: Path) -> set[str]:
+    defined: set[str] = {target for _, target, _ in _top_level(tree(path))}
+    for node in nodes(path):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             defined.add(node.name)
         elif isinstance(node, ast.ImportFrom | ast.Import):

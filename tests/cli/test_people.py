@@ -16,6 +16,13 @@ GOOD = b"a fine and long passphrase\n"
 OTHER = b"another fine passphrase\n"
 
 
+@pytest.fixture(autouse=True)
+def _easy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes are made and compared in a moment; how hard they are is another test's."""
+    monkeypatch.setattr("runtime.web.password._TIME", 1)
+    monkeypatch.setattr("runtime.web.password._MEMORY_KIB", 8)
+
+
 @pytest.fixture
 def built(run: Run, root: Path) -> Path:
     (root / "gateway.yaml").write_text(SOUND + "tenants: {acme: {}}\n")

@@ -340,7 +340,7 @@ async def test_a_stream_goes_on_with_the_plan_it_began_with(desk: Desk, override
 
 
 async def test_what_served_a_plan_goes_with_it(desk: Desk, overrides: Overrides) -> None:
-    await build_id(desk)  # by now all routes are registered, and with them the collector's orders given
+    await build_id(desk)  # by now all routes are registered
     before = gateways()
     for number in range(3):
         await answers(desk, "quick")
@@ -352,7 +352,6 @@ async def test_what_served_a_plan_goes_with_it(desk: Desk, overrides: Overrides)
 
 def gateways() -> int:
     """How many are held in this process, by whatever test."""
-    gc.unfreeze()  # the collector may have been told that all there is stays
     gc.collect()
     return sum(isinstance(each, Gateway) for each in gc.get_objects())
 

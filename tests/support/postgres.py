@@ -25,6 +25,11 @@ SETTINGS = (
     "listen_addresses=127.0.0.1",
     "max_connections=50",
     "shared_buffers=16MB",
+    "autovacuum=off",  # which looks after hundreds of databases, each of one test
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "jit=off",
 )
 
 
