@@ -101,7 +101,12 @@ def _imports(resource: Resource) -> list[list[str]]:
         *(["TYPE_CHECKING"] if _framework(resource) else []),
         "Protocol",
     }
-    groups = [[*(["from functools import partial"] if typed else []), from_import("typing", _sorted(words))]]
+    standard = [
+        *(["from collections.abc import Awaitable"] if raw else []),
+        *(["from functools import partial"] if typed else []),
+        from_import("typing", _sorted(words)),
+    ]
+    groups = [standard]
     if "Annotated" in annotations:
         groups.append(["import msgspec"])
     told = any(operation.caller for operation in resource.operations)
@@ -189,7 +194,8 @@ def _operation(operation: Operation) -> dict[str, object]:
 
 
 def _raw(operation: Operation) -> dict[str, object]:
-    return {"method": _definition(operation.name, ["self", "exchange: Exchange"], "None")}
+    """A method that may hand on what others give to await, so that it need be no coroutine itself."""
+    return {"method": _definition(operation.name, ["self", "exchange: Exchange"], "Awaitable[None]", "def")}
 
 
 def _typed(operation: Operation) -> dict[str, object]:
@@ -222,13 +228,13 @@ def _typed(operation: Operation) -> dict[str, object]:
     }
 
 
-def _definition(name: str, parameters: list[str], answer: str) -> str:
+def _definition(name: str, parameters: list[str], answer: str, kind: str = "async def") -> str:
     """The first line of a method or handler, both of which are one level deep."""
-    line = f"{INDENT}async def {name}({', '.join(parameters)}) -> {answer}:"
+    line = f"{INDENT}{kind} {name}({', '.join(parameters)}) -> {answer}:"
     if len(line) <= WIDTH:
         return line
     body = "".join(f"{INDENT * 2}{parameter},\n" for parameter in parameters)
-    return f"{INDENT}async def {name}(\n{body}{INDENT}) -> {answer}:"
+    return f"{INDENT}{kind} {name}(\n{body}{INDENT}) -> {answer}:"
 
 
 def _call(opening: str, given: list[str]) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,7 +73,7 @@ class BackupsService(Protocol):
         """
         ...
 
-    async def export_database(self, exchange: Exchange) -> None:
+    def export_database(self, exchange: Exchange) -> Awaitable[None]:
         """Download the store.
 
         The whole store as of now, as one SQLite file, whatever it runs on. Logins are not in it.
@@ -81,7 +82,7 @@ class BackupsService(Protocol):
         """
         ...
 
-    async def export_all(self, exchange: Exchange) -> None:
+    def export_all(self, exchange: Exchange) -> Awaitable[None]:
         """Download everything.
 
         An archive (tar, gzip) of the store, of the configuration that the gateway was built from, and of a manifest
@@ -91,7 +92,7 @@ class BackupsService(Protocol):
         """
         ...
 
-    async def import_database(self, exchange: Exchange) -> None:
+    def import_database(self, exchange: Exchange) -> Awaitable[None]:
         """Upload a store.
 
         Takes a file as `GET /api/db-backups/export` gives it, as the body or as the part `file` of a form, of this

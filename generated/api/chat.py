@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["ChatService", "build_routes"]
 class ChatService(Protocol):
     """Implements the operations of chat."""
 
-    async def create_chat_completion(self, exchange: Exchange) -> None:
+    def create_chat_completion(self, exchange: Exchange) -> Awaitable[None]:
         """Answer a conversation.
 
         Answers the conversation in `messages` with the model named in `model`, whichever vendor runs it. With `stream:

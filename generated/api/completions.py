@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["CompletionsService", "build_routes"]
 class CompletionsService(Protocol):
     """Implements the operations of completions."""
 
-    async def create_completion(self, exchange: Exchange) -> None:
+    def create_completion(self, exchange: Exchange) -> Awaitable[None]:
         """Continue a text.
 
         Answers the text in `prompt` as a conversation of one message, for clients of the API that chat completions

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["ComplianceService", "build_routes"]
 class ComplianceService(Protocol):
     """Implements the operations of compliance."""
 
-    async def list_audit_log(self, exchange: Exchange) -> None:
+    def list_audit_log(self, exchange: Exchange) -> Awaitable[None]:
         """Show who changed what.
 
         What was done through the management API and at logging in, and what was refused there, newest first. Of another

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["EmbeddingsService", "build_routes"]
 class EmbeddingsService(Protocol):
     """Implements the operations of embeddings."""
 
-    async def create_embeddings(self, exchange: Exchange) -> None:
+    def create_embeddings(self, exchange: Exchange) -> Awaitable[None]:
         """Turn texts into vectors.
 
         Gives a vector for each text in `input`, from the model named in `model`, whichever vendor runs it, in the

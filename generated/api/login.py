@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 from typing import Protocol
 
@@ -18,7 +19,7 @@ __all__ = ["LoginService", "build_routes"]
 class LoginService(Protocol):
     """Implements the operations of login."""
 
-    async def log_in(self, exchange: Exchange) -> None:
+    def log_in(self, exchange: Exchange) -> Awaitable[None]:
         """Log in.
 
         Compares the password, and gives the cookie `auth_token`, which is good for managing in place of a key until it
@@ -29,7 +30,7 @@ class LoginService(Protocol):
         """
         ...
 
-    async def log_out(self, exchange: Exchange) -> None:
+    def log_out(self, exchange: Exchange) -> Awaitable[None]:
         """Log out.
 
         Ends the login of the cookie in every worker, and takes the cookie away. Without one there is nothing to do.
@@ -38,7 +39,7 @@ class LoginService(Protocol):
         """
         ...
 
-    async def get_login_status(self, exchange: Exchange) -> None:
+    def get_login_status(self, exchange: Exchange) -> Awaitable[None]:
         """Say who is logged in.
 
         Whose the cookie is. A login in its second half is prolonged.
@@ -56,7 +57,7 @@ class LoginService(Protocol):
         """
         ...
 
-    async def get_require_login(self, exchange: Exchange) -> None:
+    def get_require_login(self, exchange: Exchange) -> Awaitable[None]:
         """Show whether managing needs a login.
 
         What a page must know before anybody logged in.
@@ -65,7 +66,7 @@ class LoginService(Protocol):
         """
         ...
 
-    async def set_require_login_too(self, exchange: Exchange) -> None:
+    def set_require_login_too(self, exchange: Exchange) -> Awaitable[None]:
         """Change whether managing needs a login, or a password, by its other name.
 
         The same as `PUT`.
@@ -74,7 +75,7 @@ class LoginService(Protocol):
         """
         ...
 
-    async def set_require_login(self, exchange: Exchange) -> None:
+    def set_require_login(self, exchange: Exchange) -> Awaitable[None]:
         """Change whether managing needs a login, or a password.
 
         `password` sets the password of whoever is logged in, who shows `currentPassword`, too; all other logins of

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["MessagesService", "build_routes"]
 class MessagesService(Protocol):
     """Implements the operations of messages."""
 
-    async def create_message(self, exchange: Exchange) -> None:
+    def create_message(self, exchange: Exchange) -> Awaitable[None]:
         """Answer a conversation.
 
         Answers the conversation in `messages` with the model named in `model`, whichever vendor runs it. With `stream:
@@ -30,7 +31,7 @@ class MessagesService(Protocol):
         """
         ...
 
-    async def count_message_tokens(self, exchange: Exchange) -> None:
+    def count_message_tokens(self, exchange: Exchange) -> Awaitable[None]:
         """Count the input tokens of a request.
 
         Says how many input tokens a request to `/messages` would have. The provider counts where it can; otherwise the

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["ModelsService", "build_routes"]
 class ModelsService(Protocol):
     """Implements the operations of models."""
 
-    async def list_models(self, exchange: Exchange) -> None:
+    def list_models(self, exchange: Exchange) -> Awaitable[None]:
         """List the models a key may use.
 
         Lists models, aliases and combos by the names that `model` takes. The answer has the shape that the client's SDK
@@ -27,7 +28,7 @@ class ModelsService(Protocol):
         """
         ...
 
-    async def get_model(self, exchange: Exchange) -> None:
+    def get_model(self, exchange: Exchange) -> Awaitable[None]:
         """Describe one model.
 
         Describes the model of this name, in the shape that the client's SDK reads. A name may hold slashes, plain or
@@ -38,7 +39,7 @@ class ModelsService(Protocol):
         """
         ...
 
-    async def call_model(self, exchange: Exchange) -> None:
+    def call_model(self, exchange: Exchange) -> Awaitable[None]:
         """Call a model as Gemini's clients do.
 
         Does with the model of this name what stands behind its last colon: `generateContent` answers the conversation

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["OllamaService", "build_routes"]
 class OllamaService(Protocol):
     """Implements the operations of ollama."""
 
-    async def ollama_chat(self, exchange: Exchange) -> None:
+    def ollama_chat(self, exchange: Exchange) -> Awaitable[None]:
         """Answer a conversation as Ollama does.
 
         Answers the conversation in `messages` with the model named in `model`, whichever vendor runs it. Unless
@@ -30,7 +31,7 @@ class OllamaService(Protocol):
         """
         ...
 
-    async def ollama_generate(self, exchange: Exchange) -> None:
+    def ollama_generate(self, exchange: Exchange) -> Awaitable[None]:
         """Continue a prompt as Ollama does.
 
         Answers the text in `prompt` as a conversation of one message. Otherwise like `ollamaChat`, with the text in
@@ -40,7 +41,7 @@ class OllamaService(Protocol):
         """
         ...
 
-    async def ollama_embed(self, exchange: Exchange) -> None:
+    def ollama_embed(self, exchange: Exchange) -> Awaitable[None]:
         """Turn texts into vectors as Ollama does.
 
         Gives a vector for each text in `input`, from the model named in `model`, whichever vendor runs it.
@@ -49,7 +50,7 @@ class OllamaService(Protocol):
         """
         ...
 
-    async def list_tags(self, exchange: Exchange) -> None:
+    def list_tags(self, exchange: Exchange) -> Awaitable[None]:
         """List the models a key may use as Ollama does.
 
         Lists models, aliases and combos by the names that `model` takes. They take no space here, so `size` is 0, and
@@ -59,7 +60,7 @@ class OllamaService(Protocol):
         """
         ...
 
-    async def list_loaded(self, exchange: Exchange) -> None:
+    def list_loaded(self, exchange: Exchange) -> Awaitable[None]:
         """List the models in memory.
 
         There are none, because providers run them; the list is for clients that ask before they call.
@@ -68,7 +69,7 @@ class OllamaService(Protocol):
         """
         ...
 
-    async def show_model(self, exchange: Exchange) -> None:
+    def show_model(self, exchange: Exchange) -> Awaitable[None]:
         """Describe one model as Ollama does.
 
         Describes the model of this name: what it can do in `capabilities`, and in `model_info` how many tokens it
@@ -78,7 +79,7 @@ class OllamaService(Protocol):
         """
         ...
 
-    async def get_ollama_version(self, exchange: Exchange) -> None:
+    def get_ollama_version(self, exchange: Exchange) -> Awaitable[None]:
         """Say which version of Ollama's API is spoken.
 
         Says the version whose operations are served here, because clients decide by it what they may ask for.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["ProvidersService", "build_routes"]
 class ProvidersService(Protocol):
     """Implements the operations of providers."""
 
-    async def create_provider_chat_completion(self, exchange: Exchange) -> None:
+    def create_provider_chat_completion(self, exchange: Exchange) -> Awaitable[None]:
         """Answer a conversation with one provider's model.
 
         Like `chat/completions` without the provider, except that `model` is one of this provider's, with its prefix or
@@ -26,7 +27,7 @@ class ProvidersService(Protocol):
         """
         ...
 
-    async def create_provider_completion(self, exchange: Exchange) -> None:
+    def create_provider_completion(self, exchange: Exchange) -> Awaitable[None]:
         """Continue a text with one provider's model.
 
         Like `completions` without the provider, except that `model` is one of this provider's, with its prefix or
@@ -36,7 +37,7 @@ class ProvidersService(Protocol):
         """
         ...
 
-    async def create_provider_message(self, exchange: Exchange) -> None:
+    def create_provider_message(self, exchange: Exchange) -> Awaitable[None]:
         """Answer a conversation with one provider's model, for Anthropic's clients.
 
         Like `messages` without the provider, except that `model` is one of this provider's, with its prefix or without;
@@ -46,7 +47,7 @@ class ProvidersService(Protocol):
         """
         ...
 
-    async def create_provider_response(self, exchange: Exchange) -> None:
+    def create_provider_response(self, exchange: Exchange) -> Awaitable[None]:
         """Answer a conversation with one provider's model, and keep it.
 
         Like `responses` without the provider, except that `model` is one of this provider's, with its prefix or
@@ -57,7 +58,7 @@ class ProvidersService(Protocol):
         """
         ...
 
-    async def create_provider_embeddings(self, exchange: Exchange) -> None:
+    def create_provider_embeddings(self, exchange: Exchange) -> Awaitable[None]:
         """Turn texts into vectors with one provider's model.
 
         Like `embeddings` without the provider, except that `model` is one of this provider's, with its prefix or
@@ -67,7 +68,7 @@ class ProvidersService(Protocol):
         """
         ...
 
-    async def list_provider_models(self, exchange: Exchange) -> None:
+    def list_provider_models(self, exchange: Exchange) -> Awaitable[None]:
         """List one provider's models.
 
         Lists the models of this provider that a key may use, by the provider's own names: without its prefix. The

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["ResourcesService", "build_routes"]
 class ResourcesService(Protocol):
     """Implements the operations of resources."""
 
-    async def get_resource(self, exchange: Exchange) -> None:
+    def get_resource(self, exchange: Exchange) -> Awaitable[None]:
         """Describe a model by its resource name.
 
         Describes a model whose name stands behind `tunedModels/`, or behind what Vertex AI puts before `models/`. Plain
@@ -26,7 +27,7 @@ class ResourcesService(Protocol):
         """
         ...
 
-    async def call_resource(self, exchange: Exchange) -> None:
+    def call_resource(self, exchange: Exchange) -> Awaitable[None]:
         """Call a model by its resource name, as Gemini's clients do.
 
         Like `callModel`, for names that stand behind what Vertex AI puts before `models/`, and for clients that leave

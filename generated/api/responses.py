@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,7 +17,7 @@ __all__ = ["ResponsesService", "build_routes"]
 class ResponsesService(Protocol):
     """Implements the operations of responses."""
 
-    async def create_response(self, exchange: Exchange) -> None:
+    def create_response(self, exchange: Exchange) -> Awaitable[None]:
         """Answer a conversation, and keep it.
 
         Answers the conversation in `input` with the model named in `model`, whichever vendor runs it. With `stream:
@@ -35,7 +36,7 @@ class ResponsesService(Protocol):
         """
         ...
 
-    async def count_response_input_tokens(self, exchange: Exchange) -> None:
+    def count_response_input_tokens(self, exchange: Exchange) -> Awaitable[None]:
         """Count the input tokens of a request.
 
         Says how many input tokens a request to `/responses` would have, with all that `previous_response_id` brings.
@@ -46,7 +47,7 @@ class ResponsesService(Protocol):
         """
         ...
 
-    async def get_response(self, exchange: Exchange) -> None:
+    def get_response(self, exchange: Exchange) -> Awaitable[None]:
         """Get a response that was kept.
 
         Returns the response as it was answered, or as far as it got where it is made in the background. All of it is
@@ -56,7 +57,7 @@ class ResponsesService(Protocol):
         """
         ...
 
-    async def delete_response(self, exchange: Exchange) -> None:
+    def delete_response(self, exchange: Exchange) -> Awaitable[None]:
         """Delete a response.
 
         Forgets the response and what was asked. One that is being made in the background is stopped. Responses that
@@ -66,7 +67,7 @@ class ResponsesService(Protocol):
         """
         ...
 
-    async def cancel_response(self, exchange: Exchange) -> None:
+    def cancel_response(self, exchange: Exchange) -> Awaitable[None]:
         """Cancel a background response.
 
         Stops a response that is made in the background, wherever it is made, and returns it; one that has ended is
@@ -77,7 +78,7 @@ class ResponsesService(Protocol):
         """
         ...
 
-    async def list_input_items(self, exchange: Exchange) -> None:
+    def list_input_items(self, exchange: Exchange) -> Awaitable[None]:
         """List what a response was asked.
 
         Lists the items that the response answers, those of the conversation before it included. All of each is returned

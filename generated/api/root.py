@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 from typing import Protocol
 
@@ -18,7 +19,7 @@ __all__ = ["RootService", "build_routes"]
 class RootService(Protocol):
     """Implements the operations of root."""
 
-    async def get_root(self, exchange: Exchange) -> None:
+    def get_root(self, exchange: Exchange) -> Awaitable[None]:
         """Say what this server is.
 
         Names the product, its version, the build of its configuration, and where to go from here. At the address

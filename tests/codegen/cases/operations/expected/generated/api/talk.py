@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from runtime.web.exchange import Exchange
@@ -16,21 +17,21 @@ __all__ = ["TalkService", "build_routes"]
 class TalkService(Protocol):
     """Implements the operations of talk."""
 
-    async def list_talks(self, exchange: Exchange) -> None:
+    def list_talks(self, exchange: Exchange) -> Awaitable[None]:
         """List talks.
 
         Answers GET /v1/talk.
         """
         ...
 
-    async def talk(self, exchange: Exchange) -> None:
+    def talk(self, exchange: Exchange) -> Awaitable[None]:
         """Talk.
 
         Answers POST /v1/talk.
         """
         ...
 
-    async def get_talk(self, exchange: Exchange) -> None:
+    def get_talk(self, exchange: Exchange) -> Awaitable[None]:
         """Repeat a talk.
 
         Answers GET /v1/talk/{talk_id}.

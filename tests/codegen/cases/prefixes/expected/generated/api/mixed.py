@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,21 +21,21 @@ __all__ = ["MixedService", "build_routes"]
 class MixedService(Protocol):
     """Implements the operations of mixed."""
 
-    async def plain(self, exchange: Exchange) -> None:
+    def plain(self, exchange: Exchange) -> Awaitable[None]:
         """Below the root file's prefixes.
 
         Answers GET /v1/plain.
         """
         ...
 
-    async def look_up(self, exchange: Exchange) -> None:
+    def look_up(self, exchange: Exchange) -> Awaitable[None]:
         """Below prefixes of its own, like its neighbour.
 
         Answers GET /v1beta/call/{name}.
         """
         ...
 
-    async def call(self, exchange: Exchange) -> None:
+    def call(self, exchange: Exchange) -> Awaitable[None]:
         """The other method of the path, in another protocol.
 
         Answers POST /v1beta/call/{name}.
@@ -55,7 +56,7 @@ class MixedService(Protocol):
         """
         ...
 
-    async def wave(self, exchange: Exchange) -> None:
+    def wave(self, exchange: Exchange) -> Awaitable[None]:
         """The vendor's own.
 
         Answers GET /api/wave.
