@@ -15,7 +15,8 @@ COPY gateway.yaml gateway.lock ./
 RUN python -m compileall -q runtime generated \
  && printf '#!/bin/sh\nexec python -m runtime.cli "$@"\n' > /usr/local/bin/gatewright && chmod 755 /usr/local/bin/gatewright
 
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# Threads share two heaps of the C library's, where each would keep the gaps of its own.
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=2
 USER gatewright
 EXPOSE 20128
 VOLUME /app/data
