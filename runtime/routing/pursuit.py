@@ -115,7 +115,7 @@ class Pursuit(msgspec.Struct, eq=False):
         row = AttemptRecord(candidate.id, candidate.label, candidate.connection, ticket.began_s, provider, prices)
         self.begun += 1
         self.record.attempted(row)
-        return Attempt(candidate, ticket, row, self.ends_s, self.queue.more)
+        return Attempt(candidate, ticket, row, self.ends_s, self.queue.more())
 
     def answered(self, place: Place, attempt: Attempt) -> None:
         """An attempt has its answer; one that is held is ended by its holder."""

@@ -65,7 +65,6 @@ class Queue(msgspec.Struct, eq=False):
                 return place, ticket
             self.busy += (place,)
 
-    @property
     def more(self) -> bool:
         """Whether there may be a place behind the one whose turn it is."""
         return self.count < self.size or bool(self.spent)
@@ -78,15 +77,14 @@ class Queue(msgspec.Struct, eq=False):
 
     def _find(self) -> Place | None:
         while True:
-            place = next(self.places, None)
-            fresh = place is not None
-            if place is None:
-                if not self.spent:
-                    return None
-                place, *rest = self.spent
-                self.spent = tuple(rest)
-            else:
+            place, fresh = next(self.places, None), True
+            if place is not None:
                 self.count += 1
+            elif self.spent:
+                place, *rest = self.spent
+                self.spent, fresh = tuple(rest), False
+            else:
+                return None
             candidate = place.candidate
             if self.failed and (excluded := self._excluded(candidate)) is not None:
                 self.record.note("left_out", excluded, candidate.id, candidate.connection)

@@ -132,6 +132,20 @@ def test_an_answer_that_begins_passes_the_trial_before_it_ends() -> None:
     assert made.hindrance("p/m", "p/a") is None
 
 
+def test_breakers_that_are_put_off_and_on_again_are_those_of_targets_that_were_asked_before() -> None:
+    made = health(Time(), minimum_calls=1)
+    call(made, "p/m", "p/a")
+    made.configure(BreakerSettings(mode="ignore"), CooldownSettings())
+    call(made, "p/m", "p/a", UpstreamFailed("500"))
+    assert made.hindrance("p/m", "p/a") is None
+
+    made.configure(BreakerSettings(minimum_calls=1), CooldownSettings())
+    call(made, "p/m", "p/a", UpstreamFailed("500"))
+
+    assert made.hindrance("p/m", "p/a") is not None
+    assert made.hindrance("p/m", "p/b") is not None, "the model's, whatever the connection"
+
+
 def test_latency_is_the_time_to_the_first_byte() -> None:
     time = Time()
     made = health(time)

@@ -386,6 +386,32 @@ async def test_letting_go_after_the_end_keeps_the_connection(upstream: HttpUpstr
     assert server.connections == 1
 
 
+async def test_what_was_read_whole_is_let_go_of(upstream: HttpUpstream) -> None:
+    @each_request
+    async def script(connection: RawConnection, request: RawRequest) -> None:
+        await connection.send(chunked([b"a", b"b"]))
+
+    async with raw_server(script) as server:
+        for _ in range(3):
+            assert b"ab" == await (await upstream.send(post(server.url))).read(100)
+
+    assert server.connections == 1
+
+
+async def test_what_is_read_whole_is_let_go_of_where_that_is_cancelled(upstream: HttpUpstream) -> None:
+    closed = asyncio.Event()
+
+    async with raw_server(begins(closed)) as server:
+        response = await upstream.send(post(server.url))
+        reading = asyncio.ensure_future(response.read(100))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        async with asyncio.timeout(20):
+            await closed.wait()
+
+
 @pytest.fixture
 def many_files() -> Iterator[None]:
     """Both ends of a thousand connections are in this process."""
