@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from typing import Final, TextIO
 
 __all__ = ["TOGETHER_S", "Lines"]
@@ -26,6 +24,8 @@ class Lines:
         self._stream = stream
         self._every_s = every_s
         self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._due = False
 
     @property
     def on_terminal(self) -> bool:
@@ -33,38 +33,36 @@ class Lines:
 
     def write(self, line: bytes, *, urgent: bool = False) -> None:
         """``line`` comes without its end. What is ``urgent`` does not wait, nor does what came before it."""
+        size = len(line) + 1
+        if self._waiting_bytes + size > PIPE_BUF:  # together they could be torn
+            self.flush()
         self._waiting.append(line)
+        self._waiting_bytes += size
         if urgent or not self._every_s:
             self.flush()
-        elif len(self._waiting) == 1:
+        elif not self._due:
             try:
-                asyncio.get_running_loop().call_later(self._every_s, self.flush)
+                asyncio.get_running_loop().call_later(self._every_s, self._wake)
+                self._due = True
             except RuntimeError:
                 self.flush()
 
     def flush(self) -> None:
         """Write all that waits."""
-        lines, self._waiting = self._waiting, []
-        with suppress(OSError, ValueError):  # ValueError: it is closed
-            for piece in _pieces(lines):
-                self._stream.write(piece.decode())
-                self._stream.flush()
+        if not self._waiting:
+            return
+        lines, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        try:
+            self._stream.write(b"\n".join((*lines, b"")).decode())
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: it is closed
+            return  # `suppress` would take as long as all the rest
 
     async def aclose(self) -> None:
         """From now on lines are written as they come: whoever would write them later may not live."""
         self._every_s = 0.0
         self.flush()
 
-
-def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
-    """Whole lines, together as long as none of them can be torn."""
-    piece: list[bytes] = []
-    size = 0
-    for line in lines:
-        if piece and size + len(line) >= PIPE_BUF:
-            yield b"\n".join((*piece, b""))
-            piece, size = [], 0
-        piece.append(line)
-        size += len(line) + 1
-    if piece:
-        yield b"\n".join((*piece, b""))
+    def _wake(self) -> None:
+        self._due = False
+        self.flush()

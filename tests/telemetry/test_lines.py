@@ -53,6 +53,16 @@ async def test_lines_of_a_moment_are_written_together_after_it() -> None:
     assert ["one\ntwo\n", "three\n"] == stream.pieces
 
 
+async def test_what_fills_a_piece_does_not_wait_and_the_next_one_is_written_in_its_time() -> None:
+    stream = Stream()
+    lines = Lines(stream, 0.05)
+    for size in (PIPE_BUF - 10, 9, 1):
+        lines.write(b"x" * size)
+    assert [PIPE_BUF - 9] == [len(piece) for piece in stream.pieces]
+    await written(stream, 2)
+    assert [PIPE_BUF - 9, 12] == [len(piece) for piece in stream.pieces]
+
+
 async def test_an_error_is_out_at_once_with_what_came_before_it() -> None:
     stream = Stream()
     log = logger("info", "json", "b", Lines(stream, 60.0))
