@@ -138,7 +138,13 @@ def test_rewrite_of_a_name_that_stands_twice_sends_what_was_read() -> None:
     assert b'{"model":"up/model-1","n":1}' == rewrite(peek(body), target())
 
 
-@pytest.mark.parametrize("twice", ['"model":"gpt-x","n":1,"model":"gpt-x"', '"n": 1, "model": "gpt-x", "n": 1'])
+@pytest.mark.parametrize(
+    "twice",
+    [
+        '"model":"gpt-x","n":1,"model":"gpt-x"', '"n": 1, "model": "gpt-x", "n": 1', '"model": "gpt-x", "n": 1,"model":"gpt-x"',
+        '"model": "gpt-x", "n":1,"n":1', '"model": "gpt-x","n":1,"\\u006e":1',
+    ],
+)  # fmt: skip
 def test_rewrite_sends_once_what_stands_twice_with_one_value(twice: str) -> None:
     sent = rewrite(peek(b"{" + twice.encode() + b"}"), target())
 

@@ -23,14 +23,10 @@ def request_headers(target: Target, client: Mapping[str, str], *, pinned: bool) 
     ``pinned``: the request is ours, so its version is the one we write for. Else it is the client's own, version and all.
     The client's betas go along in both cases: fields that it sent may need them.
     """
-    own = [
-        (name.lower(), value)
-        for name, value in client.items()
-        if name in _OWNED or (not name.islower() and name.lower() in _OWNED)
-    ]
     version = target.surface.version or FACTS.version
-    if not own:
+    if _OWNED.isdisjoint(map(str.lower, client)):
         return (_JSON, ("anthropic-version", version))
+    own = [(name.lower(), value) for name, value in client.items() if name.lower() in _OWNED]
     if not pinned:
         version = dict(own).get("anthropic-version") or version
     headers = (_JSON, ("anthropic-version", version))

@@ -59,6 +59,15 @@ class ChatTap(EventTap):
         return self.complete and (self._done or self.usage is not None)
 
     @override
+    def feed(self, data: bytes) -> bytes:
+        out = self._plain(data) if self._begins and not self._pieces and self._failure is None else None
+        if out is None:
+            return super().feed(data)
+        self.ahead = 0
+        self._forwarded = True
+        return out
+
+    @override
     def close(self) -> bytes:
         """What is left. A server that said why its answer ends may leave `[DONE]` out, for which clients wait: they get it."""
         if self.complete and not self._done and not _says_something(b"".join(self._pieces)):
@@ -71,7 +80,7 @@ class ChatTap(EventTap):
 
     @override
     def _plain(self, block: bytes) -> bytes | None:
-        """Events need no look that begin and end as the last one that was looked at and had no news.
+        """Events need no look that begin and end as the last one that was looked at and had no news; and these are whole.
 
         Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote. Every line feed
         is the end's or of a seam, so every event has that beginning and that end, in which its only finish reason is.
