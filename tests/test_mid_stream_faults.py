@@ -105,7 +105,6 @@ async def test_what_keeps_a_response_may_fail_in_mid_stream(
 async def test_a_fault_after_an_early_head_is_told_by_an_event(
     client: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = Desk(tmp_path, CONFIG + "timeouts: {early_head: 1ms}\n")
     begun, start = asyncio.Event(), Exchange.start
 
     async def starting(exchange: Exchange, status: int, headers: Any) -> None:
@@ -118,6 +117,7 @@ async def test_a_fault_after_an_early_head_is_told_by_an_event(
 
     monkeypatch.setattr(Exchange, "start", starting)
     monkeypatch.setattr(Gateway, "infer", late)
+    desk = Desk(tmp_path, CONFIG + "timeouts: {early_head: 1ms}\n")
 
     answer = await desk.call("POST", PATHS[client], DIALECT[client].body("sim/echo", stream=True))
 
