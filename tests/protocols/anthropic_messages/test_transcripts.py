@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runtime.canonical import Event, UsageReported, collect
 from runtime.errors import GatewayError
 from tests.protocols.anthropic_messages.given import ANSWER, CODEC, OUTGOING
+from tests.support.each import each
 from tests.support.stream import chop, chunks_of, cuts, decode_stream, tap_stream
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire/anthropic_messages"
@@ -50,7 +51,7 @@ def test_transcript_is_read_as_its_golden_file_says(case: str, golden: bool) -> 
     assert msgspec.json.decode(path.read_bytes(), type=Outcome) == outcome
 
 
-@pytest.mark.parametrize("case", CASES)
+@each(CASES)
 def test_any_split_gives_the_same_events(case: str) -> None:
     data = stream(case)
     whole = decode([data])
@@ -69,7 +70,7 @@ def test_failed_transcripts_are_the_ones_that_should_fail() -> None:
     assert {case for case in CASES if decode([stream(case)]).error} == FAILED
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
     """`collect` refuses a stream that breaks it."""
     response = collect(decode([stream(case)]).events)
@@ -77,7 +78,7 @@ def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
     assert len(response.choices) == 1
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_a_sound_stream_cut_before_its_stop_reason_never_looks_complete(case: str) -> None:
     data = stream(case)
     before = max(data.find(b"message_delta") - 20, 0)
@@ -90,7 +91,7 @@ def test_a_sound_stream_cut_before_its_stop_reason_never_looks_complete(case: st
         assert isinstance(error, GatewayError)
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> None:
     data = stream(case)
     expected = ended(renamed(data))
@@ -113,7 +114,7 @@ def renamed(data: bytes) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_tap_knows_what_the_decoder_knows(case: str) -> None:
     outcome = decode([stream(case)])
     reported = [event.usage for event in outcome.events if isinstance(event, UsageReported)]
@@ -126,7 +127,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
         assert (reported[-1] if reported else None) == tap.usage
 
 
-@pytest.mark.parametrize("case", sorted(FAILED - {"broken-json", "delta-without-block"}))
+@each(sorted(FAILED - {"broken-json", "delta-without-block"}))
 def test_tap_fails_as_the_decoder_does_and_forwards_no_error(case: str) -> None:
     data = stream(case)
     for reads in (chunks_of(data, size) for size in (1, 7, 64, 10**6)):

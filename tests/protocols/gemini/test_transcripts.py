@@ -14,6 +14,7 @@ from runtime.canonical import Event, PartStarted, UsageReported, collect
 from runtime.errors import GatewayError
 from runtime.protocols.base import Answer
 from tests.protocols.gemini.given import ANSWER, CODEC, OUTGOING
+from tests.support.each import each
 from tests.support.stream import chop, chunks_of, cuts, decode_stream, tap_stream
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire/gemini"
@@ -66,7 +67,7 @@ def test_transcript_is_read_as_its_golden_file_says(case: str, golden: bool) -> 
     assert msgspec.json.decode(path.read_bytes(), type=Outcome) == outcome
 
 
-@pytest.mark.parametrize("case", CASES)
+@each(CASES)
 def test_any_split_gives_the_same_events(case: str) -> None:
     data = stream(case)
     whole = decode([data])
@@ -89,13 +90,13 @@ def test_failed_transcripts_are_the_ones_that_should_fail() -> None:
     assert {case for case in CASES if decode([stream(case)]).error} == FAILED
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
     """`collect` refuses a stream that breaks it."""
     assert collect(decode([stream(case)]).events).choices
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_a_sound_stream_cut_before_its_first_reason_never_looks_complete(case: str) -> None:
     data = stream(case)
     before = min(at for word in (b"finishReason", b"blockReason") if (at := data.find(word)) >= 0)
@@ -106,7 +107,7 @@ def test_a_sound_stream_cut_before_its_first_reason_never_looks_complete(case: s
         assert isinstance(tapped([part])[1], GatewayError)
 
 
-@pytest.mark.parametrize("case", [case for case in SOUND if case not in REFRAMED])
+@each([case for case in SOUND if case not in REFRAMED])
 def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> None:
     data = stream(case)
     expected = data.replace(b'"modelVersion":"up-1"', b'"modelVersion":"public/name"')
@@ -118,7 +119,7 @@ def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> N
         assert expected == out
 
 
-@pytest.mark.parametrize("case", sorted(REFRAMED))
+@each(sorted(REFRAMED))
 def test_pitfall_140_tap_forwards_bare_data_frames_only(case: str) -> None:
     for reads in chop(stream(case)):
         out, error = tapped(reads)
@@ -133,7 +134,7 @@ def renamed(events: list[Event]) -> list[Event]:
             for event in events]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_tap_tells_a_client_that_asked_for_a_list_the_same_in_a_list(case: str) -> None:
     for reads in ([stream(case)], chunks_of(stream(case), 5)):
         out, error = tapped(reads, LIST)
@@ -144,7 +145,7 @@ def test_tap_tells_a_client_that_asked_for_a_list_the_same_in_a_list(case: str) 
         assert decode([out]).events == renamed(decode([stream(case)]).events) or case == "no-response-id"
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_tap_knows_what_the_decoder_knows(case: str) -> None:
     events = decode([stream(case)]).events
     reported = [event.usage for event in events if isinstance(event, UsageReported)]
@@ -157,7 +158,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
         assert (reported[-1] if reported else None) == tap.usage
 
 
-@pytest.mark.parametrize("case", sorted(FAILED - {"call-without-name", "malformed-call"}))
+@each(sorted(FAILED - {"call-without-name", "malformed-call"}))
 def test_tap_fails_as_the_decoder_does_and_forwards_no_error(case: str) -> None:
     for reads in (chunks_of(stream(case), size) for size in (1, 7, 64, 10**6)):
         tap = CODEC.stream_tap(ANSWER)
@@ -190,7 +191,7 @@ def test_pitfall_034_a_finish_reason_in_an_early_piece_ends_nothing() -> None:
     assert "One two three." == "".join(part.text for part in response.choices[0].content)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("case", sorted(set(SOUND) - REFRAMED - {"bare-cr", "finish-unknown", "unknown-part"}))
+@each(sorted(set(SOUND) - REFRAMED - {"bare-cr", "finish-unknown", "unknown-part"}))
 def test_sound_transcripts_are_what_the_vendors_sdk_reads(case: str) -> None:
     for event in stream(case).replace(b"\r", b"").split(b"\n\n"):
         if event:

@@ -14,6 +14,7 @@ from runtime.canonical import Event, PartStarted, UsageReported, collect
 from runtime.errors import GatewayError
 from runtime.protocols.framing import MAX_FRAME_BYTES
 from tests.protocols.ollama_chat.support import ANSWER, CODEC, OUTGOING, lines_of
+from tests.support.each import each
 from tests.support.stream import chop, chunks_of, cuts, decode_stream, tap_stream
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire/ollama_chat"
@@ -53,7 +54,7 @@ def test_transcript_is_read_as_its_golden_file_says(case: str, golden: bool) -> 
     assert msgspec.json.decode(path.read_bytes(), type=Outcome) == outcome
 
 
-@pytest.mark.parametrize("case", CASES)
+@each(CASES)
 def test_any_split_gives_the_same_events(case: str) -> None:
     data = stream(case)
     whole = decode([data])
@@ -72,13 +73,13 @@ def test_failed_transcripts_are_the_ones_that_should_fail() -> None:
     assert {case for case in CASES if decode([stream(case)]).error} == FAILED
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
     """`collect` refuses a stream that breaks it."""
     assert collect(decode([stream(case)]).events).choices
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_sound_transcript_reaches_clients_again(case: str) -> None:
     """What is encoded is read as the same answer, and by the vendor's own types."""
     before = decode([stream(case)]).events
@@ -93,7 +94,7 @@ def test_sound_transcript_reaches_clients_again(case: str) -> None:
     assert sorted(map(repr, first.content)) == sorted(map(repr, second.content))
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> None:
     data = stream(case)
     expected = re.sub(
@@ -108,7 +109,7 @@ def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> N
         assert expected == out
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_tap_knows_what_the_decoder_knows(case: str) -> None:
     events = decode([stream(case)]).events
     reported = [event.usage for event in events if isinstance(event, UsageReported)]
@@ -122,7 +123,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
         assert (reported[-1] if reported else None) == tap.usage
 
 
-@pytest.mark.parametrize("case", sorted(FAILED))
+@each(sorted(FAILED))
 def test_tap_never_takes_a_failed_stream_for_a_whole_one(case: str) -> None:
     data = stream(case)
     for reads in ([data], chunks_of(data, 1)):

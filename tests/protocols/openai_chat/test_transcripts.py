@@ -14,6 +14,7 @@ from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.base import Outgoing
 from runtime.protocols.openai_chat import OpenAIChat
 from tests.protocols.openai_chat.support import ANSWER
+from tests.support.each import each
 from tests.support.stream import chop, chunks_of, cuts, decode_stream, tap_stream
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire/openai_chat"
@@ -54,7 +55,7 @@ def test_transcript_is_read_as_its_golden_file_says(case: str, golden: bool) -> 
     assert msgspec.json.decode(path.read_bytes(), type=Outcome) == outcome
 
 
-@pytest.mark.parametrize("case", CASES)
+@each(CASES)
 def test_any_split_gives_the_same_events(case: str) -> None:
     data = stream(case)
     whole = decode([data])
@@ -75,7 +76,7 @@ def test_failed_transcripts_are_the_ones_that_should_fail() -> None:
     assert {case for case in CASES if decode([stream(case)]).error} == FAILED
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case not in FAILED])
+@each([case for case in CASES if case not in FAILED])
 def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
     """`collect` refuses a stream that breaks it."""
     response = collect(decode([stream(case)]).events)
@@ -83,7 +84,7 @@ def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
     assert response.choices
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case not in FAILED])
+@each([case for case in CASES if case not in FAILED])
 def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> None:
     data = stream(case)
     expected = ended(renamed(data))
@@ -108,7 +109,7 @@ def renamed(data: bytes) -> bytes:
     return out.replace(b'"model\ndata: ":"up-1"', b'"model\ndata: ":"public/name"')
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case not in FAILED])
+@each([case for case in CASES if case not in FAILED])
 def test_tap_knows_what_the_decoder_knows(case: str) -> None:
     events = decode([stream(case)]).events
     reported = [event.usage for event in events if event.__struct_config__.tag == "usage"]
@@ -121,7 +122,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
         assert (reported[-1] if reported else None) == tap.usage
 
 
-@pytest.mark.parametrize("case", sorted(FAILED - {"call-without-name"}))
+@each(sorted(FAILED - {"call-without-name"}))
 def test_tap_never_takes_a_failed_stream_for_a_whole_one(case: str) -> None:
     data = stream(case)
     for reads in ([data], chunks_of(data, 1)):

@@ -15,6 +15,7 @@ from generated.protocols.openai_responses import FACTS
 from runtime.canonical import Event, UsageReported, collect
 from runtime.errors import GatewayError
 from tests.protocols.openai_responses.support import ANSWER, CODEC, OUTGOING, vendor_answers, vendor_streams
+from tests.support.each import each
 from tests.support.stream import chop, chunks_of, cuts, decode_stream, sse_data, tap_stream
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire/openai_responses"
@@ -54,7 +55,7 @@ def test_transcript_is_read_as_its_golden_file_says(case: str, golden: bool) -> 
     assert msgspec.json.decode(path.read_bytes()) == msgspec.json.decode(msgspec.json.encode(outcome))
 
 
-@pytest.mark.parametrize("case", CASES)
+@each(CASES)
 def test_any_split_gives_the_same_events(case: str) -> None:
     data = stream(case)
     whole = decode([data])
@@ -75,7 +76,7 @@ def test_failed_transcripts_are_the_ones_that_should_fail() -> None:
     assert {case for case in CASES if decode([stream(case)]).error} == FAILED
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
     """`collect` refuses a stream that breaks it."""
     response = collect(decode([stream(case)]).events)
@@ -83,7 +84,7 @@ def test_sound_transcript_keeps_the_grammar_of_events(case: str) -> None:
     assert response.choices
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_sound_transcript_reaches_a_client_as_the_whole_ladder(case: str) -> None:
     """Every event is one of the vendor's, in the vendor's order, numbered; the client reads what was sent."""
     events = decode([stream(case)]).events
@@ -100,7 +101,7 @@ def test_sound_transcript_reaches_a_client_as_the_whole_ladder(case: str) -> Non
     assert collect(events).choices == collect(decode([data]).events).choices
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_streamed_and_complete_answers_say_the_same(case: str) -> None:
     events = decode([stream(case)]).events
     whole = CODEC.encode_response(collect(events), ANSWER)
@@ -112,7 +113,7 @@ def test_streamed_and_complete_answers_say_the_same(case: str) -> None:
     assert collect(events).choices == CODEC.decode_response(whole, OUTGOING).choices
 
 
-@pytest.mark.parametrize("case", [case for case in SOUND if case not in {"never-done", "only-output-text", "queued"}])
+@each([case for case in SOUND if case not in {"never-done", "only-output-text", "queued"}])
 def test_the_last_event_read_alone_says_what_the_stream_said(case: str) -> None:
     """Where a sound server repeats the answer in it."""
     data = sse_data(stream(case).replace(b"\r\n", b"\n").removeprefix(b"\xef\xbb\xbf").replace(b"data: [DONE]", b""))
@@ -125,7 +126,7 @@ def test_the_last_event_read_alone_says_what_the_stream_said(case: str) -> None:
         assert streamed.usage == told.usage
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> None:
     data = stream(case)
     expected = data.replace(b'"model":"up-1"', b'"model":"public/name"')
@@ -137,7 +138,7 @@ def test_tap_forwards_every_byte_but_the_model_under_every_split(case: str) -> N
         assert expected == out
 
 
-@pytest.mark.parametrize("case", SOUND)
+@each(SOUND)
 def test_tap_knows_what_the_decoder_knows(case: str) -> None:
     events = decode([stream(case)]).events
     reported = [event.usage for event in events if isinstance(event, UsageReported)]
@@ -150,7 +151,7 @@ def test_tap_knows_what_the_decoder_knows(case: str) -> None:
         assert (reported[-1] if reported else None) == tap.usage
 
 
-@pytest.mark.parametrize("case", sorted(FAILED - {"call-without-name"}))
+@each(sorted(FAILED - {"call-without-name"}))
 def test_tap_never_takes_a_failed_stream_for_a_whole_one(case: str) -> None:
     data = stream(case)
     for reads in ([data], chunks_of(data, 1)):
