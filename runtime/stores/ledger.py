@@ -34,6 +34,8 @@ PRUNE_ROWS: Final = 500
 Where: TypeAlias = tuple[int, str, str, str, str, str]
 """A day, and whose it is: tenant, key, model, provider, connection."""
 
+Flags: TypeAlias = tuple[int, int]
+
 _DIMENSIONS: Final = ("day", "tenant", "key", "model", "provider", "connection")
 SUMS: Final = (
     "requests",
@@ -106,8 +108,8 @@ async def _take(db: AsyncConnection, piece: Taken, into: _Insertions, post: Post
         await db.execute(insert_new(db, prices), documents)
     new = await _new(db, piece.settlements)
     if new:
-        await db.exec_driver_sql(into.settlements, [_settlement_row(each) for each in new])
-        rows = [_attempt_row(each.id, attempt) for each in new for attempt in each.attempts]
+        await db.exec_driver_sql(into.settlements, [_settlement_row(each, into.flags) for each in new])
+        rows = [_attempt_row(each.id, attempt, into.flags) for each in new for attempt in each.attempts]
         if rows:
             await db.exec_driver_sql(into.attempts, rows)
         await _add_days(db, new)
@@ -194,25 +196,28 @@ def summed(given: Iterable[Settlement]) -> dict[Where, list[int]]:
 # -- rows
 
 
-def _settlement_row(each: Settlement) -> tuple[object, ...]:
+def _settlement_row(each: Settlement, flags: Flags) -> tuple[object, ...]:
     row = msgspec.structs.astuple(each)
-    return (*row[:_PLAIN], *each.counts, each.estimated, each.unpriced, each.cost_nano_usd)
+    spent = (flags[each.estimated], flags[each.unpriced], each.cost_nano_usd)
+    return (*row[:_STREAM], flags[each.stream], *row[_STREAM + 1 : _PLAIN], *each.counts, *spent)
 
 
-def _attempt_row(settlement: str, each: AttemptEntry) -> tuple[object, ...]:
+def _attempt_row(settlement: str, each: AttemptEntry, flags: Flags) -> tuple[object, ...]:
     row = msgspec.structs.astuple(each)
-    spent = (each.estimated, each.unpriced, each.cost_nano_usd, each.price_version, each.requests, each.images)
-    return (settlement, *row[:_PLAIN_ATTEMPT], *each.counts, *spent)
+    spent = (flags[each.estimated], flags[each.unpriced], each.cost_nano_usd)
+    return (settlement, *row[:_PLAIN_ATTEMPT], *each.counts, *spent, each.price_version, each.requests, each.images)
 
 
 class _Insertions(msgspec.Struct, frozen=True, kw_only=True):
     """Statements as the driver wants them; values come in the order of the table's columns.
 
-    So SQLAlchemy does not look at each value, which took more than all the rest of the way into the ledger.
+    So SQLAlchemy does not look at each value, which took more than all the rest of the way into the ledger. ``flags`` are false
+    and true: SQLite's driver knows numbers, and looks for what else a bool might be for longer than it takes to write it.
     """
 
     settlements: str
     attempts: str
+    flags: Flags
 
     @classmethod
     def of(cls, database: Database) -> _Insertions:
@@ -229,6 +234,7 @@ class _Insertions(msgspec.Struct, frozen=True, kw_only=True):
                 "requests",
                 "images",
             ),
+            flags=(0, 1) if database.sqlite else (False, True),
         )
 
 
@@ -238,5 +244,6 @@ def _insertion(database: Database, table: Table, *names: str) -> str:
 
 
 _SPENT: Final = ("estimated", "unpriced", "cost_nano_usd")
+_STREAM: Final = Settlement.__struct_fields__.index("stream")
 _PLAIN: Final = Settlement.__struct_fields__.index("counts")
 _PLAIN_ATTEMPT: Final = AttemptEntry.__struct_fields__.index("counts")

@@ -19,6 +19,7 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 RANKS: Final[Mapping[Level, int]] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
 COLOURS: Final[Mapping[str, str]] = {"debug": "2", "info": "32", "warning": "33", "error": "31;1"}
 """Of a terminal (ECMA-48, section 8.3.117)."""
+_SECOND_NS: Final = 1_000_000_000
 PLAIN: Final = re.compile(r"[\w.:/@%+*,-]+")
 
 _JSON: Final = msgspec.json.Encoder(enc_hook=str)
@@ -56,7 +57,7 @@ class Log:
         self._render = render
         self._lines = lines
         self._now = now
-        self._second_us = -1_000_000
+        self._second_ns = -_SECOND_NS
         self._told_second = ""
 
     def says(self, level: Level) -> bool:
@@ -92,13 +93,13 @@ class Log:
 
     def timestamp(self) -> str:
         """Now, as records tell it. Only its last digits are made anew: the rest is the same for a whole second."""
-        now_us = self._now() // 1000
-        micros = now_us - self._second_us
-        if not 0 <= micros < 1_000_000:
-            second, micros = divmod(now_us, 1_000_000)
-            self._second_us = now_us - micros
-            self._told_second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._told_second}.{str(1_000_000 + micros)[1:]}Z"  # six digits
+        now_ns = self._now()
+        passed_ns = now_ns - self._second_ns
+        if not 0 <= passed_ns < _SECOND_NS:
+            second, passed_ns = divmod(now_ns, _SECOND_NS)
+            self._second_ns = now_ns - passed_ns
+            self._told_second = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return self._told_second + str(passed_ns // 1000).zfill(6) + "Z"
 
 
 def logger(level: Level, format_: Literal["json", "text"], build: str, lines: Lines) -> Log:
