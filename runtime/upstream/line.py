@@ -190,7 +190,7 @@ class Line(asyncio.Protocol):
             return answer
         self._head = method
         self._uploading = len(body) > LARGE_BODY_BYTES
-        transport.write(head if self._uploading else head + body)
+        transport.writelines((head,) if self._uploading else (head, body))
         return answer
 
     async def upload(self, answer: Answer, body: bytes) -> None:
