@@ -42,8 +42,8 @@ def relay_of(client: ClientCodec, speaks: Codec, outgoing: Outgoing, answer: Ans
     """What turns the reads of a stream into the client's bytes."""
     encoder = client.stream_encoder(answer)
     if speaks.protocol == client.protocol:
-        if outgoing.unasked_usage:
-            answer = msgspec.structs.replace(answer, hides_usage=True)
+        if outgoing.unasked_usage or outgoing.choices > 1:
+            answer = msgspec.structs.replace(answer, hides_usage=outgoing.unasked_usage, choices=outgoing.choices)
         return Passing(speaks.stream_tap(answer), encoder)
     return Translating(speaks.stream_decoder(outgoing), encoder)
 

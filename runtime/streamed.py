@@ -166,7 +166,7 @@ class StreamedAnswer:
             farewell = self._door.farewell()
             if farewell is None:
                 raise
-            yield self._failed(farewell, at_fault=False)
+            yield self._left + self._failed(farewell, at_fault=False)  # what could not go straight, and was not fetched
         except Exception as fault:  # noqa: BLE001 — told, and logged where it is ours
             told = self._recorder.told(record, fault)
             yield self._failed(told, at_fault=told is fault and not isinstance(fault, LimitReached))

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -30,6 +30,7 @@ from runtime.protocols import CODECS, codec
 from runtime.protocols.base import Outgoing
 from runtime.resilience import Door
 from runtime.routing import RouteTable
+from runtime.streamed import Flow
 from runtime.telemetry import Metrics, Recorder
 from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import logger
@@ -45,25 +46,35 @@ CODEC = {name: codec(name) for name in CODECS}
 FOREVER = object()
 
 
+class Offered(NamedTuple):
+    """What goes straight, and is waited behind for ever."""
+
+    data: bytes
+
+
 class Response:
-    """``script`` is read piece by piece: bytes, an error to raise, or FOREVER."""
+    """``script`` is read piece by piece: bytes, what goes straight, an error to raise, or FOREVER."""
 
     def __init__(self, status: int, script: list[Any]) -> None:
         self.status = status
         self.headers: Mapping[str, str] = {"x-ratelimit-remaining-requests": "9", "set-cookie": "no=1"}
         self._script = script
+        self._straight: Straight | None = None
         self.closed = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
         for piece in self._script:
-            if piece is FOREVER:
+            if isinstance(piece, Offered):
+                assert self._straight is not None
+                assert not self._straight(piece.data)
+            if piece is FOREVER or isinstance(piece, Offered):
                 await asyncio.Event().wait()
             if isinstance(piece, Exception):
                 raise piece
             yield piece
 
     def go_straight(self, straight: Straight) -> None:
-        pass
+        self._straight = straight
 
     async def read(self, max_bytes: int) -> bytes:
         try:
@@ -255,6 +266,36 @@ async def test_shutdown_ends_a_running_stream_with_an_honest_error(client: str) 
     await serving
     assert ERROR[client] in b"".join(said)
     assert TERMINATOR[client] not in b"".join(said)
+
+
+@pytest.mark.parametrize("client", CODEC)
+async def test_what_waits_at_a_shutdown_goes_out_before_the_error(client: str) -> None:
+    whole = transcript("openai_chat", "plain")
+    begun = whole.index(b"\n\n", 600) + 2
+    desk = Desk("openai_chat", [whole[:begun], Offered(whole[begun : whole.index(b"[DONE]") - 6][:400])])
+    alone, waiting = Desk("openai_chat", [whole[:begun]]), asyncio.Event()
+    said: list[bytes] = []
+
+    def full(data: bytes) -> bytes:
+        waiting.set()
+        return data
+
+    async def serve() -> None:
+        with desk.door:
+            reply = await desk.gateway.infer(desk.call(client, stream=True))
+            assert isinstance(reply, Streaming)
+            assert isinstance(reply.chunks, Flow)
+            reply.chunks.at_once(full)
+            said.extend([data async for data in reply.chunks])
+
+    serving = asyncio.create_task(serve())
+    await asyncio.wait_for(waiting.wait(), 20)
+
+    assert await desk.door.close(0.0) == 1
+    await serving
+    before, _, _ = b"".join(said).partition(ERROR[client])
+    short, _, _ = (await alone.streamed(client)).partition(ERROR[client])
+    assert len(before) > len(short) + 20
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)

@@ -21,8 +21,8 @@ from benchmarks.proxy.tools import Shot, fire
 __all__ = ["Measured", "Series", "Spread", "measure", "median_of", "ratios", "rounds", "spread"]
 
 WARM_UP = 0.1
-SETTLED_S = 0.4
-"""What a gateway does behind its answers, in batches, is part of their cost."""
+SETTLED_S = 0.7
+"""What a gateway does behind its answers, in batches, is part of their cost: ours drains its journal every half second."""
 CROWD_ROUNDS = 3
 
 

@@ -90,7 +90,8 @@ class Outgoing(msgspec.Struct, frozen=True):
     client's request, what the target cannot be told. ``custom_tools`` are free-text tools, by the upstream's names, that had
     to be sent as functions with one text property. ``stop`` are stop strings that the upstream cannot be told: the codec's
     own decoder cuts the text at them. ``unasked_usage``: the upstream is asked what its stream takes, and the client is not to
-    be told, who did not ask.
+    be told, who did not ask. ``choices`` are how many answers beside each other are asked for, where the end of a stream shows
+    only by all of them having ended.
     """
 
     path: str
@@ -102,6 +103,7 @@ class Outgoing(msgspec.Struct, frozen=True):
     custom_tools: frozenset[str] = frozenset()
     stop: tuple[str, ...] = ()
     unasked_usage: bool = False
+    choices: int = 1
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -109,7 +111,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     ``model`` is the public name the client asked for; ``id`` the gateway's request id (no prefix); ``created`` Unix seconds;
     ``headers`` the client's, lower-case; ``request`` the canonical request, None on pass-through; ``variant`` which of the
-    dialect's forms the client asked for. ``hides_usage``: of what passes through, what was said about usage alone is left out.
+    dialect's forms the client asked for. ``hides_usage``: of what passes through, what was said about usage alone is left out. ``choices``: so
+    many answers were asked of the upstream, where its streams do not say that they are at their end.
     """
 
     model: str
@@ -119,6 +122,7 @@ class Answer(msgspec.Struct, frozen=True):
     request: Request | None = None
     variant: str = ""
     hides_usage: bool = False
+    choices: int = 1
 
 
 class ErrorReply(msgspec.Struct, frozen=True):

@@ -65,6 +65,7 @@ def encode_request(request: Request, target: Target) -> Outgoing:
         tool_names=way_back(names),
         losses=tuple(dict.fromkeys(losses)),
         custom_tools=frozenset(names[tool.name] for tool in request.tools if tool.custom),
+        choices=request.choices,
     )
 
 

@@ -25,6 +25,7 @@ __all__ = ["own_only", "pass_request"]
 _SIGNED_SINCE: Final = 3
 _SEAL: Final = re.compile(rb'"thought_?[sS]ignature"[ \t\r\n]*:[ \t\r\n]*"' + FOREIGN)
 _CALL: Final = re.compile(rb'"function_?[cC]all"')
+_COUNT: Final = re.compile(rb'"candidate_?[cC]ount"[ \t\r\n]*:[ \t\r\n]*"?(\d{1,3})')
 _CONTENTS: Final = msgspec.json.Decoder(list[Fields])
 _PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _FIELDS: Final = msgspec.json.Decoder(Fields)
@@ -44,7 +45,14 @@ def pass_request(envelope: Envelope, target: Target) -> Outgoing:
         headers=HEADERS,
         body=join(envelope.body, envelope.fields, apply(target.rules, fields)),
         stream=envelope.stream,
+        choices=_choices(fields),
     )
+
+
+def _choices(fields: Fields) -> int:
+    config = fields.get("generationConfig") or fields.get("generation_config")
+    found = None if config is None else _COUNT.search(memoryview(config))
+    return 1 if found is None else int(found[1])
 
 
 def own_only(contents: msgspec.Raw, *, sign: bool) -> msgspec.Raw:

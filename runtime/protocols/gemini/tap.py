@@ -44,6 +44,7 @@ class Tap(StreamTap):
         self._model = raw(answer.model)
         self._renaming = Renaming(self._model)
         self._framing = Framing(answer.variant)
+        self._choices = answer.choices
         self._chunks = Chunks()
         self._events = _Events()
         self._seen: set[int] = set()
@@ -58,7 +59,10 @@ class Tap(StreamTap):
     @override
     def finished(self) -> bool:
         """With the last reason to stop: this protocol has no terminator, so its clients know then."""
-        return self.complete or (self._over() and self.usage is not None)
+        if self.complete:
+            return True
+        all_began = self._blocked or len(self._seen) >= self._choices
+        return all_began and self._over() and self.usage is not None
 
     @override
     def feed(self, data: bytes) -> bytes:

@@ -7,12 +7,14 @@ import base64
 import msgspec
 import pytest
 
+from runtime.answering import relay_of
 from runtime.catalog import ParameterRules
 from runtime.errors import GatewayError, UpstreamProtocolError
-from runtime.protocols.base import Asked
+from runtime.protocols.base import Answer, Asked
 from runtime.protocols.gemini.signature import DUMMY
 from runtime.protocols.seal import wrap
 from tests.protocols.gemini.given import CODEC, SIGNATURE, target
+from tests.support.vendor import WIRE
 
 BODY = b'{ "contents": [ {"role":"user", "parts":[{"text":"\\u0041", "odd": 1.0}]} ],\n "generation_config": {"temperature": 0}, "newField": [1.50] }'
 FOREIGN = base64.b64encode(wrap("sig", "anthropic_messages", "gemini").encode()).decode()
@@ -35,6 +37,42 @@ def test_a_model_in_the_body_is_replaced_and_parameter_rules_reach_the_top_level
     assert b'{"contents":[],"generationConfig":{"topK":1}}' == passed(
         b'{"contents":[],"store":true,"generationConfig":{"topK":1}}', drop=("store", "topK")
     )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '"generationConfig": {"candidateCount": 2}',
+        '"generation_config": {"temperature": 0, "candidate_count": "2"}',
+    ],
+)
+def test_a_stream_of_several_answers_is_at_its_end_when_all_of_them_are(config: str) -> None:
+    """Its tokens are counted up to the last of them, of which nothing may have come yet when the first one ends."""
+    outgoing = CODEC.splice(CODEC.peek(f'{{"contents": [], {config}}}'.encode(), Asked("m", True)), target(), {})
+    relay = relay_of(CODEC, CODEC, outgoing, Answer("m", "id", 1, {}, variant="sse"))
+    finished: list[bool] = []
+    for index, tokens in ((0, 5), (1, 9)):
+        piece = (
+            b'data: {"candidates":[{"content":{"parts":[{"text":"x"}],"role":"model"},"finishReason":"STOP","index":%d}],'
+            b'"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":%d}}\r\n\r\n'
+        )
+        relay.feed(piece % (index, tokens))
+        finished.append(relay.finished)
+
+    assert [False, True] == finished
+    assert relay.usage is not None
+    assert 9 == relay.usage.output
+
+
+def test_a_stream_of_fewer_answers_than_were_asked_for_is_at_its_end_when_it_ends() -> None:
+    body = b'{"contents": [], "generationConfig": {"candidateCount": 3}}'
+    outgoing = CODEC.splice(CODEC.peek(body, Asked("m", True)), target(), {})
+    relay = relay_of(CODEC, CODEC, outgoing, Answer("m", "id", 1, {}, variant="sse"))
+    relay.feed((WIRE / "gemini/plain.sse").read_bytes())
+
+    assert not relay.finished
+    relay.close()
+    assert relay.finished
 
 
 @pytest.mark.parametrize("name", ["thoughtSignature", "thought_signature"])
