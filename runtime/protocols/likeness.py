@@ -26,13 +26,16 @@ _TRIES: Final = 3
 class Likeness:
     """What stands around the words, of one stream. An event here is its lines, without the blank one.
 
-    ``known``: something is.
+    ``known``: something is. ``learns``: something may still be learned.
     """
 
-    __slots__ = ("_begins", "_ends", "_head", "_tail", "_useless", "known")
+    __slots__ = ("_begins", "_ends", "_head", "_tail", "_useless", "known", "learns")
 
     def __init__(self) -> None:
+        self._head: bytes
+        self._tail: bytes
         self._useless = 0
+        self.learns = True
         self.forget()
 
     def forget(self) -> None:
@@ -61,18 +64,20 @@ class Likeness:
 
         ``read`` gives the words of such data, None where it has others or says more: other words show which value they are.
         """
-        self.forget()
-        if self._useless >= _TRIES:
-            return
         found = re.search(rb'"%b": ?"' % member, data)
         begins = found.end() if found else 0
         ends = _end_of_text(data, begins)
-        if found is None or ends < 0 or LF in data:
+        head, tail = front + data[:begins], data[ends:]
+        if self.known and head == self._head and tail == self._tail:
+            return
+        self.forget()
+        self.learns = self._useless < _TRIES
+        if not self.learns or found is None or ends < 0 or LF in data:
             return
         self._useless += 1
         if _read_as(read, b"%b%b%b" % (data[:begins], _PROBE, data[ends:])) == _PROBED:
-            self._head, self._tail = front + data[:begins], data[ends:]
-            self._begins, self._ends = len(self._head), len(self._tail)
+            self._head, self._tail = head, tail
+            self._begins, self._ends = len(head), len(tail)
             self.known = True
 
 

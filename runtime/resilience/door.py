@@ -62,9 +62,7 @@ class Door:
         visit = self._visit.get()
         assert visit is not None
         self._inside.pop(visit.task, None)
-        if error is None or not isinstance(
-            error, asyncio.CancelledError
-        ):  # who is cancelled may ask for its `farewell` outside
+        if not isinstance(error, asyncio.CancelledError):  # else the call may ask for its `farewell` outside
             self._visit.set(None)
         if self.closed and not self._inside:
             self._empty.set()

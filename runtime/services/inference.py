@@ -150,7 +150,7 @@ class Inference:
         adapt: Adapt | None = None,
         told: Callable[[Count], Mapping[str, object]] = input_tokens,
     ) -> Serve:
-        """How many input tokens a request has, as ``told`` says it; an estimate says that it is one in a header, too."""
+        """How requests are served that ask how many input tokens they have, which ``told`` says; an estimate says so in a header."""
 
         def ask(exchange: Exchange, call: Call) -> Awaitable[None]:
             return self.answer_count(exchange, call, told)
@@ -166,7 +166,7 @@ class Inference:
         await exchange.respond(200, headers, orjson.dumps(told(count)))
 
     def embed(self, protocol: str, asked: Asked = Asked(), adapt: Adapt | None = None) -> Serve:
-        """Vectors for texts, in the embedder ``protocol``. ``adapt`` is what else the path means."""
+        """How requests for the vectors of texts are served, in the embedder ``protocol``. ``adapt`` is what else the path means."""
         embedder = self._embedders[protocol]
         codec = self._codecs[embedder.dialect]
 
@@ -188,7 +188,7 @@ class Inference:
         ask: Callable[[Exchange, Call], Awaitable[None]],
         adapt: Adapt | None = None,
     ) -> Serve:
-        """Authenticate, read, and hand the call to ``ask``, which answers; what it raises is answered here."""
+        """How requests are served that are read as calls and handed to ``ask``, which answers; what it raises is answered here."""
         codec = self._codecs[protocol]
 
         def answer(exchange: Exchange, record: CallRecord, key: KeyRecord, body: bytes) -> Awaitable[None]:

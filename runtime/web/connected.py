@@ -48,7 +48,7 @@ class Lookout:
         self._calls.discard(call)
 
     def _look(self) -> None:
-        self._calls = {call for call in self._calls if not call.watched()}
+        self._calls = {call for call in self._calls if not call.look()}
         if self._calls and self._looking is not None:
             self._looking.call_later(WATCH_AFTER_S / 2, self._look)
         else:
@@ -87,8 +87,8 @@ class WhileConnected:
         if cancelled_here:
             raise ClientClosed from error
 
-    def watched(self) -> bool:
-        """Whether it is watched from now on: when it is looked at for the second time since its body was read."""
+    def look(self) -> bool:
+        """Look at it; whether it watches itself from now on: it is looked at for the second time since its body was read."""
         if self._seen:
             self._watcher = self._task.get_loop().create_task(self._watch())
             return True

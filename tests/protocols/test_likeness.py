@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from runtime.canonical import Delta, Event
+from runtime.canonical import Delta, Event, Native, PartStarted
 from runtime.errors import GatewayError
 from runtime.protocols import codec
 from runtime.protocols.base import Outgoing
@@ -104,6 +104,58 @@ def test_only_the_words_may_differ(like: bytes, other: bytes) -> None:
     assert _read("openai_chat", [data]) == _read("openai_chat", _bytewise(data))
 
 
+TEXT: Final = b'{"type":"text","text":""}'
+THINKING: Final = b'{"type":"thinking","thinking":""}'
+CALL: Final = b'{"type":"tool_use","id":"c","name":"f","input":{}}'
+OWN: Final = b'{"type":"server_tool_use","id":"c","name":"f","input":{}}'
+
+
+@pytest.mark.parametrize(
+    ("block", "deltas"),
+    [
+        (TEXT, ("text:a", "thinking:", "text:b", "text:c")),
+        (TEXT, ("text:a", "text:b", "thinking:hm", "text:c", "text:d", "thinking:", "thinking:so")),
+        (TEXT, ("input_json:one", "input_json:two", "text:a", "text:b")),
+        (THINKING, ("thinking:a", "thinking:b", "text:", "thinking:c", "thinking:d")),
+        (THINKING, ("thinking:a", "signature:s", "thinking:b", "signature:t", "text:c", "signature:u")),
+        (CALL, ("input_json:{}", "text:one", "text:two", "thinking:x", "thinking:y")),
+        (CALL, ('input_json:{\\"a\\":', "input_json:1", "text:x", "input_json:}")),
+        (OWN, ("input_json:{}", "text:one", "text:two", "thinking:\\ud83d", "thinking:\\ud83d")),
+    ],
+)
+def test_words_are_said_of_the_block_that_they_belong_to(block: bytes, deltas: tuple[str, ...]) -> None:
+    members = {"text": "text", "thinking": "thinking", "input_json": "partial_json", "signature": "signature"}
+    data = MESSAGES_START.replace(TEXT, block)
+    for kind, words in (each.split(":", 1) for each in deltas):
+        delta = f'{{"type":"{kind}_delta","{members[kind]}":"{words}"}}'
+        data += MESSAGES.replace(b'{"type":"text_delta","text":"%b"}', delta.encode())
+    data += MESSAGES_END
+
+    assert _read("anthropic_messages", _by_event(data)) == _read("anthropic_messages", _bytewise(data))
+    assert _read("anthropic_messages", [data]) == _read("anthropic_messages", _bytewise(data))
+
+
+def test_a_block_of_the_vendors_own_takes_half_a_character_for_none() -> None:
+    half = MESSAGES.replace(b'{"type":"text_delta","text":"%b"}', b'{"type":"thinking_delta","thinking":"\\ud83d"}')
+    events, error = _read("anthropic_messages", [MESSAGES_START.replace(TEXT, OWN) + half + half + MESSAGES_END])
+
+    assert "" == error
+    assert ['{"type":"server_tool_use","id":"c","name":"f","input":{},"thinking":""}'] == [
+        event.part.json for event in events if isinstance(event, PartStarted) and isinstance(event.part, Native)
+    ]
+
+
+def test_what_is_known_is_not_learned_again() -> None:
+    """However many events come before the first that may be like another."""
+    like = Likeness()
+    for _ in range(10):
+        like.learn(b"data: ", b'{"content":"a"}', b"content", lambda _: "\u0001 other words")
+
+    assert like.known
+    assert like.learns
+    assert "b" == like.words(b'data: {"content":"b"}')
+
+
 def test_nothing_is_said_behind_the_end() -> None:
     for protocol in ("openai_chat", "anthropic_messages"):
         data = _stream(protocol, (b"a", b"b"))
@@ -123,6 +175,7 @@ def test_a_stream_whose_events_all_differ_is_not_learned_from_for_ever() -> None
 
     assert len(asked) == 3
     assert not like.known
+    assert not like.learns
 
 
 def test_what_is_of_use_is_learned_anew() -> None:

@@ -9,7 +9,6 @@ raised with the next call, so that the events do not depend on how the bytes wer
 from __future__ import annotations
 
 from functools import partial
-from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -49,10 +48,6 @@ _EVENT: Final = msgspec.json.Decoder(ReceivedEvent)
 _BLOCK: Final = msgspec.json.Decoder(ReceivedBlock)
 _FIELDS: Final = msgspec.json.Decoder(Fields)
 _MAX_HEAD_BYTES: Final = 64 * 1024
-_MEMBERS: Final = MappingProxyType(
-    {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-)
-"""Where a delta's words stand."""
 
 
 class _Head(msgspec.Struct):
@@ -146,11 +141,11 @@ class Decoder(StreamDecoder):
     def _take(self, frame: Frame, events: list[Event]) -> None:
         if self._ended:
             return
-        event = _read(frame, self._mender)
+        event, data = _read(frame, self._mender)
         if event is None:
             return
         if event.type == "content_block_delta":
-            self._delta(event, frame, events)
+            self._delta(event, frame, data, events)
             return
         self._like.forget()
         match event.type:
@@ -207,7 +202,8 @@ class Decoder(StreamDecoder):
         self._blocks[_index(event)] = block
         events += block.start(given)
 
-    def _delta(self, event: ReceivedEvent, frame: Frame, events: list[Event]) -> None:
+    def _delta(self, event: ReceivedEvent, frame: Frame, data: bytes, events: list[Event]) -> None:
+        """``data`` is the frame's, sound."""
         index, delta = _index(event), event.delta
         block = self._blocks.get(index)
         if block is None:
@@ -219,11 +215,16 @@ class Decoder(StreamDecoder):
             block = self._instead(index, block, ThinkingBlock(self._position), ReceivedBlock(type="thinking"), events)
         elif kind == "text_delta" and block.kind == "thinking":
             block = self._instead(index, block, TextBlock(self._position), ReceivedBlock(type="text"), events)
-        more = _FIELDS.decode(frame.data)["delta"] if block.kind == "native" else None
+        more = _FIELDS.decode(data)["delta"] if block.kind == "native" else None
         events += block.more(delta, more)
-        if block.kind != "native" and (member := _member_alone(delta)):
-            self._said = block
-            self._like.learn(self._reader.beginning, frame.data, member.encode(), partial(_words_alone, event, member))
+        if not self._like.learns:
+            return
+        if not _only(delta, block.member):
+            self._like.forget()
+            return
+        self._said = block
+        read = partial(_words_alone, event, block.member)
+        self._like.learn(self._reader.beginning, frame.data, block.member.encode(), read)
 
     def _instead(self, index: int, old: Block, new: Block, given: ReceivedBlock, events: list[Event]) -> Block:
         """Some servers put thinking into a text block or the reverse: what it is decides, not what it stands in."""
@@ -258,12 +259,10 @@ class Decoder(StreamDecoder):
             raise UpstreamProtocolError("The provider's stream does not begin with message_start.")
 
 
-def _member_alone(delta: ReceivedDelta) -> str | None:
-    """Which member of a delta has words, where it is of a kind that has, and nothing else is said."""
-    kind = delta.type
-    member = _MEMBERS.get(kind) if isinstance(kind, str) else None
+def _only(delta: ReceivedDelta, member: str) -> bool:
+    """Whether a delta has words in ``member``, and says nothing else."""
     said = [name for name in delta.__struct_fields__ if getattr(delta, name) is not msgspec.UNSET]
-    return member if member is not None and said == ["type", member] and getattr(delta, member) else None
+    return said == ["type", member] and bool(getattr(delta, member))
 
 
 def _words_alone(like: ReceivedEvent, member: str, data: bytes) -> str | None:
@@ -283,17 +282,19 @@ def _index(event: ReceivedEvent) -> int:
     return index
 
 
-def _read(frame: Frame, mender: Mender) -> ReceivedEvent | None:
-    """The event in a frame, None for one that may be ignored."""
+def _read(frame: Frame, mender: Mender) -> tuple[ReceivedEvent | None, bytes]:
+    """The event in a frame, None for one that may be ignored; and its data without halves of characters."""
+    data = b""
     try:
-        return _EVENT.decode(mender.mend(readable(frame.data)))
+        data = mender.mend(readable(frame.data))
+        return _EVENT.decode(data), data
     except msgspec.ValidationError as error:
         if _kind(frame) not in FACTS.events:
-            return None
+            return None, data
         raise UpstreamProtocolError(f"The provider's stream holds an event that is not sound: {error}.") from None
     except (msgspec.DecodeError, RecursionError):
         if frame.data == b"[DONE]":
-            return None
+            return None, data
         raise UpstreamProtocolError("The provider's stream holds an event that is not JSON.") from None
 
 

@@ -39,9 +39,13 @@ class Position:
 
 
 class Block(Protocol):
-    """``kind`` tells them apart: `isinstance` of a protocol's classes runs in Python, for every delta."""
+    """``kind`` tells them apart: `isinstance` of a protocol's classes runs in Python, for every delta.
+
+    ``member`` is where a delta has the words that are `said`; empty where all of a delta counts.
+    """
 
     kind: ClassVar[Literal["text", "thinking", "call", "native"]]
+    member: ClassVar[str]
 
     def start(self, given: ReceivedBlock) -> list[Event]: ...
 
@@ -60,6 +64,7 @@ class TextBlock(Block):
     """Citations are held until the end, when it is known which text they are about."""
 
     kind = "text"
+    member = "text"
 
     def __init__(self, position: Position) -> None:
         self._position = position
@@ -103,6 +108,7 @@ class ThinkingBlock(Block):
     """Thinking, shown, hidden (only the signature comes) or redacted (only the data is there)."""
 
     kind = "thinking"
+    member = "thinking"
 
     def __init__(self, position: Position) -> None:
         self._index = position.next_part()
@@ -132,6 +138,7 @@ class CallBlock(Block):
     """A call. Input that came whole with the start counts only when no fragments follow."""
 
     kind = "call"
+    member = "partial_json"
 
     def __init__(self, position: Position, outgoing: Outgoing) -> None:
         self._index = position.next_part()
@@ -178,6 +185,7 @@ class NativeBlock(Block):
     """A block of the vendor's own, given on whole: its deltas are put into it."""
 
     kind = "native"
+    member = ""
 
     def __init__(self, position: Position, raw: msgspec.Raw) -> None:
         self._position = position

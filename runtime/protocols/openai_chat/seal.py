@@ -29,7 +29,7 @@ _CALLS: Final = msgspec.json.Decoder(list[Fields])
 def own_only(messages: msgspec.Raw, body: bytes = b"") -> msgspec.Raw:
     """A client's ``messages``, of its ``body``, without other protocols' seals; the same object where there is none.
 
-    What cannot be read is left to the provider to complain of.
+    What cannot be read is left to the provider to complain of; a member's name in escapes is not seen.
     """
     given = body or bytes(messages)
     if given.find(_DETAILS) < 0 and given.find(_EXTRA) < 0:

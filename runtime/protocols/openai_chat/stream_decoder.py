@@ -121,7 +121,7 @@ class ChatDecoder(StreamDecoder):
             choice.take(wire, events, marked=marked)
         if chunk.usage:
             events.append(UsageReported(usage=read_usage(chunk.usage), service_tier=chunk.service_tier or None))
-        elif len(wires) == 1 and not marked:
+        elif self._like.learns and len(wires) == 1 and not marked:
             self._learn(frame.data, wires[0])
 
     def _learn(self, data: bytes, wire: ChunkChoice) -> None:
