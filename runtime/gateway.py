@@ -305,9 +305,9 @@ class Gateway:
         attempt.record.measure = asking.tokens
         speaks, usage = self._codecs[candidate.protocol], None
         response = await self._sender.send(attempt, outgoing, record, speaks.decode_error)
-        headers = answer_headers(record, candidate, outgoing, response)
         if call.envelope.stream:
             try:
+                headers = answer_headers(record, candidate, outgoing, response)
                 stream, relay = self._stream(asking, attempt, outgoing, request, response)
                 chunks = await stream.open()
             except BaseException:
@@ -330,7 +330,7 @@ class Gateway:
                 attempt.record.received = Received(candidate.protocol, body)
         record.usage = usage
         attempt.end(usage=usage)
-        return Complete(headers=headers, body=whole)
+        return Complete(headers=answer_headers(record, candidate, outgoing, response), body=whole)
 
     def _stream(
         self,

@@ -21,7 +21,10 @@ from runtime.upstream.types import Destination, Limits, Upstream, UpstreamReques
 __all__ = ["MAX_ERROR_BYTES", "Sender", "quarter"]
 
 MAX_ERROR_BYTES: Final = 1 << 20
-MAX_WAYS: Final = 1024
+MAX_WAYS: Final = 4096
+MAX_KEPT_CHARS: Final = 1024
+"""Of a request's own headers, with which its way is kept: some of them are of the clients' making."""
+
 MIN_SECRET: Final = 8
 """So long is a credential at least that is told from other words."""
 
@@ -85,13 +88,14 @@ class Sender:
 
     def _new_way(self, candidate: Candidate, outgoing: Outgoing) -> _Way:
         """Of the protocol's own headers and the connection's the latter count where both have one."""
-        if len(self._ways) >= MAX_WAYS:
-            self._ways.clear()  # some of them are of the clients' making
         headers = tuple((dict(outgoing.headers) | dict(candidate.headers)).items())
         url, pool = candidate.base_url + outgoing.path, candidate.connection
         to = Destination("POST", url, headers, pool, self._proxies.get(pool, ""))
         way = _Way(to, self.timeouts(candidate), input_limit(candidate.target.model))
-        self._ways[candidate, outgoing.path, outgoing.headers] = way
+        if sum(len(value) for _, value in outgoing.headers) <= MAX_KEPT_CHARS:
+            if len(self._ways) >= MAX_WAYS:
+                del self._ways[next(iter(self._ways))]  # the oldest
+            self._ways[candidate, outgoing.path, outgoing.headers] = way
         return way
 
 

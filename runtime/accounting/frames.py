@@ -51,7 +51,10 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class Passed(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """An `Opened` of which nothing is asked: its worker lives, and settles it. To skip its fields takes less than to read them."""
+    """An `Opened` of which nothing is asked: its worker lives, and settles it. To skip its fields takes less than to read them.
+
+    That they are sound is not seen here: only we write frames, and their checksum was right.
+    """
 
 
 class PriceTable(msgspec.Struct, frozen=True, array_like=True, tag=3):
@@ -63,7 +66,7 @@ class PriceTable(msgspec.Struct, frozen=True, array_like=True, tag=3):
 
 Frame: TypeAlias = Opened | Settlement | PriceTable
 Kept: TypeAlias = Passed | Settlement | PriceTable
-"""What the ledger is told of."""
+"""What the ledger is told of by a worker that lives."""
 
 F = TypeVar("F", bound="Frame | Kept")
 

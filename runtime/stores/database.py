@@ -241,7 +241,7 @@ def _insert_in(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
 
 
 @lru_cache(maxsize=8)
-def adding(dialect: str, table: Table, sums: Sequence[str]) -> postgresql.Insert | sqlite.Insert:
+def adding(dialect: str, table: Table, sums: tuple[str, ...]) -> postgresql.Insert | sqlite.Insert:
     """An insert that adds the ``sums`` of a row to those of the one that is there already. Remembered: to make it takes longer than to run it."""
     statement = _insert_in(dialect, table)
     added = {name: table.c[name] + statement.excluded[name] for name in sums}

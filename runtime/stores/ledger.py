@@ -35,6 +35,8 @@ Where: TypeAlias = tuple[int, str, str, str, str, str]
 """A day, and whose it is: tenant, key, model, provider, connection."""
 
 Flags: TypeAlias = tuple[int, int]
+"""What is told the driver for False and for True."""
+
 
 _DIMENSIONS: Final = ("day", "tenant", "key", "model", "provider", "connection")
 SUMS: Final = (

@@ -38,6 +38,8 @@ __all__ = ["HttpUpstream", "default_tls"]
 
 STALE_WINDOW_S: Final = 1.0
 MAX_PLACES: Final = 4096
+MAX_KEPT_BYTES: Final = 4096
+"""Of a head that requests have in common: with a longer one, each makes its own."""
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -143,15 +145,17 @@ class HttpUpstream:
 
     def _new_place(self, to: Destination) -> _Place:
         """Raises UpstreamUnavailable for what is no URL, or no header."""
-        if len(self._places) >= MAX_PLACES:
-            self._places.clear()
         try:
             address = address_of(to.url)
             head = lasting_head(to.method, to.headers, address)
             over = self._pools.get((to.pool, to.proxy)) or self._new_pool(to)
         except ValueError as failure:
             raise error_of(failure) from None
-        place = self._places[to] = _Place(over, address, address.origin, head)
+        place = _Place(over, address, address.origin, head)
+        if len(head) <= MAX_KEPT_BYTES:
+            if len(self._places) >= MAX_PLACES:
+                del self._places[next(iter(self._places))]  # the oldest
+            self._places[to] = place
         return place
 
     @staticmethod

@@ -190,7 +190,10 @@ class Line(asyncio.Protocol):
             return answer
         self._head = method
         self._uploading = len(body) > LARGE_BODY_BYTES
-        transport.writelines((head,) if self._uploading else (head, body))
+        if self._uploading:
+            transport.write(head)
+        else:
+            transport.writelines((head, body))
         return answer
 
     async def upload(self, answer: Answer, body: bytes) -> None:

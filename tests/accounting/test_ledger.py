@@ -48,7 +48,7 @@ def test_an_attempt_is_noted_before_it_is_sent_with_its_prices(books: Books) -> 
 
 
 def test_of_the_prices_of_plans_that_are_no_more_few_are_kept(books: Books) -> None:
-    for _ in range(2500):
+    for _ in range(1025):
         record = books.begin()
         answered(asked(books, record, prices=msgspec.structs.replace(PRICES)))
         books.ledger.settle(record)

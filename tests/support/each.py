@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 
+import pytest
+
 __all__ = ["each"]
 
 
@@ -16,17 +18,19 @@ def each(
     def decorated(check: Callable[..., Coroutine[object, object, None] | None]) -> Callable[[], None]:
         def test() -> None:
             assert cases, "no case"
-            failed = list[Exception]()
+            failed = list[BaseException]()
             for case in cases:
                 try:
                     waiting = check(*case) if isinstance(case, tuple) else check(case)
                     if waiting is not None:
                         asyncio.run(waiting)
-                except Exception as error:  # noqa: BLE001 — all that failed is raised below
+                except pytest.skip.Exception:
+                    raise AssertionError(f"a case of many may not be skipped: {case!r:.500}") from None
+                except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 — all that failed is raised below
                     error.add_note(f"in the case {case!r:.500}")
                     failed.append(error)
             if failed:
-                raise ExceptionGroup(f"{len(failed)} of {len(cases)} cases failed", failed)
+                raise BaseExceptionGroup(f"{len(failed)} of {len(cases)} cases failed", failed)
 
         test.__doc__ = check.__doc__
         return test

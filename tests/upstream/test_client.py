@@ -1,6 +1,7 @@
 """Connecting, sending, and the way to the status line, over real sockets."""
 
 import asyncio
+import gc
 import os
 import resource
 import socket
@@ -454,3 +455,20 @@ async def test_chunked_and_sized_answers_follow_each_other_on_one_connection(ups
         bodies = [await finish(upstream, post(server.url, body)) for body in (b"{}", b"[]", b"{}")]
 
     assert (bodies, server.connections) == ([b"ab", b"c", b"ab"], 1)
+
+
+async def test_places_with_long_heads_are_not_kept(upstream: HttpUpstream) -> None:
+    def places() -> int:
+        gc.collect()
+
+    return sum(type(each).__name__ == "_Place" for each in gc.get_objects())
+
+    before = places()
+    async with raw_server(hello) as server:
+        for number in range(20):
+            headers = (("beta", f"{'x' * (8000 if number else 8)}{number}"),)
+            request = UpstreamRequest(Destination("POST", f"{server.url}/v1", headers), b"{}", limits())
+            await finish(upstream, request)
+        assert 20 == len({each.headers["beta"] for each in server.requests})
+
+    assert places() == before + 1
