@@ -460,8 +460,7 @@ async def test_chunked_and_sized_answers_follow_each_other_on_one_connection(ups
 async def test_places_with_long_heads_are_not_kept(upstream: HttpUpstream) -> None:
     def places() -> int:
         gc.collect()
-
-    return sum(type(each).__name__ == "_Place" for each in gc.get_objects())
+        return sum(type(each).__name__ == "_Place" for each in gc.get_objects())
 
     before = places()
     async with raw_server(hello) as server:
