@@ -71,8 +71,10 @@ def main() -> int:
         )  # fmt: skip
     if options.quick:
         return _checked(series)
-    publish(page(series, scenarios, machine, OURS), "gateways", write=options.write)
-    if options.write:
+    own_python = options.python == sys.executable
+    name = "gateways" if own_python else "gateways-other-python"
+    publish(page(series, scenarios, machine, OURS), name, write=options.write)
+    if options.write and own_python:  # what others compare with
         RATIOS.write_bytes(msgspec.json.format(msgspec.json.encode(summary(series, OURS)), indent=2) + b"\n")
     return 0
 
