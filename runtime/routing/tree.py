@@ -109,7 +109,7 @@ def _walk(
     ordered = order(branch, choices) if len(branch.choices) > 1 or branch.conditional else choices
     for choice in ordered:
         node = branch.nodes[choice.key]
-        trail = (*chosen, (branch.strategy, choice))
+        trail = (*chosen, (branch.strategy, choice)) if heeds(branch.strategy) else chosen
         if node.candidate is not None:
             key = (node.candidate.id, node.candidate.connection)
             if key not in seen:

@@ -78,9 +78,8 @@ class Background:
         await self._store.put(stored, asking.context, ())
         record = self._recorder.begin(call.record.id, "chat", call.codec.protocol)
         record.key, record.tenant = call.key.id, call.key.tenant
-        record.decision = (
-            call.record.decision
-        )  # which the client was told: it leads to the reasons, and to what it costs
+        # The client was told it: it leads to the reasons, and to what it costs.
+        record.decision = call.record.decision
         record.settlement, call.record.settlement = call.record.settlement, record.settlement
         self._recorder.admitted(record)
         call.record.operation = "queue"

@@ -374,12 +374,13 @@ async def test_cancelling_a_read_closes_the_connection(upstream: HttpUpstream) -
             await closed.wait()
 
 
-async def test_letting_go_after_the_end_keeps_the_connection(upstream: HttpUpstream) -> None:
-    @each_request
-    async def script(connection: RawConnection, request: RawRequest) -> None:
-        await connection.send(chunked([b"a", b"b"]))
+@each_request
+async def in_two_chunks(connection: RawConnection, request: RawRequest) -> None:
+    await connection.send(chunked([b"a", b"b"]))
 
-    async with raw_server(script) as server:
+
+async def test_letting_go_after_the_end_keeps_the_connection(upstream: HttpUpstream) -> None:
+    async with raw_server(in_two_chunks) as server:
         for _ in range(3):
             assert await collect(await upstream.send(post(server.url))) == (b"ab", None)
 
@@ -387,11 +388,7 @@ async def test_letting_go_after_the_end_keeps_the_connection(upstream: HttpUpstr
 
 
 async def test_what_was_read_whole_is_let_go_of(upstream: HttpUpstream) -> None:
-    @each_request
-    async def script(connection: RawConnection, request: RawRequest) -> None:
-        await connection.send(chunked([b"a", b"b"]))
-
-    async with raw_server(script) as server:
+    async with raw_server(in_two_chunks) as server:
         for _ in range(3):
             assert b"ab" == await (await upstream.send(post(server.url))).read(100)
 

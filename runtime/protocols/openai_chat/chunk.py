@@ -11,13 +11,12 @@ from runtime.errors import UpstreamProtocolError
 from runtime.protocols.absent import NULL
 from runtime.protocols.framing import Frame
 from runtime.protocols.openai_chat.errors import error_within
-from runtime.protocols.openai_chat.halves import mark_halves
+from runtime.protocols.openai_chat.halves import UNREADABLE, read_marked
 from runtime.protocols.openai_error import excerpt
 
 __all__ = ["member_alone", "read_chunk", "words_alone"]
 
 _CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def member_alone(wire: ChunkChoice) -> str | None:
@@ -43,7 +42,7 @@ def read_chunk(frame: Frame) -> tuple[ChatCompletionChunk, bool]:
     marked = False
     try:
         chunk = _CHUNK.decode(frame.data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         chunk, marked = _mended(frame, error), True
     if chunk.choices and chunk.error is msgspec.UNSET:  # as nearly all
         return chunk, marked
@@ -59,16 +58,9 @@ def read_chunk(frame: Frame) -> tuple[ChatCompletionChunk, bool]:
 
 def _mended(frame: Frame, error: Exception) -> ChatCompletionChunk:
     """The chunk of a frame that holds half a character; raises for any other fault."""
-    mended = mark_halves(frame.data)
-    try:
-        if mended is not None:
-            return _CHUNK.decode(mended)
-    except _UNREADABLE:
-        pass
-    raise error_within(frame.data) or _broken(frame, error)
-
-
-def _broken(frame: Frame, error: Exception) -> UpstreamProtocolError:
-    return UpstreamProtocolError(
+    chunk = read_marked(_CHUNK, frame.data)
+    if chunk is not None:
+        return chunk
+    raise error_within(frame.data) or UpstreamProtocolError(
         f"The provider sent a stream event that cannot be read ({error}): {excerpt(frame.data)}"
     )

@@ -7,9 +7,16 @@ no JSON reader of ours takes one. So halves are marked before reading and joined
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TypeVar
 
-__all__ = ["Joiner", "Mender", "mark_halves", "marked", "may_hold_halves", "unmarked"]
+import msgspec
+
+__all__ = ["UNREADABLE", "Joiner", "Mender", "mark_halves", "marked", "may_hold_halves", "read_marked", "unmarked"]
+
+T = TypeVar("T")
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a JSON decoder raises for a provider's bytes: half a character among others."""
 
 _ESCAPE: Final = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _BACKSLASH: Final = 92
@@ -36,6 +43,15 @@ def mark_halves(data: bytes) -> bytes | None:
         out += (data[position : escape.start()], chr(_MARKS_FROM + unit).encode())
         position = escape.end()
     return b"".join((*out, data[position:])) if out else None
+
+
+def read_marked(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
+    """What ``decoder`` reads of ``data`` with its halves marked; None where there are none, or where it is broken besides."""
+    mended = mark_halves(data)
+    try:
+        return None if mended is None else decoder.decode(mended)
+    except UNREADABLE:
+        return None
 
 
 class Joiner:

@@ -19,14 +19,13 @@ from runtime.protocols.event_tap import EventTap
 from runtime.protocols.framing import CR, LF, behind
 from runtime.protocols.openai_chat.errors import error_within
 from runtime.protocols.openai_chat.finish import DONE, refuse_failure
-from runtime.protocols.openai_chat.halves import marked, unmarked
+from runtime.protocols.openai_chat.halves import UNREADABLE, marked, unmarked
 from runtime.protocols.openai_chat.usage import read_usage
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["ChatTap"]
 
 _CHUNK: Final = msgspec.json.Decoder(ChatCompletionChunk)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DATA: Final = re.compile(rb"^(?:\xef\xbb\xbf)?data: ?([^\r\n]+)", re.MULTILINE)
 _CR_DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
 _CHOICE: Final = b'"choices":[{"index":0,'
@@ -159,7 +158,7 @@ class ChatTap(EventTap):
         try:
             sound = marked(data)
             renamed = replace(sound, ("model",), self._model)
-        except _UNREADABLE:
+        except UNREADABLE:
             return data.replace(self._old, self._new) if self._old else data
         if sound is not data:
             return unmarked(renamed)
@@ -173,7 +172,7 @@ class ChatTap(EventTap):
         """Note what an event says; whether it is a piece of the only choice, without any news. Raises its error."""
         try:
             chunk = _CHUNK.decode(marked(data))
-        except _UNREADABLE as fault:
+        except UNREADABLE as fault:
             said = error_within(data)
             if said is not None:
                 raise said from None

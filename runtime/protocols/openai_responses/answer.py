@@ -10,6 +10,7 @@ from generated.types.openai_responses import InputTokenCount, ResponseObject
 from runtime.canonical import Response, Started, Usage, collect
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.base import Outgoing
+from runtime.protocols.openai_chat.halves import UNREADABLE
 from runtime.protocols.openai_error import not_json
 from runtime.protocols.openai_responses.ending import complete, refuse_failure
 from runtime.protocols.openai_responses.errors import error_within
@@ -21,7 +22,6 @@ __all__ = ["pass_answer", "read_count", "read_response"]
 
 _ANSWER: Final = msgspec.json.Decoder(ResponseObject)
 _COUNT: Final = msgspec.json.Decoder(InputTokenCount)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_response(body: bytes, outgoing: Outgoing) -> Response:
@@ -35,7 +35,7 @@ def read_response(body: bytes, outgoing: Outgoing) -> Response:
     sink.events.append(Started(id=wire.id or "", model=wire.model or "", created=int(wire.created_at or 0)))
     try:
         complete(wire, (), sink)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise not_json(body, error) from None
     response = collect(sink.events)
     tier = wire.service_tier or None
@@ -58,7 +58,7 @@ def read_count(body: bytes) -> int:
 def _check(body: bytes, *, whole: bool = True) -> ResponseObject:
     try:
         wire = _ANSWER.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise error_within(body) or not_json(body, error) from None
     if wire.output is msgspec.UNSET and wire.status is msgspec.UNSET and not wire.output_text:
         raise error_within(body) or UpstreamProtocolError("The provider's answer holds no output.")

@@ -18,7 +18,7 @@ from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.base import Outgoing, StreamDecoder
 from runtime.protocols.framing import Frame, SseReader
-from runtime.protocols.openai_chat.halves import mark_halves, may_hold_halves
+from runtime.protocols.openai_chat.halves import UNREADABLE, may_hold_halves, read_marked
 from runtime.protocols.openai_responses.call_lane import CallLane, arguments_text
 from runtime.protocols.openai_responses.ending import complete, refuse_failure, stop_early
 from runtime.protocols.openai_responses.errors import broken, error_within
@@ -31,7 +31,6 @@ _EVENT: Final = msgspec.json.Decoder(ResponseStreamEvent)
 _RESPONSE: Final = msgspec.json.Decoder(ResponseObject)
 _ITEM: Final = msgspec.json.Decoder(OutputItem)
 _TEXT: Final = msgspec.json.Decoder(str)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FAILED: Final = frozenset({"response.failed", "response.cancelled"})
 _LAST: Final = _FAILED | {"response.completed", "response.incomplete"}
 
@@ -85,7 +84,7 @@ class ResponsesDecoder(StreamDecoder):
         event, marked = _read(frame)
         try:
             self._event(event.type or frame.event, event, marked=marked)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise broken(frame.data, error) from None
 
     def _event(self, name: str, event: ResponseStreamEvent, *, marked: bool) -> None:
@@ -238,7 +237,7 @@ def _read(frame: Frame) -> tuple[ResponseStreamEvent, bool]:
         event = _EVENT.decode(frame.data)
         if may_hold_halves(frame.data) and isinstance(event.delta, msgspec.Raw) and may_hold_halves(bytes(event.delta)):
             _TEXT.decode(event.delta)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         event, marked = _mended(frame, error), True
     name = event.type or frame.event
     if name == "error" or (event.error is not msgspec.UNSET and present(event.error) is not None):
@@ -252,10 +251,7 @@ def _read(frame: Frame) -> tuple[ResponseStreamEvent, bool]:
 
 def _mended(frame: Frame, error: Exception) -> ResponseStreamEvent:
     """The event of a frame that holds half a character; raises for any other fault."""
-    mended = mark_halves(frame.data)
-    try:
-        if mended is not None:
-            return _EVENT.decode(mended)
-    except _UNREADABLE:
-        pass
+    event = read_marked(_EVENT, frame.data)
+    if event is not None:
+        return event
     raise error_within(frame.data) or broken(frame.data, error)

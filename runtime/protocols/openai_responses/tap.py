@@ -17,7 +17,7 @@ from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.base import Answer, FailingTap
 from runtime.protocols.event_tap import EventTap
-from runtime.protocols.openai_chat.halves import mark_halves
+from runtime.protocols.openai_chat.halves import UNREADABLE, mark_halves
 from runtime.protocols.openai_responses.ending import refuse_failure
 from runtime.protocols.openai_responses.errors import error_within, failure_json
 from runtime.protocols.openai_responses.stream_encoder import ResponsesEncoder
@@ -30,7 +30,6 @@ __all__ = ["ResponsesTap"]
 _EVENT: Final = msgspec.json.Decoder(ResponseStreamEvent)
 _RESPONSE: Final = msgspec.json.Decoder(ResponseObject)
 _FIELDS: Final = msgspec.json.Decoder(Fields)
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
 _NAME: Final = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]+)")
 _NUMBER: Final = re.compile(rb'"sequence_number"[ \t]*:[ \t]*([0-9]+)')
@@ -109,7 +108,7 @@ class ResponsesTap(EventTap, FailingTap):
             renamed = replace(data, ("response", "model"), self._model)
             if self._response is None:
                 self._response = _FIELDS.decode(_FIELDS.decode(renamed)["response"])
-        except _UNREADABLE as fault:
+        except UNREADABLE as fault:
             said = error_within(data)
             if said is not None and not self.complete:
                 raise said from None
