@@ -46,11 +46,9 @@ NEAR_S: Final = 0.02
 _NEAR: Final = 8
 """A limit is near its end when no more than this part of it is left."""
 
-ENDED_S: Final = 0.08
-"""How long a worker may take to say that a call ended: so long it is asked again before a call too many is refused."""
-
 SPARED_S: Final = 0.45
-"""The same for what it took in advance or has not told yet. Longer than `LEASE_MS` and `GATHER_S` by a turn or two."""
+"""How long a worker may take to say that a call ended, or to give back what it took in advance: so long it is asked again
+before a call too many is refused. Longer than `LEASE_MS` and `GATHER_S` by a turn or two."""
 
 FIRST_S: Final = 0.01
 """Until it is asked again for the first time; then after twice as long."""
@@ -268,9 +266,9 @@ class Reserves:
                 ahead(want) and limit.amount > SHARE and max(short.buckets, default=0) >= limit.bucket(self._now_ms())
             )
             return SPARED_S if lent else 0.0
-        if not short.held or sum(short.buckets.values()) + want.amount > limit.amount:
-            return 0.0
-        return ENDED_S if limit.of == "concurrency" else SPARED_S
+        if limit.of == "concurrency":  # what runs here is known; of what runs elsewhere some may have ended just now
+            return SPARED_S if short.held > self._held.get(want.rule.counter, 0) else 0.0
+        return SPARED_S if short.held and sum(short.buckets.values()) + want.amount <= limit.amount else 0.0
 
     async def _ask(self, wants: tuple[Want, ...]) -> Outcome:
         self._recall(wants)

@@ -54,6 +54,26 @@ async def test_a_call_that_ended_in_one_worker_makes_place_in_the_other() -> Non
         assert time.monotonic() - began_s < 10
 
 
+async def test_a_call_whose_end_the_other_worker_is_slow_to_tell_refuses_nobody() -> None:
+    async with pair() as (one, other):
+        calls = [want(AT_ONCE), want(AT_ONCE)]
+        for call in calls:
+            await one.take(call)
+        asked = asyncio.create_task(other.take(want(AT_ONCE)))
+        asyncio.get_running_loop().call_later(0.2, one.give_back, calls[0], lambda _: 0)
+        assert (2,) == await asked
+
+
+async def test_calls_that_all_run_here_refuse_the_next_without_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.limits.reserves.FIRST_S", 30.0)
+    async with pair() as (one, _):
+        for _ in range(2):
+            await one.take(want(AT_ONCE))
+        async with asyncio.timeout(20):
+            with pytest.raises(ExceededError):
+                await one.take(want(AT_ONCE))
+
+
 async def test_calls_at_the_same_time_are_never_taken_in_advance() -> None:
     clock = Clock()
     shared = Shared(clock)
