@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from granian.constants import Interfaces, Loops
-from granian.http import HTTP1Settings, HTTP2Settings
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 from sqlalchemy.engine import URL
 
 from runtime.app import Ready, build
@@ -81,6 +81,7 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
         address=ready.host,
         port=ready.port,
         interface=Interfaces.ASGI,
+        http=HTTPModes.http1,
         workers=server.workers,
         loop=Loops.uvloop,
         websockets=False,
@@ -89,7 +90,6 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
             header_read_timeout=ready.plan.timeouts.body_read_ms,
             max_buffer_size=readable_bytes(server.header_limit_bytes),
         ),
-        http2_settings=HTTP2Settings(max_headers_size=readable_bytes(server.header_limit_bytes)),
         log_enabled=False,
         workers_kill_timeout=grace_s + FAREWELL_S,
         respawn_failed_workers=True,

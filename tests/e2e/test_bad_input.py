@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 from typing import Any
 
 import httpx
@@ -170,3 +171,14 @@ def test_every_prefix_and_every_place_for_a_key(served: Running, prefix: str, wh
     reply = httpx.post(f"{served.url}{prefix}/chat/completions", json=CHAT, params=query, headers=headers)
 
     assert reply.status_code == 200
+
+
+def test_a_connection_that_begins_with_http_2_is_closed(served: Running) -> None:
+    """Some clients and proxies begin with it unasked; they must not wait for an answer in it. The server says nothing, which they take for that."""
+    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as line:
+        line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+        answer = b""
+        while data := line.recv(4096):
+            answer += data
+    assert answer == b""
