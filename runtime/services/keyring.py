@@ -67,6 +67,7 @@ class GoodKeys:
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self._look: asyncio.Task[bool] | None = None
+        self._looks: dict[str, asyncio.Task[bool]] = {}  # that run or are due, by the hash of what is no key so far
         self._looked_s = float("-inf")
         self._unsure_until_s = float("-inf")
         self._kept: frozenset[str] = frozenset()
@@ -93,7 +94,8 @@ class GoodKeys:
         """Read the store if it was changed, for a key whose hash is not known here: it may have been made a moment ago.
 
         Whether what is known now is all there is to know of it: not where the store cannot be asked and has perhaps a key
-        of this hash. All that come before a look begins share it; when one fails, nobody waits for another for a moment,
+        of this hash. All that come before a look begins share it, and all that come before it ends with what it looks for
+        and is no key so far; when one fails, nobody waits for another for a moment,
         however many keys are tried. What a look has shown to be nothing is not looked for again at once, and there is
         nothing to wait for then: clients with a wrong key try it again and again.
         """
@@ -103,7 +105,7 @@ class GoodKeys:
 
     async def _looked_for(self, digest: str) -> bool:
         now = asyncio.get_running_loop().time
-        if now() < self._unsure_until_s or not await self._has_looked():
+        if now() < self._unsure_until_s or not await self._has_looked(digest):
             return self._is_known(digest)
         if not self._is_known(digest):
             if len(self._strangers) >= MAX_STRANGERS:
@@ -143,12 +145,16 @@ class GoodKeys:
         revoked = () if self._known is None else self._known.revoked
         return digest in self._kept or digest in self.configured.hashes or digest in revoked
 
-    async def _has_looked(self) -> bool:
+    async def _has_looked(self, digest: str) -> bool:
         """Whether the store could be asked, in the look that is due or in one that begins now."""
-        if self._look is None:
-            self._look = asyncio.create_task(self._look_in_turn())
+        look = None if self._is_known(digest) else self._looks.get(digest)
+        if look is None:
+            if self._look is None:
+                self._look = asyncio.create_task(self._look_in_turn())
+            look = self._looks[digest] = self._look
+            look.add_done_callback(lambda _: self._looks.pop(digest, None))
         try:
-            looked = await within(LOOK_LIMIT_S, asyncio.shield(self._look))
+            looked = await within(LOOK_LIMIT_S, asyncio.shield(look))
         except TimeoutError:
             looked = False
         if not looked:

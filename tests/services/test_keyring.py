@@ -138,6 +138,37 @@ async def test_what_is_no_key_is_refused_at_once_when_it_is_tried_again(desk: De
     assert time.monotonic() - began_s < LOOK_S
 
 
+async def test_what_is_no_key_waits_for_no_second_look_while_it_is_looked_for(desk: Desk) -> None:
+    desk.store.gate.clear()
+    first = asyncio.create_task(desk.admits("wrong"))
+    while not desk.store.asked:
+        await asyncio.sleep(0)
+    others = [asyncio.create_task(desk.admits("wrong")) for _ in range(10)]
+    await asyncio.sleep(0)
+    desk.store.gate.set()
+
+    assert [None] * 11 == await asyncio.gather(first, *others)
+    assert 1 == desk.store.asked
+
+
+async def test_a_key_that_is_good_again_while_it_is_looked_for_is_good(desk: Desk) -> None:
+    desk.store.make("paused")
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], active=False)
+    await desk.good.refresh()
+    desk.store.asked = 0
+    desk.store.gate.clear()
+    early = asyncio.create_task(desk.admits("paused"))
+    while not desk.store.asked:
+        await asyncio.sleep(0)
+    desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], active=True)
+    desk.store.make("another")  # counts the revision up
+    late = asyncio.create_task(desk.admits("paused"))
+    await asyncio.sleep(0)
+    desk.store.gate.set()
+
+    assert (None, "paused") == (await early, await late)
+
+
 async def test_a_key_that_may_become_good_again_is_looked_for_each_time(desk: Desk) -> None:
     desk.store.make("paused")
     desk.store.keys[0] = msgspec.structs.replace(desk.store.keys[0], active=False)
