@@ -1,6 +1,7 @@
 """Half an hour of mixed load with faults: every answer is right or says that it is none, and the process does not grow.
 
-`GATEWRIGHT_SOAK_MINUTES` sets another time, `GATEWRIGHT_SEED` another course of events; `-s` shows how it goes.
+`GATEWRIGHT_SOAK_MINUTES` sets another time, `GATEWRIGHT_SEED` another course of events; what came of it is shown, and with
+`GATEWRIGHT_SOAK_WRITE` also kept, as `benchmarks/results/soak.md`.
 """
 
 from __future__ import annotations
@@ -8,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from textwrap import indent
 from typing import Final, NamedTuple
 
 import pytest
 
+from benchmarks.measure import environment, publish
 from benchmarks.proxy.machine import descendants
 from tests.slow.mixed_load import Mix, Vendor, mixed_config
 from tests.slow.test_faulty_streams import size_of
@@ -75,10 +77,10 @@ async def test_mixed_load_with_faults_leaves_nothing_behind(tmp_path: Path, caps
     kib = rise([(each.at_s, each.kib) for each in late])
     descriptors = rise([(each.at_s, each.descriptors) for each in late])
     with capsys.disabled():
-        sys.stdout.write(
-            f"\n{MINUTES:g} minutes: {mix.done.total():,} calls {dict(mix.done)}; streams {dict(mix.verdicts.count)}\n"
-            f"MiB and descriptors: {_told(samples)}; rise over the last two thirds: {kib:,.0f} KiB, {descriptors:.1f}\n"
-            f"wrong: {len(mix.wrong)}; audit: {audited.stdout.strip()}\n"
+        publish(
+            _page(samples, mix, kib, descriptors, audited.stdout.strip()),
+            "soak",
+            write=bool(os.environ.get("GATEWRIGHT_SOAK_WRITE")),
         )
     assert not mix.wrong, "\n".join(mix.wrong[:20])
     assert "Traceback" not in log
@@ -95,7 +97,27 @@ def _sample(at_s: float, tree: Sequence[int]) -> Sample:
     return Sample(at_s, sum(kib for kib, _ in sizes), sum(descriptors for _, descriptors in sizes))
 
 
-def _told(samples: Sequence[Sample]) -> str:
-    """Ten of them."""
+def _page(samples: Sequence[Sample], mix: Mix, kib: float, descriptors: float, audited: str) -> str:
+    """Ten of the samples, what was asked and how it ended."""
+    arenas = os.environ.get("MALLOC_ARENA_MAX", "not set")
     shown = samples[:: max(1, len(samples) // 10)]
-    return ", ".join(f"{each.at_s / 60:.1f} min {each.kib / 1024:.0f} · {each.descriptors}" for each in shown)
+    return f"""# {MINUTES:g} minutes of mixed load with faults
+
+{environment()}; {WORKERS} workers, `MALLOC_ARENA_MAX` {arenas}; `GATEWRIGHT_SOAK_MINUTES={MINUTES:g} pytest tests/slow/test_soak.py`
+
+{mix.done.total():,} calls, {len(mix.wrong)} answered wrongly. Of the streams {_counts(mix.verdicts.count)}; of all calls {_counts(mix.done)}.
+
+`gatewright audit` afterwards:
+
+{indent(audited, "    ")}
+
+The workers and the process that starts them, together. The straight line through the samples of the last two thirds rises by {kib / 1024:.1f} MiB and
+{descriptors:.1f} descriptors from its beginning to its end.
+
+| minute | resident MiB | descriptors |
+|---|---|---|
+""" + "".join(f"| {each.at_s / 60:.0f} | {each.kib / 1024:.0f} | {each.descriptors} |\n" for each in shown)
+
+
+def _counts(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counted.items())
