@@ -75,7 +75,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     ``effective`` is what is in force at the start, at the ``revision`` of the overrides; ``base`` is what it was made of.
     ``resealed`` stored secrets were encrypted anew, with another key than before.
     ``unix_offset_s`` is what the clock that nobody sets lacked of Unix seconds then.
-    ``supervisor`` is the process that keeps the workers, where one of ours does.
+    ``workers`` is how many serve, ``supervisor`` the process that keeps the workers, where one of ours does.
     """
 
     effective: Effective
@@ -84,6 +84,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     vault: Vault
     host: str
     port: int
+    workers: int = 1
     data_dir: Path
     database: URL
     pepper: bytes
@@ -165,7 +166,7 @@ class Lasting(msgspec.Struct, kw_only=True):
     @property
     def alone(self) -> bool:
         """Whether this worker shares what it knows with nobody."""
-        return place_of(self.ready.plan.shared, self.ready.plan.server.workers) == "memory"
+        return place_of(self.ready.plan.shared, self.ready.workers) == "memory"
 
 
 def new_id() -> str:
@@ -286,7 +287,7 @@ def _steady(ready: Ready) -> Callable[[], float]:
 
 def _shared(ready: Ready, metrics: Metrics, log: Log) -> WatchedState:
     """What workers share; said once when it is gone, and once when it is back."""
-    settings, workers = ready.plan.shared, ready.plan.server.workers
+    settings, workers = ready.plan.shared, ready.workers
 
     def changed(reason: str | None) -> None:
         metrics.shared_changed(reason)
@@ -336,7 +337,7 @@ def _reserves(
             parts().log.error("limits_lost", reason=reason, when_unreachable=plan.limits.when_unreachable)
 
     url = ready.secrets.urls.get("shared.url")
-    counters = open_counters(plan.shared, plan.server.workers, url, database, clock.now_ms, _steady(ready))
+    counters = open_counters(plan.shared, ready.workers, url, database, clock.now_ms, _steady(ready))
     found = plan.limits.when_unreachable
     return Reserves(counters, spending, worker, clock.now_ms, when_unreachable=found, changed=changed)
 

@@ -1,6 +1,6 @@
 """Starting to serve: check everything a start needs, say where to call, and hand over to Granian.
 
-Knows the command line's wishes (host, port), the environment (through `runtime.config.secrets`) and the process; builds
+Knows the command line's wishes (host, port, workers), the environment (through `runtime.config.secrets`) and the process; builds
 nothing of the application itself, which `runtime.app` does in each worker. Refuses, before the port opens, a plan that is
 stale, secrets that are missing, and an open door: without authentication only loopback is served.
 """
@@ -66,12 +66,14 @@ def load_codecs() -> None:
         client_codec(name)
 
 
-def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str], None]) -> int:
-    """Serve the built plan below ``root`` until the process is told to stop. ``host`` and ``port`` win over the plan's.
+def serve(
+    root: Path, *, host: str | None, port: int | None, workers: int | None = None, out: Callable[[str], None]
+) -> int:
+    """Serve the built plan below ``root`` until the process is told to stop. ``host``, ``port`` and ``workers`` win over the plan's.
 
     Returns the exit code. Raises ConfigError for what keeps it from starting.
     """
-    ready = msgspec.structs.replace(prepare(root, host=host, port=port), supervisor=os.getpid())
+    ready = msgspec.structs.replace(prepare(root, host=host, port=port, workers=workers), supervisor=os.getpid())
     for line in banner(ready):
         out(line)
     server = ready.plan.server
@@ -82,7 +84,7 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
         port=ready.port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
-        workers=server.workers,
+        workers=ready.workers,
         loop=Loops.uvloop,
         websockets=False,
         backpressure=clients_at_once(_open_files()),
@@ -103,7 +105,7 @@ def serve(root: Path, *, host: str | None, port: int | None, out: Callable[[str]
     return 0
 
 
-def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
+def prepare(root: Path, *, host: str | None, port: int | None, workers: int | None = None) -> Ready:
     """Everything a worker needs, checked. Makes the key files of the data directory where they are missing."""
     artefact = load_artefact(root)
     plan = artefact.plan
@@ -122,7 +124,8 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
     base, served = in_force(root, artefact, look_up, stored)
     if (first := look_up(INITIAL_PASSWORD)) is not None:
         asyncio.run(_add_first(database, first))
-    _check_shared(plan, data, found.urls.get("shared.url"))
+    many = plan.server.workers if workers is None else workers
+    _check_shared(plan, many, data, found.urls.get("shared.url"))
     return Ready(
         effective=served,
         revision=stored.found.revision,
@@ -130,6 +133,7 @@ def prepare(root: Path, *, host: str | None, port: int | None) -> Ready:
         base=base,
         vault=vault,
         host=address,
+        workers=many,
         data_dir=data,
         database=database,
         port=_port(address, port if port is not None else plan.server.port),
@@ -172,9 +176,9 @@ def _hold_orders_while_workers_start() -> None:
     )
 
 
-def _check_shared(plan: Plan, data: Path, url: str | None) -> None:
+def _check_shared(plan: Plan, workers: int, data: Path, url: str | None) -> None:
     """Raise ConfigError for a shared state that cannot be; one that is not reached now is served without."""
-    place = place_of(plan.shared, plan.server.workers)
+    place = place_of(plan.shared, workers)
     if place == "redis" and (complaint := url_complaint(url or "")) is not None:
         raise ConfigError(f"`shared.url` ({plan.shared.url}) leads to no Redis: {complaint}")
     if place == "file":

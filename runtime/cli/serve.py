@@ -19,8 +19,9 @@ __all__ = ["serve"]
 @root_option
 @option("--host", help="Listen here instead of on `server.host`.")
 @option("--port", type=click.IntRange(0, 65535), help="Listen here instead of on `server.port`; 0 takes any.")
+@option("--workers", type=click.IntRange(1, 64), help="Serve with so many processes instead of `server.workers`.")
 @option("--watch", is_flag=True, help="Rebuild and restart when `gateway.yaml` or `schemas/` change.")
-def serve(root: Path, host: str | None, port: int | None, watch: bool) -> int:
+def serve(root: Path, host: str | None, port: int | None, workers: int | None, watch: bool) -> int:
     """Serve the built plan.
 
     Compiles nothing: a plan whose sources have changed since `gatewright build` is refused. With `--watch` a build that
@@ -29,13 +30,13 @@ def serve(root: Path, host: str | None, port: int | None, watch: bool) -> int:
     if watch:
         from runtime.cli.watch import watch_project
 
-        return watch_project(root, host=host, port=port)
+        return watch_project(root, host=host, port=port, workers=workers)
     with _staying():
         from runtime.server import load_codecs
         from runtime.server import serve as run
 
         load_codecs()
-    return run(root, host=host, port=port, out=click.echo)
+    return run(root, host=host, port=port, workers=workers, out=click.echo)
 
 
 @contextmanager

@@ -74,16 +74,17 @@ def follow(
             server.stop()
 
 
-def watch_project(root: Path, *, host: str | None, port: int | None) -> int:
+def watch_project(root: Path, *, host: str | None, port: int | None, workers: int | None) -> int:
     """Follow the project below ``root`` until interrupted or terminated."""
     options = ["--root", str(root)]
-    listen = [*(["--host", host] if host else []), *(["--port", str(port)] if port is not None else [])]
+    given = {"--host": host, "--port": port, "--workers": workers}
+    instead = [word for name, value in given.items() if value is not None for word in (name, str(value))]
 
     def build() -> bool:
         return subprocess.run([*_OURSELVES, "build", *options], check=False).returncode == SAME
 
     def start() -> Server:
-        return _Process([*_OURSELVES, "serve", *options, *listen])
+        return _Process([*_OURSELVES, "serve", *options, *instead])
 
     def pause() -> bool:
         time.sleep(POLL_S)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from benchmarks.proxy.machine import descendants
 from tests.support.gateway import Running, gateway, run_cli
 from tests.support.patience import within_a_second
 from tests.support.redis_server import RedisServer, redis_server
@@ -235,3 +236,18 @@ def test_a_gateway_starts_without_its_redis_and_refuses_a_url_of_something_else(
     assert "shared" in doctor.stdout
     assert "cannot be reached" in doctor.stdout
     assert "unguessable" not in doctor.stdout
+
+
+ONE = """version: 1
+discovery: {providers: none}
+providers: {sim: {}}
+keys:
+  root: {key: "${ADMIN_KEY}", scopes: [admin], limits: [{requests: 8, per: 1h}]}
+"""
+
+
+def test_as_many_workers_serve_as_the_command_says_and_share_what_they_count(tmp_path: Path) -> None:
+    with gateway(tmp_path, ONE, SECRETS, options=["--workers", "2"]) as running:
+        assert 2 == len(descendants(running.process.pid)) - 1
+        assert [200] * 8 == [ask(running, "sim/echo") for _ in range(8)]
+        assert [429] * 6 == [ask(running, "sim/echo") for _ in range(6)]

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -85,9 +85,16 @@ def run_cli(
 
 @contextlib.contextmanager
 def gateway(
-    root: Path, config: str, env: Mapping[str, str] | None = None, files: int | None = None
+    root: Path,
+    config: str,
+    env: Mapping[str, str] | None = None,
+    files: int | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Running]:
-    """Write ``config`` as gateway.yaml below ``root``, build it, and serve it until the block ends; ``files``: that it may open."""
+    """Write ``config`` as gateway.yaml below ``root``, build it, and serve it until the block ends.
+
+    ``files`` is how many it may open, ``options`` is what else the command is told.
+    """
     (root / "gateway.yaml").write_text(config)
     built = run_cli("build", root=root, env=env)
     assert built.returncode == 0, built.stdout + built.stderr
@@ -95,7 +102,9 @@ def gateway(
         prepared(root / "data")
     with kept_port() as port:
         log = root / "server.log"
-        process = forked(["serve", "--root", str(root), "--port", str(port)], _environment(env), log, files=files)
+        process = forked(
+            ["serve", "--root", str(root), "--port", str(port), *options], _environment(env), log, files=files
+        )
         running = Running(root, port, process, log)
         try:
             _wait_until_ready(running)
