@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from runtime.accounting.received import Received
 from runtime.canonical import Usage
-from runtime.errors import GatewayError, UpstreamTimeout
+from runtime.errors import GatewayError, UpstreamError, UpstreamTimeout
 from runtime.limits.admission import LimitReached
 from runtime.protocols.relay import Relay
 from runtime.rescue import DivergedError
@@ -221,6 +221,10 @@ class StreamedAnswer:
             chunk = await self._next()
         except StopAsyncIteration:
             chunk = None
+        except UpstreamError:
+            if not self._relay.finished:
+                raise
+            chunk = None  # the answer is whole: what breaks behind it takes nothing back
         if chunk == b"":  # it went straight
             left, self._left = self._left, b""
             return left

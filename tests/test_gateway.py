@@ -218,6 +218,26 @@ async def test_connection_that_breaks_mid_stream_becomes_the_dialects_error_even
 
 
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
+async def test_connection_that_breaks_behind_a_whole_answer_takes_nothing_back(client: str, upstream: str) -> None:
+    """Its end was said, so its client and its record have it; of Gemini, in another dialect, only the connection's says that."""
+    data = transcript(upstream, "plain")
+    whole = await Desk(upstream, [data]).streamed(client)
+    desk = Desk(upstream, [data, UpstreamUnavailable("the connection broke")])
+
+    said = await desk.streamed(client)
+
+    if upstream == "gemini" != client:
+        assert ERROR[client] in said
+        assert TERMINATOR[client] not in said
+        assert desk.record.error == "unavailable"
+    else:
+        assert whole == said
+        outcomes = [each.outcome for each in desk.record.attempts]
+        assert ("ok", None, ["ok"]) == (desk.record.outcome, desk.record.error, outcomes)
+    assert desk.upstream.response.closed
+
+
+@pytest.mark.parametrize(("client", "upstream"), PAIRS)
 async def test_error_before_the_first_byte_still_gives_a_status(client: str, upstream: str) -> None:
     desk = Desk(upstream, [DIALECT[upstream].busy])
 

@@ -127,6 +127,8 @@ class Keeping:
 
     async def _seen(self, event: Lifecycle, response: bytes) -> bytes:
         response = self._edited(response)
+        if self._ended:  # what comes behind an end takes nothing back
+            return response
         if event.type in _ENDS:
             self._ended = True
             return await self._keep(response)

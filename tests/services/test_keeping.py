@@ -182,6 +182,15 @@ async def test_every_end_of_a_stream_is_kept(type_: str) -> None:
     assert await desk.kept() == (type_, response(type_, [ITEM]), ["msg_q", "msg_a"])
 
 
+async def test_what_comes_behind_the_end_is_not_kept() -> None:
+    desk = Desk()
+    failed = event("response.failed", response=response("failed"))
+    said = await desk.all(WHOLE, failed)
+
+    assert said == WHOLE + failed
+    assert await desk.kept() == ("completed", response("completed", [ITEM]), ["msg_q", "msg_a"])
+
+
 async def test_a_client_that_leaves_makes_it_cancelled_with_what_was_finished() -> None:
     desk = Desk()
     chunks = await desk.stream([CREATED, DONE, DELTA, COMPLETED])
