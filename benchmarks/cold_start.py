@@ -10,15 +10,16 @@ import http.client
 import json
 import os
 import signal
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import environment, process_tree_rss_bytes, publish
+from benchmarks.measure import environment, publish
+from benchmarks.proxy.machine import free_port, worker_bytes
+from benchmarks.proxy.scenarios import MOST_START_S, MOST_WORKER_MB
+from benchmarks.proxy.series import spread
 
 __all__ = ["first_answer", "main"]
 
@@ -26,14 +27,12 @@ CONFIG = "version: 1\ndiscovery: {providers: none}\nproviders:\n  sim:\n    conn
 GIVE_UP_S = 20.0
 
 
-def first_answer(root: Path) -> tuple[float, dict[int, int]]:
-    """Start a server, ask until it answers a chat call, stop it. Seconds from the start, and resident bytes by process.
+def first_answer(root: Path) -> tuple[float, int]:
+    """Start a server, ask until it answers a chat call, stop it. Seconds from the start, and resident bytes of a worker.
 
     These with all routes registered, which is done beside the first calls.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     gatewright = str(Path(sys.executable).with_name("gatewright"))
     start = time.perf_counter()
     server = subprocess.Popen(
@@ -47,7 +46,7 @@ def first_answer(root: Path) -> tuple[float, dict[int, int]]:
             time.sleep(0.005)
         seconds = time.perf_counter() - start
         _wait_for_routes(port)
-        return seconds, process_tree_rss_bytes(server.pid)
+        return seconds, worker_bytes(server.pid)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(GIVE_UP_S)
@@ -98,22 +97,17 @@ def main() -> None:
         subprocess.run(build, cwd=root, env=_environment(), check=True, stdout=subprocess.DEVNULL)
         first_answer(root)  # an installed package has its modules compiled, and its database is there
         for _ in range(options.rounds):
-            seconds, resident = first_answer(root)
+            seconds, resident_bytes = first_answer(root)
             times.append(seconds)
-            parent, *workers = resident.values()
-            worker_mb.append(max(workers or [parent]) / 1e6)
+            worker_mb.append(resident_bytes / 1e6)
     page = (
         f"# Cold start\n\n{environment()}; {options.rounds} rounds; "
         f"`python -m benchmarks.cold_start --rounds {options.rounds}`\n\n"
         "| what | median [min–max] | target |\n|---|---|---|\n"
-        f"| start of the process to the first answer, s | {_spread(times, 2)} | < 1.5 |\n"
-        f"| resident per worker, with all routes, MB | {_spread(worker_mb, 0)} | < 120 |\n"
+        f"| start of the process to the first answer, s | {spread(times).text(2)} | ≤ {MOST_START_S} |\n"
+        f"| resident per worker, with all routes, MB | {spread(worker_mb).text(0)} | ≤ {MOST_WORKER_MB} |\n"
     )
     publish(page, "cold_start", write=options.write)
-
-
-def _spread(values: list[float], digits: int) -> str:
-    return f"{statistics.median(values):.{digits}f} [{min(values):.{digits}f}–{max(values):.{digits}f}]"
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.measure import environment, publish
-from benchmarks.proxy.contenders import Contender, Serving, contenders, gatewright, running
+from benchmarks.proxy.contenders import contenders, gatewright
 from benchmarks.proxy.guard import RATIOS, compare, read_ratios
 from benchmarks.proxy.page import Machine, page
 from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario
 from benchmarks.proxy.series import Series, rounds, summary
+from benchmarks.proxy.serving import Contender, Serving, running
 from benchmarks.proxy.tools import have_compiler, provider, tools
 
 __all__ = ["main"]
@@ -50,6 +51,9 @@ def main() -> int:
     )
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
+    partly = options.only is not None or options.other or not options.peers or options.quick
+    if options.write and partly:
+        parser.error("--write keeps whole runs: without --only, --other, --no-peers and --quick")
     if not have_compiler():
         sys.stderr.write("benchmarks.gateways compiles its load generator and needs `cc` (Debian: gcc)\n")
         return 1
@@ -70,12 +74,12 @@ def main() -> int:
             versions={each.name: each.version for each in found}, start_s={each.contender.name: each.start_s for each in served},
         )  # fmt: skip
     if options.quick:
-        return _checked(series)
+        return _checked(series, scenarios)
     own_python = options.python == sys.executable
     name = "gateways" if own_python else "gateways-other-python"
     publish(page(series, scenarios, machine, OURS), name, write=options.write)
     if options.write and own_python:  # what others compare with
-        RATIOS.write_bytes(msgspec.json.format(msgspec.json.encode(summary(series, OURS)), indent=2) + b"\n")
+        RATIOS.write_bytes(msgspec.json.format(msgspec.json.encode(summary(series, scenarios, OURS)), indent=2) + b"\n")
     return 0
 
 
@@ -90,8 +94,8 @@ def _started(stack: ExitStack, contender: Contender, folder: Path, port: int) ->
     return stack.enter_context(running(contender, folder, port))
 
 
-def _checked(series: Series) -> int:
-    lines, worse = compare(summary(series, OURS), read_ratios())
+def _checked(series: Series, scenarios: list[Scenario]) -> int:
+    lines, worse = compare(summary(series, scenarios, OURS), read_ratios())
     sys.stdout.write("\n".join(lines) + "\n")
     return 1 if worse else 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
@@ -15,8 +14,9 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.proxy.interpreter import described
+from benchmarks.proxy.series import spread
 
-__all__ = ["Run", "environment", "process_tree_rss_bytes", "publish", "run", "table"]
+__all__ = ["Run", "environment", "publish", "run", "table"]
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -41,19 +41,8 @@ def run(command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None)
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def process_tree_rss_bytes(pid: int) -> dict[int, int]:
-    """Resident bytes of ``pid`` and of each of its children, by process id."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return {each: _rss_bytes(each) for each in (pid, *map(int, children))}
-
-
-def _rss_bytes(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def environment(python: str = sys.executable) -> str:
-    """The machine, the interpreter and the versions, for the head of a page."""
+    """The machine, the interpreter, the versions and the commit, for the head of a page."""
     packages = ("litestar", "msgspec", "granian", "aiohttp", "PyYAML")
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     model = next(
@@ -64,22 +53,32 @@ def environment(python: str = sys.executable) -> str:
         ),
         platform.machine(),
     )
-    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {described(python)}; {versions}"
+    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {described(python)}; {versions}{_commit()}"
+
+
+def _commit() -> str:
+    """What is checked out, `+` where files of it were changed; nothing where there is no git."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "--no-optional-locks", *arguments]  # others may be at the index
+        return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout
+
+    try:
+        name = git("rev-parse", "--short", "HEAD").strip()
+        return f"; commit {name}{'+' if git('status', '--porcelain', '--untracked-files=no') else ''}"
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def table(title: str, runs: Mapping[str, Sequence[Run]], targets: Mapping[str, str]) -> str:
     """A Markdown table of medians with [min to max]; ``targets`` maps a row to what is asked of it."""
     lines = [f"## {title}", "", "| what | wall s | CPU s | peak MB | target |", "|---|---|---|---|---|"]
     for name, each in runs.items():
-        wall = _spread([run.wall_s for run in each], 2)
-        cpu = _spread([run.cpu_s for run in each], 2)
-        peak = _spread([run.peak_bytes / 1e6 for run in each], 0)
+        wall = spread(run.wall_s for run in each).text(2)
+        cpu = spread(run.cpu_s for run in each).text(2)
+        peak = spread(run.peak_bytes / 1e6 for run in each).text(0)
         lines.append(f"| {name} | {wall} | {cpu} | {peak} | {targets.get(name, '')} |")
     return "\n".join(lines) + "\n"
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    return f"{statistics.median(values):.{digits}f} [{min(values):.{digits}f}–{max(values):.{digits}f}]"
 
 
 def publish(page: str, name: str, *, write: bool) -> None:

@@ -22,13 +22,14 @@ from typing import Any, Final, cast
 
 import uvloop
 
-from benchmarks.proxy.contenders import KEY, Serving, gatewright, whole_request
+from benchmarks.proxy.contenders import gatewright
 from benchmarks.proxy.scenarios import SCENARIOS
+from benchmarks.proxy.serving import KEY, Serving, whole_request
 from benchmarks.proxy.tools import provider, tools
 from runtime.app import build
 from runtime.server import prepare
 
-__all__ = ["COUNTED", "Inside", "called", "measured"]
+__all__ = ["COUNTED"]
 
 COUNTED: Final = (
     "chat 1 KB",

@@ -1,12 +1,27 @@
-"""What a tree of processes took of the machine: CPU time and resident memory, from /proc."""
+"""What a tree of processes took of the machine: CPU time and resident memory, from /proc. And what it gives: a free port."""
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
-__all__ = ["CpuClock", "cpu_ns_by_thread", "descendants", "resident_bytes", "spent_s", "urgent"]
+__all__ = [
+    "CpuClock",
+    "cpu_ns_by_thread",
+    "descendants",
+    "forget_peaks",
+    "free_port",
+    "resident_bytes",
+    "spent_s",
+    "urgent",
+    "worker_bytes",
+]
+
+GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 def descendants(pid: int) -> list[int]:
@@ -60,10 +75,38 @@ def resident_bytes(pid: int) -> int:
     for each in descendants(pid):
         try:
             rollup = Path(f"/proc/{each}/smaps_rollup").read_text(encoding="ascii")
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
+        except GONE:
             continue
         total += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) * 1024
     return total
+
+
+def worker_bytes(pid: int, which: Literal["VmRSS", "VmHWM"] = "VmRSS") -> int:
+    """Resident bytes of a tree's largest worker: of the processes below ``pid``, or of itself where there are none.
+
+    Pages that it shares with others count in full. `VmHWM`: the most that it had since `forget_peaks`.
+    """
+    first, *workers = descendants(pid)
+    sizes = [0]
+    for each in workers or [first]:
+        with suppress(*GONE):
+            status = Path(f"/proc/{each}/status").read_text(encoding="ascii", errors="replace")
+            sizes += [int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(f"{which}:")]
+    return max(sizes)
+
+
+def forget_peaks(pid: int) -> None:
+    """Let what each process of a tree holds now be the most that it has held."""
+    for each in descendants(pid):
+        with suppress(*GONE):
+            Path(f"/proc/{each}/clear_refs").write_text("5", encoding="ascii")
+
+
+def free_port() -> int:
+    """Of the loopback address; free until somebody else takes it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def urgent() -> None:

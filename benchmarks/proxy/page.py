@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from benchmarks.proxy.contenders import Missing
-from benchmarks.proxy.scenarios import Scenario
+from benchmarks.proxy.scenarios import MOST_START_S, Scenario
 from benchmarks.proxy.series import Measured, Series, median_of, ratios, spread
+from benchmarks.proxy.serving import Missing
 
 __all__ = ["Machine", "page"]
 
@@ -39,13 +39,16 @@ def page(series: Series, scenarios: Sequence[Scenario], machine: Machine, ours: 
         (
             "CPU is that of the gateway's whole process tree, user and system, per request (a stream is one request). Numbers are "
             "medians of the rounds with [least–most]; a ratio is taken within a round, and the median of the rounds' is shown. On a "
-            "machine that others use, the least is nearest to what it takes. The load generator and the provider are C programs of `benchmarks/proxy` that "
-            "take about 5 µs a request together. Read ratios: the machine is shared. *floor* is Granian with a bare ASGI "
-            "application that forwards with aiohttp's session, and does nothing else."
+            "machine that others use, the least is nearest to what it takes. The load generator and the provider are C programs of "
+            "`benchmarks/proxy`. Read ratios: the machine is shared. *floor* is Granian with a bare ASGI application that forwards "
+            "with aiohttp's session, and does nothing else."
         ),
         "",
         *(f"Not measured: {each.name}, {each.why}." for each in machine.missing),
         *_targets(series, scenarios, ours),
+        *_held(series, scenarios, machine.start_s[ours], ours),
+        "",
+        "*At best*: the best round meets the target, the median does not.",
         *_cpu(series, scenarios, gateways),
         *_latency(series, scenarios, gateways),
         *_delays(series, scenarios, gateways),
@@ -65,8 +68,8 @@ def _targets(series: Series, scenarios: Sequence[Scenario], ours: str) -> list[s
         if target is None or not found:
             continue
         cpu = spread(each.cpu_ms for each in found)
-        nginx = ratios(series, scenario.name, ours, "nginx")
-        litellm = ratios(series, scenario.name, "LiteLLM", ours)
+        nginx = ratios(series, (scenario.name, ours), (scenario.name, "nginx"))
+        litellm = ratios(series, (scenario.name, "LiteLLM"), (scenario.name, ours))
         met = [_met(cpu.median, cpu.least, target.ms)]
         if nginx and target.nginx:
             met.append(_met(statistics.median(nginx), min(nginx), target.nginx))
@@ -76,8 +79,30 @@ def _targets(series: Series, scenarios: Sequence[Scenario], ours: str) -> list[s
             f"| {scenario.name} | {cpu.text(3)} | ≤ {target.ms} | {_ratio(nginx)} | {_bound('≤', target.nginx)} "
             f"| {_ratio(litellm)} | {_bound('≥', target.litellm)} | {' · '.join(met)} |"
         )
-    lines += ["", "*At best*: the best round meets the target, the median does not."]
     return lines
+
+
+def _held(series: Series, scenarios: Sequence[Scenario], start_s: float, ours: str) -> list[str]:
+    lines = ["", "| | found | target | met |", "|---|---|---|---|"]
+    for scenario in scenarios:
+        held, found = scenario.held, series.get((scenario.name, ours))
+        if held is None or not found:
+            continue
+        lines.append(_row(f"{scenario.name}: MB of a worker (RSS)", [each.worker_mb for each in found], held.worker_mb))
+        what = f"{scenario.name}: longest delay of a piece"
+        stalls = [each.shot.delay_us.max / 1000 for each in found]
+        nginx = [each.shot.delay_us.max / 1000 for each in series.get((scenario.name, "nginx"), ())]
+        if nginx:
+            what += " beyond nginx's"
+            stalls = [max(0.0, mine - theirs) for mine, theirs in zip(stalls, nginx, strict=False)]
+        lines.append(_row(f"{what}, ms", stalls, held.stall_ms))
+    lines.append(_row("start to first answer, s", [start_s], MOST_START_S, digits=2))
+    return lines
+
+
+def _row(what: str, values: Sequence[float], most: float, *, digits: int = 0) -> str:
+    found = spread(values)
+    return f"| {what} | {found.text(digits)} | ≤ {most:g} | {_met(found.median, found.least, most)} |"
 
 
 def _cpu(series: Series, scenarios: Sequence[Scenario], gateways: Sequence[str]) -> list[str]:

@@ -10,15 +10,19 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from benchmarks.proxy.contenders import Serving, whole_request
-from benchmarks.proxy.machine import CpuClock, resident_bytes
+from benchmarks.proxy.machine import CpuClock, forget_peaks, resident_bytes, worker_bytes
 from benchmarks.proxy.scenarios import Scenario
+from benchmarks.proxy.serving import Serving, whole_request
 from benchmarks.proxy.tools import Shot, fire
 
-__all__ = ["Measured", "Series", "Spread", "measure", "median_of", "ratios", "rounds", "spread"]
+__all__ = ["OWN", "Measured", "Series", "Spread", "measure", "median_of", "ratios", "rounds", "spread", "summary"]
+
+OWN: Final = "own"
+"""Beside the names of gateways: what the scenario's yardstick took with our own."""
 
 WARM_UP = 0.1
 SETTLED_S = 0.7
@@ -27,10 +31,17 @@ CROWD_ROUNDS = 3
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One round of one scenario with one gateway. ``cpu_ms`` is per request."""
+    """One round of one scenario with one gateway.
+
+    Attributes:
+        cpu_ms: per request.
+        resident_mb: of the whole tree after it, what its processes share counted once (PSS).
+        worker_mb: the most that the largest worker held meanwhile (RSS).
+    """
 
     cpu_ms: float
     resident_mb: float
+    worker_mb: float
     shot: Shot
 
 
@@ -59,6 +70,7 @@ def measure(load: Path, serving: Serving, scenario: Scenario, scale: float, *, w
     if not (warm or scenario.crowd):
         fire(load, serving.port, scenario.connections, max(4, int(wanted * WARM_UP)), request)
         time.sleep(SETTLED_S)
+    forget_peaks(serving.pid)
     clock = CpuClock(serving.pid)
     shot = fire(load, serving.port, scenario.connections, wanted, request, scenario.expected)
     time.sleep(SETTLED_S)
@@ -67,7 +79,10 @@ def measure(load: Path, serving: Serving, scenario: Scenario, scale: float, *, w
     good = shot.statuses.get(str(status), 0)
     if good != wanted or shot.complete != wanted:
         raise RuntimeError(f"{serving.contender.name}, {scenario.name}: {good} of {wanted} were answered well: {shot}")
-    return Measured(cpu_ms=spent_s * 1000 / wanted, resident_mb=resident_bytes(serving.pid) / 1e6, shot=shot)
+    return Measured(
+        cpu_ms=spent_s * 1000 / wanted, resident_mb=resident_bytes(serving.pid) / 1e6,
+        worker_mb=worker_bytes(serving.pid, "VmHWM") / 1e6, shot=shot,
+    )  # fmt: skip
 
 
 def rounds(
@@ -99,21 +114,24 @@ def rounds(
     return series, failures
 
 
-def ratios(series: Series, scenario: str, ours: str, theirs: str) -> list[float]:
-    """How much CPU ``ours`` takes for each of ``theirs``, round by round."""
-    pairs = zip(series.get((scenario, ours), ()), series.get((scenario, theirs), ()), strict=False)
-    return [one.cpu_ms / other.cpu_ms for one, other in pairs if other.cpu_ms]
+def ratios(series: Series, one: tuple[str, str], other: tuple[str, str]) -> list[float]:
+    """How much CPU ``one`` takes for each of ``other``, round by round; each is a scenario and a gateway."""
+    pairs = zip(series.get(one, ()), series.get(other, ()), strict=False)
+    return [mine.cpu_ms / theirs.cpu_ms for mine, theirs in pairs if theirs.cpu_ms]
 
 
 def median_of(measured: Sequence[Measured], what: Callable[[Measured], float]) -> float:
     return statistics.median(what(each) for each in measured)
 
 
-def summary(series: Series, ours: str) -> Mapping[str, Mapping[str, float]]:
-    """By scenario, the median ratio of ``ours`` to each of the others."""
+def summary(series: Series, scenarios: Sequence[Scenario], ours: str) -> Mapping[str, Mapping[str, float]]:
+    """By scenario, the median ratio of ``ours`` to each of the others, and under `OWN` to our own yardstick's."""
     others = sorted({gateway for _, gateway in series} - {ours})
     found: dict[str, dict[str, float]] = {}
-    for scenario in dict.fromkeys(scenario for scenario, _ in series):
-        by_other = {other: ratios(series, scenario, ours, other) for other in others}
-        found[scenario] = {other: round(statistics.median(each), 3) for other, each in by_other.items() if each}
+    for scenario in scenarios:
+        places = {other: (scenario.name, other) for other in others}
+        if scenario.name != scenario.yardstick:
+            places[OWN] = (scenario.yardstick, ours)
+        by_other = {other: ratios(series, (scenario.name, ours), place) for other, place in places.items()}
+        found[scenario.name] = {other: round(statistics.median(each), 3) for other, each in by_other.items() if each}
     return found

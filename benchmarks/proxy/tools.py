@@ -23,7 +23,6 @@ class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
 
     count: int
     p50: int
-    p90: int
     p99: int
     p999: int
     max: int
@@ -38,7 +37,6 @@ class Shot(msgspec.Struct, frozen=True, kw_only=True):
     lost: int
     wall_s: float
     body_bytes: int
-    silence_us: int
     latency_us: Percentiles
     first_us: Percentiles
     delay_us: Percentiles
@@ -51,7 +49,7 @@ def have_compiler() -> bool:
 
 def tools(folder: Path) -> tuple[Path, Path]:
     """Compile into ``folder``: the load generator and the provider."""
-    made = []
+    made: list[Path] = []
     for name in ("load", "provider"):
         source, program = Path(__file__).with_name(f"{name}.c"), folder / name
         subprocess.run(["cc", *FLAGS, "-o", str(program), str(source)], check=True)

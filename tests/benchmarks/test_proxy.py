@@ -8,19 +8,23 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from benchmarks import gateways
 from benchmarks.flame import shares
 from benchmarks.instructions import compared, totals
-from benchmarks.proxy.contenders import Serving, gatewright
-from benchmarks.proxy.guard import compare
+from benchmarks.measure import environment
+from benchmarks.proxy.contenders import contenders, gatewright
+from benchmarks.proxy.guard import compare, read_ratios
 from benchmarks.proxy.inside import COUNTED
 from benchmarks.proxy.interpreter import described, prepared
-from benchmarks.proxy.machine import CpuClock, descendants, spent_s
+from benchmarks.proxy.machine import CpuClock, descendants, forget_peaks, spent_s, worker_bytes
 from benchmarks.proxy.page import Machine, page
 from benchmarks.proxy.part import held_to
 from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario, request_body
 from benchmarks.proxy.series import Measured, Series, ratios, rounds, spread, summary
+from benchmarks.proxy.serving import Serving
 from benchmarks.proxy.tools import Percentiles, Shot, fire, have_compiler, http_request, provider, tools
 from benchmarks.server import ALONE, OPTIONS
 from benchmarks.server import page as server_page
@@ -42,13 +46,14 @@ def port(programs: tuple[Path, Path]) -> Generator[int, None, None]:
 
 
 def nothing() -> Percentiles:
-    return Percentiles(count=0, p50=0, p90=0, p99=0, p999=0, max=0)
+    return Percentiles(count=0, p50=0, p99=0, p999=0, max=0)
 
 
-def measured(cpu_ms: float) -> Measured:
-    shot = Shot(requests=1, complete=1, incomplete=0, lost=0, wall_s=1.0, body_bytes=1, silence_us=0,
-                latency_us=nothing(), first_us=nothing(), delay_us=nothing(), statuses={"200": 1})  # fmt: skip
-    return Measured(cpu_ms=cpu_ms, resident_mb=50, shot=shot)
+def measured(cpu_ms: float, longest_us: int = 0) -> Measured:
+    shot = Shot(requests=1, complete=1, incomplete=0, lost=0, wall_s=1.0, body_bytes=1,
+                latency_us=nothing(), first_us=nothing(), delay_us=msgspec.structs.replace(nothing(), max=longest_us),
+                statuses={"200": 1})  # fmt: skip
+    return Measured(cpu_ms=cpu_ms, resident_mb=50, worker_mb=130, shot=shot)
 
 
 def test_a_spread_is_the_median_and_the_ends() -> None:
@@ -58,8 +63,42 @@ def test_a_spread_is_the_median_and_the_ends() -> None:
 def test_ratios_are_taken_within_a_round() -> None:
     series: Series = {("s", "ours"): [measured(2), measured(9)], ("s", "nginx"): [measured(1), measured(3)]}
 
-    assert ratios(series, "s", "ours", "nginx") == [2, 3]
-    assert summary(series, "ours") == {"s": {"nginx": 2.5}}
+    assert ratios(series, ("s", "ours"), ("s", "nginx")) == [2, 3]
+    assert summary(series, [Scenario(name="s")], "ours") == {"s": {"nginx": 2.5}}
+
+
+def test_our_own_scenarios_are_compared_with_our_own_plain_call() -> None:
+    plain, other = Scenario(name="chat 1 KB"), Scenario(name="other")
+    series: Series = {("chat 1 KB", "ours"): [measured(2), measured(4)], ("other", "ours"): [measured(3), measured(2)]}
+
+    assert summary(series, [plain, other], "ours") == {"chat 1 KB": {}, "other": {"own": 1.0}}
+
+
+def test_every_quick_scenario_is_compared_with_something_and_that_is_recorded() -> None:
+    chosen, (found, _) = [each for each in SCENARIOS if each.name in QUICK], contenders(peers=False)
+    series: Series = {
+        (scenario.name, each.name): [measured(1)] for scenario in chosen for each in found if each.takes(scenario)
+    }
+
+    lines, _ = compare(summary(series, chosen, "gatewright"), read_ratios())
+
+    named = {line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")} - {"scenario"}
+    assert named == set(QUICK)
+    assert not [line for line in lines if line.endswith("| new |")]
+
+
+@pytest.mark.parametrize("part", [["--quick"], ["--no-peers"], ["--only", "chat"], ["--other", "before=../before"]])
+def test_a_part_of_a_run_is_not_kept(monkeypatch: pytest.MonkeyPatch, part: list[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["gateways", "--write", *part])
+
+    with pytest.raises(SystemExit, match="2"):
+        gateways.main()
+
+
+def test_the_environment_names_no_commit_where_there_is_no_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+
+    assert "; commit " not in environment()
 
 
 def test_threads_that_ended_and_threads_that_came_count() -> None:
@@ -111,6 +150,22 @@ def test_what_only_the_best_round_meets_is_said_to_be_met_at_best() -> None:
 
     assert "| ≥ 60 | at best · no · yes |" in text
     assert "* floor: refused key. 0 of 8 were answered well" in text
+
+
+def test_the_page_says_what_crowds_and_the_start_are_held_to() -> None:
+    scenario = next(each for each in SCENARIOS if each.name == "500 streams, 10 ms apart")
+    series: Series = {
+        (scenario.name, "ours"): [measured(1, 300_000), measured(1, 290_000)],
+        (scenario.name, "nginx"): [measured(1, 60_000), measured(1, 50_000)],
+    }
+    machine = Machine(environment="here", command="so", rounds=2, missing=(), failures={}, versions={},
+                      start_s={"ours": 0.5, "nginx": 0.01})  # fmt: skip
+
+    text = page(series, [scenario], machine, "ours")
+
+    assert f"| {scenario.name}: MB of a worker (RSS) | 130 [130–130] | ≤ 120 | no |" in text
+    assert f"| {scenario.name}: longest delay of a piece beyond nginx's, ms | 240 [240–240] | ≤ 250 | yes |" in text
+    assert "| start to first answer, s | 0.50 [0.50–0.50] | ≤ 1 | yes |" in text
 
 
 def test_crowds_have_fewer_rounds_and_only_the_first_round_warms_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +256,22 @@ def test_the_tree_of_a_process_holds_its_children_and_their_time() -> None:
             assert len(descendants(process.pid)) == 2
         finally:
             os.killpg(process.pid, 9)
+
+
+def test_the_most_that_a_worker_held_is_forgotten_when_asked() -> None:
+    held = "held = bytearray(40 << 20); held = None"
+    worker = f"import sys; {held}; print(flush=True); sys.stdin.read()"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        now, most = worker_bytes(process.pid), worker_bytes(process.pid, "VmHWM")
+        forget_peaks(process.pid)
+        after = worker_bytes(process.pid, "VmHWM")
+        process.communicate()
+
+    assert most - now > 30 << 20
+    assert abs(after - now) < 4 << 20
 
 
 @compiled
