@@ -490,6 +490,18 @@ async def test_pieces_that_come_with_the_end_do_not_wait_for_its_turn() -> None:
     assert desk.record.outcome == "ok"
 
 
+async def test_an_end_that_was_left_out_is_settled_before_its_client_has_it() -> None:
+    """The last read holds pieces of the answer, and why it ends; only the end of the connection says that nothing follows."""
+    data = transcript("openai_chat", "plain")
+    ends = frame_ends("openai_chat", data)
+    desk = Desk("openai_chat", [data[: ends[2]], data[ends[2] : ends[4]]])
+    reply = await desk.gateway.infer(desk.call("openai_chat", stream=True))
+    assert isinstance(reply, Streaming)
+    settled = [desk.record.attempts[0].outcome async for piece in reply.chunks if TERMINATOR["openai_chat"] in piece]
+
+    assert ["ok"] == settled
+
+
 def ways() -> int:
     gc.collect()
     return sum(type(each).__name__ == "_Way" for each in gc.get_objects())

@@ -25,7 +25,7 @@ class EventTap(StreamTap):
     complete: bool
     started: bool
     ahead: int
-    """Of what was fed last, how many bytes for the client came before the first event that needed a look."""
+    """Of what was given out last, how many bytes came before the first event that needed a look."""
 
     def __init__(self) -> None:
         self.usage = None
@@ -60,6 +60,7 @@ class EventTap(StreamTap):
     def close(self) -> bytes:
         if self._failure is not None:
             raise self._failure
+        self.ahead = 0
         rest = b"".join(self._pieces)
         self._pieces.clear()
         out = self._forward(rest) if rest else b""

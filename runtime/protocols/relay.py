@@ -39,7 +39,7 @@ class Relay(Protocol):
     def finished(self) -> bool: ...
     @property
     def ahead(self) -> int:
-        """Of what `feed` gave last, how many bytes at its beginning say nothing of an end."""
+        """Of what `feed` or `close` gave last, how many bytes at its beginning say nothing of an end."""
         return 0
 
     def feed(self, data: bytes) -> bytes:

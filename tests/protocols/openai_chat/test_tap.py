@@ -118,3 +118,12 @@ def test_an_end_by_itself_has_nothing_ahead_of_it() -> None:
     assert tap.ahead
     tap.feed(transcript("[DONE]"))
     assert not tap.ahead
+
+
+def test_an_end_that_was_left_out_has_nothing_ahead_of_it() -> None:
+    tap = warmed()
+    tap.feed(transcript(chunk(piece("c")), chunk(piece("d", "stop"))))
+    assert tap.ahead
+
+    assert transcript("[DONE]") == tap.close()
+    assert not tap.ahead
