@@ -203,6 +203,18 @@ async def test_success_terminator_only_if_upstream_finished(client: str, upstrea
         assert desk.upstream.response.closed
 
 
+@pytest.mark.parametrize("client", CODEC)
+async def test_done_before_an_answer_has_ended_is_an_error_and_not_its_end(client: str) -> None:
+    """Chat's clients stop reading there: an error behind it would reach nobody."""
+    desk = Desk("openai_chat", [transcript("openai_chat", "done-without-finish")])
+
+    said = await desk.streamed(client)
+
+    assert ERROR[client] in said
+    assert TERMINATOR[client] not in said
+    assert desk.record.error == UpstreamProtocolError.kind
+
+
 @pytest.mark.parametrize(("client", "upstream"), PAIRS)
 async def test_connection_that_breaks_mid_stream_becomes_the_dialects_error_event(client: str, upstream: str) -> None:
     data = transcript(upstream, "plain")

@@ -117,8 +117,9 @@ class ChatTap(EventTap):
             return event
         data = lines[0] if len(lines) == 1 else b"\n".join(lines)
         if data.startswith(b"[DONE]"):
+            if not self.complete:  # clients take it for the end of a whole answer
+                raise UpstreamProtocolError("The provider ended its stream before the answer was complete.")
             self._done = True
-            self.complete = any(self._choices.values())
             return event
         renamed = self._looked_at(data, named_error=b"event: error" in event or b"event:error" in event)
         if self._hidden:

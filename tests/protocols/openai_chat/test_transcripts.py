@@ -134,10 +134,17 @@ def test_tap_never_takes_a_failed_stream_for_a_whole_one(case: str) -> None:
         assert b'"error"' not in out
 
 
-def test_tap_done_without_finish_is_a_cut() -> None:
-    _, error = tap_stream(CODEC.stream_tap(ANSWER), [stream("done-without-finish")])
+@pytest.mark.parametrize(
+    "data", [stream("done-without-finish"), stream("two-choices-one-finish") + b"data: [DONE]\n\n"], ids=["none", "one"]
+)
+def test_tap_forwards_no_done_before_every_choice_has_ended(data: bytes) -> None:
+    """Clients stop there: what is told behind it nobody hears."""
+    for reads in chop(data):
+        out, error = tap_stream(CODEC.stream_tap(ANSWER), reads)
 
-    assert isinstance(error, UpstreamProtocolError)
+        assert isinstance(error, UpstreamProtocolError)
+        assert renamed(data).removesuffix(b"data: [DONE]\n\n") == out
+        assert isinstance(decode(reads).error, str)
 
 
 def test_tap_raises_the_first_event_s_error_before_anything_is_forwarded() -> None:
