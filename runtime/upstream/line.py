@@ -261,17 +261,31 @@ class Line(asyncio.Protocol):
         if answer.complete:
             self._body.clear()  # what follows the head of an answer that has no body
         else:
-            size = answer.size = answer.size + len(data)
-            if size > READ_BUFFER_BYTES and self._body:
-                self._pause()
-            elif (straight := answer.straight) is not None:
-                wake = answer.wake
-                if wake is not None and not wake.done():
-                    answer.since_s = self._loop.time()
-                    if self._body:
-                        answer.pass_to(straight, wake)
-                return
+            self._came(answer, len(data))
+            return
         answer.awake()
+
+    def _came(self, answer: Answer, size: int) -> None:
+        """Of an answer that goes on. What is no body, chunks' sizes and trailers, has the limit of a head."""
+        answer.size += size
+        if not self._body:
+            self._head_bytes += size
+            if self._head_bytes > HEAD_LIMIT_BYTES:
+                self._break(answer, TOO_LONG)
+                return
+        else:
+            self._head_bytes = 0
+            if answer.size > READ_BUFFER_BYTES:
+                self._pause()
+                answer.awake()
+                return
+        straight, wake = answer.straight, answer.wake
+        if straight is None:
+            answer.awake()
+        elif wake is not None and not wake.done():
+            answer.since_s = self._loop.time()
+            if self._body:
+                answer.pass_to(straight, wake)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -314,12 +328,15 @@ class Line(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        if status < 100:
+            raise ValueError("no status")
         self._interim = 100 <= status < 200
         answer = self._answer
         if self._interim or answer is None:
             return
         answer.headers = self._headers
         answer.status = status
+        self._head_bytes = 0
         if self._head == "HEAD":
             self._complete(answer, reusable=False)
 

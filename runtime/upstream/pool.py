@@ -106,6 +106,7 @@ class Dialler:
 
 async def _first(attempts: Sequence[Callable[[], Awaitable[Opened]]]) -> Opened:
     """The first line that opens. Raises the last failure when none does."""
+    done: set[asyncio.Future[Opened]] = set()
     running: set[asyncio.Future[Opened]] = set()
     left, failure = deque(attempts), OSError("no address")
     try:
@@ -118,13 +119,14 @@ async def _first(attempts: Sequence[Callable[[], Awaitable[Opened]]]) -> Opened:
             for each in done:
                 error = each.exception()
                 if error is None:
+                    done.discard(each)
                     return each.result()
                 if not isinstance(error, OSError):
                     raise error
                 failure = error
         raise failure
     finally:
-        for each in running:
+        for each in running | done:
             each.cancel()
             each.add_done_callback(_close_late)
 

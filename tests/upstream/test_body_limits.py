@@ -1,6 +1,7 @@
 """The limits of an answer's body: silence, the whole time, size; and readers that take their time."""
 
 import asyncio
+import contextlib
 import tracemalloc
 import zlib
 
@@ -41,6 +42,42 @@ async def test_silence_in_the_body_ends_at_the_idle_limit_and_closes(upstream: H
     assert body == b"begun"
     assert isinstance(failure, UpstreamTimeout)
     assert failure.limit == "idle"
+
+
+@pytest.mark.parametrize("behind", [b"0\r\nx-trailer: ", b"1;"], ids=["a trailer", "a chunk's extension"])
+async def test_what_is_no_body_has_the_limit_of_a_head(upstream: HttpUpstream, behind: bytes) -> None:
+    async def script(connection: RawConnection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED + chunk(b"begun") + behind)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await connection.send(b"a" * 4096)
+
+    async with raw_server(script) as server:
+        response = await upstream.send(post(server.url))
+        body, failure = await collect(response)
+
+    assert (body, type(failure)) == (b"begun", UpstreamProtocolError)
+
+
+async def test_chunks_whose_sizes_come_by_themselves_are_a_body(upstream: HttpUpstream) -> None:
+    """More of them than would fit into a head."""
+    sizes = 30_000
+
+    async def script(connection: RawConnection) -> None:
+        await connection.request()
+        await connection.send(CHUNKED)
+        for _ in range(sizes):
+            await connection.send(b"1\r\n")
+            await pause(0)
+            await connection.send(b"x\r\n")
+            await pause(0)
+        await connection.send(LAST_CHUNK)
+
+    async with raw_server(script) as server:
+        response = await upstream.send(post(server.url))
+
+        assert await collect(response) == (b"x" * sizes, None)
 
 
 async def test_the_idle_limit_starts_anew_with_every_byte(upstream: HttpUpstream) -> None:

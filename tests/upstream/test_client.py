@@ -206,6 +206,8 @@ async def test_a_header_with_a_line_break_is_not_sent(upstream: HttpUpstream) ->
             UpstreamProtocolError,
             id="two lengths",
         ),
+        pytest.param(b"HTTP/1.1 000 OK\r\ncontent-length: 0\r\n\r\n", "gone", UpstreamProtocolError, id="status zero"),
+        pytest.param(b"HTTP/1.1 099 OK\r\ncontent-length: 0\r\n\r\n", "gone", UpstreamProtocolError, id="status 99"),
         pytest.param(head(200, "content-length: x"), "gone", UpstreamProtocolError, id="length in words"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import UpstreamUnavailable
+from runtime.upstream.address import address_of
 from runtime.upstream.client import HttpUpstream
+from runtime.upstream.line import Line
+from runtime.upstream.pool import Dialler
 from runtime.upstream.types import Destination, UpstreamRequest
 from tests.support.raw_server import RawConnection, RawRequest, answer, each_request, raw_server
 from tests.upstream.conftest import LIMITS, post
@@ -90,3 +94,28 @@ async def test_with_tls_the_certificate_is_checked_against_the_name_not_the_addr
         await upstream.aclose()
 
     assert [] == server.requests
+
+
+async def test_of_two_lines_that_open_at_once_one_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    both, opened, cut = asyncio.Event(), list[Line](), list[Line]()
+
+    def line() -> Line:
+        return Line(lambda _: None, lambda _: None, {})
+
+    async def connect(*_: object) -> Line:
+        mine = line()
+        opened.append(mine)
+        if len(opened) == 2:
+            both.set()
+        await both.wait()
+        return mine
+
+    monkeypatch.setattr("runtime.upstream.pool.STAGGER_S", 0.0)
+    monkeypatch.setattr(Dialler, "_connect", connect)
+    monkeypatch.setattr(Line, "cut", lambda mine: cut.append(mine))  # noqa: PLW0108 — a method, which a method of a list would not be
+    dialler = Dialler(ssl.create_default_context(), Answers(["192.0.2.1", "192.0.2.2"]))
+    taken = await dialler.dial(address_of("http://provider.test"), line)
+    await asyncio.sleep(0)
+
+    assert 2 == len(opened)
+    assert [each for each in opened if each is not taken] == cut
