@@ -206,7 +206,8 @@ async def test_success_terminator_only_if_upstream_finished(client: str, upstrea
 @pytest.mark.parametrize("client", CODEC)
 async def test_done_before_an_answer_has_ended_is_an_error_and_not_its_end(client: str) -> None:
     """Chat's clients stop reading there: an error behind it would reach nobody."""
-    desk = Desk("openai_chat", [transcript("openai_chat", "done-without-finish")])
+    data = transcript("openai_chat", "plain")
+    desk = Desk("openai_chat", [data[: frame_ends("openai_chat", data)[2]], b"data: [DONE]\n\n"])
 
     said = await desk.streamed(client)
 
