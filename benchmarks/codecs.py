@@ -10,6 +10,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 from benchmarks.measure import environment, publish
 from runtime.canonical import (
@@ -28,13 +29,11 @@ from runtime.canonical import (
 from runtime.protocols import CODECS, DIALECTS, client_codec, codec
 from runtime.protocols.base import Answer, ClientCodec, Codec, Outgoing
 
-__all__ = ["main", "stream"]
+__all__ = ["FRAME_END", "OUTGOING", "decode", "encode", "main", "pass_through", "reads", "stream"]
 
 PIECES = 1_000
 OUTGOING = Outgoing("/", (), b"", stream=True)
 ANSWER = Answer(model="public/name", id="0123456789abcdef", created=1_795_000_000, headers={}, variant="sse")
-
-
 FRAME_END = {"gemini": b"\r\n\r\n", "ollama_chat": b"\n"}
 ASKED = Answer(model="vendor-name-1", id="1", created=1, headers={}, variant="sse")
 
@@ -81,7 +80,7 @@ def _messages() -> bytes:
         return f"event: {name}\ndata: {json.dumps({'type': name, **fields}, separators=(',', ':'))}\n\n"
 
     usage = {"input_tokens": 9, "output_tokens": 1}
-    message = {
+    message: dict[str, object] = {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "vendor-name-1", "content": [],
         "stop_reason": None, "stop_sequence": None, "usage": usage,
     }  # fmt: skip
@@ -144,17 +143,17 @@ def main() -> None:
             for events in (1, 10):
                 arriving = reads(stream(name), events, FRAME_END.get(name, b"\n\n"))
                 batches = decode(each, arriving)
-                for what, work in (
-                    ("decode", lambda each=each, arriving=arriving: decode(each, arriving)),
-                    ("encode", lambda each=each, batches=batches: encode(each, batches)),
-                    ("pass through", lambda each=each, arriving=arriving: pass_through(each, arriving)),
-                ):
+                works: dict[str, Callable[[], object]] = {
+                    "decode": partial(decode, each, arriving),
+                    "encode": partial(encode, each, batches),
+                    "pass through": partial(pass_through, each, arriving),
+                }
+                for what, work in works.items():
                     rows.setdefault((name, events, what), []).append(microseconds(work))
         for name in DIALECTS:
             for events in (1, 10):
                 batches = [list(EVENTS[at : at + events]) for at in range(0, len(EVENTS), events)]
-                speak = client_codec(name)
-                spent = microseconds(lambda speak=speak, batches=batches: encode(speak, batches))
+                spent = microseconds(partial(encode, client_codec(name), batches))
                 rows.setdefault((name, events, "encode"), []).append(spent)
     lines = [
         f"| {name} | {events} | {what} | {statistics.median(times):.2f} [{min(times):.2f}–{max(times):.2f}] |"

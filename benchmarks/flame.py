@@ -1,6 +1,7 @@
 """Where the microseconds of a request go: samples of a serving worker by the part of the gateway they fell in, and flame graphs.
 
-Repeat with: python -m benchmarks.flame [--write]. Needs py-spy, which `make bench-peers` installs, and `cc`.
+Repeat with: python -m benchmarks.flame [--rounds 5] [--write]. Needs py-spy, which `make bench-peers` installs, and `cc`. Shows
+every scenario that has a target, half a minute for each.
 """
 
 from __future__ import annotations
@@ -25,23 +26,19 @@ from benchmarks.proxy.scenarios import SCENARIOS, Scenario
 from benchmarks.proxy.series import measure
 from benchmarks.proxy.tools import have_compiler, provider, tools
 
-__all__ = ["main", "part_of", "shares"]
+__all__ = ["BESIDE", "DATABASE", "main", "owners", "part_of", "shares"]
 
-SHOWN: Final = (
-    "chat 1 KB",
-    "Anthropic client, OpenAI provider",
-    "stream of 100, at once",
-    "stream of 100, 10 ms apart",
-    "refused key",
-)
 SAMPLES_A_SECOND: Final = 500
-SAMPLED_S: Final = 15.0
+SAMPLED_S: Final = 12.0
 PARTS: Final = (
     ("runtime/upstream/", "calling the provider: connections, HTTP, waiting"),
     ("runtime/protocols/", "codecs: reading, splicing, translating"),
     ("runtime/canonical/", "codecs: reading, splicing, translating"),
-    ("runtime/accounting/", "journal and prices"),
+    ("runtime/accounting/", "the database: journal, prices"),
+    ("runtime/stores/", "the database: journal, prices"),
+    ("sqlalchemy/", "the database: journal, prices"),
     ("runtime/limits/", "limits"),
+    ("runtime/limiting", "limits"),
     ("runtime/telemetry/", "log, metrics, what explains a decision"),
     ("runtime/routing/", "choosing a target, health, retries"),
     ("runtime/resilience/", "choosing a target, health, retries"),
@@ -55,8 +52,10 @@ PARTS: Final = (
 WHOLE: Final = "the whole tree of processes"
 OTHER: Final = "the loop between our callbacks: sockets, epoll"
 SERVER: Final = "Granian's own threads: the clients' sockets, HTTP"
+DATABASE: Final = "SQLite's threads: the journal on its way to the file"
+BESIDE: Final = "other threads of Python, and the parent process"
 MAIN: Final = "granian/server/mp.py"
-"""What every stack of the thread that serves has in it."""
+"""What is above ours in the stack of the thread that serves, but for what runs in a greenlet: that stack begins with itself."""
 
 
 def part_of(stack: str) -> str:
@@ -71,14 +70,27 @@ def part_of(stack: str) -> str:
 
 
 def shares(lines: Iterable[str]) -> dict[str, float]:
-    """Of samples as py-spy writes them raw, the share of each part, the largest first; other threads do not count."""
+    """Of samples as py-spy writes them raw, the share of each part, the largest first; only the thread that serves counts."""
     found: Counter[str] = Counter()
     for line in lines:
         stack, _, times = line.rstrip("\n").rpartition(" ")
-        if MAIN in stack:
+        if stack.partition(";")[0].endswith(": MainThread"):
             found[part_of(stack)] += int(times)
     total = sum(found.values())
     return {part: count / total for part, count in found.most_common()} if total else {}
+
+
+def owners(dump: str) -> dict[int, str]:
+    """Of the threads in py-spy's dump of a process, those that Python started, which have a name, and what each is there for.
+
+    Threads of Granian's are not in it, or without a name: they run Python now and then.
+    """
+    threads = re.findall(r'^Thread (\d+) \(.*\): "(.*)"\n((?:    .*\n?)*)', dump, re.MULTILINE)
+    return {
+        int(thread): DATABASE if "aiosqlite/" in stack else BESIDE
+        for thread, name, stack in threads
+        if name != "MainThread"
+    }
 
 
 def main() -> int:
@@ -96,43 +108,32 @@ def main() -> int:
         folder = Path(name)
         load, program = tools(folder)
         with provider(program) as port, running(gatewright(), folder / "gateway", port) as serving:
-            for scenario in (each for each in SCENARIOS if each.name in SHOWN):
+            for scenario in (each for each in SCENARIOS if each.target):
                 measure(load, serving, scenario, options.scale / 4)
-                whole_ms, thread_ms = min(
-                    _split(load, serving, scenario, options.scale / 4) for _ in range(options.rounds)
-                )
+                spent = [_spent(load, serving, scenario, options.scale / 4) for _ in range(options.rounds)]
                 raw = _sampled(spy, load, serving, scenario, options.scale, folder, "raw")
-                found[scenario.name] = {WHOLE: whole_ms, SERVER: whole_ms - thread_ms}
-                found[scenario.name] |= {
-                    part: thread_ms * share for part, share in shares(raw.read_text().splitlines()).items()
-                }
+                found[scenario.name] = _split(
+                    min(spent, key=lambda each: sum(each.values())),
+                    _worker(serving),
+                    spy,
+                    raw.read_text(encoding="utf-8"),
+                )
                 if options.write:
                     picture = _sampled(spy, load, serving, scenario, options.scale / 2, folder, "flamegraph")
                     target = Path(__file__).with_name("results") / f"flame-{_slug(scenario.name)}.svg"
                     target.write_text(_titled(picture.read_text(encoding="utf-8"), scenario.name), encoding="utf-8")
-    publish(_page(found), "where", write=options.write)
+    version = subprocess.run([spy, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    publish(_page(found, options.rounds, version), "where", write=options.write)
     return 0
 
 
 def _sampled(spy: str, load: Path, serving: Serving, scenario: Scenario, scale: float, folder: Path, form: str) -> Path:
     """What py-spy saw of the worker under that load, while it held the lock of Python: a thread that waits does not."""
     out = folder / f"samples.{form}"
-    worker = _worker(serving)
     command = [
-        spy,
-        "record",
-        "-p",
-        str(worker),
-        "-r",
-        str(SAMPLES_A_SECOND),
-        "-d",
-        "600",
-        "--gil",
-        "-f",
-        form,
-        "-o",
-        str(out),
-    ]
+        spy, "record", "-p", str(_worker(serving)), "-r", str(SAMPLES_A_SECOND), "-d", "600", "--gil", "--threads", "-f", form,
+        "-o", str(out),
+    ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         time.sleep(1)
         until = time.monotonic() + SAMPLED_S * scale
@@ -148,13 +149,25 @@ def _worker(serving: Serving) -> int:
     return max(descendants(serving.pid), key=lambda pid: sum(cpu_ns_by_thread(pid, below=False).values()))
 
 
-def _split(load: Path, serving: Serving, scenario: Scenario, scale: float) -> tuple[float, float]:
-    """CPU of the whole tree and of the thread that runs Python, in ms per request."""
-    thread = _worker(serving)  # a process's first thread has its number
+def _spent(load: Path, serving: Serving, scenario: Scenario, scale: float) -> dict[int, float]:
+    """CPU of every thread of the tree, in ms per request."""
     before = cpu_ns_by_thread(serving.pid)
     whole_ms = measure(load, serving, scenario, scale, warm=True).cpu_ms
     after = cpu_ns_by_thread(serving.pid)
-    return whole_ms, whole_ms * (after[thread] - before[thread]) / 1e9 / spent_s(before, after)
+    each_ms = whole_ms / spent_s(before, after) / 1e9
+    return {thread: (ns - before.get(thread, 0)) * each_ms for thread, ns in after.items()}
+
+
+def _split(spent: Mapping[int, float], worker: int, spy: str, raw: str) -> dict[str, float]:
+    """What the threads of the tree spent, by part: the one that serves by its samples, which are ``raw``, others as a whole."""
+    dump = subprocess.run([spy, "dump", "-p", str(worker)], capture_output=True, text=True, check=True).stdout
+    known, within = owners(dump), cpu_ns_by_thread(worker, below=False)
+    found: dict[str, float] = {SERVER: 0, DATABASE: 0, BESIDE: 0}
+    for thread, ms in spent.items():
+        if thread != worker:  # a process's first thread has its number, and is the one that serves
+            found[known.get(thread, SERVER) if thread in within else BESIDE] += ms
+    serving = {part: spent[worker] * share for part, share in shares(raw.splitlines()).items()}
+    return {WHOLE: sum(spent.values())} | found | serving
 
 
 def _titled(picture: str, name: str) -> str:
@@ -166,16 +179,16 @@ def _slug(name: str) -> str:
     return "-".join("".join(each if each.isalnum() else " " for each in name.lower()).split())
 
 
-def _page(found: Mapping[str, Mapping[str, float]]) -> str:
+def _page(found: Mapping[str, Mapping[str, float]], rounds: int, version: str) -> str:
     parts = list(dict.fromkeys(part for each in found.values() for part in each))
     lines = [
         "# Where the microseconds go",
         "",
-        f"{environment()}; `python -m benchmarks.flame`",
+        f"{environment()}, {version}; {rounds} rounds; `python -m benchmarks.flame --rounds {rounds}`",
         "",
         (
-            "µs of CPU per request. The whole and Granian's threads are read from /proc without a sampler, the least of the rounds; "
-            "the time of the thread that runs Python is shared out by samples of it, by the part that the innermost frame of "
+            "µs of CPU per request. The whole and what each thread took are read from /proc without a sampler, in the round that "
+            "took least; the time of the thread that serves is shared out by samples of it, by the part that the innermost frame of "
             "ours was in: C code, the standard library and what the kernel does for a call count for who called it. Only "
             "samples that held Python's lock count, since a thread that waits looks to the sampler like one that works."
         ),
@@ -187,7 +200,16 @@ def _page(found: Mapping[str, Mapping[str, float]]) -> str:
         cells = (f"{each.get(part, 0) * 1000:,.0f} ({each.get(part, 0) / each[WHOLE]:.0%})" for each in found.values())
         lines.append(f"| {part} | {' | '.join(cells)} |")
     pictures = (f"[{name}](flame-{_slug(name)}.svg)" for name in found)
-    return "\n".join([*lines, "", f"Flame graphs: {', '.join(pictures)}."]) + "\n"
+    return (
+        "\n".join(
+            [
+                *lines,
+                "",
+                f"Flame graphs, each of a recording of its own after the one of the table: {', '.join(pictures)}.",
+            ]
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -117,7 +117,6 @@ def _counted(out: Path, program: list[str]) -> subprocess.Popen[bytes]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1, help="of no use: counts repeat themselves")
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--count", nargs=2, metavar=("LIBRARY", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -138,7 +137,7 @@ def main() -> int:
         running = [_counted(folder / f"counted-{each[0]}", each) for each in programs]
         for each in running:
             if each.wait():
-                raise RuntimeError(f"{each.args} ended with {each.returncode}")
+                raise RuntimeError(f"{each.args!r} ended with {each.returncode}")
         counted = totals({each.name: each.read_text() for each in folder.glob("counted*")})
         pieces = dict.fromkeys(COUNTED, REQUESTS) | {each: amount for each, (amount, _) in work(folder).items()}
     now = {name: counted[name] // amount for name, amount in pieces.items() if name in counted}

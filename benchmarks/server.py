@@ -24,7 +24,7 @@ from benchmarks.proxy.scenarios import SCENARIOS
 from benchmarks.proxy.series import Series, measure, spread
 from benchmarks.proxy.tools import have_compiler, provider, tools
 
-__all__ = ["main", "page"]
+__all__ = ["ALONE", "OPTIONS", "main", "page"]
 
 AS_SERVED: Final = "as it is served"
 OPTIONS: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
@@ -32,7 +32,7 @@ OPTIONS: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
         AS_SERVED: {},
         "multi-threaded runtime": {"runtime_mode": "mt"},
         "multi-threaded runtime of 2 threads": {"runtime_mode": "mt", "runtime_threads": 2},
-        "HTTP/1 only": {"http": "1"},
+        "HTTP/2 too": {"http": "auto"},
         "one blocking thread of the runtime": {"runtime_blocking_threads": 1},
         "Python's own loop": {"loop": "asyncio"},
         "interpreter handed over after 0.5 ms": {"switch_s": 0.0005},

@@ -12,6 +12,7 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,7 +36,8 @@ TARGET: Final = 1.8
 
 
 class Shared(msgspec.Struct, frozen=True, kw_only=True):
-    """One round with so many workers. ``cores`` and ``beside``: used by the gateway, and by all that is run beside it."""
+    """One round with so many workers. ``cores`` and ``beside``: used by the gateway, and by all that is run beside it, from
+    the first call to the end of the pause after the last one, in which the gateway writes down what was called."""
 
     per_s: float
     cpu_ms: float
@@ -89,17 +91,16 @@ def _measured(load: Path, serving: Serving, scenario: Scenario, scale: float, wo
     processes = descendants(serving.pid)
     beside = [each for each in descendants(os.getpid()) if each not in processes and each != os.getpid()]
     threads = {pid: cpu_ns_by_thread(pid, below=False) for pid in (*processes, *beside)}
-    own = os.times()
+    own, begun = os.times(), time.perf_counter()
     result = measure(load, serving, scenario, scale, warm=True)
     spent = {pid: spent_s(before, cpu_ns_by_thread(pid, below=False)) for pid, before in threads.items()}
-    after = os.times()
+    after, elapsed_s = os.times(), time.perf_counter() - begun
     generator_s = after.children_user + after.children_system - own.children_user - own.children_system
-    wall_s = result.shot.wall_s
     return Shared(
-        per_s=result.shot.complete / wall_s,
+        per_s=result.shot.complete / result.shot.wall_s,
         cpu_ms=result.cpu_ms,
-        cores=sum(spent[pid] for pid in processes) / wall_s,
-        beside=(sum(spent[pid] for pid in beside) + generator_s) / wall_s,
+        cores=sum(spent[pid] for pid in processes) / elapsed_s,
+        beside=(sum(spent[pid] for pid in beside) + generator_s) / elapsed_s,
         evenness=evenness([spent[pid] for pid in processes], workers),
     )
 
@@ -115,7 +116,7 @@ def page(found: Mapping[tuple[str, int], Sequence[Shared]], rounds: int, part: f
         (
             f"One worker, and two with twice as many in flight, {held}. Medians of the rounds with [least–most]. "
             f"{os.cpu_count()} cores are all there are, for the load generator and the provider too: *beside* is what they took "
-            "of them. Evenness is what the worker that did least did, of its fair share."
+            "of them. Both are means over the whole round, which ends with a pause in which the journal is written. Evenness is what the worker that did least did, of its fair share."
         ),
         "",
         "| scenario | workers | requests a second | ms CPU each | cores used | beside | evenness |",

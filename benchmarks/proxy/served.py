@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
-from granian.constants import HTTPModes, Loops, RuntimeModes, TaskImpl
+from granian.constants import HTTPModes, Loops, RuntimeModes
 
 import runtime.server
 from runtime.cli.program import main
@@ -16,7 +16,7 @@ from runtime.supervisor import Supervisor
 
 __all__ = ["with_options"]
 
-KINDS: Final = {"http": HTTPModes, "loop": Loops, "runtime_mode": RuntimeModes, "task_impl": TaskImpl}
+KINDS: Final = {"http": HTTPModes, "loop": Loops, "runtime_mode": RuntimeModes}
 
 
 def with_options(given: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from benchmarks import gateways
-from benchmarks.flame import shares
+from benchmarks.flame import BESIDE, DATABASE, owners, shares
 from benchmarks.instructions import compared, totals
 from benchmarks.measure import environment
 from benchmarks.proxy.contenders import contenders, gatewright
@@ -341,15 +341,33 @@ def test_a_twentieth_more_instructions_is_worse() -> None:
 
 
 def test_a_sample_counts_for_the_innermost_part_of_ours() -> None:
-    within = (
-        "main (granian/server/mp.py:1);call (runtime/web/exchange.py:2);feed (runtime/protocols/x.py:3);find (re.py:4)"
-    )
-    callback = "main (granian/server/mp.py:1);run (uvloop/loop.pyx:5)"
-    elsewhere = "thread (threading.py:1);wait (threading.py:2)"
+    main = "thread (7): MainThread;serve (runtime/server.py:1);main (granian/server/mp.py:1)"
+    within = f"{main};call (runtime/web/exchange.py:2);feed (runtime/protocols/x.py:3);find (re.py:4)"
+    callback = f"{main};run (uvloop/loop.pyx:5)"
+    greenlet = "thread (7): MainThread;_whole (runtime/stores/connection.py:1);begin (sqlalchemy/engine/base.py:2)"
+    elsewhere = "thread (8): Thread-2 (_worker);run (runtime/stores/connection.py:1)"
 
-    found = shares([f"{within} 3", f"{callback} 1", f"{elsewhere} 50"])
+    found = shares([f"{within} 4", f"{callback} 1", f"{greenlet} 3", f"{elsewhere} 50"])
 
     assert found == {
-        "codecs: reading, splicing, translating": 0.75,
-        "the loop between our callbacks: sockets, epoll": 0.25,
+        "codecs: reading, splicing, translating": 0.5,
+        "the database: journal, prices": 0.375,
+        "the loop between our callbacks: sockets, epoll": 0.125,
     }
+
+
+def test_threads_that_python_started_are_told_from_granians() -> None:
+    dump = """\
+Process 7: python -m runtime.cli serve
+
+Thread 7 (active+gil): "MainThread"
+    main (granian/server/mp.py:1)
+Thread 8 (idle): "Thread-2 (_connection_worker_thread)"
+    _connection_worker_thread (aiosqlite/core.py:59)
+    run (threading.py:982)
+Thread 9 (idle): "uvloop_0"
+    _worker (concurrent/futures/thread.py:81)
+Thread 10 (idle)
+"""
+
+    assert {8: DATABASE, 9: BESIDE} == owners(dump)
