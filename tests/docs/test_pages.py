@@ -1,4 +1,4 @@
-"""Hand-written pages are true: links lead somewhere, commands exist, examples compile."""
+"""Hand-written pages are true: links lead somewhere, commands and tests exist, examples compile."""
 
 import re
 import shlex
@@ -28,6 +28,21 @@ def test_links_lead_to_files_that_exist(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text("utf-8"))
 
     assert [] == [link for link in links if not (page.parent / link).exists()]
+
+
+@each(PAGES)
+def test_tests_that_are_named_exist(page: Path) -> None:
+    """Files are named from the root, or from the folder that the page says they are below; a test alone is of the last file."""
+    text = page.read_text("utf-8")
+    below = re.search(r"below `(tests/[\w/]+)/`", text)
+    folder, file, missing = ROOT / (below[1] if below else ""), "", list[str]()
+    for path, test in re.findall(r"`([\w/]+\.py)?::(test_\w+)", text):
+        file = path or file
+        source = next((each for each in (ROOT / file, folder / file) if each.is_file()), None)
+        if source is None or not re.search(rf"^(?:async )?def {test}\(", source.read_text("utf-8"), re.MULTILINE):
+            missing.append(f"{file}::{test}")
+
+    assert [] == missing
 
 
 def test_every_make_target_that_is_named_exists() -> None:
