@@ -260,10 +260,9 @@ class Line(asyncio.Protocol):
             return
         if answer.complete:
             self._body.clear()  # what follows the head of an answer that has no body
+            answer.awake()
         else:
             self._came(answer, len(data))
-            return
-        answer.awake()
 
     def _came(self, answer: Answer, size: int) -> None:
         """Of an answer that goes on. What is no body, chunks' sizes and trailers, has the limit of a head."""
