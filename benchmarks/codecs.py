@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
 
 from benchmarks.measure import environment, publish
+from benchmarks.proxy.series import spread
 from runtime.canonical import (
     Delta,
     Ended,
@@ -156,8 +156,7 @@ def main() -> None:
                 spent = microseconds(partial(encode, client_codec(name), batches))
                 rows.setdefault((name, events, "encode"), []).append(spent)
     lines = [
-        f"| {name} | {events} | {what} | {statistics.median(times):.2f} [{min(times):.2f}–{max(times):.2f}] |"
-        for (name, events, what), times in rows.items()
+        f"| {name} | {events} | {what} | {spread(times).text(2)} |" for (name, events, what), times in rows.items()
     ]
     page = (
         f"# Codecs\n\n{environment()}; {options.rounds} interleaved rounds; "

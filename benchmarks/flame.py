@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.measure import environment, publish
-from benchmarks.proxy.contenders import PEERS, Serving, gatewright, running
+from benchmarks.proxy.contenders import PEERS, gatewright
 from benchmarks.proxy.machine import cpu_ns_by_thread, descendants, spent_s
 from benchmarks.proxy.scenarios import SCENARIOS, Scenario
 from benchmarks.proxy.series import measure
+from benchmarks.proxy.serving import Serving, running
 from benchmarks.proxy.tools import have_compiler, provider, tools
 
 __all__ = ["BESIDE", "DATABASE", "main", "owners", "part_of", "shares"]

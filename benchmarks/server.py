@@ -19,9 +19,10 @@ from typing import Final
 import msgspec
 
 from benchmarks.measure import environment, publish
-from benchmarks.proxy.contenders import Contender, floor, gatewright, running
+from benchmarks.proxy.contenders import floor, gatewright
 from benchmarks.proxy.scenarios import SCENARIOS
 from benchmarks.proxy.series import Series, measure, spread
+from benchmarks.proxy.serving import Contender, running
 from benchmarks.proxy.tools import have_compiler, provider, tools
 
 __all__ = ["ALONE", "OPTIONS", "main", "page"]

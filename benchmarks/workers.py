@@ -21,11 +21,12 @@ from typing import Final
 import msgspec
 
 from benchmarks.measure import environment, publish
-from benchmarks.proxy.contenders import Serving, gatewright, running
+from benchmarks.proxy.contenders import gatewright
 from benchmarks.proxy.machine import cpu_ns_by_thread, descendants, spent_s
 from benchmarks.proxy.part import held_to
 from benchmarks.proxy.scenarios import SCENARIOS, Scenario
 from benchmarks.proxy.series import measure, spread
+from benchmarks.proxy.serving import Serving, running
 from benchmarks.proxy.tools import have_compiler, provider, tools
 
 __all__ = ["Shared", "evenness", "main", "page"]

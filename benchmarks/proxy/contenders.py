@@ -1,6 +1,6 @@
 """Who is measured: how each gateway is set up and started.
 
-What a gateway is, and how it runs, stands in `serving.py`; what those who measure one need of that is to be had here, too.
+What a gateway is, and how it runs, stands in `serving.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import msgspec
 
 from benchmarks.proxy import nginx
 from benchmarks.proxy.interpreter import prepared
-from benchmarks.proxy.serving import KEY, Contender, Missing, Serving, running
+from benchmarks.proxy.serving import KEY, Contender, Missing
 
-__all__ = ["PEERS", "Contender", "Serving", "contenders", "floor", "gatewright", "running"]
+__all__ = ["PEERS", "contenders", "floor", "gatewright"]
 
 ROOT: Final = Path(__file__).parents[2]
 PEERS: Final = ROOT / ".venv-peers"
