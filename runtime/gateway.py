@@ -35,7 +35,7 @@ from runtime.errors import (
 )
 from runtime.estimate import Estimator
 from runtime.guide import GUIDING, Guide, demand, session_of
-from runtime.limiting import Limiting, stamped
+from runtime.limiting import Limiting, permitted, stamped
 from runtime.limits.admission import Admission
 from runtime.protocols.base import Answer, Codec, Envelope, Outgoing, StreamEncoder
 from runtime.protocols.embedding import Embedder
@@ -214,6 +214,10 @@ class Gateway:
         served, reply = await self._attempts.run(prepared, lambda: needs, record, ask, guided.steering)
         await self._guide.served(prepared, guided, record, served)
         return reply if limited is None else stamped(reply, limited, protocol, self._now())
+
+    def permits(self, call: Call) -> bool:
+        """Whether a chat call's key and the policies let it have an answer of the model it names; if not, `infer` says why."""
+        return permitted(call, self._routes, self._limiting)
 
     def session(self, call: Call) -> str:
         """The id of the session that a chat call is of, whoever answers it; empty for none. Raises InvalidRequest."""

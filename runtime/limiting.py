@@ -12,16 +12,19 @@ from typing import Final, TypeVar
 import msgspec
 
 from runtime.call import Call, Complete, EmbedCall, Streaming
+from runtime.catalog import Endpoint
+from runtime.errors import GatewayError
 from runtime.estimate import Estimator
+from runtime.guide import GUIDING, demand
 from runtime.limits.admission import Admission, Reservation
 from runtime.limits.bound import Bound, bound_of
 from runtime.limits.headers import RATE_HEADERS, limit_headers
-from runtime.routing import Prepared
+from runtime.routing import Prepared, RouteTable
 from runtime.shaping import Shaping
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
 
-__all__ = ["Limiting", "stamped"]
+__all__ = ["Limiting", "permitted", "stamped"]
 
 _SPARE_TOKENS: Final = 32
 _BYTES_PER_TOKEN: Final = 2
@@ -43,6 +46,10 @@ class Limiting:
         self._estimator = estimator
         self._shaping = shaping
 
+    def bars(self, call: Call, prepared: Prepared) -> bool:
+        """Whether a policy forbids the model to a call's key, whatever its limits leave."""
+        return self._admission.bars(call.key, call.envelope.model, prepared.combo, _sole(prepared))
+
     async def chat(self, call: Call, prepared: Prepared) -> Reservation | None:
         """What is kept aside for a chat call, None where nothing limits it. Raises what it is refused with."""
         return await self._admit(call.record, call.key, prepared, partial(self._bound, call, prepared))
@@ -56,8 +63,7 @@ class Limiting:
     async def _admit(
         self, record: CallRecord, key: KeyRecord, prepared: Prepared, bound: Callable[[], Bound]
     ) -> Reservation | None:
-        sole = "" if prepared.combo else prepared.candidates[0].id
-        return await self._admission.admit(record, key, sole, bound)
+        return await self._admission.admit(record, key, _sole(prepared), bound)
 
     def _bound(self, call: Call, prepared: Prepared) -> Bound:
         """Tokens are estimated, so a quarter is added to them."""
@@ -72,6 +78,26 @@ class Limiting:
             caches=b"cache_control" in call.envelope.body,
             searches=any(tool.search is not None for tool in request.tools),
         )
+
+
+def _sole(prepared: Prepared) -> str:
+    """The only model that could answer; empty for a combo."""
+    return "" if prepared.combo else prepared.candidates[0].id
+
+
+def permitted(call: Call, routes: RouteTable, limiting: Limiting | None) -> bool:
+    """Whether a chat call would get past its key and the policies, whatever its limits leave."""
+    key, name = call.key, call.envelope.model
+    if not key.may_use(name):
+        return False
+    limited = limiting is not None and limiting.concerns(key)
+    if not limited and GUIDING.isdisjoint(call.headers):
+        return True
+    try:
+        prepared = demand(routes.prepared(name, call.codec.protocol, Endpoint.CHAT), call.headers, key)
+    except GatewayError:
+        return False
+    return limiting is None or not limiting.bars(call, prepared)
 
 
 def stamped(reply: Reply, limited: Reservation, protocol: str, now_s: float) -> Reply:

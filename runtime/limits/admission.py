@@ -190,6 +190,10 @@ class Admission:
         self._now_ms = now_ms
         self._refused = refused
 
+    def bars(self, key: KeyRecord, model: str, combo: str, sole: str) -> bool:
+        """Whether a policy forbids the model, for which `admit` refuses."""
+        return self._rulings.of(key, model, combo, sole).barred is not None
+
     async def admit(
         self, record: CallRecord, key: KeyRecord, sole: str, bound: Callable[[], Bound]
     ) -> Reservation | None:

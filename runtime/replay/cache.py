@@ -47,6 +47,7 @@ class _Looked(msgspec.Struct, frozen=True, kw_only=True):
 class Cache:
     """``build`` is that of the plan: another one shares nothing. ``now`` gives Unix seconds.
 
+    ``permits`` tells whether a call may be answered at all; one that may not is asked, and refused by who is.
     ``session`` tells a call's session, which an answer that was kept is of as well, though it is bound to nobody by it.
     """
 
@@ -56,6 +57,7 @@ class Cache:
         build: str,
         exact: ExactCache | None,
         semantic: SemanticCache | None,
+        permits: Callable[[Call], bool],
         now: Callable[[], float],
         session: Callable[[Call], str] = lambda _: "",
     ) -> None:
@@ -63,6 +65,7 @@ class Cache:
         self._build = build
         self.exact = exact
         self.semantic = semantic
+        self._permits = permits
         self._now = now
         self._session = session
         self._for: dict[str, tuple[bool, bool]] = {}
@@ -70,7 +73,7 @@ class Cache:
     async def infer(self, call: Call, ask: Ask) -> Complete | Streaming:
         """``ask``'s answer to ``call``, or one that was kept."""
         exact, semantic = self._applies(call.envelope.model)
-        if not (exact or semantic) or not call.key.may_use(call.envelope.model):
+        if not (exact or semantic) or not self._permits(call):
             return await ask(call)
         read, write = _wanted(call.headers)
         looked = self._look(call, exact, semantic) if read or write else None

@@ -126,5 +126,7 @@ def build_replay(
         semantic = SemanticCache(
             shelf("cache.semantic", near), shared, vectors, near.threshold, near.ttl_ms / 1000, clocks.now, on_fault
         )
-    cache = Cache(plan, artefact.build, exact, semantic, clocks.now, gateway.session) if exact or semantic else None
+    cache: Cache | None = None
+    if exact or semantic:
+        cache = Cache(plan, artefact.build, exact, semantic, gateway.permits, clocks.now, gateway.session)
     return Replay(once, cache, door, clocks.monotonic)

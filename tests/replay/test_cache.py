@@ -53,7 +53,8 @@ def cache(
     assert compiled.plan is not None
     models = more.pop("models", ("m",))
     one = ExactCacheSettings(models=models, **more) if exact else None
-    near = SemanticCacheSettings(models=models, embedding="e") if words is not None else None
+    scope = more.get("scope", "key")
+    near = SemanticCacheSettings(models=models, embedding="e", scope=scope) if words is not None else None
     plan = msgspec.structs.replace(compiled.plan, cache=CacheSettings(exact=one, semantic=near))
     limits = (one.max_entries, one.max_bytes) if one else (1000, 1 << 20)
 
@@ -63,7 +64,11 @@ def cache(
     meant = None
     if words is not None and near is not None:
         meant = SemanticCache(shelf("cache.semantic"), shared, words, near.threshold, 60, time.time, quiet)
-    return Cache(plan, build, ExactCache(shelf("cache.exact")) if one else None, meant, time.time)
+    return Cache(plan, build, ExactCache(shelf("cache.exact")) if one else None, meant, permits, time.time)
+
+
+def permits(call: Call) -> bool:
+    return call.key.id != "barred"
 
 
 def said(reply: Complete | Streaming) -> str | None:
@@ -98,11 +103,13 @@ async def test_two_keys_never_share_unless_the_operator_says_so() -> None:
         assert asked == model.asked
 
 
-async def test_a_key_gets_nothing_of_a_model_it_may_not_use() -> None:
-    desk, model = cache(scope="all"), Model()
+@pytest.mark.parametrize("exact", [True, False])
+async def test_who_may_not_have_an_answer_gets_none_and_is_told_by_the_model(exact: bool) -> None:
+    desk, model = cache(words=Words({"hi": (1, 0)}), exact=exact, scope="all"), Model()
     await desk.infer(make_call(), model)
-    reply = await desk.infer(make_call(models=("other",)), model)
+    reply = await desk.infer(make_call(key="barred"), model)
     assert (2, None) == (model.asked, said(reply))
+    assert "HIT" == said(await desk.infer(make_call(key="other"), model))
 
 
 async def test_another_build_shares_nothing() -> None:

@@ -11,10 +11,19 @@ from typing import Any
 
 import pytest
 
-from tests.services.desk import CONFIG, Desk
+from tests.services.desk import CONFIG, KEY, LIMITED_KEY, Desk
 from tests.support.raw_server import RawConnection, RawRequest, answer, each_request, raw_server
 
 JSON = "content-type: application/json"
+SEMANTIC = "semantic: {models: [wide/faq], embedding: wide/vec, scope: all, wait: 20s}"
+EXACT = "exact: {models: [wide/faq], scope: all}"
+OPEN = CONFIG.replace(", models: [sim/tools]", "")
+BARS: dict[str, tuple[str, dict[str, str]]] = {
+    "its models": (CONFIG, {}),
+    "a policy": (f"{OPEN}policies: {{wall: {{keys: [limited], allowed_models: [sim/tools, wide/vec]}}}}\n", {}),
+    "its pins": (OPEN.replace("scopes: [chat]", "pins: [wide/main]", 1), {"x-gatewright-connection": "main"}),
+}
+"""What keeps the key `limited` from an answer, and with which headers."""
 VECTORS = {"how do I reset it": [1.0, 0.0], "how can I reset it": [1.0, 0.1], "what is it": [0.0, 1.0]}
 
 
@@ -44,18 +53,16 @@ class House:
 
 
 @asynccontextmanager
-async def housed(data: Path, wait: str = "20s") -> AsyncIterator[tuple[Desk, House]]:
+async def housed(data: Path, cache: str = SEMANTIC, config: str = CONFIG) -> AsyncIterator[tuple[Desk, House]]:
     house = House()
     async with raw_server(each_request(house.respond)) as server:
         config = (
-            CONFIG.replace("http://127.0.0.1:9/v1", f"{server.url}/v1")
+            config.replace("http://127.0.0.1:9/v1", f"{server.url}/v1")
             .replace("sim/echo-copy: {}", "faq: {}, vec: {endpoint: embeddings}")
             .replace(
                 "surfaces: {openai_chat: {}}\n    auth", "surfaces: {openai_chat: {}, openai_embeddings: {}}\n    auth"
             )
-            + "cache: {semantic: {models: [wide/faq], embedding: wide/vec, wait: "
-            + wait
-            + "}}\n"
+            + f"cache: {{{cache}}}\n"
             + "retries: {per_target: 0}\n"
         )
         desk = Desk(data, config)
@@ -77,9 +84,26 @@ async def test_a_question_in_other_words_gets_the_same_answer(tmp_path: Path) ->
         assert (2, 3) == (house.chats, house.embeddings)
 
 
+@pytest.mark.parametrize("cache", [EXACT, SEMANTIC], ids=["exact", "semantic"])
+@pytest.mark.parametrize("bar", BARS)
+async def test_a_key_is_refused_with_a_cache_what_it_is_refused_without(tmp_path: Path, bar: str, cache: str) -> None:
+    config, headers = BARS[bar]
+    body = {"model": "wide/faq", "temperature": 0, "messages": [{"role": "user", "content": "what is it"}]}
+    async with housed(tmp_path, cache, config) as (desk, house):
+        calls = [
+            await desk.call("POST", "/v1/chat/completions", body, headers=headers, key=key)
+            for key in (LIMITED_KEY, KEY, KEY, LIMITED_KEY)
+        ]
+
+    assert [403, 200, 200, 403] == [each.status for each in calls]
+    assert [None, "MISS", "HIT", None] == [dict(each.headers).get("x-omniroute-cache") for each in calls]
+    assert calls[0].body == calls[3].body
+    assert 1 == house.chats
+
+
 @pytest.mark.parametrize("fault", ["status", "silence"])
 async def test_an_embedding_model_that_fails_fails_nobody(tmp_path: Path, fault: str) -> None:
-    async with housed(tmp_path, "200ms") as (desk, house):
+    async with housed(tmp_path, SEMANTIC.replace("20s", "200ms")) as (desk, house):
         house.status, house.patience_s = (500, 0.0) if fault == "status" else (200, 5.0)
         for number in (1, 2):
             assert (f"answer {number}", "MISS") == await asked(desk, "how do I reset it")
