@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
@@ -61,7 +62,6 @@ ANSWER_S: Final = 1.0
 
 _RECALLED_S: Final = 600.0
 """For how long after it was used last a counter is compared with the ledger."""
-
 
 T = TypeVar("T")
 
@@ -194,11 +194,9 @@ class Reserves:
     async def _gather(self) -> None:
         """Let more come together that is to be told, longer where nobody waits for it; a call that asks ends that."""
         self._asked.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._within_s(NEAR_S if self._near else GATHER_S)):
                 await self._asked.wait()
-        except TimeoutError:
-            pass
 
     def _within_s(self, most_s: float) -> float:
         """Until something goes back that was taken in advance; ``most_s`` at the most."""
@@ -285,9 +283,15 @@ class Reserves:
             async with asyncio.timeout(ANSWER_S):
                 return await waiting.outcome
         except TimeoutError:
+            if _came(waiting.outcome):  # in the moment the time was up
+                return waiting.outcome.result()
             reason = f"no answer within {ANSWER_S:g} s"
             self._gone(reason, ())
             raise CountersGoneError(reason) from None
+        except asyncio.CancelledError:
+            if _came(waiting.outcome) and isinstance(waiting.outcome.result(), Taken):  # and nobody hears of it
+                self.give_back(wants, lambda _: 0)
+            raise
 
     def _ask_spare(self, wants: tuple[Want, ...]) -> Outcome:
         if self._spare is None:
@@ -474,6 +478,10 @@ class Reserves:
         now_ms = self._now_ms()
         found = await self._ledger.since([rule.wanted(now_ms) for rule in rules])
         return tuple(rule.seed(rows, now_ms) for rule, rows in zip(rules, found, strict=True))
+
+
+def _came(outcome: asyncio.Future[Outcome]) -> bool:
+    return outcome.done() and not outcome.cancelled() and outcome.exception() is None
 
 
 async def _in_time(asked: Awaitable[T]) -> T:

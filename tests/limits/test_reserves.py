@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
-from runtime.limits.base import CountersGoneError
-from runtime.limits.counting import State
+from runtime.limits.base import Answer, CountersGoneError, Turn
+from runtime.limits.counting import State, play
 from runtime.limits.reserves import ExceededError, Reserves
 from runtime.limits.rule import Rule, Want
 from runtime.stores.spending import SpentRow
@@ -157,6 +159,46 @@ async def test_who_does_not_wait_any_more_keeps_nothing() -> None:
         asking.cancel()
         await asyncio.wait([asking])
         await until(lambda: sum(shared.state.counters[MONTH.counter].held.values()) == 1)
+
+
+class Prompt(Shared):
+    """Answers at once, and ``then`` is called after that, before whoever asked can go on."""
+
+    then: Callable[[], object] | None = None
+
+    @override
+    async def turn(self, turn: Turn) -> Answer:
+        if self.then is not None and turn.asks:
+            asyncio.get_running_loop().call_soon(self.then)
+        return play(self.state, turn, self._clock())
+
+
+@pytest.mark.parametrize("all_there_is", [want(MONTH, 100), want(AT_ONCE, 2)])
+async def test_who_leaves_in_the_moment_of_the_answer_keeps_nothing(all_there_is: tuple[Want, ...]) -> None:
+    clock = Clock()
+    counters = Prompt(clock)
+    reserves = Reserves(counters, Ledger(), "w", clock)
+    async with running(reserves):
+        first = want(all_there_is[0].rule)
+        await reserves.take(first)
+        reserves.give_back(first, lambda _: 0)
+        asking = asyncio.create_task(reserves.take(all_there_is))
+        counters.then = asking.cancel
+        await asyncio.wait([asking])
+        counters.then = None
+
+        assert asking.cancelled()
+        assert (all_there_is[0].amount,) == await reserves.take(all_there_is)
+
+
+async def test_an_answer_in_the_moment_the_time_is_up_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    reserves = Reserves(Prompt(clock), Ledger(), "w", clock)
+    async with running(reserves):
+        await asyncio.sleep(0)  # it runs, and answers within the turn of the loop that ends the time
+        monkeypatch.setattr("runtime.limits.reserves.ANSWER_S", 0.0)
+        assert (2,) == await reserves.take(want(AT_ONCE, 2))
+        assert reserves.trouble is None
 
 
 async def test_while_counters_are_gone_calls_are_refused_and_afterwards_nothing_is_lost() -> None:
