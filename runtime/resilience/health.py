@@ -191,10 +191,23 @@ class Health:
         lane = self._lanes.get((model, connection)) or self.lane(model, connection)
         return self._ticket(lane) if lane.room.take() else None
 
-    async def queue(self, model: str, connection: str, limit_s: float) -> Ticket | None:
-        """Begin a call as soon as the connection has a free place; None when it had none in time."""
+    def enter_late(self, model: str, connection: str) -> Ticket | Hindrance | None:
+        """`enter`, some time after `hindrance` was asked: it is asked again, and nothing begins where there is one now."""
         lane = self.lane(model, connection)
-        return self._ticket(lane) if await lane.room.wait(limit_s) else None
+        return self._unless_hindered(lane) if lane.room.take() else None
+
+    async def queue(self, model: str, connection: str, limit_s: float) -> Ticket | Hindrance | None:
+        """`enter_late`, as soon as the connection has a free place; None when it had none in time."""
+        lane = self.lane(model, connection)
+        return self._unless_hindered(lane) if await lane.room.wait(limit_s) else None
+
+    def _unless_hindered(self, lane: Lane) -> Ticket | Hindrance:
+        """Asked before the call begins: one on trial hinders all others, and would find itself in its own way."""
+        hindrance = self.hindrance(lane.model, lane.connection)
+        if hindrance is None:
+            return self._ticket(lane)
+        lane.room.release()
+        return hindrance
 
     def _ticket(self, lane: Lane) -> Ticket:
         breaker = lane.breaker

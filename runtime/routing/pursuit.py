@@ -12,7 +12,7 @@ import msgspec
 from generated.config import RetrySettings
 from runtime.config.plan import Plan
 from runtime.errors import GatewayError, UpstreamTimeout
-from runtime.resilience import Health, Step, Ticket, backoff_s, judge
+from runtime.resilience import Health, Hindrance, Step, Ticket, backoff_s, judge
 from runtime.routing.attempt import Attempt, UnsayableError
 from runtime.routing.candidate import Candidate
 from runtime.routing.queue import Queue
@@ -204,7 +204,8 @@ class Pursuit(msgspec.Struct, eq=False):
         await self.sleep(wait_s)
         if self.health.hindrance(candidate.lane, candidate.connection) is not None:
             return None
-        return await self._enter(place)
+        entered = await self._enter(place)
+        return (place, entered) if isinstance(entered, Ticket) else None
 
     async def _wait_for_place(self) -> Turn | None:
         """The first of those that were passed over because their connection was busy, as soon as it is not."""
@@ -212,37 +213,34 @@ class Pursuit(msgspec.Struct, eq=False):
         while queue.busy:
             place, *others = queue.busy
             queue.busy = tuple(others)
-            turn = await self._enter(place)
-            if turn is None:
-                queue.hinder(place, "busy", self.health.clock() + 1)
-                continue
-            hindrance = self.health.hindrance(place.candidate.lane, place.candidate.connection)
-            if hindrance is None:
-                return turn
-            turn[1].abandon()
-            queue.hinder(place, hindrance.reason, hindrance.due_s, hindrance.error)
+            entered = await self._enter(place)
+            if isinstance(entered, Ticket):
+                return place, entered
+            found = entered or Hindrance("busy", self.health.clock() + 1)
+            queue.hinder(place, found.reason, found.due_s, found.error)
         return None
 
-    async def _enter(self, place: Place) -> Turn | None:
+    async def _enter(self, place: Place) -> Ticket | Hindrance | None:
+        """As soon as its connection has a free place; None when it had none in time."""
         lane, connection = place.candidate.lane, place.candidate.connection
-        ticket = self.health.enter(lane, connection)
-        if ticket is None:
+        entered = self.health.enter_late(lane, connection)
+        if entered is None:
             provider = place.candidate.target.provider.id
             queue_ms = self.pace.queues_ms.get(provider, self.pace.queue_ms)
             limit_s = min(queue_ms / 1000, max(0.0, self.ends_s - self.health.clock()))
-            ticket = await self._wait(place.candidate, limit_s)
-        return None if ticket is None else (place, ticket)
+            entered = await self._wait(place.candidate, limit_s)
+        return entered
 
-    async def _wait(self, candidate: Candidate, limit_s: float) -> Ticket | None:
+    async def _wait(self, candidate: Candidate, limit_s: float) -> Ticket | Hindrance | None:
         """Until its connection has a free place, and a note of how long that took."""
         began_s, text = self.health.clock(), "no place became free"
         try:
-            ticket = await self.health.queue(candidate.lane, candidate.connection, limit_s)
-            text = text if ticket is None else "its connection had no free place before"
+            entered = await self.health.queue(candidate.lane, candidate.connection, limit_s)
+            text = text if entered is None else "its connection had no free place before"
         except BaseException:
             text = "given up before a place became free"
             raise
         finally:
             waited_s = self.health.clock() - began_s
             self.record.note("queue", f"waited {waited_s:.3f} s: {text}", candidate.id, candidate.connection)
-        return ticket
+        return entered

@@ -14,6 +14,7 @@ from runtime.catalog import Endpoint
 from runtime.errors import InvalidRequest, RouteUnavailable, UpstreamFailed
 from runtime.gateway import EmbedCall
 from runtime.protocols import embedder
+from runtime.resilience import Ticket
 from runtime.routing import Attempt, UnsayableError
 from runtime.telemetry import Note
 from runtime.web.key import KeyRecord
@@ -259,6 +260,44 @@ async def test_nobody_waits_for_a_place_longer_than_allowed() -> None:
         assert "all places of its connection are taken" in said.error.message
         assert [("a/m", "busy")] == said.skipped
         assert ["waited 0.000 s: no place became free"] == waits(said)
+
+
+@asynccontextmanager
+async def waiting_for_the_place_of_another_model() -> AsyncGenerator[tuple[Pipeline, asyncio.Task[Said], Ticket]]:
+    """A call of a/m, whose breaker is due for a trial, and the ticket of a/n's call that has the connection's only place."""
+    config = "breakers: {minimum_calls: 1, open_for: 1s}\ntimeouts: {queue: 1h}"
+    async with several(config, {"a": healthy}, {"a": ONE_PLACE}) as (made, _):
+        broken = made.health.enter("a/m", "a/x")
+        assert broken is not None
+        broken.end(UpstreamFailed("500"))
+        made.time.now_s += 1
+        other = made.health.enter("a/n", "a/x")
+        assert other is not None
+        call = asyncio.create_task(made.call("a/m"))
+        while not made.health.snapshot().places[0].waiting:
+            await asyncio.sleep(0)
+        yield made, call, other
+
+
+async def test_a_call_that_waited_for_a_place_is_the_trial_of_its_model() -> None:
+    async with waiting_for_the_place_of_another_model() as (made, call, other):
+        other.end()
+
+        assert [("a/m", "ok")] == (await call).attempts
+        assert made.health.hindrance("a/m", "a/x") is None
+
+
+async def test_a_call_that_waited_for_a_place_leaves_it_and_anothers_trial_alone() -> None:
+    async with waiting_for_the_place_of_another_model() as (made, call, other):
+        trial = made.health.enter("a/m", "a/y")
+        assert trial is not None
+        other.end()
+
+        assert [("a/m", "circuit_open")] == (await call).skipped
+        assert made.health.hindrance("a/m", "a/x") is not None, "the trial is still under way"
+        assert 0 == made.health.snapshot().places[0].taken
+        trial.end()
+        assert [("a/m", "ok")] == (await made.call("a/m")).attempts
 
 
 # -- time and numbers
