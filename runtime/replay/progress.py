@@ -83,10 +83,10 @@ class _Teller:
 
 async def _telling(chunks: AsyncGenerator[bytes, None], teller: _Teller, door: Door) -> AsyncGenerator[bytes, None]:
     ended = False
-    async with aclosing(chunks):
+    async with aclosing(chunks), aclosing(_timed(chunks, door)) as timed:
         yield b""
         yield teller.line()
-        async for data in _timed(chunks, door):
+        async for data in timed:
             if data is None:
                 yield teller.line()
                 continue

@@ -111,6 +111,32 @@ async def test_a_client_that_leaves_closes_what_it_listened_to() -> None:
     assert closed
 
 
+async def test_a_client_that_is_lost_at_a_line_of_progress_closes_what_it_listened_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    closed = False
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        nonlocal closed
+        try:
+            yield b""
+            await asyncio.Event().wait()
+        finally:
+            closed = True
+
+    inner = Streaming(headers=(), content_type="text/event-stream", keep_alive=None, chunks=await opened(chunks()))
+    out = await progress.told(inner, "event", record(), Door(), time.monotonic)
+    assert isinstance(out, Streaming)
+    begin, in_a_silence = await anext(out.chunks), await anext(out.chunks)
+    for line in (begin, in_a_silence):
+        assert line.startswith(b"event: progress")
+
+    await out.chunks.aclose()
+
+    assert closed
+
+
 async def test_at_a_shutdown_the_farewell_of_the_dialect_comes_through() -> None:
     door = Door()
 
