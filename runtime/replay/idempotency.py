@@ -134,9 +134,11 @@ class Once:
             return await kept.reply(REPLAYED)
 
         async def settle(reply: Complete | Streaming | None, body: bytes | None, fault: BaseException | None) -> None:
-            await claim.settle(self._state(claim, call, reply, body, fault), self._settings.window_ms / 1000)
-            if self._runs.get(key) is run:
-                del self._runs[key]
+            try:
+                await claim.settle(self._state(claim, call, reply, body, fault), self._settings.window_ms / 1000)
+            finally:
+                if self._runs.get(key) is run:
+                    del self._runs[key]
 
         run = Run(call.record, fingerprint, obtain, settle, claim.wanted, self._door, self._settings.max_answer_bytes)
         return run

@@ -124,6 +124,35 @@ async def test_a_stream_that_nobody_read_is_let_go() -> None:
     assert (1, 0) == (model.cancelled, desk.running)
 
 
+class Unreplaced(MemoryState):
+    """Says when something is to be replaced, and never gets to it."""
+
+    def __init__(self) -> None:
+        super().__init__(time.monotonic)
+        self.asked = asyncio.Event()
+
+    @override
+    async def replace(self, topic: str, key: str, expected: bytes, value: bytes, ttl_s: float) -> bool:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return await super().replace(topic, key, expected, value, ttl_s)
+
+
+@pytest.mark.parametrize("pieces", [None, PIECES])
+async def test_when_the_last_leaves_while_the_answer_is_being_kept_nothing_of_it_stays(
+    pieces: list[bytes] | None,
+) -> None:
+    shared = Unreplaced()
+    desk = once(shared)
+    reading = asyncio.create_task(_read(desk, Model(pieces=pieces), pieces is not None))
+    await shared.asked.wait()
+    assert 1 == desk.running
+    reading.cancel()
+    await asyncio.wait([reading])
+
+    assert 0 == desk.running
+
+
 async def test_an_error_is_everybodys_who_waited_and_nobodys_after() -> None:
     desk, model = once(), Model()
     model.gate.clear()
