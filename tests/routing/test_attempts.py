@@ -300,6 +300,38 @@ async def test_a_call_that_waited_for_a_place_leaves_it_and_anothers_trial_alone
         assert [("a/m", "ok")] == (await made.call("a/m")).attempts
 
 
+async def test_who_is_to_be_asked_again_and_has_to_wait_for_it_is_not_when_its_breaker_opens_meanwhile() -> None:
+    fails = asyncio.Event()
+
+    async def broken_late(connection: RawConnection, request: RawRequest) -> None:
+        await fails.wait()
+        await BROKEN(connection, request)
+
+    config = "breakers: {minimum_calls: 2}\ntimeouts: {queue: 1h}"
+    async with several(config, {"a": broken_late}, {"a": ONE_PLACE}) as (made, servers):
+
+        async def until_somebody_waits() -> None:
+            while not made.health.snapshot().places[0].waiting:
+                await asyncio.sleep(0)
+
+        call = asyncio.create_task(made.call("a/m"))
+        while not servers["a"].requests:
+            await asyncio.sleep(0)
+        next_one = asyncio.create_task(made.health.queue("a/n", "a/x", 3600))
+        await until_somebody_waits()
+        fails.set()
+        other = await next_one
+        assert isinstance(other, Ticket)
+        await until_somebody_waits()
+        broken = made.health.enter("a/m", "a/y")
+        assert broken is not None
+        broken.end(UpstreamFailed("500"))
+        other.end()
+
+        assert [("a/m", "server_error")] == (await call).attempts
+        assert 0 == made.health.snapshot().places[0].taken
+
+
 # -- time and numbers
 
 
