@@ -1,4 +1,7 @@
-"""A fault of ours in the middle of a stream: the client hears of it in its dialect, the log has it all, the call is settled."""
+"""A fault of ours in the middle of a stream: the client hears of it in its dialect, the log has it all, the call is settled.
+
+And what a stream that is given up before its answer was anybody's leaves behind: nothing.
+"""
 
 from __future__ import annotations
 
@@ -126,3 +129,35 @@ async def test_a_fault_after_an_early_head_is_told_by_an_event(
     assert ["tests.test_mid_stream_faults.BrokenError: late"] == [
         fault for _, fault in fault_of(capsys.readouterr().err)
     ]
+
+
+async def test_an_answer_that_comes_while_a_comment_is_being_sent_is_let_go_where_its_client_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sending, came, infer = asyncio.Event(), asyncio.Event(), Gateway.infer
+    got: list[tuple[Call, Complete | Streaming]] = []
+
+    async def send(_: Exchange, __: bytes) -> None:
+        sending.set()
+        await asyncio.Event().wait()
+
+    async def late(gateway: Gateway, call: Call) -> Complete | Streaming:
+        await sending.wait()
+        got.append((call, await infer(gateway, call)))
+        came.set()
+        return got[0][1]
+
+    monkeypatch.setattr(Exchange, "send", send)
+    monkeypatch.setattr(Gateway, "infer", late)
+    desk = Desk(tmp_path, CONFIG + "timeouts: {early_head: 1ms}\n")
+    body = DIALECT["openai_chat"].body("sim/echo", stream=True)
+    asking = asyncio.create_task(desk.call("POST", PATHS["openai_chat"], body))
+    await came.wait()
+
+    asking.cancel()
+    await asyncio.wait((asking,))
+
+    ((call, reply),) = got
+    assert isinstance(reply, Streaming)
+    assert ["cancelled"] == [attempt.outcome for attempt in call.record.attempts]
+    assert b"" == await anext(reply.chunks, b"")

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 import orjson
 
 from runtime.accounting.price import usd
+from runtime.answering import let_go
 from runtime.config.plan import Plan
 from runtime.errors import ClientClosed, GatewayError, InternalError
 from runtime.gateway import Call, Complete, Count, EmbedCall, Gateway, Streaming
@@ -112,12 +113,18 @@ class Inference:
 
         A stream that is long in beginning is begun without them; a failure after that is an event of the stream.
         """
+        reply: Complete | Streaming | None = None
         try:
             if not call.envelope.stream:
                 reply = await self.replay.infer(call, infer)
             else:
-                async with self._early(exchange, call):
-                    reply = await self.replay.infer(call, infer)
+                try:
+                    async with self._early(exchange, call):
+                        reply = await self.replay.infer(call, infer)
+                except BaseException:
+                    if reply is not None:  # it came while a comment was being sent
+                        await let_go(reply)
+                    raise
         except asyncio.CancelledError:
             farewell = self._door.farewell() if exchange.started else None
             if farewell is None:

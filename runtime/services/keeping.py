@@ -17,6 +17,7 @@ import msgspec
 from runtime.gateway import Complete, Streaming
 from runtime.protocols.framing import SseReader
 from runtime.protocols.splice import replace
+from runtime.replay.kept import opened
 from runtime.services.response_object import Changes, Lifecycle, name_items, read_event, read_head, with_fields
 from runtime.services.response_request import Asking
 from runtime.stores.base import ResponseStore, StoredResponse, StoreError
@@ -88,7 +89,7 @@ class Keeping:
     async def take(self, reply: Complete | Streaming) -> Complete | Streaming:
         """``reply`` as it shall go out; a whole one is kept already."""
         if isinstance(reply, Streaming):
-            return msgspec.structs.replace(reply, chunks=self._stream(reply.chunks))
+            return msgspec.structs.replace(reply, chunks=await opened(self._stream(reply.chunks)))
         if read_head(reply.body) is None:
             return reply
         return msgspec.structs.replace(reply, body=await self._keep(self._edited(reply.body)))
@@ -98,6 +99,7 @@ class Keeping:
         left: Literal["failed", "cancelled"] = "cancelled"
         try:
             async with aclosing(chunks):
+                yield b""
                 async for data in chunks:
                     if out := b"".join([await self._passed(frame) for frame in frames.feed(data)]):
                         yield out

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from runtime.gateway import Complete, Streaming
 from runtime.protocols.base import Envelope
+from runtime.replay.kept import opened
 from runtime.services.keeping import Frames, Keeping
 from runtime.services.response_request import Asking
 from runtime.stores.base import Item, StoredResponse, StoreError
@@ -229,6 +230,27 @@ async def test_a_client_that_leaves_before_the_answer_began_leaves_nothing() -> 
     await chunks.aclose()
 
     assert desk.store.puts == 0
+
+
+async def test_a_client_that_leaves_before_it_was_sent_anything_lets_the_answer_go() -> None:
+    let_go: list[bool] = []
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b""
+            yield WHOLE
+        finally:
+            let_go.append(True)
+
+    desk = Desk()
+    source = await opened(chunks())
+    taken = await desk.keeping.take(
+        Streaming(headers=(), content_type="text/event-stream", keep_alive=None, chunks=source)
+    )
+    assert isinstance(taken, Streaming)
+    await taken.chunks.aclose()
+
+    assert ([True], 0) == (let_go, desk.store.puts)
 
 
 async def test_a_stream_that_just_stops_is_kept_as_failed() -> None:
