@@ -222,7 +222,7 @@ class StreamedAnswer:
         except StopAsyncIteration:
             chunk = None
         except UpstreamError:
-            if not self._relay.finished:
+            if not self._relay.may_end:
                 raise
             chunk = None  # the answer is whole: what breaks behind it takes nothing back
         if chunk == b"":  # it went straight

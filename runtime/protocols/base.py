@@ -179,6 +179,11 @@ class StreamTap(Protocol):
         """Whether nothing more is to be learned: the answer is complete, and its usage known or never told."""
         return self.complete
 
+    @property
+    def may_end(self) -> bool:
+        """Whether the answer is whole if nothing follows, however that comes. With some protocols only that says so."""
+        return self.finished
+
     def feed(self, data: bytes) -> bytes:
         """The bytes to forward. Raises a GatewayError when the first event is an error and nothing was forwarded yet."""
         ...

@@ -22,7 +22,7 @@ class Relay(Protocol):
 
     ``started``: a first piece of the answer was seen. ``complete``: the upstream said that the answer is whole.
     ``usage``: the last the upstream reported, or None. ``finished``: nothing more is to be learned, and what comes out now may
-    be the end of the client's answer.
+    be the end of the client's answer. ``may_end``: where nothing follows, the answer is whole, though its connection broke.
     """
 
     @property
@@ -37,6 +37,10 @@ class Relay(Protocol):
     def usage(self) -> Usage | None: ...
     @property
     def finished(self) -> bool: ...
+    @property
+    def may_end(self) -> bool:
+        return self.finished
+
     @property
     def ahead(self) -> int:
         """Of what `feed` or `close` gave last, how many bytes at its beginning say nothing of an end."""
@@ -91,7 +95,12 @@ class Passing(Relay):
     @property
     @override
     def finished(self) -> bool:
-        return self._tap.finished  # with some protocols before the tap is complete
+        return self._tap.finished
+
+    @property
+    @override
+    def may_end(self) -> bool:
+        return self._tap.may_end  # with some protocols before it is finished
 
     @property
     @override

@@ -2,7 +2,8 @@
 
 What this protocol's clients cannot read (comments, names of events, a last `[DONE]`) stays behind. A client that asked for a
 JSON list gets one, whatever the provider sent. Only whole pieces are forwarded, so that what a cut leaves behind never stands
-in front of the gateway's own error.
+in front of the gateway's own error. A reason to stop ends nothing, as more may follow it, but clients go by it: a piece with
+which the answer may end waits for what follows, if only the end of the stream.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from generated.types.gemini import GenerateContentResponse, UsageMetadata
 from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
-from runtime.protocols.base import Answer, StreamTap
+from runtime.protocols.base import Answer, FailingTap
 from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, readable
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.decode_stream import CUT
-from runtime.protocols.gemini.encode_stream import Framing
+from runtime.protocols.gemini.encode_stream import Encoder, Framing
 from runtime.protocols.gemini.errors import error_in_stream
 from runtime.protocols.gemini.plain import Renaming, read_plain
 from runtime.protocols.gemini.usage import blocked, decode_usage, finish_reason, searches, usage_of
@@ -36,20 +37,23 @@ _SHORT: Final = 64
 """Bytes: an empty text is no longer, with any sane layout."""
 
 
-class Tap(StreamTap):
+class Tap(FailingTap):
     def __init__(self, answer: Answer) -> None:
         self.usage: Usage | None = None
         self.complete = False
         self.started = False
+        self._answer = answer
         self._model = raw(answer.model)
         self._renaming = Renaming(self._model)
         self._framing = Framing(answer.variant)
-        self._choices = answer.choices
         self._chunks = Chunks()
         self._events = _Events()
         self._seen: set[int] = set()
         self._ended: set[int] = set()
         self._blocked = False
+        self._over = False  # the answer may end here
+        self._early = False  # a reason was named before the last words
+        self._last_piece: list[bytes] = []  # none, or one with which the answer may end
         self._searched = 0
         self._counted: UsageMetadata | None = None  # by the last piece, where that was a plain one
         self._forwarded = False
@@ -57,18 +61,19 @@ class Tap(StreamTap):
 
     @property
     @override
-    def finished(self) -> bool:
-        """With the last reason to stop: this protocol has no terminator, so its clients know then."""
+    def may_end(self) -> bool:
         if self.complete:
             return True
-        all_began = self._blocked or len(self._seen) >= self._choices
-        return all_began and self._over() and self.usage is not None
+        all_began = self._blocked or len(self._seen) >= self._answer.choices
+        return self._over and all_began and self.usage is not None and not self._early
 
     @override
     def feed(self, data: bytes) -> bytes:
         if self._error is not None:
             raise self._error
         out: list[bytes] = []
+        if self._over:
+            out, self._last_piece = self._last_piece, out
         try:
             if self._chunks.is_list is None:
                 data = self._sniffed(data)
@@ -80,22 +85,25 @@ class Tap(StreamTap):
                     self._read(event, out)
         except GatewayError as error:
             self._hold(error, out)
+        if self._over and out and self._error is None:
+            self._last_piece.append(out.pop())
         return b"".join(out)
 
     @override
     def close(self) -> bytes:
         if self._error is not None:
             raise self._error
-        out: list[bytes] = []
+        out = self._last_piece.copy()
         self._last(out)
-        if not self._over():
+        if not self._over:
             raise UpstreamProtocolError(CUT)
+        self._last_piece.clear()
         self.complete = True
         return b"".join(out) + self._framing.end()
 
-    def _over(self) -> bool:
-        """Whether the answer may end here."""
-        return self._blocked or (bool(self._seen) and self._seen == self._ended)
+    @override
+    def fail(self, error: GatewayError) -> bytes:
+        return b"".join(self._last_piece) + Encoder(self._answer).fail(error)
 
     def _last(self, out: list[bytes]) -> None:
         try:
@@ -104,7 +112,7 @@ class Tap(StreamTap):
             elif rest := self._events.rest():
                 self._read(rest, out)
         except UpstreamProtocolError:
-            if not self._over():  # else it is the end of what was complete already
+            if not self._over:  # else it is the end of what was complete already
                 raise
 
     def _hold(self, error: GatewayError, out: list[bytes]) -> None:
@@ -185,7 +193,10 @@ class Tap(StreamTap):
             index = present(candidate.index)
             index = place if index is None else index
             content = present(candidate.content)
-            self.started = self.started or bool(content and any(map(_says, present(content.parts) or ())))
+            if not self.started or index in self._ended:
+                says = bool(content and any(map(_says, present(content.parts) or ())))
+                self._early = self._early or (says and index in self._ended)
+                self.started = self.started or says
             self._seen.add(index)
             try:
                 ended = finish_reason(candidate) is not None
@@ -196,6 +207,7 @@ class Tap(StreamTap):
             if ended:
                 self._ended.add(index)
         self._blocked = self._blocked or blocked(piece) is not None
+        self._over = self._blocked or (bool(self._seen) and self._seen == self._ended)
         self._searched = max(self._searched, searches(candidates, present(piece.modelVersion) or ""))
         self.usage = usage_of(piece, self._searched) or self.usage
 

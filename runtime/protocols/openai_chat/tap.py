@@ -49,13 +49,21 @@ class ChatTap(EventTap):
         self._seam = b""  # between two of them
         self._begins = self._ends = 0  # how long that is
         self._choices: dict[int, bool] = {}  # index to whether it has ended
+        self._counted = False  # what it took was said last in a chunk of its own
+        self._early = False  # a reason was named before the last words
         self._done = False
         self._readable = False
 
     @property
     @override
     def finished(self) -> bool:
-        return self.complete and (self._done or self.usage is not None)
+        """A reason and counts are no end yet: some servers name them in every chunk."""
+        return self.complete and (self._done or self._counted)
+
+    @property
+    @override
+    def may_end(self) -> bool:
+        return self.complete and (self._done or (self.usage is not None and not self._early))
 
     @override
     def feed(self, data: bytes) -> bytes:
@@ -190,12 +198,15 @@ class ChatTap(EventTap):
                 raise UpstreamProtocolError("The provider sent an error event that says nothing.")
         if chunk.usage:
             self.usage = read_usage(chunk.usage)
-            self._hidden = self._hides_usage and not chunk.choices
+            self._counted = not chunk.choices
+            self._hidden = self._hides_usage and self._counted
         choices = chunk.choices or ()
         for choice in choices:
             index = choice.index or 0
             refuse_failure(choice.finish_reason or "")
-            self._choices[index] = self._choices.get(index, False) or bool(choice.finish_reason)
+            ended = self._choices.get(index, False)
+            self._early = self._early or (ended and _says(choice.delta or None))
+            self._choices[index] = ended or bool(choice.finish_reason)
             self.started = self.started or bool(choice.finish_reason) or _says(choice.delta or None)
         self.complete = bool(self._choices) and all(self._choices.values())
         return len(choices) == 1 == len(self._choices) and not self.complete and not chunk.usage

@@ -47,19 +47,22 @@ def test_a_model_in_the_body_is_replaced_and_parameter_rules_reach_the_top_level
     ],
 )
 def test_a_stream_of_several_answers_is_at_its_end_when_all_of_them_are(config: str) -> None:
-    """Its tokens are counted up to the last of them, of which nothing may have come yet when the first one ends."""
+    """Nothing of the last of them may have come yet when the first one ends; where the connection breaks then, it is missing."""
     outgoing = CODEC.splice(CODEC.peek(f'{{"contents": [], {config}}}'.encode(), Asked("m", True)), target(), {})
     relay = relay_of(CODEC, CODEC, outgoing, Answer("m", "id", 1, {}, variant="sse"))
-    finished: list[bool] = []
+    may_end: list[bool] = []
     for index, tokens in ((0, 5), (1, 9)):
         piece = (
             b'data: {"candidates":[{"content":{"parts":[{"text":"x"}],"role":"model"},"finishReason":"STOP","index":%d}],'
             b'"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":%d}}\r\n\r\n'
         )
         relay.feed(piece % (index, tokens))
-        finished.append(relay.finished)
+        may_end.append(relay.may_end)
 
-    assert [False, True] == finished
+    assert [False, True] == may_end
+    assert not relay.finished
+    relay.close()
+    assert relay.finished
     assert relay.usage is not None
     assert 9 == relay.usage.output
 
@@ -70,9 +73,9 @@ def test_a_stream_of_fewer_answers_than_were_asked_for_is_at_its_end_when_it_end
     relay = relay_of(CODEC, CODEC, outgoing, Answer("m", "id", 1, {}, variant="sse"))
     relay.feed((WIRE / "gemini/plain.sse").read_bytes())
 
-    assert not relay.finished
+    assert (False, False) == (relay.may_end, relay.finished)
     relay.close()
-    assert relay.finished
+    assert (True, True) == (relay.may_end, relay.finished)
 
 
 @pytest.mark.parametrize("name", ["thoughtSignature", "thought_signature"])

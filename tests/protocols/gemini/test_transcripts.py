@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.canonical import Event, PartStarted, UsageReported, collect
-from runtime.errors import GatewayError
-from runtime.protocols.base import Answer
+from runtime.errors import GatewayError, UpstreamUnavailable
+from runtime.protocols.base import Answer, FailingTap
 from tests.protocols.gemini.given import ANSWER, CODEC, OUTGOING
 from tests.support.each import each
 from tests.support.stream import chop, chunks_of, cuts, decode_stream, tap_stream
@@ -189,6 +190,25 @@ def test_pitfall_034_a_finish_reason_in_an_early_piece_ends_nothing() -> None:
     response = collect(decode([stream("finish-early")]).events)
 
     assert "One two three." == "".join(part.text for part in response.choices[0].content)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("variant", ["sse", "array"])
+def test_what_waits_for_the_end_of_the_stream_goes_out_before_an_error(variant: str) -> None:
+    tap = CODEC.stream_tap(msgspec.structs.replace(ANSWER, variant=variant))
+    assert isinstance(tap, FailingTap)
+    told = tap.feed(stream("plain"))
+    assert b"finishReason" not in told
+    told += tap.fail(UpstreamUnavailable("it broke"))
+
+    pieces = (
+        msgspec.json.decode(told) if variant == "array" else [json(event) for event in told.split(b"\r\n\r\n")[:-1]]
+    )
+    assert "finishReason" in pieces[-2]["candidates"][0]
+    assert "UNAVAILABLE" == pieces[-1]["error"]["status"]
+
+
+def json(event: bytes) -> Any:
+    return msgspec.json.decode(event.removeprefix(b"data: "))
 
 
 @each(sorted(set(SOUND) - REFRAMED - {"bare-cr", "finish-unknown", "unknown-part"}))
