@@ -23,13 +23,14 @@ def pair(messages: Sequence[Message]) -> list[Message]:
     """``messages`` with a `tool` message behind each assistant turn that calls, holding one result per call, in order.
 
     A missing result is made up as an error, in the last turn too: a request that ends with a call is refused as well. A
-    result that no earlier turn asked for becomes the user's text. Calls that share an id within a turn get ids of their
-    own; an id that comes again in a later turn belongs to that turn's call.
+    result that no earlier turn asked for becomes the user's text. An id that comes again, in its turn or a later one, gets
+    a number behind it: a result under it belongs to the latest call before.
     """
     results, orphans, called = _assign(messages)
     if not called and not orphans:
         return list(messages)
     paired: list[Message] = []
+    used: dict[str, int] = {}
     for index, message in enumerate(messages):
         if message.role == "tool":
             if orphans[index]:
@@ -39,7 +40,7 @@ def pair(messages: Sequence[Message]) -> list[Message]:
         if not calls:
             paired.append(message)
             continue
-        ids = _distinct(calls)
+        ids = _distinct(calls, used)
         again = iter(ids)
         content = tuple(
             msgspec.structs.replace(part, id=next(again)) if isinstance(part, ToolCall) else part
@@ -77,13 +78,16 @@ def _answer(call: ToolCall, id_: str, waiting: list[ToolResult]) -> ToolResult:
     return found if found.call_id == id_ else msgspec.structs.replace(found, call_id=id_)
 
 
-def _distinct(calls: Sequence[ToolCall]) -> list[str]:
+def _distinct(calls: Sequence[ToolCall], used: dict[str, int]) -> list[str]:
+    """Ids that no call before has. ``used`` are those so far, each with the last number put behind it."""
     ids: list[str] = []
     for call in calls:
-        id_, again = call.id, 1
-        while id_ in ids:
+        id_, again = call.id, used.get(call.id, 1)
+        while id_ in used:
             again += 1
             id_ = f"{call.id}_{again}"
+        used[call.id] = again
+        used.setdefault(id_, 1)
         ids.append(id_)
     return ids
 

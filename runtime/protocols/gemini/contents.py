@@ -3,7 +3,7 @@
 Contents of the model that follow one another are one turn: chat clients keep every streamed piece as a content of its
 own. Results of functions become a message of their own in front of what else the user says. Calls without ids are
 numbered through the conversation, so that the next request numbers them alike, and results without ids are paired with
-them by name and order.
+those of the model's last turn by name and order.
 """
 
 from __future__ import annotations
@@ -64,6 +64,8 @@ class _Reader:
         role = present(content.role) or "user"
         parts = _parts(content, path)
         if role == "model":
+            if parts and self._speaker() != "assistant":
+                self._waiting.clear()  # nobody answers a turn any more once the next has begun
             said = [one for part, raw, place in parts for one in self._said(part, raw, place)]
             self._add_model_turn(_whole_thoughts(said))
         elif role in {"user", "function"}:
@@ -75,11 +77,14 @@ class _Reader:
     def _add_model_turn(self, said: list[Said]) -> None:
         if not said:
             return
-        last = self.messages[-1] if self.messages else None
-        if last is not None and last.role == "assistant":
+        if self._speaker() == "assistant":
+            last = self.messages[-1]
             self.messages[-1] = msgspec.structs.replace(last, content=_joined(last.content, said))
         else:
             self.messages.append(Message(role="assistant", content=tuple(said)))
+
+    def _speaker(self) -> str | None:
+        return self.messages[-1].role if self.messages else None
 
     def _add_user_turn(self, parts: list[tuple[Part, msgspec.Raw, str]]) -> None:
         results: list[ToolResult] = []
@@ -91,8 +96,8 @@ class _Reader:
             else:
                 results.append(read_result(given, self._call_id(given), f"{place}.functionResponse"))
         if results:
-            last = self.messages[-1] if self.messages else None
-            if last is not None and last.role == "tool":
+            if self._speaker() == "tool":
+                last = self.messages[-1]
                 self.messages[-1] = msgspec.structs.replace(last, content=(*last.content, *results))
             else:
                 self.messages.append(Message(role="tool", content=tuple(results)))

@@ -146,7 +146,7 @@ class Line:
         name, args = present(given.name), present(given.args)
         if not name:
             raise UpstreamProtocolError("The provider's answer holds a call without a name.")
-        id_ = present(given.id) or _made_id(self._response_id, self._choice, self.calls)
+        id_ = present(given.id) or self._made_id()
         self.calls += 1
         custom = name in self._outgoing.custom_tools
         arguments = "{}" if args is None or is_null(args) else text_of(args)
@@ -155,6 +155,13 @@ class Line:
         if arguments:
             events.append(Delta(index=index, text=arguments, choice=self._choice))
         events.append(PartEnded(index=index, choice=self._choice))
+
+    def _made_id(self) -> str:
+        """An id for a call that came without one: the same in every reading of the same answer, another in each answer."""
+        made = hashlib.sha256(f"{self._response_id} {self._choice} {self.calls}".encode())
+        if not self._response_id:  # then what was asked tells one answer of a conversation from the next
+            made.update(self._outgoing.body)
+        return "call_" + made.hexdigest()[:24]
 
     def _cite(self, candidate: Candidate, parts: list[Part]) -> None:
         """Note what the piece names as sources; they may be named again in a later one."""
@@ -207,8 +214,3 @@ def _image(media_type: str, data: str) -> Image:
         return Image(source=Base64Source(media_type=media_type, data=standard(data)))
     except InvalidRequest:
         raise UpstreamProtocolError("The provider's answer holds a picture that is not base64.") from None
-
-
-def _made_id(response_id: str, choice: int, number: int) -> str:
-    """An id for a call that came without one: the same in every reading of the same answer."""
-    return "call_" + hashlib.sha256(f"{response_id} {choice} {number}".encode()).hexdigest()[:24]

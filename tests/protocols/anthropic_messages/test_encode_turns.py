@@ -163,6 +163,38 @@ def test_an_id_that_comes_again_belongs_to_the_turn_it_stands_in() -> None:
     assert ["first", "second"] == [blocks[0]["content"] for role, blocks in contents(body)[2::2]]  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [["functions.f:0"], ["functions.f:0"]], [["x"], ["x"], ["x"]], [["x", "x"], ["x_2", "x"], ["x"]],
+        [["x"], ["x_2"], ["x"], ["x_2"]], [[""], [""]],
+    ],
+)  # fmt: skip
+def test_pitfall_093_no_two_calls_of_a_conversation_have_one_id(turns: list[list[str]]) -> None:
+    messages = [
+        message
+        for index, ids in enumerate(turns)
+        for message in (
+            Message(role="assistant", content=tuple(ToolCall(id=id_, name="f") for id_ in ids)),
+            Message(
+                role="tool",
+                content=tuple(
+                    ToolResult(call_id=id_, content=(Text(text=f"{index} {place}"),)) for place, id_ in enumerate(ids)
+                ),
+            ),
+        )
+    ]
+    said = contents(sent(saying(user("Hi."), *messages)))
+    calls = [block["id"] for _, blocks in said[1::2] for block in blocks]  # type: ignore[attr-defined]
+
+    assert len(calls) == len(set(calls))
+    assert [(id_, f"{index} {place}") for id_, (index, place) in zip(
+        calls, [(index, place) for index, ids in enumerate(turns) for place in range(len(ids))], strict=True
+    )] == [(block["tool_use_id"], block["content"]) for _, blocks in said[2::2] for block in blocks]  # type: ignore[attr-defined]  # fmt: skip
+    shorter = contents(sent(saying(user("Hi."), *messages[:-2])))
+    assert shorter == said[:-2], "what was sent before stays as it was, in the vendor's cache, too"
+
+
 def test_pitfall_093_two_calls_under_one_id_in_a_turn_get_ids_and_results_of_their_own() -> None:
     turn = Message(role="assistant", content=(ToolCall(id="x", name="f"), ToolCall(id="x", name="f")))
     results = Message(

@@ -144,6 +144,14 @@ def test_pitfall_093_results_without_ids_find_their_calls_by_name_and_order() ->
     assert ["call_3", "call_4", "call_5"] == [part.id for part in second[4].content if isinstance(part, ToolCall)]
 
 
+def test_a_result_without_an_id_answers_the_models_last_turn() -> None:
+    call = {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]}
+    result = {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "two"}}}]}
+    said = contents(user_content("x"), call, user_content("No, stop."), call, result)
+
+    assert ["call_1"] == [part.call_id for part in said[-1].content if isinstance(part, ToolResult)]
+
+
 def user_content(text: str) -> dict[str, Any]:
     return {"role": "user", "parts": [{"text": text}]}
 

@@ -331,3 +331,14 @@ def test_pitfall_093_calls_without_ids_get_the_same_ones_in_every_reading() -> N
 
     assert first == second == stream
     assert 2 == len({part.id for part in first if isinstance(part, ToolCall)})
+
+
+def test_calls_without_ids_in_answers_without_ids_are_told_apart_by_what_was_asked() -> None:
+    body = b'{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]},"finishReason":"STOP"}]}'
+
+    def call_of(asked: bytes) -> str:
+        (call,) = CODEC.decode_response(body, msgspec.structs.replace(OUTGOING, body=asked)).choices[0].content
+        assert isinstance(call, ToolCall)
+        return call.id
+
+    assert call_of(b'{"contents":[1]}') == call_of(b'{"contents":[1]}') != call_of(b'{"contents":[1,2]}')
