@@ -9,6 +9,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,9 +18,9 @@ import msgspec
 from benchmarks.measure import environment, publish
 from benchmarks.proxy.contenders import contenders, gatewright
 from benchmarks.proxy.guard import RATIOS, compare, read_ratios
-from benchmarks.proxy.page import Machine, page
+from benchmarks.proxy.page import Fresh, Machine, page
 from benchmarks.proxy.scenarios import QUICK, SCENARIOS, Scenario
-from benchmarks.proxy.series import Series, rounds, summary
+from benchmarks.proxy.series import CROWD_ROUNDS, Series, measure, rounds, summary
 from benchmarks.proxy.serving import Contender, Serving, running
 from benchmarks.proxy.tools import have_compiler, provider, tools
 
@@ -69,9 +70,11 @@ def main() -> int:
         port = stack.enter_context(provider(program))
         served = [_started(stack, each, Path(folder) / each.name, port) for each in found]
         series, failures = rounds(load, served, scenarios, count, scale, _say)
+        fresh = Fresh() if partly else _fresh(load, port, Path(folder), scenarios, options.python)
         machine = Machine(
             environment=environment(options.python), command=_command(), rounds=count, missing=missing, failures=failures,
             versions={each.name: each.version for each in found}, start_s={each.contender.name: each.start_s for each in served},
+            fresh=fresh,
         )  # fmt: skip
     if options.quick:
         return _checked(series, scenarios)
@@ -92,6 +95,19 @@ def _chosen(only: list[str] | None, *, quick: bool) -> list[Scenario]:
 def _started(stack: ExitStack, contender: Contender, folder: Path, port: int) -> Serving:
     _say(f"starting {contender.name}")
     return stack.enter_context(running(contender, folder, port))
+
+
+def _fresh(load: Path, port: int, folder: Path, scenarios: Sequence[Scenario], python: str) -> Fresh:
+    """What crowds take where nothing was before them."""
+    start_s: list[float] = []
+    worker_mb: dict[str, list[float]] = {}
+    for scenario in (each for each in scenarios if each.held is not None):
+        for _ in range(CROWD_ROUNDS):
+            with running(gatewright(python=python), folder / f"fresh-{len(start_s)}", port) as serving:
+                start_s.append(serving.start_s)
+                worker_mb.setdefault(scenario.name, []).append(measure(load, serving, scenario, 1).worker_mb)
+        _say(f"just started: {scenario.name}: {worker_mb[scenario.name]} MB")
+    return Fresh(start_s=start_s, worker_mb=worker_mb)
 
 
 def _checked(series: Series, scenarios: list[Scenario]) -> int:

@@ -11,9 +11,16 @@ from benchmarks.proxy.scenarios import MOST_START_S, Scenario
 from benchmarks.proxy.series import Measured, Series, median_of, ratios, spread
 from benchmarks.proxy.serving import Missing
 
-__all__ = ["Machine", "page"]
+__all__ = ["Fresh", "Machine", "page"]
 
 SAID_BYTES = 160
+
+
+class Fresh(msgspec.Struct, frozen=True, kw_only=True):
+    """Gateways of ours that were started for one crowd each: seconds to their first answer, and MB of the worker, by scenario."""
+
+    start_s: Sequence[float] = ()
+    worker_mb: Mapping[str, Sequence[float]] = {}
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +33,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     failures: Mapping[tuple[str, str], str]
     versions: Mapping[str, str]
     start_s: Mapping[str, float]
+    fresh: Fresh = Fresh()
 
 
 def page(series: Series, scenarios: Sequence[Scenario], machine: Machine, ours: str) -> str:
@@ -46,7 +54,7 @@ def page(series: Series, scenarios: Sequence[Scenario], machine: Machine, ours: 
         "",
         *(f"Not measured: {each.name}, {each.why}." for each in machine.missing),
         *_targets(series, scenarios, ours),
-        *_held(series, scenarios, machine.start_s[ours], ours),
+        *_held(series, scenarios, machine.fresh, ours),
         "",
         "*At best*: the best round meets the target, the median does not.",
         *_cpu(series, scenarios, gateways),
@@ -82,13 +90,14 @@ def _targets(series: Series, scenarios: Sequence[Scenario], ours: str) -> list[s
     return lines
 
 
-def _held(series: Series, scenarios: Sequence[Scenario], start_s: float, ours: str) -> list[str]:
+def _held(series: Series, scenarios: Sequence[Scenario], fresh: Fresh, ours: str) -> list[str]:
     lines = ["", "| | found | target | met |", "|---|---|---|---|"]
     for scenario in scenarios:
         held, found = scenario.held, series.get((scenario.name, ours))
         if held is None or not found:
             continue
-        lines.append(_row(f"{scenario.name}: MB of a worker (RSS)", [each.worker_mb for each in found], held.worker_mb))
+        if sizes := fresh.worker_mb.get(scenario.name):
+            lines.append(_row(f"{scenario.name}: MB of a worker that was just started (RSS)", sizes, held.worker_mb))
         what = f"{scenario.name}: longest delay of a piece"
         stalls = [each.shot.delay_us.max / 1000 for each in found]
         nginx = [each.shot.delay_us.max / 1000 for each in series.get((scenario.name, "nginx"), ())]
@@ -96,7 +105,8 @@ def _held(series: Series, scenarios: Sequence[Scenario], start_s: float, ours: s
             what += " beyond nginx's"
             stalls = [max(0.0, mine - theirs) for mine, theirs in zip(stalls, nginx, strict=False)]
         lines.append(_row(f"{what}, ms", stalls, held.stall_ms))
-    lines.append(_row("start to first answer, s", [start_s], MOST_START_S, digits=2))
+    if fresh.start_s:
+        lines.append(_row("start to first answer, s", fresh.start_s, MOST_START_S, digits=2))
     return lines
 
 

@@ -19,7 +19,19 @@ from benchmarks.proxy.scenarios import Scenario
 from benchmarks.proxy.serving import Serving, whole_request
 from benchmarks.proxy.tools import Shot, fire
 
-__all__ = ["OWN", "Measured", "Series", "Spread", "measure", "median_of", "ratios", "rounds", "spread", "summary"]
+__all__ = [
+    "CROWD_ROUNDS",
+    "OWN",
+    "Measured",
+    "Series",
+    "Spread",
+    "measure",
+    "median_of",
+    "ratios",
+    "rounds",
+    "spread",
+    "summary",
+]
 
 OWN: Final = "own"
 """Beside the names of gateways: what the scenario's yardstick took with our own."""
