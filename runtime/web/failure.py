@@ -111,7 +111,7 @@ def _shut_out(request: AnyRequest, front: Front) -> GatewayError | None:
         return None
     peer = request.client.host if request.client is not None else ""
     try:
-        front.ip_filter.demand(peer, request.headers, front.trusted_proxies)
+        front.ip_filter.demand(peer, decode_headers(request.scope["headers"]), front.trusted_proxies)
     except GatewayError as refused:
         return refused
     return None

@@ -130,13 +130,15 @@ def typed(
 
 
 def _visit(connection: ASGIConnection[object, object, object, State], front: Front) -> Visit:
+    """Headers are read as for raw operations: those of the framework tell the first of several that have one name."""
     peer = connection.client.host if connection.client is not None else ""
+    headers = decode_headers(connection.scope["headers"])
     return Visit(
         method=str(cast("HTTPScope", connection.scope)["method"]),
-        headers=connection.headers,
+        headers=headers,
         query={name: values[0] for name, values in connection.query_params.dict().items()},
         peer=peer,
-        address=client_address(peer, connection.headers, front.trusted_proxies),
+        address=client_address(peer, headers, front.trusted_proxies),
     )
 
 
