@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -59,16 +60,32 @@ def kept_secret(path: Path, make: Callable[[], str]) -> str:
 
 
 def _create(path: Path, secret: str) -> str:
-    """Write beside and link into place, so that no reader ever sees half of it. Raises FileExistsError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write beside and link into place, so that no reader ever sees half of it, a power cut or not. Raises FileExistsError.
+
+    A draft that a process left which was killed is in nobody's way: the process of a container has the same id each time.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secret + "\n")
+            file.flush()
+            os.fsync(descriptor)
         os.link(draft, path)
+        _keep_names(path.parent)
     finally:
         draft.unlink()
     return secret
+
+
+def _keep_names(directory: Path) -> None:
+    """As far as the file system can: some shared ones have no such call for directories."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,26 @@ def test_secret_is_made_once_with_mode_0600(tmp_path: Path) -> None:
     assert kept_secret(path, lambda: next(made)) == "first"
     assert path.stat().st_mode & 0o777 == 0o600
     assert [path] == list(path.parent.iterdir())
+
+
+def test_drafts_that_were_left_are_in_nobodys_way(tmp_path: Path) -> None:
+    for process in (1, os.getpid()):
+        (tmp_path / f".pepper.{process}").touch()
+
+    assert kept_secret(tmp_path / "pepper", lambda: "made") == "made"
+
+
+def test_a_secret_is_on_the_disk_before_anybody_is_told_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, synced = tmp_path / "pepper", list[tuple[bool, str]]()
+
+    def fsync(descriptor: int) -> None:
+        at = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path.exists(), "directory" if at.is_dir() else at.read_text(encoding="ascii")))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    kept_secret(path, lambda: "made")
+
+    assert synced == [(False, "made\n"), (True, "directory")]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
