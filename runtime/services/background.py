@@ -54,7 +54,10 @@ class Background:
 
     async def queue(self, call: Call, asking: Asking) -> bytes:
         """Begin a response and return its object. Raises what would refuse the call before anything is sent."""
-        self._runs.admit()
+        with self._runs.place():
+            return await self._begin(call, asking)
+
+    async def _begin(self, call: Call, asking: Asking) -> bytes:
         self._gateway.check(call)
         request = call.codec.decode_request(call.envelope, call.headers)
         id_, now_s = f"resp_{self._new_id()}", self._now()

@@ -6,7 +6,8 @@ Another process says it through the store: a response that does not run there an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from runtime.errors import RateLimited
@@ -35,6 +36,7 @@ class Runs:
         self._on_fault = on_fault
         self._poll_s = poll_s
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._preparing = 0
         self._closing: set[asyncio.Task[None]] = set()
         self._poll: asyncio.Task[None] | None = None
 
@@ -42,10 +44,16 @@ class Runs:
         """From now on at most ``limit`` at once."""
         self._limit = limit
 
-    def admit(self) -> None:
-        """Raises RateLimited when there is no room for another."""
-        if len(self._tasks) >= self._limit:
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Held for one that is not started yet. Raises RateLimited when there is no room for another."""
+        if len(self._tasks) + self._preparing >= self._limit:
             raise RateLimited(f"{self._limit} responses are being made in the background; try again", retry_after_s=5)
+        self._preparing += 1
+        try:
+            yield
+        finally:
+            self._preparing -= 1
 
     def lease(self) -> float:
         """Until when a response counts as being made if nobody says so again."""

@@ -26,7 +26,7 @@ from runtime.resilience import Door
 from runtime.services.background import Background
 from runtime.services.response_request import Asking
 from runtime.services.runs import Runs
-from runtime.stores.base import Item, Key, Status, StoreError
+from runtime.stores.base import Item, Key, Status, StoredResponse, StoreError
 from runtime.telemetry import CallRecord, Metrics, Recorder
 from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import logger
@@ -247,6 +247,41 @@ async def test_beyond_the_limit_it_is_refused() -> None:
     with pytest.raises(RateLimited):
         await desk.queue()
     await desk.runs.aclose()
+
+
+async def test_those_that_come_at_once_are_no_more_than_the_limit() -> None:
+    class Slow(MemoryResponses):
+        @override
+        async def put(self, response: StoredResponse, context: Sequence[Item], output: Sequence[Item]) -> None:
+            await asyncio.sleep(0)
+            await super().put(response, context, output)
+
+    desk = Desk(FOREVER, Slow(), limit=2)
+    told = await asyncio.gather(*(desk.queue() for _ in range(12)), return_exceptions=True)
+
+    assert 2 == sum(isinstance(each, dict) for each in told)
+    assert 10 == sum(isinstance(each, RateLimited) for each in told)
+    await desk.runs.aclose()
+
+
+async def test_where_nothing_can_be_kept_the_place_is_free_again() -> None:
+    class Full(MemoryResponses):
+        full = True
+
+        @override
+        async def put(self, response: StoredResponse, context: Sequence[Item], output: Sequence[Item]) -> None:
+            if self.full:
+                raise StoreError("full")
+            await super().put(response, context, output)
+
+    store = Full()
+    desk = Desk(ANSWER, store, limit=1)
+    with pytest.raises(StoreError):
+        await desk.queue()
+    store.full = False
+
+    assert (await desk.queue())["status"] == "queued"
+    await desk.until(lambda: bool(desk.books.ended))
 
 
 async def test_cancelled_elsewhere_it_closes_the_upstream_and_stays_cancelled() -> None:

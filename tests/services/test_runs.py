@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from typing_extensions import override
@@ -99,20 +100,31 @@ async def test_there_is_a_limit_and_room_again_below_it() -> None:
     store, first, second = MemoryResponses(), Work(), Work()
     await running(store, A, B)
     here = runs(store, limit=1)
-    here.admit()
-    here.start(A, first())
-    with pytest.raises(RateLimited) as caught:
-        here.admit()
+    with here.place():
+        here.start(A, first())
+    with pytest.raises(RateLimited) as caught, here.place():
+        pytest.fail("there is no place")
     assert caught.value.retry_after_s == 5
     first.go.set()
     await first.ended.wait()
     await asyncio.sleep(0)
-    here.admit()
-    here.start(B, second())
+    with here.place():
+        here.start(B, second())
     await asyncio.sleep(0)
 
     await here.aclose()
     assert second.how == "stopped"
+
+
+def test_a_place_counts_from_when_it_is_taken_and_comes_back_unused() -> None:
+    here = runs(MemoryResponses(), limit=2)
+    with suppress(StoreError), here.place():
+        raise StoreError("full")
+
+    with here.place(), here.place(), pytest.raises(RateLimited), here.place():
+        pytest.fail("there is no place")
+    with here.place(), here.place():
+        pass
 
 
 async def test_a_store_that_fails_for_a_while_stops_no_run() -> None:
