@@ -119,27 +119,26 @@ class Keys:
         for field in ("key", "prefix"):
             if getattr(fields, field) is not UNSET:
                 raise InvalidRequest(f"{field}: a key stays what it is; make another one", param=field)
-        before = await self._found(caller, key_id)
-        if fields.company_id is not UNSET and fields.company_id != before.tenant:
-            raise InvalidRequest("company_id: a key stays its tenant's; make another one", param="company_id")
-        if fields.isActive is True and before.revoked_s is not None:
-            raise Conflict(f"the key {key_id!r} is revoked for good; make another one")
-        scopes = UNSET if fields.scopes is UNSET else tuple(sorted(set(fields.scopes)))
-        if scopes is not UNSET:
-            _may_give(caller, scopes)
-        change = KeyChange(
-            name=fields.name,
-            scopes=scopes,
-            models=self._models(fields, before.models),
-            pins=fields.pins,
-            expires_s=_seconds(fields.expiresAt),
-            active=fields.isActive,
-            limits=limits_of(fields, before.limits),
-        )
-        async with self._changing():
-            key = await self._store.change(key_id, change)
-        if key is None:
-            _unknown(key_id)
+
+        def decide(before: StoredKey) -> KeyChange:
+            if fields.company_id is not UNSET and fields.company_id != before.tenant:
+                raise InvalidRequest("company_id: a key stays its tenant's; make another one", param="company_id")
+            if fields.isActive is True and before.revoked_s is not None:
+                raise Conflict(f"the key {key_id!r} is revoked for good; make another one")
+            scopes = UNSET if fields.scopes is UNSET else tuple(sorted(set(fields.scopes)))
+            if scopes is not UNSET:
+                _may_give(caller, scopes)
+            return KeyChange(
+                name=fields.name,
+                scopes=scopes,
+                models=self._models(fields, before.models),
+                pins=fields.pins,
+                expires_s=_seconds(fields.expiresAt),
+                active=fields.isActive,
+                limits=limits_of(fields, before.limits),
+            )
+
+        key = await self._change(caller, key_id, decide)
         said = [name for name in fields.__struct_fields__ if getattr(fields, name) is not UNSET]
         await self._note("key.changed", caller, key_id, key.tenant, {"changed": said})
         return self._shown(key)
@@ -149,11 +148,7 @@ class Keys:
     ) -> StoredKey:
         """Let ``change`` make other limits of a key's. Raises what `change_key` does."""
         self._refuse_configured(caller, key_id)
-        before = await self._found(caller, key_id)
-        async with self._changing():
-            key = await self._store.change(key_id, KeyChange(limits=change(before.limits)))
-        if key is None:
-            _unknown(key_id)
+        key = await self._change(caller, key_id, lambda before: KeyChange(limits=change(before.limits)))
         await self._note("key.changed", caller, key_id, key.tenant, {"changed": ["limits"]})
         return key
 
@@ -190,6 +185,20 @@ class Keys:
             key = await self._store.get(key_id)
         if key is None or not caller.may_see(key.tenant):
             _unknown(key_id)
+        return key
+
+    async def _change(self, caller: KeyRecord, key_id: str, decide: Callable[[StoredKey], KeyChange]) -> StoredKey:
+        """The key after what ``decide`` makes of it, which nobody else changes meanwhile. Raises as `_found` and ``decide`` do."""
+
+        def seen(before: StoredKey) -> KeyChange:
+            if not caller.may_see(before.tenant):
+                _unknown(key_id)
+            return decide(before)
+
+        async with self._changing():
+            key = await self._store.change(key_id, seen)
+            if key is None:
+                _unknown(key_id)
         return key
 
     def _tenant(self, caller: KeyRecord, fields: Fields) -> str:

@@ -5,7 +5,7 @@ Every change counts a revision up, in the same transaction: who knows the revisi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -100,9 +100,12 @@ class SqlKeys:
     async def add(self, key: StoredKey) -> None:
         await self._database.write(partial(_add, key=key))
 
-    async def change(self, id_: str, change: KeyChange) -> StoredKey | None:
-        """The key after the change; None where there is no such key."""
-        return await self._database.write(partial(_change, id_=id_, change=change))
+    async def change(self, id_: str, decide: Callable[[StoredKey], KeyChange]) -> StoredKey | None:
+        """The key after the change that ``decide`` makes of what it is; None where there is no such key.
+
+        Nobody else changes it between the two. ``decide`` may be asked again; what it raises is raised, and nothing is changed.
+        """
+        return await self._database.write(partial(_change, id_=id_, decide=decide))
 
     async def revoke(self, id_: str, now_s: float) -> StoredKey | None:
         """For good: a key stays revoked since the first time. None where there is no such key."""
@@ -158,7 +161,11 @@ async def _add(db: AsyncConnection, key: StoredKey) -> None:
     await _changed(db)
 
 
-async def _change(db: AsyncConnection, id_: str, change: KeyChange) -> StoredKey | None:
+async def _change(db: AsyncConnection, id_: str, decide: Callable[[StoredKey], KeyChange]) -> StoredKey | None:
+    row = (await db.execute(select(keys).where(keys.c.id == id_).with_for_update())).one_or_none()
+    if row is None:
+        return None
+    change = decide(_key(row))
     given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
     if given:
         await db.execute(update(keys).where(keys.c.id == id_).values(_columns(given)))

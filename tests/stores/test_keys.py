@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
 from runtime.stores.keys import KeyChange, SqlKeys, StoredKey
 from runtime.stores.tables import keys
+from runtime.window import Limit
 from tests.support.database import prepared
 
 KEY = StoredKey(
@@ -42,7 +44,7 @@ async def test_what_was_added_is_there(store: SqlKeys) -> None:
 
 async def test_an_unknown_key_is_none_everywhere(store: SqlKeys) -> None:
     assert await store.get("none") is None
-    assert await store.change("none", KeyChange(name="x")) is None
+    assert await store.change("none", lambda _: KeyChange(name="x")) is None
     assert await store.revoke("none", 1.0) is None
     assert not await store.delete("none")
 
@@ -50,10 +52,33 @@ async def test_an_unknown_key_is_none_everywhere(store: SqlKeys) -> None:
 async def test_only_what_is_given_is_changed(store: SqlKeys) -> None:
     await store.add(KEY)
 
-    changed = await store.change("key_1", KeyChange(name="other", expires_s=9.0, active=False, models=()))
+    changed = await store.change("key_1", lambda _: KeyChange(name="other", expires_s=9.0, active=False, models=()))
     assert changed == msgspec.structs.replace(KEY, name="other", expires_s=9.0, active=False, models=())
-    again = await store.change("key_1", KeyChange(expires_s=None))
+    again = await store.change("key_1", lambda _: KeyChange(expires_s=None))
     assert again == msgspec.structs.replace(KEY, name="other", active=False, models=())
+
+
+async def test_two_changes_at_once_both_happen(store: SqlKeys) -> None:
+    await store.add(KEY)
+    added = (Limit(of="requests", amount=10, length_ms=60_000), Limit(of="usd", amount=5, calendar="day"))
+
+    await asyncio.gather(*(
+        store.change("key_1", lambda before, one=one: KeyChange(limits=(*before.limits, one))) for one in added
+    ))  # fmt: skip
+    kept = await store.get("key_1")
+    assert kept is not None
+    assert set(added) == set(kept.limits)
+
+
+async def test_a_change_that_is_refused_leaves_all_as_it_was(store: SqlKeys) -> None:
+    await store.add(KEY)
+
+    def refuse(_: StoredKey) -> KeyChange:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await store.change("key_1", refuse)
+    assert (await store.get("key_1"), await store.revision()) == (KEY, 1)
 
 
 async def test_a_key_stays_revoked_since_the_first_time(store: SqlKeys) -> None:
@@ -97,7 +122,7 @@ async def test_every_change_counts_and_no_use_does(store: SqlKeys) -> None:
     seen = [await store.revision()]
     await store.add(KEY)
     seen.append(await store.revision())
-    await store.change("key_1", KeyChange(name="b"))
+    await store.change("key_1", lambda _: KeyChange(name="b"))
     seen.append(await store.revision())
     await store.revoke("key_1", 1.0)
     seen.append(await store.revision())
