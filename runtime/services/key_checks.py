@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from runtime.config.plan import Plan
@@ -17,10 +18,14 @@ from runtime.config.wildcard import allows, overlap
 from runtime.errors import InvalidRequest
 from runtime.source import closest
 
-__all__ = ["demand_future", "demand_hard_to_guess", "demand_models", "demand_own_name", "demand_pins", "demand_scopes"]
+__all__ = [
+    "LAST_S", "demand_future", "demand_hard_to_guess", "demand_models", "demand_own_name", "demand_pins", "demand_scopes",
+]  # fmt: skip
 
 LEAST_BITS: Final = 80
 LEAST_DIFFERENT: Final = 8
+LAST_S: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+"""The last second that can be told, in UTC; elsewhere the year may be another."""
 
 
 def demand_hard_to_guess(key: str, prefix: str) -> None:
@@ -49,7 +54,11 @@ def demand_own_name(name: str, configured: Collection[str]) -> None:
 
 
 def demand_future(expires_s: float, now_s: float) -> None:
-    """Raises InvalidRequest for a key that was never good."""
+    """Raises InvalidRequest for a key that was never good, and for a time that nobody could be told."""
+    if expires_s >= LAST_S + 1:
+        raise InvalidRequest(
+            "expiresAt: this is beyond the year 9999; `null` is a key that never expires", param="expiresAt"
+        )
     if expires_s <= now_s:
         raise InvalidRequest("expiresAt: this time is over; `isActive: false` turns a key off", param="expiresAt")
 

@@ -14,6 +14,7 @@ from runtime.config.plan import DEFAULT_TENANT, Plan
 from runtime.errors import Conflict, InvalidRequest, NotFound, PermissionDenied, RouteUnavailable
 from runtime.services.audit import Audit
 from runtime.services.key_checks import (
+    LAST_S,
     demand_future,
     demand_hard_to_guess,
     demand_models,
@@ -362,4 +363,4 @@ def _seconds(at: datetime | UnsetType | None) -> float | UnsetType | None:
 def _time(at_s: float | None) -> str | UnsetType:
     if at_s is None:
         return UNSET
-    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(min(at_s, LAST_S), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

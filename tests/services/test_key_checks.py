@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from runtime.errors import InvalidRequest
 from runtime.services.key_checks import (
+    LAST_S,
     demand_future,
     demand_hard_to_guess,
     demand_models,
@@ -79,6 +81,12 @@ def test_a_key_can_do_something_and_was_good_once_and_has_its_own_name() -> None
     refused(lambda: demand_scopes([]), "scopes", '["chat"]')
     refused(lambda: demand_own_name("ci", {"ci"}), "name", "choose another")
     refused(lambda: demand_future(10.0, 10.0), "expiresAt", "isActive")
+
+
+def test_a_key_ends_at_a_time_that_can_be_told() -> None:
+    demand_future(LAST_S + 0.9, 10.0)
+    assert datetime.fromtimestamp(LAST_S + 0.9, UTC).year == 9999
+    refused(lambda: demand_future(LAST_S + 1, 10.0), "expiresAt", "null")
 
 
 def refused(act: Callable[[], None], param: str, mark: str) -> None:

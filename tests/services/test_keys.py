@@ -1,4 +1,4 @@
-"""Client keys over HTTP, where a real server would add nothing: changes at once."""
+"""Client keys over HTTP, where a real server would add nothing: changes at once, and times that no calendar has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import update
+
+from runtime.stores.tables import keys
 from tests.services.desk import CONFIG, Desk
 
 ADMIN = "gw-viewer"
@@ -38,3 +41,21 @@ async def test_two_changes_of_one_key_at_once_both_happen(tmp_path: Path) -> Non
     )
     found = await desk.json("GET", f"/api/keys/{id_}", key=ADMIN)
     assert sorted(next(iter(limit)) for limit in found["limits"]) == ["requests", "usd"]
+
+
+async def test_a_key_that_ends_in_a_year_without_a_name_is_not_made(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path)
+    far = {"name": "far", "expiresAt": "9999-12-31T23:59:59-12:00"}
+
+    answer = await desk.call("POST", "/api/keys", far, headers=JSON, key=ADMIN)
+    assert (answer.status, b"9999" in answer.body) == (400, True)
+
+
+async def test_a_stored_key_that_ends_in_a_year_without_a_name_does_not_break_the_list(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path)
+    id_ = await made(desk, expiresAt="2999-01-01T00:00:00Z")
+    far = update(keys).where(keys.c.id == id_).values(expires_s=253_402_343_999.0)
+    await desk.built.parts.database.write(lambda db: db.execute(far))
+
+    ends = {each["id"]: each.get("expiresAt") for each in await listed(desk)}
+    assert ends[id_] == "9999-12-31T23:59:59Z"
