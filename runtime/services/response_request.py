@@ -77,7 +77,7 @@ class Reader:
             _check_background(envelope, keep=keep)
         earlier = await self._earlier(owner, previous)
         given = _given(fields)
-        items = await self._resolved(owner, given)
+        items = await self._resolved(owner, given, self._max_bytes - _size(earlier))
         context = earlier + name_items(items, self._new_id)
         edits: dict[str, msgspec.Raw] = {}
         if previous is not None or any(new is not old for new, old in zip(items, given, strict=True)):
@@ -113,9 +113,14 @@ class Reader:
             )
         return items
 
-    async def _resolved(self, owner: str, given: Sequence[msgspec.Raw]) -> list[msgspec.Raw]:
-        """The items, with those that are kept in place of references to them."""
+    async def _resolved(self, owner: str, given: Sequence[msgspec.Raw], left_bytes: int) -> list[msgspec.Raw]:
+        """The items, with those that are kept in place of references to them.
+
+        Each is read once, and none after those before it took more than ``left_bytes``: a reference is a few bytes, and
+        what it stands for may be as large as a body.
+        """
         items: list[msgspec.Raw] = []
+        known: dict[str | None, msgspec.Raw] = {}
         for place, item in enumerate(given):
             try:
                 shape = _SHAPE.decode(item)
@@ -125,7 +130,14 @@ class Reader:
                     param=f"input[{place}]",
                     code="invalid_type",
                 ) from None
-            items.append(await self._kept(owner, shape.id, place) if shape.refers else item)
+            kept = item
+            if shape.refers:
+                kept = known.get(shape.id) or await self._kept(owner, shape.id, place)
+                known[shape.id] = kept
+                if len(kept) > left_bytes:
+                    raise self._too_large()
+            items.append(kept)
+            left_bytes -= len(kept)
         return items
 
     async def _kept(self, owner: str, item_id: str | None, place: int) -> msgspec.Raw:
@@ -135,9 +147,16 @@ class Reader:
         return msgspec.Raw(found.body)
 
     def _joined(self, context: Sequence[Item]) -> msgspec.Raw:
-        if sum(len(item.body) for item in context) > self._max_bytes:
-            raise TooLarge(f"the conversation is larger than {self._max_bytes} bytes")
+        if _size(context) > self._max_bytes:
+            raise self._too_large()
         return msgspec.Raw(b"[" + b",".join(item.body for item in context) + b"]")
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the conversation is larger than {self._max_bytes} bytes")
+
+
+def _size(items: Sequence[Item]) -> int:
+    return sum(len(item.body) for item in items)
 
 
 def _edited(envelope: Envelope, edits: Mapping[str, msgspec.Raw], dropped: set[str]) -> Envelope:

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from runtime.errors import InvalidRequest, TooLarge
 from runtime.protocols import splice
@@ -183,6 +184,75 @@ async def test_a_background_request_goes_on_as_one_that_waits(store: MemoryRespo
 async def test_a_conversation_may_not_be_larger_than_a_body(store: MemoryResponses) -> None:
     with pytest.raises(TooLarge):
         await read(store, "anna", 100, input="x" * 50, previous_response_id="resp_1")
+
+
+class Counting(MemoryResponses):
+    """Notes what is read of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+
+    @override
+    async def item(self, owner: str, item_id: str) -> Item | None:
+        self.read.append(item_id)
+        return await super().item(owner, item_id)
+
+
+async def counting(bytes_each: int) -> Counting:
+    """One that keeps twenty items of such a size, `msg_0` to `msg_19`."""
+    store = Counting()
+    kept = StoredResponse(owner="anna", id="resp_0", status="completed", created_s=1.0, body=b"{}")
+    items: list[Item] = []
+    for id_ in (f"msg_{number}" for number in range(20)):
+        head, tail = f'{{"id":"{id_}","role":"user","content":"', '"}'
+        items.append(Item(id=id_, body=f"{head}{'x' * (bytes_each - len(head) - len(tail))}{tail}".encode()))
+    await store.put(kept, items, [])
+    return store
+
+
+def references(*numbers: int) -> list[dict[str, str]]:
+    return [{"type": "item_reference", "id": f"msg_{number}"} for number in numbers]
+
+
+async def test_an_item_is_read_once_however_often_it_is_referred_to() -> None:
+    store = await counting(100)
+    asking = await read(store, "anna", 50_000, input=references(*[1, 2] * 150))
+
+    assert ["msg_1", "msg_2"] == store.read
+    assert ["msg_1", "msg_2"] * 150 == ids(asking)
+
+
+@pytest.mark.parametrize(
+    ("given", "reads"),
+    [
+        (references(*[7] * 300), 1),
+        (references(*range(20)), 11),
+        ([{"role": "user", "content": "x" * 500}, *references(*range(20))], 5),
+        ([*references(*range(9)), {"role": "user", "content": "x" * 500}, *references(*range(9, 20))], 10),
+    ],
+)
+async def test_no_item_is_read_behind_the_one_that_makes_it_too_large(given: list[Any], reads: int) -> None:
+    store = await counting(100)
+
+    with pytest.raises(TooLarge):
+        await read(store, "anna", 1000, input=given)
+    assert reads == len(store.read)
+
+
+async def test_what_is_continued_counts_before_what_is_referred_to() -> None:
+    store = await counting(100)
+    await keep(store, "resp_1")
+
+    with pytest.raises(TooLarge):
+        await read(store, "anna", 450, input=references(*range(20)), previous_response_id="resp_1")
+    assert 4 == len(store.read)
+
+
+async def test_references_may_fill_a_body_to_its_limit() -> None:
+    store = await counting(100)
+
+    assert 10 == len((await read(store, "anna", 1000, input=references(*range(10)))).context)
 
 
 async def test_without_a_store_every_request_says_store_false() -> None:
