@@ -256,7 +256,11 @@ class Gateway:
         return prepared.candidates[0]
 
     def _chat(self, call: Call) -> Prepared:
-        return self._prepared(call, call.codec.protocol, Endpoint.CHAT)
+        """The targets of a call that is not to be answered now; it is refused like one that is."""
+        prepared = self._prepared(call, call.codec.protocol, Endpoint.CHAT)
+        if self._limiting is not None:
+            self._limiting.allow(call, prepared)
+        return prepared
 
     def _prepared(self, call: Call | EmbedCall, protocol: str, endpoint: Endpoint) -> Prepared:
         """All targets that the request may go to."""

@@ -50,6 +50,11 @@ class Limiting:
         """Whether a policy forbids the model to a call's key, whatever its limits leave."""
         return self._admission.bars(call.key, call.envelope.model, prepared.combo, _sole(prepared))
 
+    def allow(self, call: Call, prepared: Prepared) -> None:
+        """Refuse a model that a policy forbids to a call's key, as `chat` does, and keep nothing aside."""
+        if self.concerns(call.key):
+            self._admission.allow(call.record, call.key, _sole(prepared))
+
     async def chat(self, call: Call, prepared: Prepared) -> Reservation | None:
         """What is kept aside for a chat call, None where nothing limits it. Raises what it is refused with."""
         return await self._admit(call.record, call.key, prepared, partial(self._bound, call, prepared))

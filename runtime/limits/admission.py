@@ -194,6 +194,12 @@ class Admission:
         """Whether a policy forbids the model, for which `admit` refuses."""
         return self._rulings.of(key, model, combo, sole).barred is not None
 
+    def allow(self, record: CallRecord, key: KeyRecord, sole: str) -> None:
+        """Refuse a model that a policy forbids, as `admit` does; for what no limit counts."""
+        barred = self._rulings.of(key, record.model, record.combo, sole).barred
+        if barred is not None:
+            raise _forbidden(record, barred)
+
     async def admit(
         self, record: CallRecord, key: KeyRecord, sole: str, bound: Callable[[], Bound]
     ) -> Reservation | None:
@@ -203,10 +209,7 @@ class Admission:
         """
         ruling = self._rulings.of(key, record.model, record.combo, sole)
         if ruling.barred is not None:
-            record.note("limit", f"the policy {ruling.barred!r} does not allow the model")
-            raise PermissionDenied(
-                f"the policy {ruling.barred!r} does not allow the model {record.model!r} to this key", param="model"
-            )
+            raise _forbidden(record, ruling.barred)
         if not ruling.rules:
             return None
         record.counters = ruling.counters
@@ -305,6 +308,13 @@ class Admission:
                         param="model",
                     )
                 return bound.nano_usd
+
+
+def _forbidden(record: CallRecord, policy: str) -> PermissionDenied:
+    record.note("limit", f"the policy {policy!r} does not allow the model")
+    return PermissionDenied(
+        f"the policy {policy!r} does not allow the model {record.model!r} to this key", param="model"
+    )
 
 
 def _enough(error: ExceededError, bound: Bound) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,8 +16,21 @@ from runtime.protocols.base import Asked
 from runtime.services.counting import Counter
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
+from tests.services.desk import CONFIG, KEY, LIMITED_KEY, Desk
 
 SPEAK = codec("anthropic_messages")
+WALLED = f"""{CONFIG.replace(", models: [sim/tools]", "")}policies:
+  wall: {{keys: [limited], allowed_models: [sim/tools]}}
+"""
+CHAT = {"messages": [{"role": "user", "content": "hi"}]}
+CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+UNANSWERED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "anthropic": ("/v1/messages/count_tokens", "/v1/messages", CHAT),
+    "gemini": ("/v1beta/models/sim/MODEL:countTokens", "/v1beta/models/sim/MODEL:generateContent", CONTENTS),
+    "responses": ("/v1/responses/input_tokens", "/v1/responses", {"input": "hi"}),
+    "background": ("/v1/responses", "/v1/responses", {"input": "hi", "background": True}),
+}
+"""Where a request is counted or put off, where it is answered, and what it says."""
 
 
 class Provider:
@@ -167,3 +182,22 @@ async def test_an_estimate_after_a_wait_is_not_for_a_key_that_may_not_use_the_mo
 
     with pytest.raises(PermissionDenied):
         await counts.count(request(models=("p/other",)))
+
+
+@pytest.mark.parametrize("dialect", UNANSWERED)
+async def test_what_a_policy_forbids_is_refused_where_it_is_not_answered_at_once(tmp_path: Path, dialect: str) -> None:
+    """In the words in which an answer is refused, to nobody but those the policy is for."""
+    desk = Desk(tmp_path, WALLED)
+    here, answered, said = UNANSWERED[dialect]
+
+    async def told(path: str, model: str, key: str = LIMITED_KEY) -> tuple[int | None, Any]:
+        named = said if "MODEL" in path else {"model": f"sim/{model}", "max_tokens": 20, **said}
+        answer = await desk.call("POST", path.replace("MODEL", model), named, key=key)
+        return answer.status, json.loads(answer.body).get("error")
+
+    refused = await told(here, "echo")
+    assert (403, True) == (refused[0], "the policy 'wall' does not allow" in refused[1]["message"])
+    assert refused == await told(answered, "echo")
+    if dialect != "background":  # what is put off would outlive the test
+        assert (200, None) == await told(here, "tools")
+        assert (200, None) == await told(here, "echo", KEY)
