@@ -588,7 +588,8 @@ class LoginSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 class MeterSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What clients may report of what they used elsewhere, and what it costs: `POST /v1/usage` takes it into the
-    ledger, where it counts for budgets like a call. There are `voice_call` and `whisper` unless they are changed here.
+    ledger, where it counts for budgets like a call. One report may cost $1,000,000 at the most. There are `voice_call`
+    and `whisper` unless they are changed here.
     """
 
     per_second_nano_usd: Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000, extra={"quantity": "usd"})] = (
@@ -1504,7 +1505,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     meters: dict[str, MeterSettings] = {}
     """What clients may report of what they used elsewhere, and what it costs: `POST /v1/usage` takes it into the
-    ledger, where it counts for budgets like a call. There are `voice_call` and `whisper` unless they are changed here.
+    ledger, where it counts for budgets like a call. One report may cost $1,000,000 at the most. There are `voice_call`
+    and `whisper` unless they are changed here.
     """
 
     policies: dict[str, PolicySettings] = {}

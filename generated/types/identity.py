@@ -35,7 +35,7 @@ class UsageEvent(msgspec.Struct, kw_only=True):
     """The meter."""
 
     duration_s: Annotated[float, msgspec.Meta(ge=0.0, le=1000000.0)]
-    """How long, in seconds; it is counted to the millisecond."""
+    """How long, in seconds; it is counted to the millisecond. What costs more than $1,000,000 is refused."""
 
     direction: Annotated[str, msgspec.Meta(max_length=100)] | msgspec.UnsetType = msgspec.UNSET
     """Which way; it is not kept."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from generated.types.identity import Me, UsageEvent, UsageTaken
+from runtime.accounting.price import price
 from runtime.canonical import Usage
 from runtime.catalog import Prices
 from runtime.config.plan import Plan
@@ -21,6 +22,8 @@ PROVIDER: Final = "meter"
 _MS: Final = 1000
 _NANO: Final = 10**9
 _CREDITS: Final = 1000
+_MOST_DOLLARS: Final = 1_000_000
+"""Of one report: what costs more is no use of anything, and would leave no room in a day's sum."""
 
 
 class Identity:
@@ -52,10 +55,15 @@ class Identity:
             hint = f"did you mean {near!r}?" if near else f"there are {', '.join(sorted(self._plan.meters))}"
             raise InvalidRequest(f"source: no meter {data.source[:100]!r}; {hint}", param="source")
         milliseconds = round(data.duration_s * _MS)
+        prices = Prices(input=0, output=0, request=meter, source=PROVIDER, date="1970-01-01")
+        if price(Usage(), prices, requests=milliseconds).nano_usd > _MOST_DOLLARS * _NANO:
+            raise InvalidRequest(
+                f"duration_s: so many seconds of {data.source!r} cost more than ${_MOST_DOLLARS:,}, the most that one report may",
+                param="duration_s",
+            )
         record = self._recorder.begin(self._new_id(), "usage", "")
         record.key, record.tenant, record.model, record.status = caller.id, caller.tenant, data.source, 200
         now_s = self._clock()
-        prices = Prices(input=0, output=0, request=meter, source=PROVIDER, date="1970-01-01")
         attempt = AttemptRecord(
             target=f"{PROVIDER}/{data.source}",
             label=f"{PROVIDER}/{data.source}",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 import msgspec
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Column,
     ColumnElement,
     Engine,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     event,
     func,
     literal,
+    literal_column,
     select,
 )
 from sqlalchemy.engine import URL, Connection, make_url
@@ -46,7 +48,20 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["DATABASE_FILE", "Database", "adding", "among", "database_url", "give_back", "insert_new", "insert_or"]
+__all__ = [
+    "DATABASE_FILE",
+    "MOST",
+    "Database",
+    "adding",
+    "among",
+    "database_url",
+    "give_back",
+    "insert_new",
+    "insert_or",
+]
+
+MOST: Final = 2**63 - 1
+"""What a column of 64 bits holds."""
 
 DATABASE_FILE: Final = "gatewright.db"
 """Its name in the data directory, where no other database is configured."""
@@ -242,9 +257,13 @@ def _insert_in(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
 
 @lru_cache(maxsize=8)
 def adding(dialect: str, table: Table, sums: tuple[str, ...]) -> postgresql.Insert | sqlite.Insert:
-    """An insert that adds the ``sums`` of a row to those of the one that is there already. Remembered: to make it takes longer than to run it."""
+    """An insert that adds the ``sums`` of a row, from 0 to `MOST` each, to those of the one that is there already.
+
+    What would be more than `MOST` stays there. Remembered: to make it takes longer than to run it.
+    """
     statement = _insert_in(dialect, table)
-    added = {name: table.c[name] + statement.excluded[name] for name in sums}
+    most, least = literal_column(str(MOST), BigInteger), func.min if dialect == "sqlite" else func.least
+    added = {name: least(table.c[name], most - statement.excluded[name]) + statement.excluded[name] for name in sums}
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=added)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
-from sqlalchemy import Row, Select, and_, func, select
+from sqlalchemy import BigInteger, Double, Integer, Row, Select, and_, cast, func, literal_column, select
 
 from runtime.stores.database import Database
 from runtime.stores.entries import AttemptEntry, Counts, Settlement
@@ -23,7 +23,10 @@ __all__ = ["Dimension", "History", "Logged", "LoggedPage", "Total", "Wanted", "a
 
 Dimension: TypeAlias = Literal["day", "tenant", "key", "model", "provider", "connection"]
 
-_SUMS: Final = ("requests", "errors", "replays", "attempts", "estimated", "unpriced", "cost_nano_usd")
+_COUNTED: Final = ("requests", "errors", "replays", "attempts", "estimated", "unpriced")
+_HALF: Final = 32
+_BITS: Final = literal_column(str(_HALF), Integer)
+_LOW: Final = literal_column(str(2**_HALF - 1), BigInteger)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,20 +146,24 @@ async def _totals(
     db: AsyncConnection, by: Sequence[Dimension], since: int | None, until: int | None, only: dict[str, str | None]
 ) -> tuple[Total, ...]:
     named = [days.c[name] for name in by]
-    sums = [func.coalesce(func.sum(days.c[name]), 0).label(name) for name in (*_SUMS, *USAGE)]
+    sums = [func.coalesce(func.sum(days.c[name]), 0).label(name) for name in (*_COUNTED, *USAGE)]
+    cost = days.c.cost_nano_usd  # in halves: SQLite refuses to add up what is more than 64 bits
+    high, low = (func.coalesce(func.sum(half), 0) for half in (cost.op(">>")(_BITS), cost.op("&")(_LOW)))
     limits = [days.c[name] == value for name, value in only.items() if value is not None]
     if since is not None:
         limits.append(days.c.day >= since)
     if until is not None:
         limits.append(days.c.day < until)
-    query = select(*named, *sums).where(and_(True, *limits)).group_by(*named)
+    query = select(*named, *sums, high.label("high"), low.label("low")).where(and_(True, *limits)).group_by(*named)
+    dearest = func.sum(cast(cost, Double)).desc()
     return tuple(
         Total(
             by=tuple(str(value) for value in row[: len(by)]),
             counts=_counts(row),
-            **{name: int(getattr(row, name)) for name in _SUMS},
+            cost_nano_usd=(int(row.high) << _HALF) + int(row.low),
+            **{name: int(getattr(row, name)) for name in _COUNTED},
         )
-        for row in await db.execute(query.order_by(sums[-1 - len(USAGE)].desc(), *named))
+        for row in await db.execute(query.order_by(dearest, *named))
     )
 
 

@@ -15,8 +15,8 @@ import msgspec
 from sqlalchemy import Table, delete, func, insert, select
 
 from runtime.catalog import Prices
-from runtime.stores.database import Database, adding, among, give_back, insert_new
-from runtime.stores.entries import AttemptEntry, Settlement
+from runtime.stores.database import MOST, Database, adding, among, give_back, insert_new
+from runtime.stores.entries import AttemptEntry, Counts, Settlement
 from runtime.stores.tables import USAGE, attempts, days, journals, ledger_marks, prices, settlements
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ Post: TypeAlias = "Callable[[AsyncConnection, Sequence[Settlement]], Awaitable[N
 DAY_S: Final = 86_400
 PRUNED: Final = "pruned_before_s"
 PRUNE_ROWS: Final = 500
+_MOST_COUNTED: Final = 2**31 - 1
+"""Tokens of one row: PostgreSQL counts them in 32 bits."""
 
 Where: TypeAlias = tuple[int, str, str, str, str, str]
 """A day, and whose it is: tenant, key, model, provider, connection."""
@@ -169,7 +171,8 @@ async def _add_days(db: AsyncConnection, given: Iterable[Settlement]) -> None:
     sums = summed(given)
     names: tuple[str, ...] = (*_DIMENSIONS, *SUMS)
     rows: list[dict[str, object]] = [
-        dict(zip(names, (*where, *amounts), strict=True)) for where, amounts in sorted(sums.items())
+        dict(zip(names, (*where, *(min(each, MOST) for each in amounts)), strict=True))
+        for where, amounts in sorted(sums.items())
     ]
     await db.execute(adding(db.dialect.name, days, SUMS), rows)
 
@@ -200,14 +203,20 @@ def summed(given: Iterable[Settlement]) -> dict[Where, list[int]]:
 
 def _settlement_row(each: Settlement, flags: Flags) -> tuple[object, ...]:
     row = msgspec.structs.astuple(each)
-    spent = (flags[each.estimated], flags[each.unpriced], each.cost_nano_usd)
-    return (*row[:_STREAM], flags[each.stream], *row[_STREAM + 1 : _PLAIN], *each.counts, *spent)
+    spent = (flags[each.estimated], flags[each.unpriced], min(each.cost_nano_usd, MOST))
+    return (*row[:_STREAM], flags[each.stream], *row[_STREAM + 1 : _PLAIN], *_held(each.counts), *spent)
 
 
 def _attempt_row(settlement: str, each: AttemptEntry, flags: Flags) -> tuple[object, ...]:
     row = msgspec.structs.astuple(each)
-    spent = (flags[each.estimated], flags[each.unpriced], each.cost_nano_usd)
-    return (settlement, *row[:_PLAIN_ATTEMPT], *each.counts, *spent, each.price_version, each.requests, each.images)
+    spent = (flags[each.estimated], flags[each.unpriced], min(each.cost_nano_usd, MOST))
+    counts = _held(each.counts)
+    return (settlement, *row[:_PLAIN_ATTEMPT], *counts, *spent, each.price_version, each.requests, each.images)
+
+
+def _held(counts: Counts) -> Counts:
+    """What a row holds of ``counts``: somebody who says more must not be in the way of all the others."""
+    return counts if max(counts) <= _MOST_COUNTED else tuple(min(each, _MOST_COUNTED) for each in counts)
 
 
 class _Insertions(msgspec.Struct, frozen=True, kw_only=True):

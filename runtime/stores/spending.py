@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 import msgspec
 from sqlalchemy import delete, or_, select
 
-from runtime.stores.database import Database, adding, insert_new
+from runtime.stores.database import MOST, Database, adding, insert_new
 from runtime.stores.tables import ledger_marks, spent
 
 if TYPE_CHECKING:
@@ -88,10 +88,9 @@ async def post_spend(connection: AsyncConnection, settlements: Iterable[Spending
                 where = subject, span, start_s
                 sums[where] = list(map(add, sums[where], used))
     rows = [
-        {"subject": subject, "span": span, "start_s": start_s, "requests": one, "tokens": two, "nano_usd": three}
-        for (subject, span, start_s), (one, two, three) in sorted(
-            sums.items()
-        )  # in one order: nobody waits in a circle
+        {"subject": subject, "span": span, "start_s": start_s}
+        | {name: min(amount, MOST) for name, amount in zip(_AMOUNTS, used, strict=True)}
+        for (subject, span, start_s), used in sorted(sums.items())  # in one order: nobody waits in a circle
     ]
     if rows:
         await connection.execute(adding(connection.dialect.name, spent, _AMOUNTS), rows)
