@@ -110,3 +110,43 @@ def test_functions_beside_a_search_stay() -> None:
     )
 
     assert ["f", "web_search"] == [tool["name"] for tool in body["tools"]]
+
+
+def _declared(upstream: str, body: dict[str, Any]) -> list[str]:
+    tools = body.get("tools", [])
+    if upstream == "gemini":
+        return [function["name"] for tool in tools for function in tool.get("functionDeclarations", [])]
+    return [(tool.get("function") or tool).get("name", tool.get("type")) for tool in tools]
+
+
+@pytest.mark.parametrize("searches", [True, False])
+@pytest.mark.parametrize("upstream", ["openai_chat", "openai_responses", "anthropic_messages", "gemini", "ollama_chat"])
+def test_a_search_that_must_be_used_is_chosen_where_it_is_declared_and_nowhere_else(
+    upstream: str, *, searches: bool
+) -> None:
+    function = {"name": "f", "input_schema": {"type": "object"}}
+    body, outgoing = sent(
+        "anthropic_messages",
+        upstream,
+        searches=searches,
+        tools=[*ASKED["anthropic_messages"]["tools"], function],
+        tool_choice={"type": "tool", "name": "web_search"},
+    )
+    chosen = {
+        "openai_responses": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]},
+        "anthropic_messages": {"type": "tool", "name": "web_search"},
+    }.get(upstream if searches or upstream == "anthropic_messages" else "")
+
+    assert "f" in _declared(upstream, body)
+    assert chosen == body.get("tool_choice")
+    assert ("tool_choice" in outgoing.losses) is (chosen is None)
+    assert complaint(upstream, "create", body) is None
+
+
+def test_a_function_that_is_named_like_the_search_is_the_one_that_is_chosen() -> None:
+    function = {"type": "function", "function": {"name": "web_search", "parameters": {"type": "object"}}}
+    choice = {"type": "function", "function": {"name": "web_search"}}
+    body, outgoing = sent("openai_chat", "openai_responses", searches=True, tools=[function], tool_choice=choice)
+
+    assert {"type": "function", "name": "web_search"} == body["tool_choice"]
+    assert "tool_choice" not in outgoing.losses

@@ -77,7 +77,7 @@ def _tools(request: Request, losses: list[str]) -> list[dict[str, Any]]:
         case ToolMode(mode="required"):
             losses.append("tool_choice")
         case NamedTool(name=name):
-            allowed = (name,) if any(tool.name == name for tool in request.tools) else None
+            allowed = (name,) if any(tool.name == name and tool.native is None for tool in request.tools) else None
             losses.append("tool_choice")
         case ToolSubset(names=allowed, required=required):
             losses.extend(("tool_choice",) if required else ())

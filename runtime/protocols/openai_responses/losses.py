@@ -25,6 +25,7 @@ LOSSES: Mapping[str, str] = MappingProxyType(
         "messages.content.document.context": "File parts have neither context nor a switch for citations.",
         "messages.content.document.title": "The vendor wants a file's name: one without gets `document.` and its kind.",
         "tools.native": "Server tools of another vendor cannot be run here.",
+        "tool_choice": "A choice of a tool that could not be declared is left out.",
         "tools.cache": "A tool takes no mark.",
         "tools.strict": "What was not said is not strict, and so is a schema that the vendor's strict mode refuses.",
         "response_format.strict": "A schema that the vendor's strict mode refuses is sent as not strict.",

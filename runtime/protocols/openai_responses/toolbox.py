@@ -33,6 +33,13 @@ class _Format(msgspec.Struct):
     grammar: _Grammar | None = None
 
 
+class _Hosted(msgspec.Struct):
+    """What a choice says of a tool that the vendor runs."""
+
+    type: str = ""
+
+
+_HOSTED: Final = msgspec.json.Decoder(_Hosted)
 _FORMAT: Final = msgspec.json.Decoder(_Format)
 
 
@@ -95,14 +102,29 @@ class Toolbox:
             case ToolMode(mode=mode):
                 return mode
             case NamedTool(name=name):
-                return self._reference(name)
+                tools = self._references((name,))
+                if tools and "name" not in tools[0]:  # no form for one hosted tool knows them all
+                    return {"type": "allowed_tools", "mode": "required", "tools": tools}
+                return tools[0] if tools else None
             case ToolSubset(names=names, required=required):
-                tools = [self._reference(name) for name in names]
-                return {"type": "allowed_tools", "mode": "required" if required else "auto", "tools": tools}
+                tools = self._references(names)
+                mode = "required" if required else "auto"
+                return {"type": "allowed_tools", "mode": mode, "tools": tools} if tools else "none"
             case None:
                 return None
 
-    def _reference(self, name: str) -> dict[str, Any]:
+    def _references(self, names: tuple[str, ...]) -> list[dict[str, Any]]:
+        """What names tools in a choice; other vendors' own are not declared here, so nobody can be told to call them."""
+        tools = [reference for name in names if (reference := self._reference(name))]
+        if len(tools) < len(names):
+            self._losses.append("tool_choice")
+        return tools
+
+    def _reference(self, name: str) -> dict[str, Any] | None:
+        hosted = [tool for tool in self._request.tools if tool.name == name and tool.native is not None]
+        if hosted and not any(tool.name == name and tool.native is None for tool in self._request.tools):
+            own = next((tool.native for tool in hosted if tool.native_protocol == PROTOCOL), None)
+            return {"type": _HOSTED.decode(own).type} if own else None
         return {"type": "custom" if name in self.custom else "function", "name": self.named(name)["name"]}
 
     def _tool(self, tool: Tool, name: str, index: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from runtime.canonical import (
     Image,
     JsonSchema,
     Message,
+    NamedTool,
     Native,
     Reasoning,
     ReasoningConfig,
@@ -80,6 +81,10 @@ SHOWN: dict[str, Request | Response] = {
     "messages.content.document.context": asked(Document(source=PDF, title="t.pdf", context="c")),
     "messages.content.document.title": asked(Document(source=PDF)),
     "tools.native": ask(tools=(Tool(name="s", native="{}", native_protocol="anthropic_messages"),)),
+    "tool_choice": ask(
+        tools=(Tool(name="f", parameters=TIGHT), Tool(name="s", native="{}", native_protocol="anthropic_messages")),
+        tool_choice=NamedTool(name="s"),
+    ),
     "tools.cache": ask(tools=(Tool(name="f", parameters=TIGHT, strict=False, cache=CacheMark()),)),
     "tools.strict": ask(tools=(Tool(name="f", parameters=LOOSE, strict=True),)),
     "response_format.strict": ask(response_format=JsonSchema(schema=LOOSE, name="n", strict=True)),
