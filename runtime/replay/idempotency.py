@@ -15,7 +15,6 @@ from typing import Final
 
 import msgspec
 
-import runtime.errors
 from generated.config import IdempotencySettings
 from runtime.call import Call, Complete, Streaming
 from runtime.errors import Conflict, GatewayError, InvalidRequest
@@ -287,6 +286,14 @@ def _reused() -> Conflict:
 def _raised(told: tuple[str, str, str | None, float | None, str | None]) -> GatewayError:
     """The error another worker met."""
     name, message, param, retry_after_s, code = told
-    kind = getattr(runtime.errors, name, None)
-    known = kind if isinstance(kind, type) and issubclass(kind, GatewayError) else GatewayError
-    return known(message, param=param, retry_after_s=retry_after_s, code=code)
+    return _kind(name)(message, param=param, retry_after_s=retry_after_s, code=code)
+
+
+def _kind(name: str) -> type[GatewayError]:
+    """The class of errors that is called so, wherever it is made; limits have some of their own."""
+    kinds = [GatewayError]
+    for kind in kinds:
+        if kind.__name__ == name:
+            return kind
+        kinds += kind.__subclasses__()
+    return GatewayError

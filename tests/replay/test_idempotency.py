@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from typing_extensions import override
 
 from runtime.call import Streaming
-from runtime.errors import Conflict, InvalidRequest, UpstreamUnavailable
+from runtime.errors import Conflict, GatewayError, InvalidRequest, LimitExceeded, Refused, UpstreamUnavailable
+from runtime.limits.admission import BudgetReached, LimitReached, TooMuch
 from runtime.replay import idempotency
 from runtime.shared import SharedError
 from runtime.shared.memory import MemoryState
@@ -18,6 +19,7 @@ from tests.replay.support import Model, body_of, make_call, once, turns
 
 KEYED = {"idempotency-key": "k1"}
 PIECES = [b"data: one\n\n", b"data: two\n\n", b"data: [DONE]\n\n"]
+LIMITS = {LimitReached, BudgetReached, TooMuch}
 IDEMPOTENT = ("x-omniroute-idempotent", "true")
 
 
@@ -347,6 +349,33 @@ async def test_another_worker_is_told_the_error_it_waited_for() -> None:
     model.error = None
 
     assert b"answer" == await body_of(await two.infer(make_call(headers=KEYED), model))
+
+
+def kinds_of(base: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    yield base
+    for kind in base.__subclasses__():
+        yield from kinds_of(kind)
+
+
+@pytest.mark.parametrize("kind", sorted({*kinds_of(GatewayError), *LIMITS} - {Refused}, key=lambda kind: kind.__name__))
+async def test_whatever_error_it_waited_for_another_worker_is_told_the_same(kind: type[GatewayError]) -> None:
+    shared, model = MemoryState(time.monotonic), Model()
+    one, two = once(shared), once(shared)
+    model.gate.clear()
+    model.error = kind("no", param="model", retry_after_s=3, code="c")
+    first = asyncio.create_task(one.infer(make_call(headers=KEYED), model))
+    await turns()
+    second = asyncio.create_task(two.infer(make_call(headers=KEYED), model))
+    await turns()
+    model.gate.set()
+    made, told = await asyncio.gather(first, second, return_exceptions=True)
+
+    assert isinstance(made, GatewayError)
+    assert isinstance(told, GatewayError)
+    assert 1 == model.asked
+    for name in ("http_status", "kind", "retryable", "message", "param", "retry_after_s", "code"):
+        assert getattr(made, name) == getattr(told, name), name
+    assert isinstance(told, LimitExceeded) == isinstance(made, LimitExceeded)
 
 
 async def test_what_a_dead_worker_began_is_made_by_the_next_once_its_lease_is_over() -> None:
