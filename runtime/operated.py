@@ -14,7 +14,7 @@ from runtime.config.build import COMPILER
 from runtime.config.checks.server import is_loopback
 from runtime.config.effective import Effective
 from runtime.lasting import Lasting
-from runtime.services.backup_files import BACKUPS, BackupFiles, pepper_mark
+from runtime.services.backup_files import BACKUPS, BackupFiles, stamp_of
 from runtime.services.backups import Backups
 from runtime.services.bundle import Bundle
 from runtime.services.compliance import Compliance
@@ -177,7 +177,7 @@ def _backups(parts: Lasting, found: Effective, overrides: Overrides, entrance: E
         parts.colleagues,
         entrance,
         parts.audit,
-        pepper_mark(parts.ready.pepper),
+        stamp_of(parts.ready.pepper),
         bundle,
         time.time,
         fixed=found.artefact.plan.server.management == "read_only",

@@ -33,7 +33,7 @@ from runtime.errors import ConfigError, GatewayError, InvalidRequest
 from runtime.in_force import in_force, open_vault, read_stored
 from runtime.protocols import CODECS, DIALECTS, client_codec
 from runtime.replay.local import demand_minilm
-from runtime.services.backup_files import pepper_mark
+from runtime.services.backup_files import stamp_of
 from runtime.services.logging_in import FIRST
 from runtime.services.upgrade import back_up_before_upgrade
 from runtime.shared.choose import place_of, url_complaint
@@ -192,7 +192,7 @@ def _back_up(url: URL, data: Path, salt: bytes) -> bool:
     """
     new = url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
     try:
-        kept = asyncio.run(back_up_before_upgrade(url, data, pepper_mark(salt), time.time, secrets.token_bytes))
+        kept = asyncio.run(back_up_before_upgrade(url, data, stamp_of(salt), time.time, secrets.token_bytes))
     except StoreError as error:
         raise ConfigError(f"the store cannot be used: {error}") from error
     except GatewayError as error:

@@ -18,8 +18,9 @@ from typing import Final
 import msgspec
 
 from runtime.errors import Conflict, InvalidRequest, NotFound
+from runtime.stores.snapshot import Stamp
 
-__all__ = ["BACKUPS", "BackupFile", "BackupFiles", "pepper_mark"]
+__all__ = ["BACKUPS", "BackupFile", "BackupFiles", "pepper_mark", "stamp_of"]
 
 BACKUPS: Final = "backups"
 """The name of the directory in the data directory."""
@@ -115,6 +116,11 @@ def _read(path: Path) -> BackupFile | None:
     except (ValueError, OSError):
         return None
     return BackupFile(name=path.name, reason=match["reason"], made_s=made.timestamp(), size_bytes=size_bytes)
+
+
+def stamp_of(pepper: bytes) -> Stamp:
+    """What a gateway with ``pepper`` puts on its snapshots."""
+    return Stamp(mark=pepper_mark(pepper), key=hmac.digest(pepper, b"snapshot seal", "sha256"))
 
 
 def pepper_mark(pepper: bytes) -> int:

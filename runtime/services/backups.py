@@ -41,7 +41,7 @@ from runtime.shared.colleagues import Colleagues
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database
 from runtime.stores.restore import fit, overrides_in, restore
-from runtime.stores.snapshot import Contents, Unfit, snapshot
+from runtime.stores.snapshot import Contents, Stamp, Unfit, snapshot, unchanged
 from runtime.web.exchange import Exchange
 from runtime.web.json_exchange import respond_json
 from runtime.web.key import KeyRecord
@@ -53,7 +53,7 @@ SQLITE: Final = "application/vnd.sqlite3"
 
 
 class Backups:
-    """Implements `generated.api.backups.BackupsService`. ``mark`` stands for the pepper, ``bundle`` says what else is exported.
+    """Implements `generated.api.backups.BackupsService`. ``stamp`` stands for the pepper, ``bundle`` says what else is exported.
 
     ``fixed``: the configuration, which a file would bring, is not changed here.
     """
@@ -67,7 +67,7 @@ class Backups:
         colleagues: Colleagues,
         entrance: Entrance,
         audit: Audit,
-        mark: int,
+        stamp: Stamp,
         bundle: Callable[[], Bundle],
         now: Callable[[], float],
         *,
@@ -80,7 +80,7 @@ class Backups:
         self._colleagues = colleagues
         self._entrance = entrance
         self._audit = audit
-        self._mark = mark
+        self._stamp = stamp
         self._bundle = bundle
         self._now = now
         self._fixed = fixed
@@ -139,9 +139,9 @@ class Backups:
         draft = self._files.draft()
         try:
             async with _stored():
-                contents = await snapshot(self._database, draft, self._mark)
+                contents = await snapshot(self._database, draft, self._stamp)
             await self._note("backup.exported", caller, "", {"size": contents.size_bytes})
-            await _send_file(exchange, draft, SQLITE, f"gatewright-{self._stamp}.sqlite")
+            await _send_file(exchange, draft, SQLITE, f"gatewright-{self._moment}.sqlite")
         finally:
             draft.unlink(missing_ok=True)
 
@@ -150,10 +150,10 @@ class Backups:
         draft, archive = self._files.draft(), self._files.draft("tar.gz")
         try:
             async with _stored():
-                contents = await snapshot(self._database, draft, self._mark)
+                contents = await snapshot(self._database, draft, self._stamp)
                 await asyncio.to_thread(bundled, archive, draft, contents, self._bundle(), _time(self._now()))
             await self._note("backup.exported", caller, "", {"size": archive.stat().st_size, "all": True})
-            await _send_file(exchange, archive, "application/gzip", f"gatewright-{self._stamp}.tar.gz")
+            await _send_file(exchange, archive, "application/gzip", f"gatewright-{self._moment}.tar.gz")
         finally:
             for path in (draft, archive):
                 path.unlink(missing_ok=True)
@@ -200,7 +200,7 @@ class Backups:
         """A backup of now; then there may be one too many."""
         path = self._files.named(reason)
         async with _stored():
-            contents = await snapshot(self._database, path, self._mark)
+            contents = await snapshot(self._database, path, self._stamp)
         keep_for_ms = self._settings.keep_for_ms
         not_before_s = None if keep_for_ms is None else self._now() - keep_for_ms / 1000
         await asyncio.to_thread(self._files.prune, self._settings.keep, not_before_s)
@@ -209,16 +209,17 @@ class Backups:
     async def _fitting(self, draft: Path, param: str) -> Contents:
         """What is in ``draft``, in the present schema. Raises what is told where it cannot be put back."""
         try:
+            ours = await asyncio.to_thread(unchanged, draft, self._stamp.key)
             contents = await asyncio.to_thread(fit, draft)
         except Unfit as unfit:
             raise InvalidRequest(f"the file cannot be put back: {unfit}", param=param) from None
-        if contents.mark not in {0, self._mark}:
+        if contents.mark not in {0, self._stamp.mark}:
             raise Conflict(
                 "the keys in it are hashed with another pepper, and none of them would be good here; give this gateway the "
                 "pepper of the one it came from (GATEWRIGHT_PEPPER, or the file `pepper` in its data directory)"
             )
         try:
-            await self._overrides.demand_fit(await overrides_in(draft))
+            await self._overrides.demand_fit(await overrides_in(draft), ours=ours)
         except (StoreError, ConfigError) as error:
             raise Conflict(f"its overrides cannot be in force here: {error}") from error
         return contents
@@ -238,7 +239,7 @@ class Backups:
             await self._audit.write(action, actor=caller, target=target, resource_type="backup", details=details)
 
     @property
-    def _stamp(self) -> str:
+    def _moment(self) -> str:
         return datetime.fromtimestamp(self._now(), UTC).strftime("%Y%m%dT%H%M%SZ")
 
 

@@ -235,10 +235,14 @@ class Overrides:
         secrets = self._vault.open((*found.secrets, *sealed.secrets))
         return await self._compiled(_overrides(self._laid(found, sealed.rows)), secrets, _held(found, sealed))
 
-    async def demand_fit(self, found: OverrideSet) -> None:
-        """Raises Refused, or ConfigError for secrets that do not open, where ``found`` could not be in force here."""
+    async def demand_fit(self, found: OverrideSet, *, ours: bool) -> None:
+        """Raises Refused, or ConfigError for secrets that do not open, where ``found`` could not be in force here.
+
+        Where it may have been changed, and is not ``ours``, secrets go where those of the store go now, and nowhere else.
+        """
         overrides = _overrides({(each.section, each.name): each.document for each in found.overrides})
-        await self._compiled(overrides, self._vault.open(found.secrets))
+        held = None if ours else _held(await self._ask(self._store.all()), Sealed((), (), frozenset()))
+        await self._compiled(overrides, self._vault.open(found.secrets), held)
 
     async def _try(
         self,

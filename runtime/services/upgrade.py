@@ -10,13 +10,13 @@ from sqlalchemy.engine import URL
 from runtime.services.backup_files import BACKUPS, BackupFiles
 from runtime.stores.database import Database
 from runtime.stores.migrate import SCHEMA, schema_version
-from runtime.stores.snapshot import snapshot
+from runtime.stores.snapshot import Stamp, snapshot
 
 __all__ = ["back_up_before_upgrade"]
 
 
 async def back_up_before_upgrade(
-    url: URL, data_dir: Path, mark: int, now: Callable[[], float], random: Callable[[int], bytes]
+    url: URL, data_dir: Path, stamp: Stamp, now: Callable[[], float], random: Callable[[int], bytes]
 ) -> Path | None:
     """The backup, where one was due. Raises StoreError, or Conflict where another process makes one at this moment."""
     database = Database(url)
@@ -29,7 +29,7 @@ async def back_up_before_upgrade(
         files = BackupFiles(data_dir / BACKUPS, now, random)
         with files.alone():
             path = files.named("migration")
-            await snapshot(database, path, mark)
+            await snapshot(database, path, stamp)
         return path
     finally:
         await database.aclose()

@@ -1,12 +1,14 @@
 """The whole store as one SQLite file, whatever it runs on: made while the gateway serves, and examined before it is trusted.
 
 A snapshot sees one moment. Logins are not in it. From SQLite it is made by `VACUUM INTO`, from PostgreSQL row by row in one
-transaction; so one of either can be put into the other.
+transaction; so one of either can be put into the other. It is sealed: whoever has the file may read what overrides say, and
+where they changed it, as to have a secret sent elsewhere, that is seen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import os
 import sqlite3
 from collections.abc import Generator
@@ -26,7 +28,7 @@ from runtime.stores.tables import METADATA
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["LEFT_OUT", "Contents", "Unfit", "examine", "opened", "snapshot"]
+__all__ = ["LEFT_OUT", "Contents", "Stamp", "Unfit", "examine", "opened", "snapshot", "unchanged"]
 
 LEFT_OUT: Final = frozenset({"limit_counters", "limit_holders", "limit_holds", "login_attempts", "logins"})
 """Tables that stay empty: what is of the moment, and over when a snapshot is put back."""
@@ -34,12 +36,30 @@ LEFT_OUT: Final = frozenset({"limit_counters", "limit_holders", "limit_holds", "
 APPLICATION_ID: Final = 0x47777274
 """Says in the file's head whose it is."""
 
+SEAL: Final = "seal"
+"""The table of a snapshot, and of no store, that holds the HMAC-SHA-256 of `_SEALED`."""
+
+_SEALED: Final = (
+    "SELECT section, name, document FROM overrides ORDER BY section, name",
+    "SELECT id, store_key, hex(sealed) FROM stored_secrets ORDER BY id",
+)
+
 ROWS: Final = 500
 MIN_BYTES: Final = 4096
 
 
 class Unfit(Exception):  # noqa: N818 — told to whoever brought the file
     """A file that cannot be put back: no database, a damaged one, somebody else's, or a newer release's."""
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the gateway that makes a snapshot. ``mark`` says with which pepper keys are hashed; ``key``, made of it, seals."""
+
+    mark: int = 0
+    key: bytes = b""
+
+
+UNSTAMPED: Final = Stamp()
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +74,8 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
     rows: dict[str, int]
 
 
-async def snapshot(database: Database, target: Path, mark: int = 0) -> Contents:
-    """Make ``target``, for its owner alone, with ``mark`` in its head. Nothing is left where that fails. Raises StoreError."""
+async def snapshot(database: Database, target: Path, stamp: Stamp = UNSTAMPED) -> Contents:
+    """Make ``target``, for its owner alone, with ``stamp`` on it. Nothing is left where that fails. Raises StoreError."""
     draft = target.with_name(f".{target.name}.part")
     try:
         draft.unlink(missing_ok=True)
@@ -63,7 +83,7 @@ async def snapshot(database: Database, target: Path, mark: int = 0) -> Contents:
             await asyncio.to_thread(_vacuum, database.file, draft)
         else:
             await _copy(database, draft)
-        contents = await asyncio.to_thread(_finished, draft, mark)
+        contents = await asyncio.to_thread(_finished, draft, stamp)
         await asyncio.to_thread(_put, draft, target)
     except (Unfit, sqlite3.Error, OSError) as error:
         raise StoreError(f"{target.name} cannot be made: {error}") from error
@@ -84,6 +104,17 @@ def examine(path: Path) -> Contents:
             return _examined(db, path.stat().st_size)
     except sqlite3.Error as error:
         raise Unfit(f"it is damaged: {error}") from error
+
+
+def unchanged(path: Path, key: bytes) -> bool:
+    """Whether overrides and secrets are as who had ``key`` sealed them; never in what an older release made. Raises Unfit."""
+    examine(path)
+    try:
+        with opened(path) as db:
+            row = db.execute(f"SELECT mac FROM {SEAL}").fetchone()  # noqa: S608
+            return row is not None and isinstance(row[0], bytes) and hmac.compare_digest(row[0], _mac(db, key))
+    except (sqlite3.Error, msgspec.ValidationError, TypeError, UnicodeDecodeError):
+        return False
 
 
 @contextmanager
@@ -163,17 +194,26 @@ def _insertion(table: Table) -> str:
     return f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})'  # noqa: S608 — names of ours
 
 
-def _finished(draft: Path, mark: int) -> Contents:
+def _finished(draft: Path, stamp: Stamp) -> Contents:
     """Take out what is not kept, and see that it can be read."""
     with closing(sqlite3.connect(draft, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = DELETE")
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {mark}")
+        db.execute(f"PRAGMA user_version = {stamp.mark}")
         db.execute("PRAGMA secure_delete = ON")
         there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         for name in sorted(LEFT_OUT & there):
             db.execute(f'DELETE FROM "{name}"')  # noqa: S608
+        db.execute(f"DROP TABLE IF EXISTS {SEAL}")
+        if {"overrides", "stored_secrets"} <= there:
+            db.execute(f"CREATE TABLE {SEAL} (mac BLOB NOT NULL)")
+            db.execute(f"INSERT INTO {SEAL} VALUES (?)", (_mac(db, stamp.key),))  # noqa: S608
     return examine(draft)
+
+
+def _mac(db: sqlite3.Connection, key: bytes) -> bytes:
+    said = [db.execute(each).fetchall() for each in _SEALED]
+    return hmac.digest(key, msgspec.json.encode(said), "sha256")
 
 
 def _put(draft: Path, target: Path) -> None:

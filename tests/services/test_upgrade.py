@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
 
-from runtime.services.backup_files import BACKUPS, BackupFiles, pepper_mark
+from runtime.services.backup_files import BACKUPS, BackupFiles, pepper_mark, stamp_of
 from runtime.services.upgrade import back_up_before_upgrade
 from runtime.stores.database import DATABASE_FILE, Database, database_url
 from runtime.stores.migrate import migrate
@@ -36,7 +36,7 @@ def older(data: Path) -> None:
 def back_up(data: Path) -> Path | None:
     url = database_url(None, data)
     return asyncio.run(
-        back_up_before_upgrade(url, data, pepper_mark(b"p" * 32), lambda: 1e9, lambda size: b"\1" * size)
+        back_up_before_upgrade(url, data, stamp_of(b"p" * 32), lambda: 1e9, lambda size: b"\1" * size)
     )
 
 
