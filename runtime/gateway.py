@@ -408,7 +408,7 @@ class Gateway:
         outgoing = speak.encode_count(request, candidate.target, call.headers)
         if outgoing is None:
             raise UnsayableError(NotFound("this provider cannot count"))
-        attempt.counted, attempt.record.free = False, True
+        attempt.counted, attempt.record.free, call.record.admitted = False, True, 0
         response = await self._sender.send(attempt, outgoing, call.record, speak.decode_error)
         return speak.decode_count(readable(await response.read(MAX_ERROR_BYTES)))
 

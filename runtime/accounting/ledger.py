@@ -228,6 +228,7 @@ class Ledger:
             unpriced,
             tuple(entries),
             record.counters,
+            record.admitted,
         )
 
     def _ended(self, record: CallRecord) -> tuple[AttemptEntry, ...]:

@@ -77,7 +77,7 @@ class Identity:
             prices=prices,
             requests=milliseconds,
         )
-        record.provider = record.served = PROVIDER
+        record.provider, record.served, record.admitted = PROVIDER, PROVIDER, 0
         record.attempts = [attempt]
         try:
             self._recorder.asking(record, attempt, 0)

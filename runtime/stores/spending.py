@@ -53,6 +53,8 @@ class Spending(Protocol):
     def nano_usd(self) -> int: ...
     @property
     def attempts(self) -> Sequence[object]: ...
+    @property
+    def admitted(self) -> int: ...
 
 
 class SpentRow(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ async def post_spend(connection: AsyncConnection, settlements: Iterable[Spending
     for each in settlements:
         if each.attempts:
             total = minutes[int(each.at_s) // 60, each.tenant, each.key, each.combo, tuple(each.counters)]
-            total[0] += 1
+            total[0] += each.admitted
             total[1] += each.tokens
             total[2] += each.nano_usd
     sums: defaultdict[tuple[str, Span, int], list[int]] = defaultdict(lambda: [0, 0, 0])

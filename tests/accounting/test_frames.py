@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+from zlib import crc32
+
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +69,12 @@ def test_zeros_behind_the_end_are_no_frames() -> None:
     frame = PriceTable("v", PRICES)
 
     assert [frame] == scan(encode_frame(frame) + bytes(64)).frames
+
+
+@given(written=SETTLEMENTS)
+def test_what_a_release_before_settled_is_one_request(written: Settlement) -> None:
+    payload = msgspec.msgpack.encode(msgspec.msgpack.decode(encode_frame(written)[8:])[:-1])
+    found = scan(struct.pack("<II", len(payload), crc32(payload)) + payload).frames
+
+    assert [written] == found
+    assert written.admitted == 1

@@ -31,6 +31,7 @@ class Settled(msgspec.Struct, frozen=True):
     combo: str = ""
     counters: tuple[str, ...] = ()
     attempts: tuple[object, ...] = ("one",)
+    admitted: int = 1
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
