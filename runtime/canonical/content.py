@@ -118,12 +118,16 @@ class ToolCall(Value, frozen=True, tag="tool_call"):
 
 
 class ToolResult(Value, frozen=True, tag="tool_result"):
-    """What a tool gave. ``is_error`` None means that the wire did not say."""
+    """What a tool gave. ``is_error`` None means that the wire did not say.
+
+    ``custom``: a free-text tool gave it, whose call is not in the request; where one is, the call says so.
+    """
 
     call_id: str
     content: tuple[Text | Image | Document | Native, ...] = ()
     is_error: bool | None = None
     name: str | None = None
+    custom: bool = False
     cache: CacheMark | None = None
 
 

@@ -127,8 +127,10 @@ class _Reader:
         if present(item.output) is None:
             raise missing(f"{path}.output")
         content = _for_result(read_content(item.output, f"{path}.output"), f"{path}.output")
-        name = self._names.get((call, id_)) or present(item.name)
-        self._append("tool", ToolResult(call_id=id_, name=name, content=content))
+        called = self._names.get((call, id_))
+        custom = called is None and call == "custom_tool_call"
+        name = called or present(item.name)
+        self._append("tool", ToolResult(call_id=id_, name=name, content=content, custom=custom))
 
     def _say(self, *parts: Part) -> None:
         if parts:

@@ -56,7 +56,7 @@ class ItemWriter:
         self._quirks = quirks
         self._losses = losses
         self._stored = stored
-        self._custom_calls: set[str] = set()
+        self._custom: dict[str, bool] = {}  # of calls, by their ids
         self.items: list[Any] = []
 
     def write(self, message: Message, path: str) -> None:
@@ -104,7 +104,7 @@ class ItemWriter:
             if not isinstance(result, ToolResult):
                 continue
             place = f"{path}.content[{index}]"
-            kind = "custom_tool_call" if result.call_id in self._custom_calls else "function_call"
+            kind = "custom_tool_call" if self._custom.get(result.call_id, result.custom) else "function_call"
             output = self._content(result.content, place)
             self.items.append(
                 {"type": f"{kind}_output", "call_id": self._call_id(result.call_id), "output": output or ""}
@@ -168,11 +168,10 @@ class ItemWriter:
 
     def _call(self, call: ToolCall) -> None:
         named = {"call_id": self._call_id(call.id), **self._toolbox.named(call.name)}
+        self._custom[call.id] = call.custom
         if call.custom:
-            self._custom_calls.add(call.id)
             self.items.append({"type": "custom_tool_call", **named, "input": call.arguments})
         else:
-            self._custom_calls.discard(call.id)
             self.items.append({"type": "function_call", **named, "arguments": as_object(call.arguments).decode()})
 
     def _call_id(self, id_: str) -> str:

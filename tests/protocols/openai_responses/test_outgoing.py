@@ -400,9 +400,10 @@ def test_the_vendor_keeps_nothing_unless_the_client_says_so(store: bool | None, 
     assert told is sent(ask(store=store))["store"]
 
 
-def test_a_chain_goes_on_with_what_the_vendor_keeps() -> None:
-    """Its calls were made in an answer that the vendor has, so that a result stands alone here."""
-    output = {"type": "function_call_output", "call_id": "c1", "output": "ok"}
+@pytest.mark.parametrize("kind", ["function_call", "custom_tool_call"])
+def test_a_chain_goes_on_with_what_the_vendor_keeps(kind: str) -> None:
+    """Its calls were made in an answer that the vendor has, so that a result stands alone here, and keeps its kind."""
+    output = {"type": f"{kind}_output", "call_id": "c1", "output": "ok"}
     fields = sent(decode(previous_response_id="resp_1", input=[output]))
 
     assert "resp_1" == fields["previous_response_id"]
