@@ -197,7 +197,8 @@ def lasting(ready: Ready) -> Lasting:
     told: dict[str, Told] = {}
     askings = Askings()
     configured = key_ring(ready, ready.effective)
-    access = Access(configured, time.time, required=plan.server.authentication == "required")
+    asked = plan.server.authentication == "required"
+    access = Access(configured, time.time, required=asked, origins=plan.server.cors_origins)
     keys = SqlKeys(database)
     good_keys = GoodKeys(configured, keys, access, door, on_fault)
     access.before_refusing(good_keys.look_again)

@@ -8,17 +8,24 @@ from runtime.errors import AuthenticationFailed, KeysUnavailable
 from runtime.services.key_fields import could_be_kept
 from runtime.web.credential import find_key
 from runtime.web.key import PUBLIC, KeyRecord, KeyRing
+from runtime.web.open_door import demand_no_other_page
 
 __all__ = ["Access"]
 
 
 class Access:
-    """``required`` false lets everybody in, as an operator may choose on loopback. ``now`` gives Unix seconds."""
+    """``required`` false lets everybody in, as an operator may choose on loopback, but no page of a site that is not in ``origins``.
 
-    def __init__(self, keys: KeyRing, now: Callable[[], float], *, required: bool) -> None:
+    ``now`` gives Unix seconds.
+    """
+
+    def __init__(
+        self, keys: KeyRing, now: Callable[[], float], *, required: bool, origins: Collection[str] = ()
+    ) -> None:
         self._keys = keys
         self._now = now
         self._required = required
+        self._origins = origins
         self._used: dict[str, float] = {}
         self._look_again: Callable[[str], Awaitable[bool] | None] | None = None
 
@@ -55,8 +62,8 @@ class Access:
     async def admit(self, headers: Mapping[str, str], query: Mapping[str, str], scope: str) -> KeyRecord:
         """The record of the key that is presented; nobody's, for a public operation without one.
 
-        Raises AuthenticationFailed without a good key, PermissionDenied when it lacks ``scope``, KeysUnavailable where
-        nobody can tell whether it is good.
+        Raises AuthenticationFailed without a good key, PermissionDenied when it lacks ``scope`` or no key is asked for and
+        a page of another site calls, KeysUnavailable where nobody can tell whether it is good.
         """
         key = self.admitted(headers, query, scope)
         return key if isinstance(key, KeyRecord) else await key
@@ -66,6 +73,8 @@ class Access:
     ) -> KeyRecord | Coroutine[object, object, KeyRecord]:
         """`admit`: the record, as nearly always, or what is left of finding it, to be awaited."""
         if not self._required or scope == PUBLIC:
+            if scope != PUBLIC:
+                demand_no_other_page(headers, self._origins)
             return KeyRecord.anonymous()
         presented = find_key(headers, query)
         if presented is None:

@@ -14,7 +14,7 @@ from runtime.web.address import Network, client_address, forwarded, is_loopback
 if TYPE_CHECKING:
     from runtime.web.exchange import Exchange
 
-__all__ = ["Visit", "visit_of"]
+__all__ = ["Visit", "foreign", "host_of", "origin_host", "visit_of"]
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 SIMPLE: Final = frozenset({"text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
@@ -44,8 +44,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
 
         A page of another site whose name was bent to this machine's address says that name as the host.
         """
-        host = _split(f"//{self.headers.get('host', '')}").hostname
-        return is_loopback(self.peer) and not forwarded(self.headers) and host in LOCAL_NAMES
+        return is_loopback(self.peer) and not forwarded(self.headers) and host_of(self.headers) in LOCAL_NAMES
 
     @property
     def secure(self) -> bool:
@@ -54,17 +53,8 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
         return origin.startswith("https://") or proto.split(",")[0].strip() == "https"
 
     def foreign(self, *, unsaid: bool) -> bool:
-        """Whether a page of another site made it; ``unsaid`` is the answer where nothing tells.
-
-        Browsers say it, and no page can make them say otherwise. Where they say only the page's origin, it has to be the
-        host that is called.
-        """
-        site, origin = self.headers.get("sec-fetch-site"), self.headers.get("origin")
-        if site is not None:
-            return site != "same-origin"
-        if origin is not None:
-            return _split(origin).netloc.lower() != self.headers.get("host", "").lower()
-        return unsaid
+        """Whether a page of another site made it; ``unsaid`` is the answer where nothing tells."""
+        return foreign(self.headers, unsaid=unsaid)
 
     def demand_own_page(self) -> None:
         """For what may change something and is trusted for a cookie. Raises PermissionDenied, or UnsupportedMedia."""
@@ -79,6 +69,30 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
         has_body = self.headers.get("content-length", "0") != "0" or "transfer-encoding" in self.headers
         if media_type in SIMPLE or (has_body and not media_type):
             raise UnsupportedMedia("by cookie, changes are taken as `application/json` only")
+
+
+def foreign(headers: Mapping[str, str], *, unsaid: bool) -> bool:
+    """Whether a page of another site made a call; ``unsaid`` is the answer where nothing tells, or no page made it.
+
+    Browsers say it, and no page can make them say otherwise. Where they say only the page's origin, it has to be the
+    host that is called.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None and site != "none":
+        return site != "same-origin"
+    if site is None and origin is not None:
+        return _split(origin).netloc.lower() != headers.get("host", "").lower()
+    return unsaid
+
+
+def host_of(headers: Mapping[str, str]) -> str:
+    """The host that is called, without its port."""
+    return _split(f"//{headers.get('host', '')}").hostname or ""
+
+
+def origin_host(origin: str) -> str:
+    """The host of a page's ``origin``."""
+    return _split(origin).hostname or ""
 
 
 def visit_of(exchange: Exchange, trusted: tuple[Network, ...] = ()) -> Visit:

@@ -166,6 +166,8 @@ async def run(
     app: ASGIApp, script: Script, method: str, path: str, headers: Iterable[tuple[str, str]] = (), query: str = ""
 ) -> None:
     """Let ``script`` be the client of one call."""
-    head = scope(method, path, query, [("host", "gateway.test"), *headers])
+    own = list(headers)
+    named = any(name.lower() == "host" for name, _ in own)
+    head = scope(method, path, query, own if named else [("host", "localhost"), *own])
     whole = {**head, "http_version": "1.1", "scheme": "http", "root_path": "", "raw_path": path.encode(), "state": {}}
     await app({**whole, "server": ("127.0.0.1", 1), "extensions": {}}, script.receive, script.send)
