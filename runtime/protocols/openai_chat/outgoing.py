@@ -10,6 +10,7 @@ from generated.protocols.openai_chat import FACTS
 from runtime.canonical import Extensions, JsonObject, JsonSchema, Message, Request, Text
 from runtime.catalog import Capability, Certainty
 from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.end_user import end_user
 from runtime.protocols.field_name import beyond
 from runtime.protocols.openai_chat.effort import write_effort
 from runtime.protocols.openai_chat.parts import write_mark
@@ -170,7 +171,7 @@ def _account(said: dict[str, Any], request: Request, losses: list[str]) -> None:
         else:
             losses.append("service_tier")
     if request.user is not None:
-        said["user"] = request.user
+        said["user"] = end_user(request.user)
     if request.metadata:
         said["metadata"] = request.metadata
     if request.store is not None:

@@ -20,6 +20,7 @@ from runtime.canonical import (
 from runtime.catalog import Capability, Certainty, Model
 from runtime.errors import InvalidRequest
 from runtime.protocols.base import Outgoing, Target
+from runtime.protocols.end_user import end_user
 from runtime.protocols.field_name import beyond
 from runtime.protocols.openai_chat.effort import write_effort
 from runtime.protocols.openai_chat.pairing import OPENING, pair
@@ -190,7 +191,7 @@ def _account(request: Request, losses: list[str]) -> dict[str, Any]:
         tier = None
     return {
         "service_tier": tier,
-        "user": request.user,
+        "user": None if request.user is None else end_user(request.user),
         "metadata": request.metadata or None,
         "prompt_cache_key": request.cache_key,
     }
