@@ -6,11 +6,14 @@ ours; keys are made by us, of bounded length; values are bytes that their topic 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-__all__ = ["News", "SharedError", "SharedState"]
+__all__ = ["SHORT_BYTES", "News", "SharedError", "SharedState"]
+
+SHORT_BYTES: Final = 512
+"""Values up to so long say who is at work on what. Where there is too much, they are the last to go."""
 
 
 class SharedError(Exception):

@@ -9,7 +9,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from runtime.shared.base import News, SharedState
+from runtime.shared.base import SHORT_BYTES, News, SharedState
 
 __all__ = ["MemoryState"]
 
@@ -25,7 +25,7 @@ _ENTRY_BYTES: Final = 256
 class MemoryState(SharedState):
     """``now`` gives seconds that only go on. What is over is swept as entries are added.
 
-    Beyond ``limit_bytes`` what would end first goes before its time.
+    Beyond ``limit_bytes`` what would end first goes before its time, long values before short ones.
     """
 
     def __init__(self, now: Callable[[], float], limit_bytes: int = 1 << 28) -> None:
@@ -35,6 +35,7 @@ class MemoryState(SharedState):
         self._topics: dict[str, dict[str, tuple[bytes, float]]] = {}
         self._told: dict[str, deque[tuple[int, float, bytes]]] = {}
         self._ends: list[tuple[float, str, str]] = []
+        self._long_ends: list[tuple[float, str, str]] = []
         self._count = 0
         self._cursor = 0
 
@@ -108,6 +109,7 @@ class MemoryState(SharedState):
         self._topics.clear()
         self._told.clear()
         self._ends.clear()
+        self._long_ends.clear()
         self._bytes = self._count = 0
 
     def _live(self, topic: str, key: str) -> bytes | None:
@@ -121,7 +123,7 @@ class MemoryState(SharedState):
             self._topics.setdefault(topic, {})[key] = (value, until_s)
             self._bytes += _size(key, value)
             self._count += 1
-            heapq.heappush(self._ends, (until_s, topic, key))
+            heapq.heappush(self._ends_like(value), (until_s, topic, key))
         self._sweep()
 
     def _drop(self, topic: str, key: str) -> None:
@@ -130,18 +132,27 @@ class MemoryState(SharedState):
             self._bytes -= _size(key, found[0])
             self._count -= 1
 
+    def _ends_like(self, value: bytes) -> list[tuple[float, str, str]]:
+        return self._ends if len(value) <= SHORT_BYTES else self._long_ends
+
     def _sweep(self) -> None:
-        now_s, ends = self._now(), self._ends
-        while ends and (ends[0][0] <= now_s or self._bytes > self._limit_bytes):
-            until_s, topic, key = heapq.heappop(ends)
-            found = self._topics[topic].get(key)
-            if found is not None and found[1] == until_s:
-                self._drop(topic, key)
-        if len(ends) > 2 * self._count + _STALE:
-            self._ends = [
-                (each[1], topic, key) for topic, values in self._topics.items() for key, each in values.items()
-            ]
-            heapq.heapify(self._ends)
+        now_s = self._now()
+        for ends in (self._long_ends, self._ends):
+            while ends and (ends[0][0] <= now_s or self._bytes > self._limit_bytes):
+                until_s, topic, key = heapq.heappop(ends)
+                found = self._topics[topic].get(key)
+                if found is not None and found[1] == until_s:
+                    self._drop(topic, key)
+        if len(self._ends) + len(self._long_ends) > 2 * self._count + _STALE:
+            self._forget_stale()
+
+    def _forget_stale(self) -> None:
+        self._ends, self._long_ends = [], []
+        for topic, values in self._topics.items():
+            for key, (value, until_s) in values.items():
+                self._ends_like(value).append((until_s, topic, key))
+        heapq.heapify(self._ends)
+        heapq.heapify(self._long_ends)
 
 
 def _size(key: str, value: bytes) -> int:

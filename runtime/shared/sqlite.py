@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from typing_extensions import override
 
-from runtime.shared.base import News, SharedState
+from runtime.shared.base import SHORT_BYTES, News, SharedState
 from runtime.shared.prefix import beyond
 from runtime.shared.sqlite_file import Schema, SqliteFile
 
@@ -21,6 +21,8 @@ __all__ = ["SCHEMA", "SHARED_FILE", "SqliteState"]
 
 SHARED_FILE: Final = "shared.db"
 """Its name in the data directory."""
+
+_LONG: Final = f"WHERE length(value) > {SHORT_BYTES}"
 
 SCHEMA: Final = Schema(
     topic="shared",
@@ -35,6 +37,7 @@ SCHEMA: Final = Schema(
             UNIQUE (topic, key)
         ) STRICT""",
         "CREATE INDEX entries_by_end ON entries (until_s)",
+        f"CREATE INDEX long_entries_by_end ON entries (until_s) {_LONG}",
         """CREATE TABLE news (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             topic TEXT NOT NULL,
@@ -58,7 +61,10 @@ T = TypeVar("T")
 
 
 class SqliteState(SharedState):
-    """``now`` gives seconds that only go on, the same in all processes. Beyond ``limit_bytes`` what would end first goes before its time."""
+    """``now`` gives seconds that only go on, the same in all processes.
+
+    Beyond ``limit_bytes`` what would end first goes before its time, long values before short ones.
+    """
 
     def __init__(self, path: Path, now: Callable[[], float], limit_bytes: int = 1 << 28) -> None:
         self._file = SqliteFile(path, SCHEMA, busy_s=_BUSY_S)
@@ -176,14 +182,23 @@ def _swept(db: sqlite3.Connection, ask: Callable[[sqlite3.Connection], T], now_s
     )
     surplus = _used_bytes(db) - limit_bytes
     if surplus > 0:
-        first = "SELECT rowid, length(value) FROM entries ORDER BY until_s LIMIT ?"
-        for rowid, size in db.execute(first, (_BATCH,)).fetchall():
+        _make_room(db, surplus)
+    db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
+    return ask(db)
+
+
+def _make_room(db: sqlite3.Connection, surplus: int) -> None:
+    """Short values go only where there are no long ones."""
+    for some in (_LONG, ""):
+        first = f"SELECT rowid, length(value) FROM entries {some} ORDER BY until_s LIMIT ?"  # noqa: S608 — ours
+        found: list[tuple[int, int]] = db.execute(first, (_BATCH,)).fetchall()
+        for rowid, size in found:
             db.execute("DELETE FROM entries WHERE rowid = ?", (rowid,))
             surplus -= size
             if surplus <= 0:
-                break
-    db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
-    return ask(db)
+                return
+        if len(found) == _BATCH:  # there are more, for the next time
+            return
 
 
 def _used_bytes(db: sqlite3.Connection) -> int:

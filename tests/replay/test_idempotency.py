@@ -302,6 +302,22 @@ async def test_another_worker_waits_for_the_first_and_gives_its_answer() -> None
     assert 1 == model.asked
 
 
+async def test_kept_answers_of_others_do_not_let_a_duplicate_be_made() -> None:
+    shared = MemoryState(time.monotonic, 1 << 20)
+    one, two, model = once(shared), once(shared), Model()
+    model.gate.clear()
+    first = asyncio.create_task(one.infer(make_call(headers=KEYED), model))
+    await turns()
+    for number in range(140):
+        await shared.put(idempotency.TOPIC, f"other{number}", bytes(20_000), 600.0)
+    second = asyncio.create_task(two.infer(make_call(headers=KEYED), model))
+    await turns()
+    model.gate.set()
+
+    assert b"answer" == await body_of(await first) == await body_of(await second)
+    assert 1 == model.asked
+
+
 async def test_a_first_that_leaves_takes_nothing_from_those_who_wait_in_another_worker() -> None:
     shared = MemoryState(time.monotonic)
     one, two, model = once(shared), once(shared), Model(pieces=PIECES)

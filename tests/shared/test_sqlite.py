@@ -8,12 +8,14 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from runtime.errors import ConfigError
-from runtime.shared import SharedError
+from runtime.shared import SharedError, SharedState
+from runtime.shared.base import SHORT_BYTES
 from runtime.shared.memory import MemoryState
 from runtime.shared.sqlite import SCHEMA, SqliteState
 from runtime.shared.sqlite_file import check_file
@@ -86,6 +88,37 @@ async def test_memory_stays_within_its_limit_and_what_ends_last_stays() -> None:
 
     assert [f"{number:04}" for number in range(543, 640)] == [key for key, _ in await state.entries("t")][:97]
     assert len(state._ends) < 5000
+
+
+@pytest.fixture(params=["memory", "file"])
+async def small(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SharedState]:
+    """It may take a million bytes."""
+    limit, clock = 1_000_000, Clock()
+    made = MemoryState(clock, limit) if request.param == "memory" else SqliteState(tmp_path / "shared.db", clock, limit)
+    yield made
+    await made.aclose()
+
+
+async def test_long_values_that_last_do_not_push_out_short_ones_that_end_soon(small: SharedState) -> None:
+    for number in range(20):
+        assert await small.claim("idempotency", f"claim{number}", bytes(SHORT_BYTES), 3.0) is None
+    for number in range(640):
+        await small.put("idempotency", f"kept{number:04}", bytes(10_000 + number), 600.0)
+
+    for number in range(20):
+        assert bytes(SHORT_BYTES) == await small.claim("idempotency", f"claim{number}", b"other", 3.0)
+    left = await small.entries("idempotency", "kept")
+    assert "kept0639" == left[-1][0]
+    assert 0 < len(left) < 200
+
+
+async def test_short_values_alone_have_the_same_limit(small: SharedState) -> None:
+    for number in range(6400):
+        await small.put("t", f"{number:04}", bytes(SHORT_BYTES), 600.0 + number)
+    left = [key for key, _ in await small.entries("t", limit=6400)]
+
+    assert "6399" == left[-1]
+    assert 500 < len(left) < 3000
 
 
 def test_the_file_is_its_users_alone(tmp_path: Path) -> None:
