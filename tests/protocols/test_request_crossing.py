@@ -11,7 +11,9 @@ import pytest
 from runtime.protocols import codec
 from runtime.protocols.base import Asked, Outgoing
 from tests.protocols.test_pairs import target_of
+from tests.support.each import each
 
+JPEG = "/9j/4AAQSkZJRg=="
 HI = [{"role": "user", "content": "hi"}]
 OPENAI = ("openai_chat", "openai_responses")
 AGENT = f'{{"device_id":"{"a" * 64}","account_uuid":"","session_id":"0e2d9b1c-6f0a-4a55-9d0e-5b8c1f1b7a11"}}'
@@ -49,3 +51,27 @@ def test_the_end_users_name_passes_as_it_is(protocol: str) -> None:
     envelope = speaks.peek(msgspec.json.encode({"model": "m", "user": AGENT, **fields}))
 
     assert AGENT == msgspec.json.decode(speaks.splice(envelope, target_of(protocol), {}).body)["user"]
+
+
+def chat_image(media_type: str, data: str) -> dict[str, Any]:
+    shown = {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{data}"}}
+    return {"messages": [{"role": "user", "content": [shown]}]}
+
+
+def gemini_image(media_type: str, data: str) -> dict[str, Any]:
+    return {"contents": [{"role": "user", "parts": [{"inlineData": {"mimeType": media_type, "data": data}}]}]}
+
+
+@each([
+    ("openai_chat", chat_image("image/jpg", JPEG)),
+    ("openai_chat", chat_image("image/jpg", "aGk=")),
+    ("openai_chat", chat_image("image/pjpeg", "aGk=")),
+    ("openai_chat", chat_image("image/png", JPEG)),
+    ("gemini", gemini_image("image/jpg", JPEG)),
+    ("gemini", gemini_image("image/JPEG", JPEG)),
+    ("gemini", gemini_image("image/JPEG", "aGk=")),
+])  # fmt: skip
+def test_an_image_is_called_what_it_is_whatever_the_client_calls_it(client: str, fields: dict[str, Any]) -> None:
+    sent, _ = crossed(client, "anthropic_messages", **fields)
+
+    assert "image/jpeg" == sent["messages"][0]["content"][0]["source"]["media_type"]

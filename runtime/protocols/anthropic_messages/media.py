@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from types import MappingProxyType
 from typing import Final, assert_never
 
 from generated.types.anthropic_messages import (
@@ -19,18 +20,21 @@ from runtime import canonical
 from runtime.canonical import Document, Image
 from runtime.errors import InvalidRequest
 from runtime.protocols.anthropic_messages.cache import control
+from runtime.protocols.openai_chat.parts import sniff
 
 __all__ = ["document_block", "image_block"]
 
 _IMAGES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_ALIASES: Final = MappingProxyType({"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"})
 
 
 def image_block(part: Image) -> ImageBlock:
     match part.source:
-        case canonical.Base64Source(media_type=media_type, data=data):
+        case canonical.Base64Source(media_type=named, data=data):
+            media_type = _kind(named, data)
             if media_type not in _IMAGES:
                 raise InvalidRequest(
-                    f"An image of type '{media_type}' is not taken; known are {', '.join(_IMAGES)}.",
+                    f"An image of type '{named}' is not taken; known are {', '.join(_IMAGES)}.",
                     param="messages",
                     code="unsupported_value",
                 )
@@ -46,6 +50,15 @@ def image_block(part: Image) -> ImageBlock:
     if part.cache is not None:
         block.cache_control = control(part.cache)
     return block
+
+
+def _kind(named: str, data: str) -> str:
+    """What an image is by its bytes, since the vendor refuses what is called something else; by its name where they do not say."""
+    seen = sniff(data)
+    if seen in _IMAGES:
+        return seen
+    named = named.lower()
+    return _ALIASES.get(named, named)
 
 
 def document_block(part: Document) -> DocumentBlock:
