@@ -1,4 +1,4 @@
-"""What a model made and its vendor takes only from users: images and documents in the model's own turns, moved behind them."""
+"""What stands where a vendor does not take it, moved behind as the user's: images and the like in the model's own turns and in instructions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Final
 
 import msgspec
 
-from runtime.canonical import Document, Image, Message, Part, Text
+from runtime.canonical import Audio, Document, Image, Message, Part, Text
 
-__all__ = ["shown_by_user"]
+__all__ = ["instructed_in_words", "shown_by_user"]
 
+_INSTRUCTIONS: Final = frozenset({"system", "developer"})
+_MEDIA: Final = (Image, Document, Audio)
+_BELONGS: Final = "What belongs to these instructions:"
 _SHOWN: Final = "What you made in your last turn:"
 
 
@@ -35,6 +38,36 @@ def shown_by_user(
         else:
             moved.append(message)
     return (*moved, *waiting)
+
+
+def instructed_in_words(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """``messages`` with images, documents and sound taken out of instructions; the user shows them right behind.
+
+    Those of the instructions at the front follow them all, so that these stay at the front.
+    """
+    for message in messages:
+        if message.role in _INSTRUCTIONS:
+            for part in message.content:
+                if isinstance(part, _MEDIA):
+                    return _in_words(messages)
+    return tuple(messages)
+
+
+def _in_words(messages: Sequence[Message]) -> tuple[Message, ...]:
+    front = next((at for at, message in enumerate(messages) if message.role not in _INSTRUCTIONS), len(messages))
+    moved: list[Message] = []
+    waiting: list[Part] = []
+    for count, message in enumerate(messages, 1):
+        if message.role not in _INSTRUCTIONS:
+            moved.append(message)
+            continue
+        words = tuple(part for part in message.content if not isinstance(part, _MEDIA))
+        moved.append(msgspec.structs.replace(message, content=words))
+        waiting += [part for part in message.content if isinstance(part, _MEDIA)]
+        if waiting and count >= front:
+            moved.append(Message(role="user", content=(Text(text=_BELONGS), *waiting)))
+            waiting = []
+    return tuple(moved)
 
 
 def _made(message: Message, kinds: tuple[type[Image | Document], ...]) -> tuple[Part, ...]:

@@ -8,11 +8,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from runtime.protocols import codec
+from runtime.canonical import Base64Source, Image, Message, Text
+from runtime.protocols import CODECS, codec
 from runtime.protocols.base import Asked, Outgoing
+from runtime.protocols.openai_chat.turns import folded
 from tests.protocols.test_pairs import target_of
 from tests.support.each import each
 
+PNG = "iVBORw0KGgo="
+PDF = "JVBERi0="
 JPEG = "/9j/4AAQSkZJRg=="
 HI = [{"role": "user", "content": "hi"}]
 OPENAI = ("openai_chat", "openai_responses")
@@ -75,3 +79,81 @@ def test_an_image_is_called_what_it_is_whatever_the_client_calls_it(client: str,
     sent, _ = crossed(client, "anthropic_messages", **fields)
 
     assert "image/jpeg" == sent["messages"][0]["content"][0]["source"]["media_type"]
+
+
+def orphan(source: dict[str, str], kind: str) -> dict[str, Any]:
+    """A result whose call is gone, as after a compaction."""
+    shown = [{"type": "text", "text": "shot"}, {"type": kind, "source": {"type": "base64", **source}}]
+    result = {"type": "tool_result", "tool_use_id": "gone", "content": shown}
+    asked = {"role": "user", "content": [result, {"type": "text", "text": "What is it?"}]}
+    return {"max_tokens": 9, "messages": [asked]}
+
+
+def instructed(*before: Any, role: str = "developer") -> dict[str, Any]:
+    logo = [
+        {"type": "input_text", "text": "logo:"},
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PNG}"},
+    ]
+    after = {"role": "developer", "content": "Be brief."}
+    return {"input": [*before, {"role": role, "content": logo}, after, {"role": "user", "content": "hi"}]}
+
+
+PICTURE = {"media_type": "image/png", "data": PNG}
+SHEET = {"media_type": "application/pdf", "data": PDF}
+SHOWING = [
+    ("anthropic_messages", orphan(PICTURE, "image"), PNG),
+    ("anthropic_messages", orphan(SHEET, "document"), PDF),
+    ("openai_responses", instructed(), PNG),
+    ("openai_responses", instructed(role="system"), PNG),
+    ("openai_responses", instructed({"role": "user", "content": "x"}), PNG),
+    ("openai_responses", instructed({"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}), PNG),
+]
+
+
+@each([
+    (*showing, upstream)
+    for showing in SHOWING
+    for upstream in sorted(CODECS)
+    if (showing[2], upstream) != (PDF, "ollama_chat")  # which takes no documents and refuses the request
+])  # fmt: skip
+def test_what_a_lone_result_or_an_instruction_shows_is_shown(
+    client: str, fields: dict[str, Any], data: str, upstream: str
+) -> None:
+    sent, outgoing = crossed(client, upstream, **fields)
+
+    assert data in str(sent)
+    assert () == tuple(loss for loss in outgoing.losses if loss.startswith("messages") and not loss.endswith(".detail"))
+
+
+@each(
+    [
+        (f"{where}", protocol)
+        for where in ("front", "middle")
+        for protocol in ("anthropic_messages", "gemini", "openai_chat")
+    ]
+)
+def test_only_the_user_shows_what_belongs_to_instructions_and_these_stay_where_they_are(
+    where: str, protocol: str
+) -> None:
+    before = [{"role": "user", "content": "x"}] if where == "middle" else []
+    sent, _ = crossed("openai_responses", protocol, **instructed(*before))
+    turns: list[Any] = sent.get("messages") or sent["contents"]
+    showing = [turn for turn in turns if PNG in str(turn)]
+
+    assert ["user"] == [turn["role"] for turn in showing]
+    if where == "front":
+        system = [turn for turn in turns if turn["role"] in {"system", "developer"}]
+        first = str(sent.get("system") or sent.get("systemInstruction") or system)
+        assert "logo:" in first
+        assert "Be brief." in first
+        assert showing[0] is turns[len(system)]
+
+
+def test_a_provider_that_is_instructed_at_the_front_alone_is_shown_what_later_instructions_show() -> None:
+    picture = Image(source=Base64Source(media_type="image/png", data=PNG))
+    later = Message(role="system", content=(Text(text="logo:"), picture))
+    first = Message(role="user", content=(Text(text="x"),))
+
+    assert (first, Message(role="user", content=(Text(text="<system>\nlogo:\n</system>"), picture))) == folded(
+        (first, later)
+    )

@@ -41,7 +41,7 @@ from runtime.protocols.anthropic_messages.media import document_block, image_blo
 from runtime.protocols.anthropic_messages.pairing import pair
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object
 from runtime.protocols.free_text import wrapped
-from runtime.protocols.shown import shown_by_user
+from runtime.protocols.shown import instructed_in_words, shown_by_user
 from runtime.protocols.tool_name import WordRule, fit
 
 __all__ = ["Block", "Prompt", "Turn", "write_prompt"]
@@ -101,6 +101,8 @@ def write_prompt(
         InvalidRequest: a part cannot be said in this protocol and must not be left out: sound, a kind of image or file.
     """
     writer = _Writer(names)
+    if not simple:
+        messages = instructed_in_words(messages)
     leading = 0
     while leading < len(messages) and messages[leading].role in {"system", "developer"}:
         leading += 1

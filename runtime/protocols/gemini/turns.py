@@ -35,6 +35,7 @@ from runtime.protocols.gemini.media import describe, write_media
 from runtime.protocols.gemini.result import write_result
 from runtime.protocols.gemini.signature import DUMMY, kind_of
 from runtime.protocols.gemini.wire import PROTOCOL, compact_object, generation, raw_of
+from runtime.protocols.shown import instructed_in_words
 
 __all__ = ["Prompt", "write_prompt"]
 
@@ -61,6 +62,7 @@ def write_prompt(messages: Sequence[Message], names: Mapping[str, str], model: s
         prefill: the model continues a last turn of its own; else it is asked to.
     """
     writer = _Writer(names, newest=(generation(model) or 0) >= _SIGNED_SINCE)
+    messages = instructed_in_words(messages)
     leading = 0
     while leading < len(messages) and messages[leading].role in {"system", "developer"}:
         leading += 1

@@ -1,7 +1,7 @@
 """Every tool call followed by its results, every result behind its call: what Chat providers insist on.
 
 A result that stands elsewhere is moved behind its call; a call that was never answered gets a result that says so; a
-result without a call becomes the user's words. The last turn may be waiting for its results.
+result without a call becomes the user's, in words and what it shows. The last turn may be waiting for its results.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime.canonical import Message, Text, ToolCall, ToolResult
+from runtime.canonical import Message, Part, Text, ToolCall, ToolResult
 
 __all__ = ["NO_RESULT", "OPENING", "is_absent", "only_instructs", "pair"]
 
@@ -46,7 +46,7 @@ def _repaired(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     for index, message in enumerate(messages):
         if message.role == "tool":
             repaired += [
-                Message(role="user", content=_as_words(part))
+                Message(role="user", content=_told(part))
                 for place, part in enumerate(message.content)
                 if isinstance(part, ToolResult) and (index, place) not in taken
             ]
@@ -84,6 +84,7 @@ def only_instructs(written: Sequence[Mapping[str, Any]]) -> bool:
     return _INSTRUCTIONS.issuperset([turn["role"] for turn in written])
 
 
-def _as_words(result: ToolResult) -> tuple[Text, ...]:
+def _told(result: ToolResult) -> tuple[Part, ...]:
     said = "\n".join(part.text for part in result.content if isinstance(part, Text))
-    return (Text(text=f"Result of the tool call {result.call_id}: {said}"),)
+    shown = (part for part in result.content if not isinstance(part, Text))
+    return Text(text=f"Result of the tool call {result.call_id}: {said}"), *shown

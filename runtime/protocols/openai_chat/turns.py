@@ -28,7 +28,7 @@ from runtime.protocols.openai_chat.pairing import OPENING, is_absent, only_instr
 from runtime.protocols.openai_chat.parts import write_audio, write_document, write_image, write_mark
 from runtime.protocols.openai_chat.reasoning import PROTOCOL, write_details
 from runtime.protocols.openai_chat.signature import before_calls, extra_for_provider
-from runtime.protocols.shown import shown_by_user
+from runtime.protocols.shown import instructed_in_words, shown_by_user
 from runtime.protocols.tool_name import WordRule, fit
 
 __all__ = ["Wording", "folded", "write_messages"]
@@ -58,7 +58,7 @@ def write_messages(messages: tuple[Message, ...], wording: Wording, *, simple: b
     """
     written: list[dict[str, Any]] = []
     if not simple:
-        messages = shown_by_user(pair(messages))
+        messages = shown_by_user(pair(instructed_in_words(messages)))
     if not wording.quirks.system_anywhere:
         messages = folded(messages)
     for index, message in enumerate(messages):
@@ -81,14 +81,15 @@ def write_messages(messages: tuple[Message, ...], wording: Wording, *, simple: b
 
 
 def folded(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Instructions at the front as one message; later ones become marked words of the user, at their place."""
+    """Instructions at the front as one message; later ones become marked words of the user, at their place, with what they show."""
     front = next((at for at, message in enumerate(messages) if message.role not in _INSTRUCTIONS), len(messages))
     parts = tuple(part for message in messages[:front] for part in message.content)
     folded = [Message(role="system", content=parts)] if parts else []
     for message in messages[front:]:
         if message.role in _INSTRUCTIONS:
             said = "\n".join(part.text for part in message.content if isinstance(part, Text))
-            folded.append(Message(role="user", content=(Text(text=f"<system>\n{said}\n</system>"),)))
+            shown = (part for part in message.content if not isinstance(part, Text))
+            folded.append(Message(role="user", content=(Text(text=f"<system>\n{said}\n</system>"), *shown)))
         else:
             folded.append(message)
     return tuple(folded)
