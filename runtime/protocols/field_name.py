@@ -28,7 +28,7 @@ _CHAT: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"^(tools\[\d+\])\.parameters"), r"\1.function.parameters"),
     (re.compile(r"^response_format\.schema"), "response_format.json_schema.schema"),
 )
-_CANONICAL: Final = frozenset({"top_k", "min_p"})
+_CANONICAL: Final = frozenset({"top_k", "min_p", "metadata"})
 """Chat's own fields that have canonical words, too: what becomes of them is told under those."""
 
 

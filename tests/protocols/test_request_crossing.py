@@ -17,6 +17,7 @@ from tests.support.each import each
 
 PNG = "iVBORw0KGgo="
 PDF = "JVBERi0="
+TAGS = {"a": "b"}
 JPEG = "/9j/4AAQSkZJRg=="
 HI = [{"role": "user", "content": "hi"}]
 OPENAI = ("openai_chat", "openai_responses")
@@ -157,3 +158,27 @@ def test_a_provider_that_is_instructed_at_the_front_alone_is_shown_what_later_in
     assert (first, Message(role="user", content=(Text(text="<system>\nlogo:\n</system>"), picture))) == folded(
         (first, later)
     )
+
+
+@each([
+    ("openai_responses", {"input": "x", "metadata": TAGS}, False),
+    ("openai_responses", {"input": "x", "metadata": TAGS, "store": False}, False),
+    ("openai_responses", {"input": "x", "metadata": TAGS, "store": True}, True),
+    ("gemini", {"contents": [{"parts": [{"text": "x"}]}], "labels": TAGS}, False),
+    ("gemini", {"contents": [{"parts": [{"text": "x"}]}], "labels": TAGS, "store": True}, True),
+    ("openai_chat", {"messages": HI, "metadata": TAGS}, True),
+])  # fmt: skip
+def test_chat_providers_get_metadata_of_answers_that_they_are_to_keep_and_those_that_chat_clients_sent(
+    client: str, fields: dict[str, Any], sends: bool
+) -> None:
+    sent, outgoing = crossed(client, "openai_chat", **fields)
+
+    assert (TAGS if sends else None) == sent.get("metadata")
+    assert sends is ("metadata" not in outgoing.losses)
+    assert fields.get("store") == sent.get("store")
+
+
+def test_metadata_of_a_chat_client_are_named_once_where_they_are_lost() -> None:
+    _, outgoing = crossed("openai_chat", "ollama_chat", messages=HI, metadata=TAGS)
+
+    assert ("metadata",) == outgoing.losses

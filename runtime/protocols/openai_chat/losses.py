@@ -37,6 +37,7 @@ LOSSES: Mapping[str, str] = MappingProxyType(
         "stop": "The vendor takes four stop texts: what is beyond them is cut.",
         "sampling.top_k": "The vendor has no `top_k`; it is sent only if a Chat client sent it.",
         "sampling.min_p": "The vendor has no `min_p`; it is sent only if a Chat client sent it.",
+        "metadata": "The vendor takes them only of an answer that it is to keep: others go only if a Chat client sent them.",
         "response_format.json_schema.strict": "The same of an answer's schema, which then goes without `strict`.",
         "reasoning": "A model of which nothing is known is told an effort word at most, and not to think at all never.",
         "reasoning.mode": "Chat says how much to think in one effort word; budgets become the nearest word.",

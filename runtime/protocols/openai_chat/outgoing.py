@@ -70,7 +70,7 @@ def write_request(request: Request, target: Target) -> Outgoing:
         said["reasoning_effort"] = effort
     if request.verbosity is not None:
         said["verbosity"] = request.verbosity
-    _account(said, request, losses)
+    _account(said, request, kept, losses)
     if request.cache is not None:
         _cache_all(said, request, target, losses)
     if kept:
@@ -162,7 +162,8 @@ def _within(name: str, value: float, losses: list[str]) -> float:
     return min(max(value, bounds.min), bounds.max)
 
 
-def _account(said: dict[str, Any], request: Request, losses: list[str]) -> None:
+def _account(said: dict[str, Any], request: Request, kept: Extensions, losses: list[str]) -> None:
+    """The vendor refuses metadata of an answer that it is not to keep: they go where it is, or where a Chat client said them."""
     tier = request.service_tier
     if tier is not None:
         tier = _TIER_WORDS.get(tier, tier)
@@ -172,8 +173,10 @@ def _account(said: dict[str, Any], request: Request, losses: list[str]) -> None:
             losses.append("service_tier")
     if request.user is not None:
         said["user"] = end_user(request.user)
-    if request.metadata:
+    if request.metadata and request.store:
         said["metadata"] = request.metadata
+    elif request.metadata and "metadata" not in kept:
+        losses.append("metadata")
     if request.store is not None:
         said["store"] = request.store
     if request.cache_key is not None:

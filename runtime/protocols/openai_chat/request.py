@@ -43,11 +43,11 @@ from runtime.protocols.openai_chat.search import read_search
 __all__ = ["LEGACY_FIELDS", "read_request"]
 
 _EXTENSIONS: Final = frozenset({
-    "audio", "min_p", "modalities", "moderation", "prediction", "prompt_cache_options", "prompt_cache_retention",
-    "safety_identifier", "top_k",
+    "audio", "metadata", "min_p", "modalities", "moderation", "prediction", "prompt_cache_options",
+    "prompt_cache_retention", "safety_identifier", "top_k",
 })  # fmt: skip
-"""Fields that only Chat has, kept as they came. `top_k` and `min_p` are canonical too: the vendor lacks them, so they go
-to a Chat provider only where a Chat client said them."""
+"""Fields that only Chat has, kept as they came. `top_k`, `min_p` and `metadata` are canonical too: the vendor lacks them, or
+takes them with `store` only, so they go to a Chat provider where a Chat client said them."""
 
 LEGACY_FIELDS: Final = frozenset({"functions", "function_call"})
 """Kept to know that the client is of the old kind, whose answers carry a ``function_call``; never sent on."""

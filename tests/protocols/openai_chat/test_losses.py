@@ -91,6 +91,7 @@ SHOWN: dict[str, Request | Response] = {
     "stop": ask(stop=("a", "b", "c", "d", "e")),
     "sampling.top_k": ask(sampling=Sampling(top_k=1)),
     "sampling.min_p": ask(sampling=Sampling(min_p=0.1)),
+    "metadata": ask(metadata={"a": "b"}),
     "response_format.json_schema.strict": ask(
         response_format=JsonSchema(schema='{"type":"array"}', name="n", strict=True)
     ),
