@@ -19,7 +19,10 @@ class CacheMark(Value, frozen=True):
 
 
 class UrlSource(Value, frozen=True, tag="url"):
+    """``media_type`` is None where the client did not say what is there."""
+
     url: str
+    media_type: str | None = None
 
 
 class Base64Source(Value, frozen=True, tag="base64"):
@@ -30,9 +33,10 @@ class Base64Source(Value, frozen=True, tag="base64"):
 
 
 class FileSource(Value, frozen=True, tag="file"):
-    """A file that a vendor keeps. Its id means nothing to another vendor."""
+    """A file that a vendor keeps. Its id means nothing to another vendor. ``media_type`` as in `UrlSource`."""
 
     file_id: str
+    media_type: str | None = None
 
 
 class TextSource(Value, frozen=True, tag="text"):

@@ -182,3 +182,29 @@ def test_metadata_of_a_chat_client_are_named_once_where_they_are_lost() -> None:
     _, outgoing = crossed("openai_chat", "ollama_chat", messages=HI, metadata=TAGS)
 
     assert ("metadata",) == outgoing.losses
+
+
+def anthropic_document(url: str) -> dict[str, Any]:
+    shown = {"type": "document", "source": {"type": "url", "url": url}}
+    return {"max_tokens": 9, "messages": [{"role": "user", "content": [shown]}]}
+
+
+def gemini_file(uri: str, **media_type: str) -> dict[str, Any]:
+    return {"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": uri, **media_type}}]}]}
+
+
+@each([
+    ("anthropic_messages", anthropic_document("https://e.com/doc"), "application/pdf"),
+    ("gemini", gemini_file("gs://b/o", mimeType="application/pdf"), "application/pdf"),
+    ("gemini", gemini_file("gs://b/o.txt", mimeType="text/markdown"), "text/markdown"),
+    ("gemini", gemini_file("https://e.com/a", mimeType="image/webp"), "image/webp"),
+    ("gemini", gemini_file("https://e.com/a.pdf"), "application/pdf"),
+    ("gemini", gemini_file("https://youtu.be/a", mimeType="video/mp4"), "video/mp4"),
+    ("gemini", gemini_file("gs://b/o"), None),
+])  # fmt: skip
+def test_what_a_client_says_is_at_an_address_is_said_on(
+    client: str, fields: dict[str, Any], media_type: str | None
+) -> None:
+    sent, _ = crossed(client, "gemini", **fields)
+
+    assert media_type == sent["contents"][0]["parts"][0]["fileData"].get("mimeType")

@@ -173,14 +173,15 @@ def _tool_result(block: ReceivedBlock, path: str) -> ToolResult:
     )
 
 
-def _source(source: ReceivedSource, path: str) -> Source:
+def _source(source: ReceivedSource, path: str, *, at_urls: str | None = None) -> Source:
+    """``at_urls``: what the vendor takes to be at every URL."""
     match source.type:
         case "base64":
             return Base64Source(
                 media_type=required(source.media_type, f"{path}.media_type"), data=required(source.data, f"{path}.data")
             )
         case "url":
-            return UrlSource(url=required(source.url, f"{path}.url"))
+            return UrlSource(url=required(source.url, f"{path}.url"), media_type=at_urls)
         case "file":
             return FileSource(file_id=required(source.file_id, f"{path}.file_id"))
         case "text":
@@ -202,7 +203,7 @@ def _document(block: ReceivedBlock, path: str) -> list[Part]:
         images = [part for part in inner if isinstance(part, Image)]
         found: Source = TextSource(text="\n\n".join(part.text for part in inner if isinstance(part, Text)))
     else:
-        found = _source(source, f"{path}.source")
+        found = _source(source, f"{path}.source", at_urls="application/pdf")
     document = Document(
         source=found,
         title=present(block.title),

@@ -64,9 +64,9 @@ def read_file(file: FileData, path: str, resolution: MediaResolution | None = No
     if not uri:
         raise InvalidRequest(f"The field '{path}.fileUri' is required.", param=f"{path}.fileUri")
     on_the_web = uri.startswith(("http://", "https://")) and not _OWN_FILES.match(uri)
-    source: Source = UrlSource(url=uri) if on_the_web else FileSource(file_id=uri)
-    media_type = present(file.mimeType) or _guessed(uri) or ""
-    return _part(source, media_type, present(file.displayName), resolution)
+    said = present(file.mimeType) or None
+    source: Source = UrlSource(url=uri, media_type=said) if on_the_web else FileSource(file_id=uri, media_type=said)
+    return _part(source, said or _guessed(uri) or "", present(file.displayName), resolution)
 
 
 def write_media(part: Image | Audio | Document) -> Part:
@@ -74,8 +74,8 @@ def write_media(part: Image | Audio | Document) -> Part:
     match part.source:
         case Base64Source(media_type=media_type, data=data):
             return Part(inlineData=Blob(mimeType=_TO_VENDOR.get(media_type, media_type), data=data))
-        case UrlSource(url=address) | FileSource(file_id=address):
-            media_type = _guessed(address) or ""
+        case UrlSource(url=address, media_type=said) | FileSource(file_id=address, media_type=said):
+            media_type = said or _guessed(address) or ""
             if isinstance(part, Image) and not media_type.startswith("image/"):
                 media_type = (
                     "image/jpeg"  # the vendor looks at the bytes; it only wants to be told that it is a picture

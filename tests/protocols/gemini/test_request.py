@@ -109,7 +109,11 @@ def test_every_kind_of_part_is_understood() -> None:
         Audio(source=Base64Source(media_type="audio/mpeg", data="AAAA")),
         Document(source=Base64Source(media_type="application/pdf", data="AA=="), title="n"),
         Image(source=UrlSource(url="https://e.com/a.png"), detail="high"),
-        Document(source=FileSource(file_id="https://generativelanguage.googleapis.com/v1beta/files/x")),
+        Document(
+            source=FileSource(
+                file_id="https://generativelanguage.googleapis.com/v1beta/files/x", media_type="application/pdf"
+            )
+        ),
     ] == list(message.content[:6])
     natives = [part.block for part in message.content[6:] if isinstance(part, Native)]
     assert ["executableCode", "codeExecutionResult", "toolCall", "toolResponse", "videoMetadata"] == natives
