@@ -707,6 +707,11 @@ class SurfaceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     it.
     """
 
+    max_inputs: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How many texts one request for vectors may hold. One that is translated and holds more goes to the next target,
+    or, where none is left, is refused.
+    """
+
     parameters: ParameterSettings | None = None
     """What happens to fields of requests in this protocol only, after the provider's own `parameters`."""
 
@@ -2489,6 +2494,14 @@ SETTINGS: tuple[Setting, ...] = (
         type="boolean",
         default=None,
         help="Whether its models can search the web with the vendor's own tool; other dialects' searches are then translated to it.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.surfaces.*.max_inputs",
+        type="integer",
+        default=None,
+        help="How many texts one request for vectors may hold. One that is translated and holds more goes to the next target, or, where none is left, is refused.",
         secret=False,
         reload="dynamic",
     ),

@@ -33,6 +33,7 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
         "count_tokens": "The path that counts tokens, where there is one.",
         "version": "The value of the vendor's API version header.",
         "web_search": "Its models can search the web with the vendor's own tool.",
+        "max_inputs": "How many texts one request for vectors may hold.",
         "parameters": "What happens to fields of requests in this protocol only, after the provider's own rules.",
     },
     "Auth": {

@@ -17,7 +17,7 @@ PROVIDER: Provider = Provider(
             count_tokens="/v1beta/models/{model}:countTokens",
             web_search=True,
         ),
-        "gemini_embeddings": Surface(path="/v1beta/models/{model}:batchEmbedContents"),
+        "gemini_embeddings": Surface(path="/v1beta/models/{model}:batchEmbedContents", max_inputs=100),
     },
     auth=Auth(header="x-goog-api-key", prefix="", env=("GEMINI_API_KEY", "GOOGLE_API_KEY")),
     models=(
@@ -294,6 +294,7 @@ PROVIDER: Provider = Provider(
     notes=(
         "Prompts of the Pro models above 200,000 tokens cost twice the input and 1.5 times the output price; the catalogue holds the lower tier.",
         "Gemini 3.8 Flash costs twice as much from 2027-01-01 on.",
+        "One request for vectors holds at most 100 texts; one of another protocol with more of them goes to the next target, or is refused.",
         "A price for searches counts queries from Gemini 3 on, and answers that searched before; free allowances are not known to the catalogue.",
     ),
 )

@@ -29,14 +29,15 @@ class Surface(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, for
     """Where one protocol is spoken, below the provider's base URL; `{model}` stands for the model's id.
 
     ``count_tokens`` is None where the provider cannot count. ``version`` pins the vendor's API version header.
-    ``web_search``: its models can search the web with the vendor's own tool. ``parameters`` are rules for this protocol's
-    fields only, after the provider's.
+    ``web_search``: its models can search the web with the vendor's own tool. ``max_inputs`` is how many texts one request
+    for vectors may hold; None is not known. ``parameters`` are rules for this protocol's fields only, after the provider's.
     """
 
     path: str
     count_tokens: str | None = None
     version: str | None = None
     web_search: bool = False
+    max_inputs: int | None = None
     parameters: ParameterRules = ParameterRules()
 
 

@@ -28,7 +28,7 @@ from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.gemini import Gemini
-from runtime.protocols.vector import one_each, unpacked
+from runtime.protocols.vector import not_too_many, one_each, unpacked
 
 __all__ = ["GeminiEmbeddings"]
 
@@ -97,6 +97,7 @@ class GeminiEmbeddings(Embedder):
 
     @override
     def encode_request(self, request: EmbeddingRequest, target: Target) -> Outgoing:
+        not_too_many(request, target)
         titles = request.titles or (None,) * len(request.inputs)
         requests = [
             EmbedContentRequest(

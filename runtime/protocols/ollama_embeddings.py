@@ -15,7 +15,7 @@ from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.ollama_chat import OllamaChat
-from runtime.protocols.vector import inputs_in, one_each, unpacked
+from runtime.protocols.vector import inputs_in, not_too_many, one_each, unpacked
 
 __all__ = ["OllamaEmbeddings"]
 
@@ -77,6 +77,7 @@ class OllamaEmbeddings(Embedder):
 
     @override
     def encode_request(self, request: EmbeddingRequest, target: Target) -> Outgoing:
+        not_too_many(request, target)
         fields: dict[str, msgspec.Raw] = {
             "model": splice.raw(target.model.id),
             "input": msgspec.Raw(msgspec.json.encode(request.inputs)),

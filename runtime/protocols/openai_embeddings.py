@@ -25,7 +25,7 @@ from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.openai_chat import OpenAIChat
-from runtime.protocols.vector import inputs_in, one_each, packed, places, unpacked
+from runtime.protocols.vector import inputs_in, not_too_many, one_each, packed, places, unpacked
 
 __all__ = ["OpenAIEmbeddings"]
 
@@ -117,6 +117,7 @@ class OpenAIEmbeddings(Embedder):
 
     @override
     def encode_request(self, request: EmbeddingRequest, target: Target) -> Outgoing:
+        not_too_many(request, target)
         fields: dict[str, msgspec.Raw] = {
             "model": splice.raw(target.model.id),
             "input": msgspec.Raw(msgspec.json.encode(request.inputs)),

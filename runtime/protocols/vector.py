@@ -13,9 +13,11 @@ from typing import Final
 
 import msgspec
 
-from runtime.errors import UpstreamProtocolError
+from runtime.canonical import EmbeddingRequest
+from runtime.errors import InvalidRequest, UpstreamProtocolError
+from runtime.protocols.base import Target
 
-__all__ = ["inputs_in", "one_each", "packed", "places", "unpacked"]
+__all__ = ["inputs_in", "not_too_many", "one_each", "packed", "places", "unpacked"]
 
 _NUMBERS: Final = msgspec.json.Decoder(list[float])
 _TEXT: Final = msgspec.json.Decoder(str)
@@ -32,6 +34,14 @@ def inputs_in(raw: msgspec.Raw) -> int | None:
     except (msgspec.DecodeError, RecursionError):
         return None
     return 1 if isinstance(inputs, str) or (inputs and bytes(inputs[0])[:1].isdigit()) else len(inputs)
+
+
+def not_too_many(request: EmbeddingRequest, target: Target) -> None:
+    """Raises InvalidRequest for more texts than ``target`` takes in one request."""
+    given, most = len(request.inputs), target.surface.max_inputs
+    if most is not None and given > most:
+        message = f"{target.provider.name} takes at most {most} texts in one request, and {given} were given."
+        raise InvalidRequest(message, param="input", code="invalid_value")
 
 
 def one_each(vectors: Sequence[msgspec.Raw], inputs: int | None) -> None:

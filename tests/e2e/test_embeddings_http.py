@@ -41,7 +41,7 @@ providers:
     connections: [{{id: main, key: "${{VENDOR_KEY}}"}}]
   gemini_like:
     base_url: {url}
-    surfaces: {{gemini_embeddings: {{}}}}
+    surfaces: {{gemini_embeddings: {{max_inputs: 100}}}}
     auth: {{header: x-goog-api-key, prefix: ""}}
     models: {models}
     connections: [{{id: main, key: "${{VENDOR_KEY}}"}}]
@@ -50,6 +50,8 @@ providers:
     surfaces: {{ollama_embeddings: {{}}}}
     models: {models}
     connections: [{{id: main, key: "${{VENDOR_KEY}}"}}]
+combos:
+  either: {{targets: [gemini_like/vec, openai_like/vec]}}
 """
 MODELS = "{vec: {endpoint: embeddings}, limited: {endpoint: embeddings}, short: {endpoint: embeddings}}"
 
@@ -119,6 +121,7 @@ def _openai(body: Any) -> object:
 
 def _gemini(model: str, body: Any) -> object:
     assert set(body) == {"requests"}, f"fields {sorted(body)}"
+    assert len(body["requests"]) <= 100, "at most 100 requests can be in one batch"
     for one in body["requests"]:
         known = {"model", "content", "taskType", "task_type", "title", "outputDimensionality", "output_dimensionality"}
         assert set(one) <= known, f"fields {sorted(one)}"
@@ -222,6 +225,17 @@ def test_below_a_provider_its_model_answers_by_the_name_that_was_asked(
 @pytest.mark.parametrize("client", CLIENTS)
 def test_one_text_gives_one_vector(running: Running, client: str, provider: str) -> None:
     assert [vector("one")] == CLIENTS[client](running, f"{provider}/vec", ["one"])
+
+
+def test_more_texts_than_a_provider_takes_go_to_another_or_are_refused(running: Running, fake: Fake) -> None:
+    fake.seen.clear()
+    texts = [str(number) for number in range(250)]
+    refused = post(running, "/v1/embeddings", {"model": "gemini_like/vec", "input": texts})
+
+    assert 400 == refused.status_code
+    assert "takes at most 100 texts in one request, and 250 were given" in refused.json()["error"]["message"]
+    assert [vector(text) for text in texts] == by_openai(running, "either", texts)
+    assert ["/v1/embeddings"] == [each.path for each in fake.seen]
 
 
 @pytest.mark.parametrize("encoding", ["float", "base64"])

@@ -53,8 +53,8 @@ def peek(protocol: str, body: dict[str, Any], variant: str = "batch") -> Envelop
     return embedder(protocol).peek(json.dumps(body).encode(), asked)
 
 
-def target(protocol: str, **rules: Any) -> Target:
-    surface = USUAL[protocol]
+def target(protocol: str, max_inputs: int | None = None, **rules: Any) -> Target:
+    surface = msgspec.structs.replace(USUAL[protocol], max_inputs=max_inputs)
     provider = Provider(
         id="p", name="P", base_url="https://p.example", surfaces={protocol: surface}, parameters=ParameterRules(**rules)
     )
@@ -243,6 +243,19 @@ def test_malformed_request_names_its_field(fields: dict[str, Any], param: str) -
 def test_rubbish_is_never_a_vector(protocol: str, body: bytes) -> None:
     with pytest.raises(UpstreamProtocolError):
         embedder(protocol).decode_response(body, EmbeddingRequest(model="m", inputs=("a",)))
+
+
+@pytest.mark.parametrize("protocol", EMBEDDERS)
+@pytest.mark.parametrize(("most", "given", "sayable"), [(100, 100, True), (100, 101, False), (None, 2048, True)])
+def test_no_target_is_sent_more_texts_than_it_takes(protocol: str, most: int | None, given: int, sayable: bool) -> None:
+    request = EmbeddingRequest(model="m", inputs=("a",) * given)
+    if sayable:
+        assert embedder(protocol).encode_request(request, target(protocol, most)).body.count(b'"a"') == given
+        return
+
+    with pytest.raises(InvalidRequest, match="at most 100 texts in one request, and 101 were given") as caught:
+        embedder(protocol).encode_request(request, target(protocol, most))
+    assert "input" == caught.value.param
 
 
 def test_error_inside_a_success_is_the_error_it_stands_for() -> None:
