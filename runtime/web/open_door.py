@@ -24,7 +24,8 @@ def demand_no_other_page(headers: Mapping[str, str], origins: Collection[str]) -
     """``origins`` are those of other pages that may call; `*`: of all. Raises PermissionDenied."""
     if "*" in origins:
         return
-    if foreign(headers, unsaid=False) and headers.get("origin") not in origins:
+    by_hand = headers.get("sec-fetch-site") == "none"  # by the address bar or a bookmark: no page made it
+    if not by_hand and foreign(headers, unsaid=False) and headers.get("origin") not in origins:
         raise PermissionDenied(
             "no key is asked for here, so calls are not taken from pages of other sites; name those that may in "
             "`server.cors_origins`",

@@ -72,15 +72,15 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def foreign(headers: Mapping[str, str], *, unsaid: bool) -> bool:
-    """Whether a page of another site made a call; ``unsaid`` is the answer where nothing tells, or no page made it.
+    """Whether a page of another site made a call; ``unsaid`` is the answer where nothing tells.
 
     Browsers say it, and no page can make them say otherwise. Where they say only the page's origin, it has to be the
     host that is called.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None and site != "none":
+    if site is not None:
         return site != "same-origin"
-    if site is None and origin is not None:
+    if origin is not None:
         return _split(origin).netloc.lower() != headers.get("host", "").lower()
     return unsaid
 
