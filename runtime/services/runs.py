@@ -6,7 +6,7 @@ Another process says it through the store: a response that does not run there an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -45,7 +45,7 @@ class Runs:
         self._limit = limit
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self) -> Generator[None, None, None]:
         """Held for one that is not started yet. Raises RateLimited when there is no room for another."""
         if len(self._tasks) + self._preparing >= self._limit:
             raise RateLimited(f"{self._limit} responses are being made in the background; try again", retry_after_s=5)
