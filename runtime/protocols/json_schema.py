@@ -7,14 +7,13 @@ against schemas.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 from typing import TypeAlias, TypeGuard
 
 import msgspec
 
 __all__ = [
-    "EMPTY_OBJECT", "Schema", "constrained", "is_list", "is_object", "object_schema", "read_schema", "tell", "write_schema",
+    "EMPTY_OBJECT", "Schema", "is_list", "is_object", "object_schema", "read_schema", "resolved", "tell", "write_schema",
 ]  # fmt: skip
 
 Schema: TypeAlias = dict[str, object]
@@ -22,19 +21,6 @@ Schema: TypeAlias = dict[str, object]
 EMPTY_OBJECT = '{"type":"object","properties":{}}'
 
 _COMBINERS = ("allOf", "anyOf", "oneOf")
-_FORMATS = frozenset(
-    {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"},
-)
-_EVERYWHERE = ("description", "title", "enum", "const", "$ref")
-_BY_TYPE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "object": ("properties", "required", "additionalProperties"),
-        "array": ("items", "minItems"),
-        "string": ("format",),
-    }
-)
-_SILENT = frozenset({"$schema", "$id", "$comment", "default", "examples", "deprecated"})
-"""Keywords that constrain no value: dropped without a word where they are not understood, but for `default`."""
 
 
 def object_schema(text: str | None) -> str:
@@ -54,22 +40,6 @@ def object_schema(text: str | None) -> str:
     if changed.get("type") != "object":
         changed = _with_object_type(changed)
     return text if changed is schema else write_schema(changed)
-
-
-def constrained(text: str) -> str:
-    """The schema for a provider that forces its output to fit, and so knows only the keywords it can force.
-
-    Raises:
-        ValueError: ``text`` is no JSON object, or nested too deeply to be read.
-    """
-    schema = read_schema(text)
-    if schema is None:
-        raise ValueError("the schema is not an object")
-    try:
-        changed = _constrained(schema)
-    except RecursionError:
-        raise ValueError("the schema is nested too deeply") from None
-    return text if changed == schema else write_schema(changed)
 
 
 def read_schema(text: str) -> Schema | None:
@@ -100,7 +70,7 @@ def _merge_top(schema: Schema) -> Schema:
     properties: Schema = dict(_mapping(merged.get("properties")))
     required: list[str] = list(_strings(merged.get("required")))
     for word in _COMBINERS:
-        members = [_resolve(member, schema) for member in _list(schema.get(word))]
+        members = [resolved(member, schema) for member in _list(schema.get(word))]
         if not members:
             continue
         for member in members:
@@ -129,7 +99,7 @@ def _either(first: object, second: object) -> object:
     return {"anyOf": [*known, *([] if second in known else [second])]}
 
 
-def _resolve(member: object, root: Schema) -> Schema:
+def resolved(member: object, root: Schema) -> Schema:
     """``member``, or what its local reference names; {} for what cannot be found."""
     seen: set[str] = set()
     while isinstance(reference := _mapping(member).get("$ref"), str):
@@ -140,73 +110,6 @@ def _resolve(member: object, root: Schema) -> Schema:
         for step in reference[2:].split("/"):
             member = _mapping(member).get(step.replace("~1", "/").replace("~0", "~"))
     return _mapping(member)
-
-
-def _constrain(schema: object) -> object:
-    return _constrained(schema) if is_object(schema) else {} if schema is True else schema
-
-
-def _constrained(source: Schema) -> Schema:
-    types = source.get("type")
-    if is_list(types):
-        return _constrained(_split_types(source, list(_strings(types))))
-    done: Schema = {}
-    for defs in ("$defs", "definitions"):
-        if defs in source:
-            done[defs] = {name: _constrain(member) for name, member in _mapping(source[defs]).items()}
-    if "$ref" in source:
-        return {**done, "$ref": source["$ref"]}
-    kept = (*_EVERYWHERE, "type", *_BY_TYPE.get(str(types), ()))
-    untold: list[tuple[str, object]] = []
-    for key, value in source.items():
-        if key in _COMBINERS:
-            done["allOf" if key == "allOf" else "anyOf"] = [_constrain(member) for member in _list(value)]
-        elif key in kept:
-            _keep(done, key, value, untold)
-        elif key not in {"$defs", "definitions"} and (key not in _SILENT or key == "default"):
-            untold.append((key, value))
-    if types == "object":
-        done.setdefault("properties", {})
-        done["additionalProperties"] = False
-    tell(done, untold)
-    return done
-
-
-def _keep(done: Schema, key: str, value: object, untold: list[tuple[str, object]]) -> None:
-    """Put a keyword that the dialect has into ``done``, or its value, where that is too much, into ``untold``."""
-    match key:
-        case "properties":
-            done[key] = {name: _constrain(member) for name, member in _mapping(value).items()}
-        case "items":
-            done[key] = _constrain(value)
-        case "additionalProperties":
-            if value not in (True, False):
-                untold.append((key, value))
-        case "minItems" if value not in (0, 1):
-            untold.append((key, value))
-        case "format" if value not in _FORMATS:
-            untold.append((key, value))
-        case _:
-            done[key] = value
-
-
-def _split_types(schema: Schema, types: list[str]) -> Schema:
-    """A list of types as alternatives, each with the keywords that are about it."""
-    about = {key for keys in _BY_TYPE.values() for key in keys} | {
-        "minimum",
-        "maximum",
-        "pattern",
-        "minLength",
-        "maxLength",
-    }
-    if len(types) == 1:
-        return {**schema, "type": types[0]}
-    shared = {key: value for key, value in schema.items() if key != "type" and key not in about}
-    own = {key: value for key, value in schema.items() if key in about}
-    members = [{"type": word, **(own if word != "null" else {})} for word in types]
-    if "enum" in shared:  # the values themselves say what they are
-        return shared
-    return {**shared, "anyOf": members}
 
 
 def tell(schema: Schema, untold: Iterable[tuple[str, object]]) -> None:

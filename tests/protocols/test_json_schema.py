@@ -10,12 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.protocols.json_schema import EMPTY_OBJECT, constrained, object_schema
-
-FORCED = {
-    "type", "properties", "required", "additionalProperties", "items", "minItems", "format", "enum", "const", "anyOf", "allOf",
-    "$ref", "$defs", "definitions", "description", "title",
-}  # fmt: skip
+from runtime.protocols.json_schema import EMPTY_OBJECT, object_schema
 
 leaves = st.sampled_from(
     [
@@ -46,32 +41,6 @@ schemas: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def keywords(schema: Any) -> set[str]:
-    if not isinstance(schema, dict):
-        return set()
-    found = set(schema)
-    for key in ("properties", "$defs", "definitions"):
-        found |= {word for member in schema.get(key, {}).values() for word in keywords(member)}
-    for key in ("anyOf", "allOf"):
-        found |= {word for member in schema.get(key, []) for word in keywords(member)}
-    return found | keywords(schema.get("items"))
-
-
-@given(schemas.filter(lambda schema: isinstance(schema, dict)))
-def test_pitfall_082_a_forced_schema_has_only_keywords_that_can_be_forced(schema: dict[str, Any]) -> None:
-    done = json.loads(constrained(json.dumps(schema)))
-
-    assert keywords(done) <= FORCED
-    jsonschema.Draft202012Validator.check_schema(done)
-
-
-@given(schemas.filter(lambda schema: isinstance(schema, dict)))
-def test_forcing_a_forced_schema_changes_nothing(schema: dict[str, Any]) -> None:
-    once = constrained(json.dumps(schema))
-
-    assert json.loads(once) == json.loads(constrained(once))
-
-
 @given(schemas)
 def test_a_tools_schema_is_always_an_object_without_alternatives_on_top(schema: Any) -> None:
     done = json.loads(object_schema(json.dumps(schema)))
@@ -90,12 +59,6 @@ def test_a_tools_schema_is_always_an_object_without_alternatives_on_top(schema: 
 )
 def test_pitfall_083_a_schema_that_fits_stays_the_very_text(text: str) -> None:
     assert text == object_schema(text)
-
-
-def test_a_forced_schema_that_fits_stays_the_very_text() -> None:
-    text = '{ "type":"object", "properties":{"a":{"type":"string","format":"date"}},"required":["a"],"additionalProperties":false}'
-
-    assert text == constrained(text)
 
 
 @pytest.mark.parametrize("text", [None, "true", "null", "[]"])
@@ -135,20 +98,6 @@ def test_parts_that_must_all_hold_require_what_any_of_them_does() -> None:
     assert (["a", "b"], {"a": {}, "b": {}}) == (done["required"], done["properties"])
 
 
-def test_what_cannot_be_forced_is_said_in_words() -> None:
-    text = '{"type":"object","properties":{"n":{"type":"integer","minimum":1,"description":"A count."},"s":{"type":"string","pattern":"^a"}}}'
-    properties = json.loads(constrained(text))["properties"]
-
-    assert {"type": "integer", "description": "A count.\n\n{minimum: 1}"} == properties["n"]
-    assert {"type": "string", "description": '{pattern: "^a"}'} == properties["s"]
-
-
-def test_pitfall_081_a_list_of_types_becomes_alternatives() -> None:
-    done = json.loads(constrained('{"type":["array","null"],"items":{"type":"string"},"title":"T"}'))
-
-    assert {"title": "T", "anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]} == done
-
-
 def test_circles_of_references_end() -> None:
     text = '{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}},"anyOf":[{"$ref":"#/$defs/a"},{"$ref":"elsewhere"}]}'
 
@@ -159,26 +108,3 @@ def test_circles_of_references_end() -> None:
 def test_what_is_no_schema_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="schema"):
         object_schema(text)
-
-
-@pytest.mark.parametrize("text", ["true", "3", "{"])
-def test_a_forced_schema_must_be_an_object(text: str) -> None:
-    with pytest.raises(ValueError, match="schema"):
-        constrained(text)
-
-
-@pytest.mark.parametrize("place", ["anyOf", "items", "properties", "$defs", "items in anyOf"])
-def test_pitfall_079_a_schema_is_rewritten_at_every_depth(place: str) -> None:
-    inner = {"type": "integer", "exclusiveMinimum": 0, "propertyNames": {}}
-    schema: dict[str, Any] = {
-        "anyOf": {"anyOf": [inner]},
-        "items": {"type": "array", "items": inner},
-        "properties": {"type": "object", "properties": {"p": inner}},
-        "$defs": {"$defs": {"d": inner}, "type": "string"},
-        "items in anyOf": {"anyOf": [{"type": "array", "items": inner}]},
-    }[place]
-    done = constrained(json.dumps(schema))
-
-    assert '"exclusiveMinimum":' not in done
-    assert '"propertyNames":' not in done
-    assert "exclusiveMinimum: 0" in done

@@ -2,7 +2,7 @@
 
 Nothing is sent that the provider is known to refuse: what cannot be said is left out and named in ``losses``, unless
 leaving it out would change what the client asked for. A JSON object without a schema is asked for in words, as is a
-schema where the model is known not to take one: a form for "any object" does not exist here.
+schema where the model is known not to take one, or that cannot be forced: a form for "any object" does not exist here.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from runtime.canonical import JsonObject, JsonSchema, Request, Sampling, ToolCal
 from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
 from runtime.protocols.anthropic_messages.cache import Marked, control, thin_out
+from runtime.protocols.anthropic_messages.forced_schema import UnforcedError, forced_schema
 from runtime.protocols.anthropic_messages.headers import request_headers, takes_sampling
 from runtime.protocols.anthropic_messages.search import SAYS, write_search
 from runtime.protocols.anthropic_messages.thinking import Plan, plan_thinking
@@ -28,7 +29,6 @@ from runtime.protocols.anthropic_messages.turns import Prompt, write_prompt
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields
 from runtime.protocols.base import Outgoing, Target
 from runtime.protocols.field_name import beyond
-from runtime.protocols.json_schema import constrained
 from runtime.protocols.splice import apply
 from runtime.protocols.tool_name import way_back
 from runtime.protocols.unsaid import labels, unsaid, words_alone
@@ -122,7 +122,7 @@ def _body(
         documents_by_model=old,
         simple=simple,
     )
-    words, form = _form(request, target)
+    words, form = _form(request, target, losses)
     system = [*prompt.system, TextBlock(text=words)] if words else prompt.system
     tools = encode_tools(request, names, losses) if request.tools else []
     choice = encode_tool_choice(request, tools, names, thinking=plan.on, losses=losses) if tools else None
@@ -204,7 +204,7 @@ def _output_config(plan: Plan, form: msgspec.Raw | None, own: Fields) -> dict[st
     return {"output_config": config} if config else {}
 
 
-def _form(request: Request, target: Target) -> tuple[str | None, msgspec.Raw | None]:
+def _form(request: Request, target: Target, losses: list[str]) -> tuple[str | None, msgspec.Raw | None]:
     """How JSON is asked for: in words for the system prompt, or as a schema for the vendor to force."""
     match request.response_format:
         case None:
@@ -215,7 +215,10 @@ def _form(request: Request, target: Target) -> tuple[str | None, msgspec.Raw | N
             if target.model.certainty(Capability.JSON_SCHEMA) is Certainty.DENIED:
                 return _THIS_OBJECT + schema, None
             try:
-                return None, msgspec.Raw(constrained(schema).encode())
+                return None, msgspec.Raw(forced_schema(schema).encode())
+            except UnforcedError:  # forced, it would admit less than it does
+                losses.append("response_format.schema")
+                return _THIS_OBJECT + schema, None
             except ValueError as error:
                 message = f"The schema of the answer cannot be told to this model: {error}."
                 raise InvalidRequest(message, param="response_format.schema") from None

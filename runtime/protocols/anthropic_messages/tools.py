@@ -21,10 +21,11 @@ from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.cache import control
 from runtime.protocols.anthropic_messages.client_tools import ClientTool, client_tool
 from runtime.protocols.anthropic_messages.content import cache_mark
+from runtime.protocols.anthropic_messages.forced_schema import UnforcedError, forced_schema
 from runtime.protocols.anthropic_messages.search import read_search
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_object, is_text, read, text_of
 from runtime.protocols.free_text import PARAMETERS, described, limited
-from runtime.protocols.json_schema import constrained, object_schema
+from runtime.protocols.json_schema import object_schema
 from runtime.protocols.tool_name import WordRule, fit_all
 
 __all__ = ["NAMES", "decode_tool_choice", "decode_tools", "encode_tool_choice", "encode_tools", "wire_names"]  # fmt: skip
@@ -117,7 +118,7 @@ def encode_tools(request: Request, names: Mapping[str, str], losses: list[str]) 
             continue
         if limited(tool):
             losses.append(f"tools[{index}].format")
-        wire = _encode(tool, names, index)
+        wire = _encode(tool, names, index, losses)
         more = extras.get(tool.name)
         tools.append(_with(wire, more) if more else wire)
     return tools
@@ -181,7 +182,7 @@ def _description(given: ReceivedTool) -> str | None:
     return _TEXT.decode(raw) if is_text(raw) else text_of(raw)
 
 
-def _encode(tool: Tool, names: Mapping[str, str], index: int) -> WireTool:
+def _encode(tool: Tool, names: Mapping[str, str], index: int, losses: list[str]) -> WireTool:
     wire = WireTool(name=names[tool.name], input_schema=msgspec.Raw(PARAMETERS.encode()))
     description = described(tool)
     if description is not None:
@@ -190,7 +191,10 @@ def _encode(tool: Tool, names: Mapping[str, str], index: int) -> WireTool:
         strict = bool(tool.strict)
         try:
             schema = object_schema(tool.parameters)
-            wire.input_schema = msgspec.Raw((constrained(schema) if strict else schema).encode())
+            if strict:
+                schema, strict = _strictly(schema)
+                losses += [] if strict else [f"tools[{index}].strict"]
+            wire.input_schema = msgspec.Raw(schema.encode())
         except ValueError as error:
             message = f"The schema of the tool '{tool.name}' cannot be told to this model: {error}."
             raise InvalidRequest(message, param=f"tools[{index}].parameters") from None
@@ -199,6 +203,14 @@ def _encode(tool: Tool, names: Mapping[str, str], index: int) -> WireTool:
     if tool.cache is not None:
         wire.cache_control = control(tool.cache)
     return wire
+
+
+def _strictly(schema: str) -> tuple[str, bool]:
+    """``schema`` as it can be forced, and whether that could be: strictness goes before the schema's meaning does."""
+    try:
+        return forced_schema(schema), True
+    except UnforcedError:
+        return schema, False
 
 
 def _with(wire: WireTool, extras: Fields) -> msgspec.Raw:

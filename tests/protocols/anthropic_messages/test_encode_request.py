@@ -183,8 +183,19 @@ def test_a_schema_for_the_answer_is_forced_and_any_object_asked_for_in_words() -
     assert "additionalProperties" in old["system"][-1]["text"]  # type: ignore[index]
 
 
+def test_a_schema_that_cannot_be_forced_is_asked_for_in_words_and_the_client_is_told() -> None:
+    schema = '{"type":"object","properties":{"m":{"type":"object","additionalProperties":{"type":"integer"}}}}'
+    request = saying(response_format=JsonSchema(schema=schema))
+    body = sent(request)
+
+    assert "output_config" not in body
+    assert body["system"][-1]["text"].endswith(schema)  # type: ignore[index]
+    assert ("response_format.schema",) == losses(request)
+
+
 def test_pitfall_110_json_beside_thinking_is_a_form_not_a_forced_tool() -> None:
-    request = saying(response_format=JsonSchema(schema='{"type":"object"}'), reasoning=ReasoningConfig(effort="low"))
+    schema = JsonSchema(schema='{"type":"object","properties":{}}')
+    request = saying(response_format=schema, reasoning=ReasoningConfig(effort="low"))
     body = sent(request, target(reasoning=ADAPTIVE))
 
     assert {"effort", "format"} == set(body["output_config"])  # type: ignore[call-overload]

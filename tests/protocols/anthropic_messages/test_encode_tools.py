@@ -138,6 +138,14 @@ def test_a_strict_tool_keeps_what_can_be_forced_and_says_the_rest() -> None:
     assert msgspec.json.decode(schema) == tool[1]["input_schema"]  # type: ignore[index]
 
 
+def test_a_strict_tool_whose_schema_cannot_be_forced_is_not_strict() -> None:
+    schema = '{"type":"object","properties":{"m":{"type":"object","additionalProperties":{"type":"integer"}}}}'
+    request = saying(tools=(Tool(name="f", parameters=schema, strict=True),))
+
+    assert [{"name": "f", "input_schema": msgspec.json.decode(schema), "strict": False}] == sent(request)["tools"]
+    assert ("tools[0].strict",) == losses(request)
+
+
 def test_what_only_this_protocol_says_of_a_tool_goes_back() -> None:
     tools = [{"name": "f", "description": "d", "input_schema": {"type": "object"}, "defer_loading": True}]
     request = decoded({"messages": [{"role": "user", "content": "x"}], "tools": tools})

@@ -112,6 +112,7 @@ SHOWN: dict[str, Request | Response] = {
     "sampling.logit_bias": asking(sampling=Sampling(logit_bias={"1": 1})),
     "top_logprobs": asking(top_logprobs=0),
     "response_format.json_object": asking(response_format=JsonObject()),
+    "response_format.json_schema.schema": asking(response_format=JsonSchema(schema='{"type":"object"}')),
     "response_format.json_schema.name": asking(
         response_format=JsonSchema(
             schema='{"type":"object","properties":{},"additionalProperties":false}', name="n", strict=True
