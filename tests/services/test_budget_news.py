@@ -36,6 +36,7 @@ class Cost(msgspec.Struct, frozen=True):
     counters: tuple[str, ...] = ()
     tokens: int = 0
     attempts: tuple[object, ...] = ("one",)
+    admitted: int = 1
 
 
 class Desk:
