@@ -35,9 +35,7 @@ def older(data: Path) -> None:
 
 def back_up(data: Path) -> Path | None:
     url = database_url(None, data)
-    return asyncio.run(
-        back_up_before_upgrade(url, data, stamp_of(b"p" * 32), lambda: 1e9, lambda size: b"\1" * size)
-    )
+    return asyncio.run(back_up_before_upgrade(url, data, stamp_of(b"p" * 32), lambda: 1e9, lambda size: b"\1" * size))
 
 
 def test_an_older_store_is_kept_as_it_was(tmp_path: Path) -> None:
