@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.stores.conftest import postgres_url, prepared_postgres_url
+from tests.stores.conftest import database, postgres_url, prepared_postgres_url
 
-__all__ = ["postgres_url", "prepared_postgres_url"]
+__all__ = ["database", "postgres_url", "prepared_postgres_url"]

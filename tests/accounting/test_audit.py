@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.accounting.audit import Examined, examine
-from runtime.stores.database import Database, database_url
+from runtime.stores.database import Database
 from runtime.stores.ledger_review import review
 from runtime.stores.tables import attempts, days, prices, settlements
 from tests.support.accounting import NOW_S, Books, answered, asked
-from tests.support.database import prepared
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
-    made = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
-    yield made
-    await made.aclose()
 
 
 async def filled(database: Database, directory: Path, calls: int = 3) -> Books:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,14 +27,6 @@ from runtime.telemetry import CallRecord
 from tests.support.accounting import NOW_S, PRICES, Books, answered, asked
 from tests.support.database import prepared
 from tests.support.ports import kept_port
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
-    made = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
-    yield made
-    await made.aclose()
 
 
 def call(books: Books, *, settle: bool = True) -> CallRecord:

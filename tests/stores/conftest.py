@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 
-from tests.support.database import prepared_on
+from runtime.stores.database import Database, database_url
+from tests.support.database import prepared, prepared_on
 from tests.support.postgres import Postgres
 
 
@@ -18,3 +22,12 @@ def postgres_url(postgres_server: Postgres) -> str:
 def prepared_postgres_url(postgres_server: Postgres) -> str:
     """A database in its present shape."""
     return prepared_on(postgres_server)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """Of each kind one, in its present shape."""
+    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
+    made = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
+    yield made
+    await made.aclose()

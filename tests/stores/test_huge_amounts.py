@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from runtime.stores.database import MOST, Database, database_url
+from runtime.stores.database import MOST, Database
 from runtime.stores.entries import NO_COUNTS, AttemptEntry, Settlement
 from runtime.stores.history import History
 from runtime.stores.ledger import SUMS, SqlLedger, Taken
@@ -28,14 +28,6 @@ HUGE: tuple[Piece, ...] = (
     [(2**64 - 1, 2**64 - 1)],
     [(1, 1)],
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
-    made = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
-    yield made
-    await made.aclose()
 
 
 def settlement(number: int, tokens: int, nano_usd: int) -> Settlement:

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
 from sqlalchemy import update
 
 from runtime.stores.base import StoreError
-from runtime.stores.database import Database, database_url
+from runtime.stores.database import Database
 from runtime.stores.keys import KeyChange, SqlKeys, StoredKey
 from runtime.stores.tables import keys
 from runtime.window import Limit
-from tests.support.database import prepared
 
 KEY = StoredKey(
     id="key_1", name="ci", prefix="gw-abcd", hash="0" * 64, scopes=("chat",), models=("fast", "a/*"), created_s=5.0
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
-    database = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
-    yield database
-    await database.aclose()
 
 
 @pytest.fixture

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from runtime.stores.audit import AuditEntry, AuditQuestion, SqlAudit
-from runtime.stores.database import Database, database_url
+from runtime.stores.database import Database
 from runtime.stores.overrides import OverrideChange, OverrideSet, SealedSecret, SqlOverrides, StoredOverride
-from tests.support.database import prepared
 
 COMBO = StoredOverride(section="combos", name="smart", document='{"targets": []}', author="root", changed_s=1.0)
 GONE = StoredOverride(section="aliases", name="ü/*", document=None, author="root", changed_s=2.0)
 SECRET = SealedSecret(id="a" * 32, store_key="k", sealed=b"\x00\xff", created_s=1.0)
 ENTRY = AuditEntry(id="e1", at_s=1.0, action="combo.created", actor="root")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
-    made = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture

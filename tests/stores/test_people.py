@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from runtime.stores.attempts import SqlAttempts
-from runtime.stores.database import Database, database_url
+from runtime.stores.database import Database
 from runtime.stores.people import Login, Person, SqlPeople
-from tests.support.database import prepared
 
 ADA = Person(name="ada", password="h1", created_s=1.0, changed_s=1.0)
 BOB = Person(name="bob", password="h2", tenant="acme", scopes=("view",), created_s=2.0, changed_s=2.0)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = None if request.param == "sqlite" else request.getfixturevalue("prepared_postgres_url")
-    database = Database(prepared(tmp_path) if url is None else database_url(url, tmp_path))
-    yield database
-    await database.aclose()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from runtime.limits.rule import Rule
-from runtime.stores.database import Database, database_url
+from runtime.stores.database import Database
 from runtime.stores.spending import SpentRow, SqlSpending, post_spend, subjects_of
 from runtime.stores.tables import ledger_marks
 from runtime.window import Limit
@@ -32,16 +31,6 @@ class Settled(msgspec.Struct, frozen=True):
     counters: tuple[str, ...] = ()
     attempts: tuple[object, ...] = ("one",)
     admitted: int = 1
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    if request.param == "sqlite":
-        made = Database(prepared(tmp_path))
-    else:
-        made = Database(database_url(request.getfixturevalue("prepared_postgres_url"), tmp_path))
-    yield made
-    await made.aclose()
 
 
 async def post(database: Database, *settled: Settled) -> None:
