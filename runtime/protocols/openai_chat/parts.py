@@ -34,7 +34,7 @@ from runtime.protocols.absent import NULL
 from runtime.protocols.complaint import read_field
 
 __all__ = [
-    "data_source", "read_content", "read_mark", "read_part", "read_shown", "sniff", "standard", "text_document", "write_audio",
+    "data_source", "extension", "read_content", "read_mark", "read_part", "read_shown", "sniff", "standard", "text_document", "write_audio",
     "write_document", "write_image", "write_mark",
 ]  # fmt: skip
 
@@ -139,7 +139,7 @@ def write_audio(audio: Audio, path: str) -> dict[str, Any]:
 def write_document(document: Document, path: str) -> dict[str, Any]:
     match document.source:
         case Base64Source(media_type=media_type, data=data):
-            name = document.title or "document." + _extension(media_type)
+            name = document.title or "document." + extension(media_type)
             return {"type": "file", "file": {"filename": name, "file_data": f"data:{media_type};base64,{data}"}}
         case FileSource(file_id=file_id):
             named = {} if document.title is None else {"filename": document.title}
@@ -195,6 +195,6 @@ def sniff(data: str) -> str | None:
     return next((media_type for magic, media_type in _MAGIC.items() if data.startswith(magic)), None)
 
 
-def _extension(media_type: str) -> str:
+def extension(media_type: str) -> str:
     tail = media_type.rpartition("/")[2]
     return {"plain": "txt", "octet-stream": "bin"}.get(tail, tail)

@@ -25,7 +25,7 @@ from runtime.canonical import (
 )  # fmt: skip
 from runtime.errors import InvalidRequest
 from runtime.protocols.absent import present
-from runtime.protocols.openai_chat.parts import text_document
+from runtime.protocols.openai_chat.parts import data_source, extension, sniff, standard, text_document
 from runtime.protocols.openai_responses.wire import PROTOCOL, compact, encode, is_list, is_text, missing, read, wrong
 
 __all__ = [
@@ -43,11 +43,6 @@ _CITATION: Final = msgspec.json.Decoder(UrlCitation)
 _TTLS_S: Final[Mapping[str, int]] = MappingProxyType({"30m": 1800, "12h": 43_200})
 _TTL_WORDS: Final[Mapping[int, str]] = MappingProxyType({1800: "30m", 43_200: "12h"})
 _AUDIO_TYPES: Final[Mapping[str, str]] = MappingProxyType({"mp3": "audio/mpeg", "wav": "audio/wav"})
-_MAGIC: Final[Mapping[str, str]] = MappingProxyType({
-    "iVBORw0KGgo": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp",
-    "JVBERi0": "application/pdf",
-})  # fmt: skip
-"""How base64 of the common media types begins."""
 
 
 def read_content(raw: msgspec.Raw | msgspec.UnsetType, path: str) -> tuple[Content, ...]:
@@ -123,7 +118,7 @@ def write_image(image: Image) -> dict[str, Any]:
 def write_document(document: Document) -> dict[str, Any]:
     match document.source:
         case Base64Source(media_type=media_type) as source:
-            name = document.title or "document." + _extension(media_type)
+            name = document.title or "document." + extension(media_type)
             return {"type": "input_file", "filename": name, "file_data": data_url(source)}
         case FileSource(file_id=file_id):
             named = {} if document.title is None else {"filename": document.title}
@@ -160,7 +155,7 @@ def _part(raw: msgspec.Raw, path: str) -> Content | None:
             if sound is None:
                 raise missing(f"{path}.input_audio")
             media_type = _AUDIO_TYPES.get(sound.format, f"audio/{sound.format}")
-            return Audio(source=Base64Source(media_type=media_type, data=_standard(sound.data)), cache=cache)
+            return Audio(source=Base64Source(media_type=media_type, data=standard(sound.data)), cache=cache)
         case None | msgspec.UNSET:
             raise missing(f"{path}.type")
         case other:
@@ -185,16 +180,16 @@ def _image(part: InputPart, path: str, cache: CacheMark | None) -> Image:
         inner = read(_ADDRESS, address, f"{path}.image_url")
         url, detail = inner.url, detail or inner.detail or None
     place = f"{path}.image_url"
-    source: Source = _data_source(url, place) if url[:5].lower() == "data:" else UrlSource(url=url)
+    source: Source = data_source(url, place) if url[:5].lower() == "data:" else UrlSource(url=url)
     return Image(source=source, detail=detail, cache=cache)
 
 
 def _file(part: InputPart, path: str) -> Source:
     if part.file_data:
         if part.file_data[:5].lower() == "data:":
-            return _data_source(part.file_data, f"{path}.file_data")
-        data = _standard(part.file_data)
-        return Base64Source(media_type=_sniff(data) or "application/octet-stream", data=data)
+            return data_source(part.file_data, f"{path}.file_data")
+        data = standard(part.file_data)
+        return Base64Source(media_type=sniff(data) or "application/octet-stream", data=data)
     if part.file_id:
         return FileSource(file_id=part.file_id)
     if part.file_url:
@@ -204,31 +199,3 @@ def _file(part: InputPart, path: str) -> Source:
         param=path,
         code="missing_required_parameter",
     )
-
-
-def _data_source(url: str, path: str) -> Base64Source:
-    head, comma, data = url.partition(",")
-    kind = head[5:]
-    if not comma or not kind.lower().endswith(";base64"):
-        raise wrong(path, f"The field '{path}' must be a base64 data URL.")
-    data = _standard(data)
-    media_type = kind[:-7].partition(";")[0].strip().lower()
-    return Base64Source(media_type=media_type or _sniff(data) or "application/octet-stream", data=data)
-
-
-def _standard(data: str) -> str:
-    """Base64 in the standard alphabet with padding, without blanks; untouched where it is so already."""
-    if "-" in data or "_" in data:
-        data = data.replace("-", "+").replace("_", "/")
-    if "\n" in data or " " in data or "\r" in data:
-        data = "".join(data.split())
-    return data + "=" * (-len(data) % 4)
-
-
-def _sniff(data: str) -> str | None:
-    return next((media_type for magic, media_type in _MAGIC.items() if data.startswith(magic)), None)
-
-
-def _extension(media_type: str) -> str:
-    tail = media_type.rpartition("/")[2]
-    return {"plain": "txt", "octet-stream": "bin"}.get(tail, tail)
