@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from runtime.protocols.gemini.schema_merge import ContradictionError, both, merged
 from runtime.protocols.json_schema import Schema, is_list, is_object, read_schema, resolved, tell, write_schema
+from runtime.protocols.schema_merge import ContradictionError, both, merged
 
 __all__ = ["UnforcedError", "forced_schema"]
 

@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from runtime.protocols.gemini.schema_merge import ContradictionError, merged
 from runtime.protocols.gemini.schema_refs import Refs, UnknownReferenceError
 from runtime.protocols.json_schema import EMPTY_OBJECT, Schema, is_list, is_object, read_schema, tell, write_schema
+from runtime.protocols.schema_merge import ContradictionError, merged
 
 __all__ = ["UnsayableError", "answer_schema", "parameters_schema"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from runtime.protocols.json_schema import Schema, is_list, is_object
 
-__all__ = ["ContradictionError", "merged"]
+__all__ = ["ContradictionError", "both", "merged"]
 
 _LEAST = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
 _MOST = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
