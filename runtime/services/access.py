@@ -72,9 +72,10 @@ class Access:
         self, headers: Mapping[str, str], query: Mapping[str, str], scope: str
     ) -> KeyRecord | Coroutine[object, object, KeyRecord]:
         """`admit`: the record, as nearly always, or what is left of finding it, to be awaited."""
-        if not self._required or scope == PUBLIC:
-            if scope != PUBLIC:
-                demand_no_other_page(headers, self._origins)
+        if scope == PUBLIC:
+            return KeyRecord.anonymous()
+        if not self._required:
+            demand_no_other_page(headers, self._origins)
             return KeyRecord.anonymous()
         presented = find_key(headers, query)
         if presented is None:

@@ -95,9 +95,9 @@ class GoodKeys:
 
         Whether what is known now is all there is to know of it: not where the store cannot be asked and has perhaps a key
         of this hash. All that come before a look begins share it, and all that come before it ends with what it looks for
-        and is no key so far; when one fails, nobody waits for another for a moment,
-        however many keys are tried. What a look has shown to be nothing is not looked for again at once, and there is
-        nothing to wait for then: clients with a wrong key try it again and again.
+        and is no key so far; when one fails, nobody waits for another for a moment, however many keys are tried. What a look
+        has shown to be nothing is not looked for again at once, and there is nothing to wait for then: clients with a wrong
+        key try it again and again.
         """
         if not digest or self._strangers.get(digest, 0.0) > asyncio.get_running_loop().time():
             return None
