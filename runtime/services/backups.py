@@ -41,7 +41,7 @@ from runtime.shared.colleagues import Colleagues
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database
 from runtime.stores.restore import fit, overrides_in, restore
-from runtime.stores.snapshot import Contents, Stamp, Unfit, snapshot, unchanged
+from runtime.stores.snapshot import Contents, Stamp, Unfit, snapshot
 from runtime.web.exchange import Exchange
 from runtime.web.json_exchange import respond_json
 from runtime.web.key import KeyRecord
@@ -209,7 +209,6 @@ class Backups:
     async def _fitting(self, draft: Path, param: str) -> Contents:
         """What is in ``draft``, in the present schema. Raises what is told where it cannot be put back."""
         try:
-            ours = await asyncio.to_thread(unchanged, draft, self._stamp.key)
             contents = await asyncio.to_thread(fit, draft)
         except Unfit as unfit:
             raise InvalidRequest(f"the file cannot be put back: {unfit}", param=param) from None
@@ -219,7 +218,7 @@ class Backups:
                 "pepper of the one it came from (GATEWRIGHT_PEPPER, or the file `pepper` in its data directory)"
             )
         try:
-            await self._overrides.demand_fit(await overrides_in(draft), ours=ours)
+            await self._overrides.demand_fit(await overrides_in(draft), ours=contents.sealed_by(self._stamp.key))
         except (StoreError, ConfigError) as error:
             raise Conflict(f"its overrides cannot be in force here: {error}") from error
         return contents

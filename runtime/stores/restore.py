@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from sqlalchemy import Boolean, Table, delete, func, insert, select, text, update
 from sqlalchemy.engine import URL
 
@@ -48,7 +49,7 @@ COUNTED: Final = "number"
 
 
 def fit(path: Path) -> Contents:
-    """Bring a snapshot of an older release, our own copy, into the present shape. Raises Unfit."""
+    """Bring a snapshot of an older release, our own copy, into the present shape; its seal is that of before. Raises Unfit."""
     contents = examine(path)
     if contents.schema == SCHEMA:
         return contents
@@ -56,7 +57,7 @@ def fit(path: Path) -> Contents:
         asyncio.run(_migrate(path))
     except StoreError as error:
         raise Unfit(f"it cannot be brought to the present schema: {error}") from error
-    return examine(path)
+    return msgspec.structs.replace(examine(path), sealed=contents.sealed, seal=contents.seal)
 
 
 async def overrides_in(path: Path) -> OverrideSet:

@@ -8,6 +8,7 @@ where they changed it, as to have a secret sent elsewhere, that is seen.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import os
 import sqlite3
@@ -28,7 +29,7 @@ from runtime.stores.tables import METADATA
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["LEFT_OUT", "Contents", "Stamp", "Unfit", "examine", "opened", "snapshot", "unchanged"]
+__all__ = ["LEFT_OUT", "Contents", "Stamp", "Unfit", "examine", "opened", "snapshot"]
 
 LEFT_OUT: Final = frozenset({"limit_counters", "limit_holders", "limit_holds", "login_attempts", "logins"})
 """Tables that stay empty: what is of the moment, and over when a snapshot is put back."""
@@ -37,7 +38,7 @@ APPLICATION_ID: Final = 0x47777274
 """Says in the file's head whose it is."""
 
 SEAL: Final = "seal"
-"""The table of a snapshot, and of no store, that holds the HMAC-SHA-256 of `_SEALED`."""
+"""The table of a snapshot, and of no store, that holds the HMAC-SHA-256 of what `_SEALED` finds."""
 
 _SEALED: Final = (
     "SELECT section, name, document FROM overrides ORDER BY section, name",
@@ -65,13 +66,20 @@ UNSTAMPED: Final = Stamp()
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
     """What is in a snapshot. ``schema`` is the last step of the migrations, ``rows`` are counted by table.
 
-    ``mark`` says with which pepper its keys are hashed, without telling it; 0 where nobody wrote it.
+    ``mark`` says with which pepper its keys are hashed, without telling it; 0 where nobody wrote it. ``sealed`` is the digest
+    of overrides and secrets, ``seal`` the HMAC of it that was written with them; both empty in what an older release made.
     """
 
     schema: str
     mark: int = 0
+    sealed: bytes = b""
+    seal: bytes = b""
     size_bytes: int
     rows: dict[str, int]
+
+    def sealed_by(self, key: bytes) -> bool:
+        """Whether overrides and secrets are as who had ``key`` wrote them."""
+        return bool(self.seal) and hmac.compare_digest(self.seal, _seal(self.sealed, key))
 
 
 async def snapshot(database: Database, target: Path, stamp: Stamp = UNSTAMPED) -> Contents:
@@ -104,17 +112,6 @@ def examine(path: Path) -> Contents:
             return _examined(db, path.stat().st_size)
     except sqlite3.Error as error:
         raise Unfit(f"it is damaged: {error}") from error
-
-
-def unchanged(path: Path, key: bytes) -> bool:
-    """Whether overrides and secrets are as who had ``key`` sealed them; never in what an older release made. Raises Unfit."""
-    examine(path)
-    try:
-        with opened(path) as db:
-            row = db.execute(f"SELECT mac FROM {SEAL}").fetchone()  # noqa: S608
-            return row is not None and isinstance(row[0], bytes) and hmac.compare_digest(row[0], _mac(db, key))
-    except (sqlite3.Error, msgspec.ValidationError, TypeError, UnicodeDecodeError):
-        return False
 
 
 @contextmanager
@@ -150,7 +147,12 @@ def _examined(db: sqlite3.Connection, size_bytes: int) -> Contents:
         raise Unfit("it is a database of something else: it has none of our tables")
     rows = {name: int(db.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]) for name in tables}  # noqa: S608
     (mark,) = db.execute("PRAGMA user_version").fetchone()
-    return Contents(schema=schema, mark=mark, size_bytes=size_bytes, rows=rows)
+    sealed, seal = b"", b""
+    if made.get(SEAL) == "table":
+        sealed = _sealed(db)
+        written = db.execute(f"SELECT * FROM {SEAL}").fetchone()  # noqa: S608
+        seal = written[0] if written and isinstance(written[0], bytes) else b""
+    return Contents(schema=schema, mark=mark, sealed=sealed, seal=seal, size_bytes=size_bytes, rows=rows)
 
 
 def _vacuum(source: Path, draft: Path) -> None:
@@ -207,13 +209,17 @@ def _finished(draft: Path, stamp: Stamp) -> Contents:
         db.execute(f"DROP TABLE IF EXISTS {SEAL}")
         if {"overrides", "stored_secrets"} <= there:
             db.execute(f"CREATE TABLE {SEAL} (mac BLOB NOT NULL)")
-            db.execute(f"INSERT INTO {SEAL} VALUES (?)", (_mac(db, stamp.key),))  # noqa: S608
+            db.execute(f"INSERT INTO {SEAL} VALUES (?)", (_seal(_sealed(db), stamp.key),))  # noqa: S608
     return examine(draft)
 
 
-def _mac(db: sqlite3.Connection, key: bytes) -> bytes:
+def _sealed(db: sqlite3.Connection) -> bytes:
     said = [db.execute(each).fetchall() for each in _SEALED]
-    return hmac.digest(key, msgspec.json.encode(said), "sha256")
+    return hashlib.sha256(msgspec.json.encode(said)).digest()
+
+
+def _seal(sealed: bytes, key: bytes) -> bytes:
+    return hmac.digest(key, sealed, "sha256")
 
 
 def _put(draft: Path, target: Path) -> None:
