@@ -48,7 +48,7 @@ class UpstreamTable:
                 upstream.retire(pool)
 
     def send(self, request: UpstreamRequest) -> Coroutine[object, None, UpstreamResponse]:
-        scheme = request.to.scheme
+        scheme = request.to.url.partition("://")[0].lower()
         upstream = self._schemes.get(scheme)
         if upstream is None:
             self._learn(self, scheme)

@@ -25,7 +25,7 @@ class Limits(msgspec.Struct, frozen=True):
 class Destination(msgspec.Struct, frozen=True, cache_hash=True):
     """Where requests go, and what they all say there: made once for many of them, and looked things up by.
 
-    ``url`` is complete, ``scheme`` follows from it. ``pool`` names the connection whose keep-alive pool is used.
+    ``url`` is complete. ``pool`` names the connection whose keep-alive pool is used.
     ``proxy`` is the URL of the proxy that is gone through, with its credential: never logged. Empty: none. With ``public``
     no name leads to a network of one's own; it is the same for all requests of a pool.
     """
@@ -36,10 +36,6 @@ class Destination(msgspec.Struct, frozen=True, cache_hash=True):
     pool: str = ""
     proxy: str = ""
     public: bool = False
-    scheme: str = ""
-
-    def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "scheme", self.url.partition("://")[0].lower())
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):
