@@ -81,21 +81,27 @@ async def test_a_dialect_that_bears_no_events_says_so_by_saying_nothing(kind: st
     assert whole is await progress.told(whole, "event", record(), Door(), time.monotonic)
 
 
-async def test_a_client_that_leaves_closes_what_it_listened_to() -> None:
-    closed = False
+async def silent_behind(pieces: list[bytes]) -> tuple[Streaming, asyncio.Event]:
+    """A stream whose progress is told, which says nothing more behind ``pieces``; and what is set when it is closed."""
+    closed = asyncio.Event()
 
     async def chunks() -> AsyncGenerator[bytes, None]:
-        nonlocal closed
         try:
             yield b""
-            yield b"data: one\n\n"
+            for piece in pieces:
+                yield piece
             await asyncio.Event().wait()
         finally:
-            closed = True
+            closed.set()
 
     inner = Streaming(headers=(), content_type="text/event-stream", keep_alive=None, chunks=await opened(chunks()))
     out = await progress.told(inner, "event", record(), Door(), time.monotonic)
     assert isinstance(out, Streaming)
+    return out, closed
+
+
+async def test_a_client_that_leaves_closes_what_it_listened_to() -> None:
+    out, closed = await silent_behind([b"data: one\n\n"])
 
     async def read() -> None:
         try:
@@ -108,33 +114,21 @@ async def test_a_client_that_leaves_closes_what_it_listened_to() -> None:
     await turns()
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
-    assert closed
+    assert closed.is_set()
 
 
 async def test_a_client_that_is_lost_at_a_line_of_progress_closes_what_it_listened_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
-    closed = False
-
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        nonlocal closed
-        try:
-            yield b""
-            await asyncio.Event().wait()
-        finally:
-            closed = True
-
-    inner = Streaming(headers=(), content_type="text/event-stream", keep_alive=None, chunks=await opened(chunks()))
-    out = await progress.told(inner, "event", record(), Door(), time.monotonic)
-    assert isinstance(out, Streaming)
+    out, closed = await silent_behind([])
     begin, in_a_silence = await anext(out.chunks), await anext(out.chunks)
     for line in (begin, in_a_silence):
         assert line.startswith(b"event: progress")
 
     await out.chunks.aclose()
 
-    assert closed
+    assert closed.is_set()
 
 
 async def test_at_a_shutdown_the_farewell_of_the_dialect_comes_through() -> None:
