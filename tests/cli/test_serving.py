@@ -2,6 +2,13 @@
 
 import subprocess
 import sys
+from typing import get_args, get_type_hints
+
+import click
+import msgspec
+
+from generated.config import ServerSettings
+from runtime.cli.serve import serve
 
 
 def test_neither_what_draws_help_nor_what_seals_secrets_is_loaded_before_it_is_needed() -> None:
@@ -11,3 +18,14 @@ def test_neither_what_draws_help_nor_what_seals_secrets_is_loaded_before_it_is_n
 
     assert "sqlalchemy" in loaded
     assert {"rich", "cryptography"} & set(loaded) == set()
+
+
+def test_options_take_what_the_settings_take_that_they_replace() -> None:
+    hints = get_type_hints(ServerSettings, include_extras=True)
+    taken = {each.name: each.type for each in serve.params if isinstance(each.type, click.IntRange)}
+
+    assert {"port", "workers"} == set(taken)
+    for name, of in taken.items():
+        bounds = get_args(hints[name])[1]
+        assert isinstance(bounds, msgspec.Meta)
+        assert (bounds.ge, bounds.le) == (of.min, of.max)
