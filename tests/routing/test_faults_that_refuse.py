@@ -88,6 +88,7 @@ async def test_fault_16_a_storm_is_bounded_and_recovered_from_within_30_seconds(
         await (said_error(529, "Overloaded", "server_is_overloaded") if busy else healthy)(connection, request)
 
     async with two(then=storm, spare=storm, settings=PATIENT) as (made, one, other):
+        made.time.moves = False
         said = await asyncio.gather(*(made.call(client=client) for _ in range(200)))
         asked = len(one.requests) + len(other.requests)
         late = await made.call(client=client)
