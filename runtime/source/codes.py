@@ -19,6 +19,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "yaml-merge-key": "The merge key `<<` is not part of YAML 1.2. Write the keys out.",
         "yaml-alias-cycle": "An alias refers to the value that contains it.",
         "yaml-too-large": "After aliases are expanded the document has more values than any sound configuration.",
+        "yaml-too-deep": "Lists and mappings stand in one another deeper than any setting does.",
         "yaml-many-documents": "One file holds one document.",
         "yaml-empty": "The file holds no value.",
         "duplicate-key": "A mapping has the same key twice; readers would disagree on which one counts.",

@@ -8,6 +8,7 @@ a list with a faulty item, is itself faulty.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -23,6 +24,16 @@ from runtime.source.span import Span
 __all__ = ["decode", "locate", "plain"]
 
 T = TypeVar("T")
+
+
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**63 - 1
+"""What a plan can hold: its JSON is read into 64 bits."""
+
+_MOST_MS: Final = 100 * 365 * 86_400_000
+"""A hundred years: nothing waits so long, and what is reckoned from it is still a date."""
+
+_SHOWN_CHARS: Final = 40
 
 
 class _Faulty:
@@ -189,6 +200,8 @@ class _Decoder:
             number = unit.read(kind, node.raw)
         except unit.QuantityError as error:
             return self._fault("wrong-unit", node.span, f"{subject}: {error}", error.hint)
+        if kind == "duration" and number > _MOST_MS:
+            return self._fault("invalid-value", node.span, f"{subject}: {node.raw} is more than 100 years")
         return self._constrained(number, node, info.type, subject)
 
     def _scalar(self, node: Node, info: inspect.Type, subject: str) -> Any:
@@ -214,7 +227,7 @@ class _Decoder:
         complaint = _complaint(value, info)
         if complaint is None:
             return value
-        shown = node.raw if isinstance(node, ScalarNode) else value
+        shown = _short(node.raw) if isinstance(node, ScalarNode) else value
         return self._fault("invalid-value", node.span, f"{subject}: {shown} {complaint}")
 
     # -- reporting
@@ -232,13 +245,15 @@ class _Decoder:
 
 def _complaint(value: Any, info: Any) -> str | None:
     if isinstance(value, str):
-        if info.pattern is not None and not re.search(info.pattern, value):
+        if info.pattern is not None and not _matches(info.pattern, value):
             return f"does not match {info.pattern}"
         if info.min_length is not None and len(value) < info.min_length:
             return "is empty" if not value else f"is shorter than {info.min_length} characters"
         if info.max_length is not None and len(value) > info.max_length:
             return f"is longer than {info.max_length} characters"
         return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is no finite number"
     if info.ge is not None and value < info.ge:
         return f"is less than {_number(info.ge)}"
     if info.gt is not None and value <= info.gt:
@@ -247,7 +262,14 @@ def _complaint(value: Any, info: Any) -> str | None:
         return f"is more than {_number(info.le)}"
     if info.lt is not None and value >= info.lt:
         return f"must be less than {_number(info.lt)}"
+    if not _LEAST <= value <= _MOST and isinstance(value, int):
+        return f"is more than {_MOST}" if value > 0 else f"is less than {_LEAST}"
     return None
+
+
+def _matches(pattern: str, value: str) -> bool:
+    """Whether ``value`` matches, where `$` is the end and not before a last line break."""
+    return re.search(pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern, value) is not None
 
 
 def _number(bound: float) -> str:
@@ -305,7 +327,13 @@ def _found(node: Node) -> str:
     if node.value is None:
         return "nothing" if not node.raw else node.raw
     kind = {bool: "the boolean", int: "the number", float: "the number", str: "the text"}[type(node.value)]
-    return f"{kind} {node.raw!r}" if isinstance(node.value, str) else f"{kind} {node.raw}"
+    return f"{kind} {node.raw!r}" if isinstance(node.value, str) else f"{kind} {_short(node.raw)}"
+
+
+def _short(raw: str) -> str:
+    """``raw`` as it may stand in one line of text."""
+    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in raw[:_SHOWN_CHARS])
+    return shown if len(raw) <= _SHOWN_CHARS else f"{shown}…"
 
 
 def plain(node: Node) -> Any:

@@ -7,6 +7,7 @@ See YAML 1.2.2, section 10.3.2 for the core schema.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TypeAlias
 
@@ -22,6 +23,8 @@ __all__ = ["Entry", "MappingNode", "Node", "ScalarNode", "ScalarValue", "Sequenc
 ScalarValue: TypeAlias = "str | int | float | bool | None"
 
 MAX_VALUES = 1_000_000  # after aliases are expanded; a 3,000-line gateway.yaml has about 10,000
+MAX_DEPTH = 100  # collections in collections; gateway.yaml has 9, an OpenAPI document 30. The C composer knows no limit
+MAX_DIGITS = 40  # of a whole number; what is longer is larger than any setting, and Python reads no more than 4,300
 
 
 class ScalarNode(msgspec.Struct, frozen=True):
@@ -78,6 +81,9 @@ def parse(text: str | bytes, file: str, diagnostics: Diagnostics) -> Node | None
             root = loader.get_single_node()
         finally:
             loader.dispose()
+    except _TooDeepError as error:
+        _too_deep(Span(file, error.mark.line + 1, error.mark.column + 1), diagnostics)
+        return None
     except yaml.MarkedYAMLError as error:
         _syntax_fault(error, file, diagnostics)
         return None
@@ -94,12 +100,42 @@ def parse(text: str | bytes, file: str, diagnostics: Diagnostics) -> Node | None
 _UNTAGGED = "?"
 
 
+class _TooDeepError(Exception):
+    """The collection at ``mark`` stands in too many others."""
+
+    def __init__(self, mark: yaml.Mark) -> None:
+        super().__init__()
+        self.mark = mark
+
+
 class _Loader(yaml.CBaseLoader):
-    """PyYAML's C parser and composer without a resolver: a node has the tag ``?`` unless the file gives it one."""
+    """PyYAML's C parser and composer without a resolver: a node has the tag ``?`` unless the file gives it one.
+
+    The composer calls itself for each collection in another, and the process ends where its stack does.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
 
     @override
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: object) -> str:
         return _UNTAGGED
+
+    @override
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: object) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH + 1 and current_node is not None:
+            raise _TooDeepError(current_node.start_mark)
+
+    @override
+    def ascend_resolver(self) -> None:
+        self._depth -= 1
+
+
+def _too_deep(span: Span, diagnostics: Diagnostics) -> None:
+    message = f"more than {MAX_DEPTH} lists and mappings stand in one another"
+    diagnostics.error("yaml-too-deep", span, message, "no setting is nested so deep; look for a bracket too many")
 
 
 def _end_of(text: str, file: str) -> Span:
@@ -145,6 +181,7 @@ class _Reader:
         self._diagnostics = diagnostics
         self._open: set[int] = set()
         self._values = 0
+        self._deep = False
 
     def read(self, node: yaml.Node) -> Node | None:
         span = self._span(node)
@@ -157,6 +194,11 @@ class _Reader:
             return self._scalar(node, span)
         if id(node) in self._open:
             self._diagnostics.error("yaml-alias-cycle", span, "an alias refers to the value it stands in")
+            return None
+        if len(self._open) == MAX_DEPTH:
+            if not self._deep:
+                self._deep = True
+                _too_deep(span, self._diagnostics)
             return None
         self._open.add(id(node))
         try:
@@ -240,7 +282,7 @@ def _resolve(raw: str) -> ScalarValue:
     if raw in _BOOLEANS:
         return _BOOLEANS[raw]
     if _INTEGER.fullmatch(raw):
-        return int(raw, 0)
+        return int(raw, 0) if len(raw) <= MAX_DIGITS else math.inf
     if _FLOAT.fullmatch(raw) or _SPECIAL_FLOAT.fullmatch(raw):
         return float(
             raw.replace(".inf", "inf")

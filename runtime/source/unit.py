@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from fractions import Fraction
 from typing import Annotated, Final
 
 import msgspec
@@ -47,6 +47,7 @@ _SIZE_BYTES = {
 }  # fmt: skip
 _DURATION = re.compile(r"(?:(?:[0-9]+(?:\.[0-9]+)?)(?:ms|s|m|h|d))+")
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_MAX_CHARS: Final = 40  # in which Fraction is exact and fast; the longest amount that means something has about 20
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]+)")
 _USD = re.compile(r"[0-9]+(\.[0-9]{1,9})?")
 
@@ -61,6 +62,8 @@ class QuantityError(ValueError):
 
 def read(kind: str, raw: str) -> int:
     """Read ``raw`` as a ``duration`` (milliseconds), ``size`` (bytes) or ``usd`` (nano-dollars). Raises QuantityError."""
+    if len(raw) > _MAX_CHARS:
+        raise QuantityError(f"{raw[:_MAX_CHARS]}… is too long to be {QUANTITIES[kind].noun}", "write fewer digits")
     return {"duration": _read_duration, "size": _read_size, "usd": _read_usd}[kind](raw)
 
 
@@ -71,7 +74,7 @@ def _read_duration(raw: str) -> int:
         if re.fullmatch(r"[0-9.]+", raw):
             raise QuantityError(f"{raw} has no unit", f"write {raw}s or {raw}ms")
         raise QuantityError(f"{raw!r} is not a duration", "write it as 250ms, 30s, 2m, 1h30m or 7d")
-    total = sum((Decimal(number) * _DURATION_MS[unit] for number, unit in _DURATION_PART.findall(raw)), Decimal(0))
+    total = sum((Fraction(number) * _DURATION_MS[unit] for number, unit in _DURATION_PART.findall(raw)), Fraction(0))
     return _whole(total, raw, "a whole number of milliseconds")
 
 
@@ -84,16 +87,16 @@ def _read_size(raw: str) -> int:
     number, unit = found.groups()
     if unit not in _SIZE_BYTES:
         raise QuantityError(f"unknown unit {unit!r} in {raw!r}", f"use one of {', '.join(_SIZE_BYTES)}")
-    return _whole(Decimal(number) * _SIZE_BYTES[unit], raw, "a whole number of bytes")
+    return _whole(Fraction(number) * _SIZE_BYTES[unit], raw, "a whole number of bytes")
 
 
 def _read_usd(raw: str) -> int:
     if not _USD.fullmatch(raw):
         raise QuantityError(f"{raw!r} is not an amount in dollars", "write a plain decimal number such as 2.50")
-    return _whole(Decimal(raw) * NANO_USD, raw, "a whole number of nano-dollars")
+    return _whole(Fraction(raw) * NANO_USD, raw, "a whole number of nano-dollars")
 
 
-def _whole(value: Decimal, raw: str, what: str) -> int:
-    if value != value.to_integral_value():
+def _whole(value: Fraction, raw: str, what: str) -> int:
+    if value.denominator != 1:
         raise QuantityError(f"{raw!r} is not {what}", f"round it to {what}")
-    return int(value)
+    return value.numerator

@@ -44,6 +44,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     colour: Colour = Colour.RED
     wait: Fixed | Growing | None = None
     share: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    bound: float = 0.0
+    count: int = 0
     on: bool = False
     note: str | None = None
     free: Any = None
@@ -118,6 +120,22 @@ free: {any: [1, thing]}
             "f.yaml:1:14: error[unknown-choice]: type cannot be 'fixd'; did you mean 'fixed'?",
         ),
         ("share: 1", "f.yaml:1:8: error[invalid-value]: share: 1 must be less than 1"),
+        ("share: .nan", "f.yaml:1:8: error[invalid-value]: share: .nan is no finite number"),
+        ("bound: 1e999", "f.yaml:1:8: error[invalid-value]: bound: 1e999 is no finite number"),
+        (
+            "count: 9223372036854775808",
+            "f.yaml:1:8: error[invalid-value]: count: 9223372036854775808 is more than 9223372036854775807",
+        ),
+        (
+            "limit: 9000000000GiB",
+            "f.yaml:1:8: error[invalid-value]: limit: 9000000000GiB is more than 9223372036854775807",
+        ),
+        ("connect: 36501d", "f.yaml:1:10: error[invalid-value]: connect: 36501d is more than 100 years"),
+        (
+            "count: " + "1" * 5000,
+            f"f.yaml:1:8: error[wrong-type]: expected a whole number, found the number {'1' * 40}…",
+        ),
+        ('names: ["a\\n"]', "f.yaml:1:9: error[invalid-value]: item of names: a\\n does not match ^[a-z]+$"),
         ("share: true", "f.yaml:1:8: error[wrong-type]: expected a number, found the boolean true"),
         ('"on": 1', "f.yaml:1:7: error[wrong-type]: expected true or false, found the number 1"),
         ("note: 5", "f.yaml:1:7: error[wrong-type]: expected text, found the number 5"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.source import Diagnostics, MappingNode, Node, ScalarNode, SequenceNode, Span, parse
-from runtime.source.document import MAX_VALUES
+from runtime.source.document import MAX_DEPTH, MAX_VALUES
 
 
 def read(text: str | bytes) -> tuple[Node | None, list[str]]:
@@ -117,6 +117,41 @@ def test_alias_expansion_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     _, complaints = read(bomb)
 
     assert any("yaml-too-large" in line for line in complaints)
+
+
+DEEP = 100_000
+"""More than the composer's stack holds."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: " + "[" * DEEP + "]" * DEEP,
+        "a: " + "[" * DEEP,
+        "a: " + "{a: " * DEEP + "1" + "}" * DEEP,
+        "a:\n  " + "- " * DEEP + "1\n",
+        "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 2 * MAX_DEPTH)),
+    ],
+    ids=["lists", "open", "mappings", "block", "aliases"],
+)
+def test_document_that_is_too_deep_is_refused_once(text: str) -> None:
+    _, complaints = read(text)
+
+    assert ["yaml-too-deep"] == [line.split("[")[1].split("]")[0] for line in complaints]
+
+
+def test_document_of_the_greatest_depth_is_read_and_one_deeper_is_refused_at_its_place() -> None:
+    lists = MAX_DEPTH - 1  # in a mapping
+
+    _, complaints = read("a: " + "[" * lists + "1" + "]" * lists)
+    _, deeper = read("a: " + "[" * (lists + 1) + "1" + "]" * (lists + 1))
+
+    assert [] == complaints
+    assert deeper[0].startswith(f"f.yaml:1:{4 + lists}: error[yaml-too-deep]")
+
+
+def test_number_of_more_digits_than_python_reads_is_a_number() -> None:
+    assert math.inf == value("1" * 5000)
 
 
 def test_alias_repeats_the_value_and_keeps_its_place() -> None:
