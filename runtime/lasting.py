@@ -75,7 +75,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     ``effective`` is what is in force at the start, at the ``revision`` of the overrides; ``base`` is what it was made of.
     ``resealed`` stored secrets were encrypted anew, with another key than before.
     ``unix_offset_s`` is what the clock that nobody sets lacked of Unix seconds then.
-    ``workers`` is how many serve, ``supervisor`` the process that keeps the workers, where one of ours does.
+    ``workers`` is how many serve, ``supervisor`` the process that keeps the workers, where one of ours does; ``start`` is what
+    they and nobody else know this start by.
     """
 
     effective: Effective
@@ -93,6 +94,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     began_s: float = float("inf")
     unix_offset_s: float | None = None
     supervisor: int | None = None
+    start: str = ""
 
     @property
     def plan(self) -> Plan:

@@ -53,10 +53,11 @@ def operated(
 
 
 def told_restart(parts: Lasting) -> Told:
-    """What a worker does at RESTART."""
+    """What a worker does at RESTART: nothing where another gateway is replaced, which only shares with ours."""
 
-    def answer(_: bytes) -> None:
-        parts.replaced = True
+    def answer(start: bytes) -> None:
+        if start == parts.ready.start.encode():
+            parts.replaced = True
 
     return answer
 
@@ -140,6 +141,7 @@ def _system(parts: Lasting, found: Effective, control: ResilienceControl, report
             reset=control.reset_resilience,
             health=report.get_health,
             order=_orders(parts.ready.supervisor),
+            start=parts.ready.start,
         ),
         parts.audit,
         time.time,

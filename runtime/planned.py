@@ -67,6 +67,7 @@ from runtime.services.resilience import HEALTH, RESET, ResilienceControl, told_h
 from runtime.services.response_request import Reader
 from runtime.services.responses import Kept, Responses
 from runtime.services.root import Root
+from runtime.services.scraping import COUNTED, Scraping, told_counted
 from runtime.services.system import RESTART, SYSTEM
 from runtime.shared.colleagues import Told
 from runtime.surface import Served, served
@@ -169,6 +170,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
         CACHES: told_caches(replay),
         QUOTA: told_quota(parts.attempts.health, parts.worker),
         KEYS: parts.good_keys.told,
+        COUNTED: told_counted(parts.metrics, parts.worker, parts.ready.start),
         OVERRIDES: overrides.told,
         RESTART: told_restart(parts),
         SYSTEM: told_system(parts, found),
@@ -222,12 +224,12 @@ def _front(parts: Lasting, found: Effective, entrance: Entrance) -> Front:
 
 
 def _health(parts: Lasting, found: Effective, routes: RouteTable, overrides: Overrides) -> HealthReport:
-    shared = parts.shared
+    shared, ready = parts.shared, parts.ready
     return HealthReport(
         found.artefact,
         COMPILER,
         routes,
-        parts.metrics,
+        Scraping(parts.metrics, parts.colleagues, ready.start, ready.workers),
         parts.door,
         time.monotonic,
         lambda: shared.trouble,

@@ -141,6 +141,7 @@ def prepare(root: Path, *, host: str | None, port: int | None, workers: int | No
         dev_key=_dev_key(plan, address, data, salt),
         began_s=time.time(),
         unix_offset_s=time.time() - time.monotonic(),
+        start=secrets.token_hex(8),
     )
 
 

@@ -48,8 +48,9 @@ class HealthService(Protocol):
     async def get_metrics(self) -> str:
         """Tell the metrics.
 
-        All counters and histograms of this worker, as Prometheus reads them. `server.metrics` in the configuration says
-        who may read them.
+        All counters and histograms, as Prometheus reads them. Where several workers serve, each line says by the label
+        `worker` whose it is, and those of all workers of this gateway are told, whichever is asked; one that does not
+        answer within a second and a half is left out. `server.metrics` in the configuration says who may read them.
 
         Answers GET /metrics.
         """

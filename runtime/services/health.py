@@ -11,8 +11,8 @@ from runtime.config.plan import Artefact
 from runtime.errors import LedgerUnavailable, RouteUnavailable, ShuttingDown
 from runtime.resilience import Door
 from runtime.routing import RouteTable
+from runtime.services.scraping import Scraping
 from runtime.services.store_watch import StoreWatch
-from runtime.telemetry import Metrics
 
 __all__ = ["HealthReport"]
 
@@ -36,7 +36,7 @@ class HealthReport:
         artefact: Artefact,
         version: str,
         routes: RouteTable,
-        metrics: Metrics,
+        scraping: Scraping,
         door: Door,
         clock: Callable[[], float],
         trouble: Callable[[], str | None] = lambda: None,
@@ -48,7 +48,7 @@ class HealthReport:
         self._artefact = artefact
         self._version = version
         self._routes = routes
-        self._metrics = metrics
+        self._scraping = scraping
         self._door = door
         self._clock = clock
         self._trouble = trouble
@@ -73,7 +73,7 @@ class HealthReport:
         return await self._report()
 
     async def get_metrics(self) -> str:
-        return self._metrics.render().decode()
+        return await self._scraping.text()
 
     async def _report(self) -> Health:
         models = sum(1 for _ in self._routes.listed())

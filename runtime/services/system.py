@@ -49,7 +49,7 @@ from runtime.web.key import KeyRecord
 __all__ = ["RESTART", "SYSTEM", "Neighbours", "System", "Worker", "memory_bytes"]
 
 RESTART: Final = "restart"
-"""The news that every worker is about to be replaced."""
+"""The news that every worker of one gateway is about to be replaced; the body names that."""
 
 SYSTEM: Final = "system"
 """The question what a worker is and takes."""
@@ -72,12 +72,16 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Neighbours(msgspec.Struct, frozen=True, kw_only=True):
-    """What of other services is asked. ``order`` sends a signal to the process that keeps the workers, if there is one."""
+    """What of other services is asked. ``order`` sends a signal to the process that keeps the workers, if there is one.
+
+    ``start`` names the gateway whose workers they are.
+    """
 
     resilience: Callable[[], Awaitable[Resilience]]
     reset: Callable[[], Awaitable[ResilienceReset]]
     health: Callable[[], Awaitable[Health]]
     order: Callable[[signal.Signals], None] | None
+    start: str
 
 
 class System:
@@ -188,7 +192,7 @@ class System:
             raise RouteUnavailable("the order cannot be written to the audit log now", retry_after_s=1) from error
         if order is signal.SIGHUP:
             with suppress(SharedError):  # then they refuse calls while they end, as at a stop
-                await self._colleagues.tell(RESTART, b"")
+                await self._colleagues.tell(RESTART, self._neighbours.start.encode())
         asyncio.get_running_loop().call_later(ANSWERED_S, send, order)
         return Ordered(ordered=True, message=message)
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol
+from types import MappingProxyType
+from typing import Final, Protocol, TypeAlias
 
-__all__ = ["CONTENT_TYPE", "Count", "Counters", "Family", "Gauge", "Histograms", "Spread", "exposition"]
+__all__ = ["CONTENT_TYPE", "Count", "Counters", "Family", "Gauge", "Histograms", "Spread", "beside", "exposition"]
 
 CONTENT_TYPE: Final = "text/plain; version=1.0.0; charset=utf-8"
 
+Labels: TypeAlias = Mapping[str, str]
+NONE: Final[Labels] = MappingProxyType({})
+_HELP: Final = "# HELP "
+
 
 class Family(Protocol):
-    """What has a name, and lines of text."""
+    """What has a name, and lines of text, in each of which ``whose`` stands beside its own labels."""
 
-    def lines(self) -> Iterator[str]: ...
+    def lines(self, whose: Labels) -> Iterator[str]: ...
 
 
 class Count:
@@ -64,8 +69,8 @@ class Counters:
             found = self._known[labels] = Count(self._now())
         return found
 
-    def lines(self) -> Iterator[str]:
-        named = [(dict(zip(self._labels, labels, strict=True)), each) for labels, each in self._known.items()]
+    def lines(self, whose: Labels) -> Iterator[str]:
+        named = [(dict(zip(self._labels, labels, strict=True), **whose), each) for labels, each in self._known.items()]
         yield from _head(f"{self._name}_total", self._help, "counter")
         for labels, each in named:
             yield _line(f"{self._name}_total", labels, each.value)
@@ -92,8 +97,8 @@ class Histograms:
             found = self._known[labels] = Spread(self._now(), self._bounds)
         return found
 
-    def lines(self) -> Iterator[str]:
-        named = [(dict(zip(self._labels, labels, strict=True)), each) for labels, each in self._known.items()]
+    def lines(self, whose: Labels) -> Iterator[str]:
+        named = [(dict(zip(self._labels, labels, strict=True), **whose), each) for labels, each in self._known.items()]
         ends = (*map(_figure, self._bounds), "+Inf")
         yield from _head(self._name, self._help, "histogram")
         for labels, each in named:
@@ -115,19 +120,30 @@ class Gauge:
         self.read = read
         self.labels: Callable[[], Mapping[str, str]] = dict
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, whose: Labels) -> Iterator[str]:
         yield from _head(self._name, self._help, "gauge")
-        yield _line(self._name, self.labels(), self.read())
+        yield _line(self._name, {**self.labels(), **whose}, self.read())
 
 
-def exposition(families: Iterable[Family]) -> bytes:
-    """All of it, as it is now."""
-    return "".join(line for family in families for line in family.lines()).encode()
+def exposition(families: Iterable[Family], whose: Labels = NONE) -> bytes:
+    """All of it, as it is now. The labels ``whose`` tell it from what others have counted under the same names."""
+    return "".join(line for family in families for line in family.lines(whose)).encode()
+
+
+def beside(expositions: Iterable[bytes]) -> bytes:
+    """Several as one: what they say of a family stands together, as the format wants it."""
+    families: dict[str, list[str]] = {}
+    for each in expositions:
+        for told in f"\n{each.decode()}".split(f"\n{_HELP}")[1:]:
+            name, _, _ = told.partition(" ")
+            help_, kind, lines = f"{told.rstrip()}\n".split("\n", 2)
+            families.setdefault(name, [f"{_HELP}{help_}\n{kind}\n"]).append(lines)
+    return "".join(part for parts in families.values() for part in parts).encode()
 
 
 def _head(name: str, help_: str, kind: str) -> tuple[str, str]:
     told = help_.replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {name} {told}\n", f"# TYPE {name} {kind}\n"
+    return f"{_HELP}{name} {told}\n", f"# TYPE {name} {kind}\n"
 
 
 def _created(name: str, help_: str, begun: Sequence[tuple[Mapping[str, str], float]]) -> Iterator[str]:

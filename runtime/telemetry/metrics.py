@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from runtime.canonical import Usage
 from runtime.telemetry.call import CallRecord
-from runtime.telemetry.families import CONTENT_TYPE, Count, Counters, Family, Gauge, Histograms, Spread, exposition
+from runtime.telemetry.families import (
+    CONTENT_TYPE,
+    NONE,
+    Count,
+    Counters,
+    Family,
+    Gauge,
+    Histograms,
+    Spread,
+    exposition,
+)
 from runtime.telemetry.trail import AttemptRecord, Skipped
 
 __all__ = ["METRICS", "Metrics"]
@@ -210,9 +220,9 @@ class Metrics:
         """A question to the shared state was not answered. Topics are words of ours."""
         self._shared_failures.of(topic).value += 1
 
-    def render(self) -> bytes:
-        """The exposition text."""
-        return exposition(self._families)
+    def render(self, whose: Mapping[str, str] = NONE) -> bytes:
+        """The exposition text, with the labels ``whose`` in each line."""
+        return exposition(self._families, whose)
 
     def _count_attempt(self, attempt: AttemptRecord) -> None:
         label = attempt.label

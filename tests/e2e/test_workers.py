@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -105,6 +106,12 @@ class Line:
         """Whether this worker would ask the only target of ``model`` now."""
         return bool(self.call("POST", "/api/models/availability", {"model": model})["available"])
 
+    def text(self, path: str) -> str:
+        self._line.request("GET", path, headers=self._headers)
+        response = self._line.getresponse()
+        assert response.status == 200
+        return response.read().decode()
+
     def close(self) -> None:
         self._line.close()
 
@@ -155,6 +162,28 @@ def test_a_breaker_that_one_worker_opens_is_open_in_the_other_within_a_second(
             }
             assert {200} == {line.talk("POST", "/v1/chat/completions", HELLO | {"model": "smart"})[0] for _ in range(5)}
         assert 6 == len(fake.requests)
+
+
+def test_metrics_tell_what_all_workers_counted_whichever_is_asked(tmp_path: Path) -> None:
+    """Counters that were one worker's now and another's then would go back, which is read as a restart each time."""
+    with (
+        gateway(tmp_path, CONFIG.format(url="http://127.0.0.1:9", shared=""), {**SECRETS}) as running,
+        lines(running) as both,
+    ):
+        for many, line in enumerate(both.values(), 3):
+            for _ in range(many):
+                line.call("POST", "/v1/chat/completions", HELLO)
+        answered = {name: served_by(line) for name, line in both.items()}
+
+        assert both.keys() == answered[next(iter(both))].keys()
+        assert 2 + 3 + 4 <= sum(answered[next(iter(both))].values()), "who each of them is was asked by calls, too"
+        assert 1 == len({frozenset(each.items()) for each in answered.values()})
+
+
+def served_by(line: Line) -> dict[str, float]:
+    """How many calls each worker has answered, as the worker at this end of the line tells."""
+    found = re.findall(r'^gatewright_requests_total\{.*worker="(\w+)"\} (\S+)$', line.text("/metrics"), re.MULTILINE)
+    return {worker: float(count) for worker, count in found}
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")

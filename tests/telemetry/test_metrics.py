@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.canonical import Usage
 from runtime.telemetry import AttemptRecord, CallRecord, Metrics, Skipped
-from runtime.telemetry.families import Histograms, exposition
+from runtime.telemetry.families import Histograms, beside, exposition
 from runtime.telemetry.metrics import METRICS
 
 FOLDER = Path(__file__).parent / "golden"
@@ -92,6 +92,23 @@ def test_prometheus_own_parser_reads_it() -> None:
     (busy,) = (each.value for each in skipped if each.labels["reason"] == "busy")
     assert 1.0 == busy
     assert 12_345_678.0 == families["gatewright_journal_waiting_bytes"].samples[0].value
+
+
+def test_the_texts_of_several_workers_are_one_that_prometheus_own_parser_reads() -> None:
+    one, two = (Metrics("build-1", "0.1.0", lambda: SINCE_S) for _ in range(2))
+    for _ in range(2):
+        go_on(one)
+    two.serving("build-2", 1)
+    texts = one.render({"worker": "a"}), two.render({"worker": "b"})
+    together = list(text_string_to_metric_families(beside(texts).decode()))
+
+    alone = [each for text in texts for each in text_string_to_metric_families(text.decode())]
+    assert sorted({each.name for each in alone}) == sorted(each.name for each in together), "each family once"
+    for each in together:
+        apart = [sample for family in alone if family.name == each.name for sample in family.samples]
+        assert apart == each.samples
+    assert {"a", "b"} == {sample.labels["worker"] for each in together for sample in each.samples}
+    assert beside([texts[0]]) == texts[0]
 
 
 @given(
