@@ -18,6 +18,7 @@ __all__ = ["Compliance"]
 
 MAX_LIMIT: Final = 500
 MAX_OFFSET: Final = 10_000
+MAX_DIGITS: Final = 9
 STATUSES: Final = ("success", "refused", "failed")
 
 
@@ -84,9 +85,10 @@ def _shown(entry: AuditEntry) -> AuditRecord:
 
 
 def _number(text: str, name: str, least: int, most: int) -> int:
-    if not text.isascii() or not text.isdecimal() or not least <= int(text[:9]) <= most:
+    digits = text.lstrip("0") or "0"
+    if not text.isascii() or not text.isdecimal() or len(digits) > MAX_DIGITS or not least <= int(digits) <= most:
         raise InvalidRequest(f"{name}: a whole number from {least} to {most}", param=name)
-    return int(text)
+    return int(digits)
 
 
 def _time(text: str | None, name: str) -> float | None:
