@@ -30,6 +30,9 @@ _SPARE_TOKENS: Final = 32
 _BYTES_PER_TOKEN: Final = 2
 """Of what is embedded, at least, on common scripts."""
 
+_CACHE_MARKS: Final = (b"cache_control", b"prompt_cache_breakpoint")
+"""How the dialects ask for a part to be written to a cache. Each may be sent on as the other."""
+
 Reply = TypeVar("Reply", bound=Complete | Streaming)
 
 
@@ -80,7 +83,8 @@ class Limiting:
             request.max_output_tokens,
             answers=request.choices,
             at_once=1 if prepared.hedge is None else prepared.hedge.at_once,
-            caches=b"cache_control" in call.envelope.body,
+            caches=any(mark in call.envelope.body for mark in _CACHE_MARKS),
+            unasked=[each.id for each in prepared.candidates if each.target.provider.quirks.caches_unasked],
             searches=any(tool.search is not None for tool in request.tools),
         )
 

@@ -72,6 +72,11 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     replay_reasoning: bool = False
     cache_marks: Literal["prompt_cache_breakpoint", "cache_control"] | None = None
 
+    @property
+    def caches_unasked(self) -> bool:
+        """Whether prompts are written to its cache, at the price of that, though no part is marked."""
+        return self.cache_marks == "prompt_cache_breakpoint"
+
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A server we call. ``surfaces`` maps a protocol's name to where it is spoken, preferred first.

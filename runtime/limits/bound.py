@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Final
 
 import msgspec
@@ -55,12 +55,13 @@ def bound_of(
     answers: int = 1,
     at_once: int = 1,
     caches: bool = False,
+    unasked: Container[str] = (),
     searches: bool = False,
 ) -> Bound:
     """For targets by their ids.
 
     ``max_output`` is what the request says, of each of so many ``answers``; ``at_once`` targets may be asked. ``caches`` and
-    ``searches``: the request asks for that.
+    ``searches``: the request asks for that; targets of ``unasked`` write to a cache whether it does or not.
     """
     output, input_nano_usd, per_output = 0, 0, 0
     unbounded, unpriced = False, None
@@ -72,7 +73,8 @@ def bound_of(
         if prices is None:
             unpriced = unpriced or id_
             continue
-        input_nano_usd = max(input_nano_usd, _input_nano_usd(prices, input_tokens, caches=caches, searches=searches))
+        writes = caches or id_ in unasked
+        input_nano_usd = max(input_nano_usd, _input_nano_usd(prices, input_tokens, caches=writes, searches=searches))
         per_output = max(per_output, prices.output, prices.reasoning or 0, prices.audio_output or 0)
     return Bound(
         input_tokens=input_tokens * at_once,
