@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,19 @@ def test_the_export_of_the_whole_is_the_same_plan(run: Run, overridden: Path) ->
 
     assert facts["new"] == compile_plan((Source(MAIN, exported.encode()),), Catalog.shipped()).build
     assert {"routes.best", "routes.hello", "combos.best", "requests"} == {each["entity"] for each in facts["changes"]}
+
+
+def test_the_guide_brings_the_changes_back_into_the_file(run: Run, overridden: Path) -> None:
+    facts = json.loads(run("diff", "--overrides", "--json", "--root", overridden).out)
+    guide = (Path(__file__).parents[2] / "docs/guide/overrides.md").read_text("utf-8")
+    block = guide.partition("## Back into the file")[2].partition("```bash\n")[2].partition("```")[0]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+    done = subprocess.run(["bash", "-c", block], cwd=overridden, env={**os.environ, "PATH": path}, check=False)
+
+    assert 0 == done.returncode
+    assert facts["new"] == json.loads((overridden / "gateway.lock").read_bytes())["build"]
+    assert "no overrides\n" == run("overrides", "--root", overridden).out
 
 
 def test_the_export_of_the_changes_says_what_goes(run: Run, overridden: Path) -> None:
