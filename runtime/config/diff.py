@@ -11,7 +11,9 @@ from typing import Literal, cast
 
 import msgspec
 
-from runtime.config.data import plan_sections
+from runtime.config.build import canonical
+from runtime.config.data import plan_data, plan_sections
+from runtime.config.lower.route import connection_ids
 from runtime.config.order import explain_order, order_lines
 from runtime.config.plan import Key, Plan, Route
 from runtime.config.redact import printable
@@ -24,7 +26,10 @@ NOMINAL_TOKENS = 1000
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One entity, such as `routes.smart` or `server`. ``fields`` are those that changed, with both values as JSON text."""
+    """One entity, such as `routes.smart` or `server`. ``fields`` are those that changed, with both values as JSON text.
+
+    The two texts are equal where only what is not shown of them is another.
+    """
 
     kind: Literal["added", "removed", "changed"]
     entity: str
@@ -60,7 +65,7 @@ class PlanDiff(msgspec.Struct, frozen=True, kw_only=True):
 def diff_plans(old: Plan, new: Plan) -> PlanDiff:
     """What ``new`` changes. Empty when both are the same build."""
     return PlanDiff(
-        changes=tuple(_changes(_entities(old), _entities(new))),
+        changes=tuple(_changes(old, new)),
         behaviour=tuple(_behaviour(old, new)),
         access=tuple(_access(old, new)),
     )
@@ -79,7 +84,7 @@ def render_diff(diff: PlanDiff) -> str:
     lines: list[str] = []
     for change in diff.changes:
         lines.append(f"{signs[change.kind]} {change.entity}")
-        lines += [f"    {name}: {before} → {after}" for name, before, after in change.fields]
+        lines += [f"    {name}: {before} → {_after(before, after)}" for name, before, after in change.fields]
     if diff.behaviour or diff.access:
         lines += [*([""] if lines else []), "What callers will notice:"]
     for item in diff.behaviour:
@@ -91,14 +96,29 @@ def render_diff(diff: PlanDiff) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _after(before: str, after: str) -> str:
+    return after if after != before else f"{after}, which is another one"
+
+
 # -- entities
 
 
-def _entities(plan: Plan) -> dict[str, Mapping[str, object]]:
-    shown = printable(plan)
+class _Entity(msgspec.Struct, frozen=True):
+    """Its fields as they are, and as they may be shown."""
+
+    fields: Mapping[str, object]
+    shown: Mapping[str, object]
+
+
+def _entities(plan: Plan) -> dict[str, _Entity]:
+    whole, shown = _by_name(plan_data(plan)), _by_name(printable(plan))
+    return {name: _Entity(fields, shown[name]) for name, fields in whole.items()}
+
+
+def _by_name(data: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
     entities: dict[str, Mapping[str, object]] = {}
     for section in plan_sections():
-        entities[section] = cast("Mapping[str, object]", shown[section])
+        entities[section] = cast("Mapping[str, object]", data[section])
     for section in (
         "providers",
         "connections",
@@ -109,31 +129,47 @@ def _entities(plan: Plan) -> dict[str, Mapping[str, object]]:
         "tenants",
         "policies",
     ):
-        named = cast("Mapping[str, Mapping[str, object]]", shown.get(section, {}))
+        named = cast("Mapping[str, Mapping[str, object]]", data.get(section, {}))
         entities |= {f"{section}.{name}": value for name, value in named.items()}
     for section in ("connection_strategies", "provider_sessions", "meters"):
-        if section in shown:
-            entities[section] = cast("Mapping[str, object]", shown[section])
+        if section in data:
+            entities[section] = cast("Mapping[str, object]", data[section])
     for section, name in (("keys", "id"), ("patterns", "pattern")):
-        listed = cast("list[Mapping[str, object]]", shown.get(section, []))
+        listed = cast("list[Mapping[str, object]]", data.get(section, []))
         entities |= {f"{section}.{item[name]}": item for item in listed}
+    for model in cast("list[str]", data.get("unlisted", [])):
+        entities[f"models.{model}"] = {**entities.get(f"models.{model}", {}), "listed": False}
     return entities
 
 
-def _changes(old: Mapping[str, Mapping[str, object]], new: Mapping[str, Mapping[str, object]]) -> Iterator[Change]:
-    for entity in sorted({*old, *new}):
+def _changes(old: Plan, new: Plan) -> list[Change]:
+    return sorted((*_entity_changes(_entities(old), _entities(new)), *_orders(old, new)), key=lambda item: item.entity)
+
+
+def _entity_changes(old: Mapping[str, _Entity], new: Mapping[str, _Entity]) -> Iterator[Change]:
+    for entity in {*old, *new}:
         if entity not in old:
             yield Change(kind="added", entity=entity)
         elif entity not in new:
             yield Change(kind="removed", entity=entity)
-        elif old[entity] != new[entity]:
-            yield Change(kind="changed", entity=entity, fields=tuple(_fields(old[entity], new[entity])))
+        elif fields := tuple(_fields(old[entity], new[entity])):
+            yield Change(kind="changed", entity=entity, fields=fields)
 
 
-def _fields(old: Mapping[str, object], new: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
-    for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
-            yield name, _json(old.get(name)), _json(new.get(name))
+def _fields(old: _Entity, new: _Entity) -> Iterator[tuple[str, str, str]]:
+    for name in sorted({*old.fields, *new.fields}):
+        if canonical({name: old.fields.get(name)}) != canonical({name: new.fields.get(name)}):
+            yield name, _json(old.shown.get(name)), _json(new.shown.get(name))
+
+
+def _orders(old: Plan, new: Plan) -> Iterator[Change]:
+    """Providers whose connections are the same in another order."""
+    before, after = connection_ids(old.connections.values()), connection_ids(new.connections.values())
+    for provider in before.keys() & after.keys():
+        first, then = before[provider], after[provider]
+        if first != then and {*first} == {*then}:
+            fields = (("order", _json(first), _json(then)),)
+            yield Change(kind="changed", entity=f"connections.{provider}", fields=fields)
 
 
 def _json(value: object) -> str:

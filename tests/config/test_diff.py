@@ -151,3 +151,54 @@ def test_how_connections_are_ordered_and_sessions_are_made_is_noticed() -> None:
     diff = diff_plans(plan_of("version: 1\nproviders: {openai: {}}\n"), plan_of(f"version: 1\n{written}"))
 
     assert "+ connection_strategies\n+ provider_sessions\n" == render_diff(PlanDiff(changes=diff.changes))
+
+
+OWN = f"""version: 1
+providers:
+  own:
+    base_url: https://own.example/api
+    surfaces: {{openai_chat: {{}}, anthropic_messages: {{}}}}
+    headers: {{X-Team: blue}}
+    open_models: true
+    connections: [{{id: a, key: "${{A}}", headers: {{X-Seat: one}}}}, {{id: b, key: "${{B}}"}}]
+    models: {{small: {{context: 1000}}}}
+keys:
+  ci: {{hash: "hmac-sha256:{"a" * 64}"}}
+"""
+REVERSED = 'connections: [{id: b, key: "${B}"}, {id: a, key: "${A}", headers: {X-Seat: one}}]'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ("small: {", "small: {listed: false, ", "~ models.own/small\n    listed: null → false\n"),
+        (
+            "X-Team: blue",
+            "X-Team: red",
+            '~ providers.own\n    headers: {"X-Team":"…"} → {"X-Team":"…"}, which is another one\n',
+        ),
+        (
+            "X-Seat: one",
+            "X-Seat: two",
+            '~ connections.own/a\n    headers: {"X-Seat":"…"} → {"X-Seat":"…"}, which is another one\n',
+        ),
+        ("a" * 64, "b" * 60 + "aaaa", '~ keys.ci\n    hash: "…aaaa" → "…aaaa", which is another one\n'),
+        ("{openai_chat: {}, anthropic_messages: {}}", "{anthropic_messages: {}, openai_chat: {}}", "~ providers.own\n"),
+    ],
+    ids=["listed", "provider-header", "connection-header", "hash", "protocols"],
+)
+def test_whatever_makes_another_build_is_a_difference(before: str, after: str, line: str) -> None:
+    assert before in OWN
+    text = render_diff(diff_plans(plan_of(OWN), plan_of(OWN.replace(before, after))))
+
+    assert text.startswith(line)
+
+
+def test_connections_in_another_order_are_a_difference_also_where_no_name_is_listed() -> None:
+    before = OWN.replace("    models: {small: {context: 1000}}\n", "")
+    written = next(line.strip() for line in before.splitlines() if "connections:" in line)
+
+    diff = diff_plans(plan_of(before), plan_of(before.replace(written, REVERSED)))
+
+    fields = (("order", '["own/a","own/b"]', '["own/b","own/a"]'),)
+    assert (Change(kind="changed", entity="connections.own", fields=fields),) == diff.changes
