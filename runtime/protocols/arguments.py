@@ -9,6 +9,7 @@ import msgspec
 __all__ = ["as_object"]
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE: Final = msgspec.json.Decoder(msgspec.Raw)
 _INVALID: Final = "INVALID_JSON"
 """The name that Anthropic's documents advise for what a model that went wrong has written."""
 
@@ -23,8 +24,20 @@ def as_object(text: str) -> bytes:
     data = text.encode("utf-8", "replace")
     try:
         _OBJECT.decode(data)
-    except msgspec.ValidationError:
-        return b'{"value":%b}' % data
+    except msgspec.ValidationError:  # no object begins here, and nobody looked at what follows
+        return b'{"value":%b}' % data if _is_json(data) else _invalid(data)
     except (msgspec.DecodeError, RecursionError):
-        return msgspec.json.encode({_INVALID: data.decode()})
+        return _invalid(data)
     return data
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        _VALUE.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _invalid(data: bytes) -> bytes:
+    return msgspec.json.encode({_INVALID: data.decode()})
