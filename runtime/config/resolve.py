@@ -11,11 +11,15 @@ where it comes in, so that keys, caches and sessions know public names only.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from runtime.catalog import Model
 from runtime.config.plan import Pattern, Plan, PlannedModel, PlannedTarget, Route
 
 __all__ = ["absent", "find_model", "match", "meant", "open_model", "resolve", "substitute"]
+
+_NOWHERE: Final = frozenset({"", ".", ".."})
+"""Parts of a path that servers leave out, or go back by (RFC 3986, section 5.2.4)."""
 
 
 def resolve(plan: Plan, name: str) -> Route | None:
@@ -60,10 +64,15 @@ def find_model(plan: Plan, model: str) -> PlannedModel | None:
 
 
 def open_model(plan: Plan, model: str) -> PlannedModel | None:
-    """``model`` as one that its provider takes unlisted, or None when the provider takes no such names."""
+    """``model`` as one that its provider takes unlisted, or None when the provider takes no such names.
+
+    A name that would lead elsewhere as a part of a URL, as `x/../y` does, is none: what a key may use is said of names.
+    """
     provider_id, slash, name = model.partition("/")
     provider = plan.providers.get(provider_id)
-    if not slash or not name or provider is None or not provider.open_models:
+    if not slash or provider is None or not provider.open_models:
+        return None
+    if not _NOWHERE.isdisjoint(name.split("/")):
         return None
     return PlannedModel(id=model, provider=provider_id, facts=Model(id=name, has=provider.assume))
 

@@ -149,6 +149,15 @@ def test_credential_travels_in_the_providers_header_with_its_prefix() -> None:
     assert {} == dict(free.headers)
 
 
+@pytest.mark.parametrize("name", ["small/../large", "../../files", "..", "./large", "small//large", "small/", "/"])
+def test_open_provider_takes_no_name_that_leads_elsewhere_in_a_path(name: str) -> None:
+    """Some providers have the model in the URL: a key that may use `open/small*` would reach `large`, or another resource."""
+    with pytest.raises(ModelNotFound):
+        RouteTable(plan(), ALL).candidates(f"open/{name}", "openai_chat", Endpoint.CHAT)
+    (found,) = RouteTable(plan(), ALL).candidates("open/small..large/v1.", "openai_chat", Endpoint.CHAT)
+    assert found.target.model.id == "small..large/v1."
+
+
 def test_open_provider_takes_any_name_with_what_it_assumes() -> None:
     (found,) = RouteTable(plan(), ALL).candidates("open/anything/at-all", "openai_chat", Endpoint.CHAT)
 
