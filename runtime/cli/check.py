@@ -38,7 +38,8 @@ def check(root: Path, file: Path | None, form: str, strict: bool, secrets: bool)
     from runtime.cli.project import compile_project
     from runtime.cli.report import FORMATS, summary
 
-    outcome = compile_project(root, sources=(_read(file),) if file else None, look_for_secrets=secrets)
+    sources = (_read(file), *_parts(root, file)) if file else None
+    outcome = compile_project(root, sources=sources, look_for_secrets=secrets)
     report = FORMATS[form](outcome.diagnostics)
     if report:
         click.echo(report)
@@ -54,3 +55,10 @@ def _read(file: Path) -> Source:
 
     with click.open_file(str(file), "rb") as stream:
         return Source("stdin" if str(file) == "-" else file.as_posix(), stream.read())
+
+
+def _parts(root: Path, file: Path) -> tuple[Source, ...]:
+    """What stands beside `gateway.yaml` in `gateway.d`, but for ``file``."""
+    from runtime.config.files import read_parts
+
+    return tuple(part for part in read_parts(root) if (root / part.path).resolve() != file.resolve())

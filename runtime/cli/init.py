@@ -44,9 +44,10 @@ def init(directory: Path, ci: bool) -> None:
 
 def _ignore(path: Path) -> bool:
     """Add the lines that are not there yet; whether any was missing."""
-    text = path.read_text("utf-8") if path.exists() else ""
+    text = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
     missing = [line for line in IGNORED if line not in text.splitlines()]
     if missing:
         end = "" if not text or text.endswith("\n") else "\n"
-        path.write_text(text + end + "\n".join(missing) + "\n", "utf-8")
+        added = "".join(f"{line}\n" for line in missing)
+        path.write_bytes((text + end + added).encode("utf-8", "surrogateescape"))
     return bool(missing)

@@ -65,10 +65,14 @@ def joined(first: Changes, second: Changes) -> Changes:
 def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(data)
-    draft.replace(path)
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def _diff(path: str, before: bytes, after: bytes) -> str:
-    old, new = before.decode().splitlines(keepends=True), after.decode().splitlines(keepends=True)
+    old, new = (data.decode("utf-8", "replace").splitlines(keepends=True) for data in (before, after))
     return "".join(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}"))

@@ -5,6 +5,7 @@ Importing this imports no compiler and no server, so that `gatewright --help` an
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -104,6 +105,14 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show(sys.stderr)
         return FAULT
+    except OSError as error:  # a file of the operator's: what is read or written elsewhere has its own errors
+        click.echo(f"gatewright: {_told(error)}", err=True)
+        return FAULT
     except click.Abort:
         return FAULT
     return outcome if isinstance(outcome, int) else SAME
+
+
+def _told(error: OSError) -> str:
+    paths = [os.fsdecode(path) for path in (error.filename2, error.filename) if isinstance(path, str | bytes)]
+    return f"{paths[0]}: {error.strerror}" if paths else str(error)

@@ -18,12 +18,12 @@ from runtime.cli.report import as_text, summary
 from runtime.cli.terminal import FAULT, Stop, note
 from runtime.config.catalog import Catalog
 from runtime.config.compile import Compiled, compile_plan
-from runtime.config.files import MAIN, Source, read_sources
+from runtime.config.files import MAIN, Source, read_sources, unread_names
 from runtime.config.load import load
 from runtime.config.lock import artefact_files
 from runtime.config.plan import Artefact
 from runtime.config.secrets import check_secrets, environment
-from runtime.source import Diagnostic, Diagnostics, Severity
+from runtime.source import Diagnostic, Diagnostics, Severity, Span
 
 __all__ = ["Outcome", "compile_project", "data_dir", "project_sources", "server_settings", "sound_artefact"]
 
@@ -70,7 +70,7 @@ def compile_project(
     given = project_sources(root) if sources is None else sources
     schemas = _compile_schemas(root)
     compiled = compile_plan(given, _catalog(schemas))
-    found = [*schemas.diagnostics, *compiled.diagnostics]
+    found = [*schemas.diagnostics, *compiled.diagnostics, *_unread(root)]
     if look_for_secrets and compiled.artefact is not None:
         artefact = compiled.artefact
         found += check_secrets(artefact.plan, artefact.origins, environment(root))
@@ -110,6 +110,14 @@ def server_settings(root: Path) -> ServerSettings:
     if loaded is None:
         raise Stop(FAULT, f"{MAIN} cannot be read; see `gatewright check`")
     return loaded.config.server
+
+
+def _unread(root: Path) -> Diagnostics:
+    diagnostics = Diagnostics()
+    for name in unread_names(root):
+        hint = "call it `gateway.d/….yaml`, or move it out of that directory"
+        diagnostics.warn("ignored-file", Span(name, 1, 1), "the file is not read", hint)
+    return diagnostics
 
 
 def _compile_schemas(root: Path) -> _Schemas:

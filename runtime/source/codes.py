@@ -62,6 +62,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "deprecated-setting": "The setting still works and will go; the hint says what takes its place.",
         "fixed-setting": "The management API does not change this: it is fixed at the start, or has operations of its own.",
         "ignored-setting": "The setting has no effect here.",
+        "ignored-file": "The file looks like a part of the configuration, and is not read: parts are `gateway.d/*.yaml`.",
         # gateway.yaml: what can be reached
         "no-connection": "The provider has no connection, so nothing can be sent to it.",
         "unspoken-protocol": "The provider or model is offered only in a protocol that is not spoken to it.",

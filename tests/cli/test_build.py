@@ -48,6 +48,27 @@ def test_a_faulty_configuration_leaves_the_last_build_alone(run: Run, root: Path
     assert before == files(root)
 
 
+def test_what_stands_in_the_way_of_a_build_is_named_and_nothing_is_left_behind(run: Run, root: Path) -> None:
+    (root / "gateway.lock").mkdir()
+    locked = run("build", "--root", root)
+    (root / "generated").rename(root / "elsewhere")
+    (root / "generated").touch()
+
+    assert (1, f"gatewright: {root / 'gateway.lock'}: Is a directory\n") == (locked.code, locked.err)
+    assert (1, f"gatewright: {root / 'generated'}: File exists\n") == run("build", "--root", root)[::2]
+    assert ["elsewhere", "gateway.lock", "gateway.yaml", "generated"] == sorted(path.name for path in root.iterdir())
+
+
+def test_a_plan_that_is_no_text_is_written_anew(run: Run, root: Path) -> None:
+    run("build", "--root", root)
+    whole = (root / "generated/plan.json").read_bytes()
+    (root / "generated/plan.json").write_bytes(b"\xff\xfe")
+
+    assert 2 == run("build", "--check", "--root", root).code
+    assert 0 == run("build", "--root", root).code
+    assert whole == (root / "generated/plan.json").read_bytes()
+
+
 def test_check_writes_nothing_and_tells_stale_from_fresh(run: Run, root: Path) -> None:
     stale = run("build", "--root", root, "--check")
     assert 2 == stale.code

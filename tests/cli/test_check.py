@@ -44,6 +44,42 @@ def test_standard_input_takes_the_place_of_the_file(run: Run, tmp_path: Path) ->
     assert faulty.out.startswith("stdin:2:1: error[unknown-field]")
 
 
+def test_what_takes_the_place_of_the_file_has_the_parts_beside_it(run: Run, root: Path) -> None:
+    (root / "gateway.d").mkdir()
+    (root / "gateway.d/names.yaml").write_text("version: 1\naliases: {other: hello}\n")
+
+    assert 0 == run("check", "--root", root, "-", stdin=SOUND.encode()).code
+    assert 0 == run("check", "--root", root).code
+    assert (
+        "gateway.d/names.yaml:2:18: error[unknown-model]"
+        in run("check", "--root", root, "-", stdin=b"version: 1\n").out
+    )
+    assert "duplicate-key" not in run("check", "--root", root, root / "gateway.d/names.yaml").out
+
+
+def test_yaml_beside_the_parts_that_is_not_read_is_named(run: Run, root: Path) -> None:
+    (root / "gateway.d/more").mkdir(parents=True)
+    for name in ("keys.yml", "more/limits.yaml", "notes.txt"):
+        (root / "gateway.d" / name).write_text("version: 1\n")
+
+    ran = run("check", "--root", root)
+
+    warning = (
+        "warning[ignored-file]: the file is not read; call it `gateway.d/….yaml`, or move it out of that directory"
+    )
+    assert [
+        f"gateway.d/keys.yml:1:1: {warning}",
+        f"gateway.d/more/limits.yaml:1:1: {warning}",
+    ] == ran.out.splitlines()
+    assert 1 == run("check", "--strict", "--root", root).code
+
+
+def test_a_file_that_is_not_there_is_named(run: Run, root: Path) -> None:
+    ran = run("check", "--root", root, root / "other.yaml")
+
+    assert (1, "", f"gatewright: {root / 'other.yaml'}: No such file or directory\n") == ran
+
+
 @pytest.mark.parametrize("form", ["json", "sarif"])
 def test_machine_formats_are_json_and_nothing_else(run: Run, root: Path, form: str) -> None:
     (root / "gateway.yaml").write_bytes(FAULTY)

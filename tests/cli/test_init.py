@@ -30,6 +30,19 @@ def test_init_keeps_what_gitignore_holds_and_adds_each_line_once(run: Run, tmp_p
     assert "*.pyc\n/data/\n/secrets/\n.env\n" == (tmp_path / ".gitignore").read_text()
 
 
+def test_init_keeps_a_gitignore_of_another_encoding(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_bytes(b"caf\xe9\n")
+
+    assert 0 == run("init", tmp_path).code
+    assert b"caf\xe9\n/data/\n/secrets/\n.env\n" == (tmp_path / ".gitignore").read_bytes()
+
+
+def test_init_below_a_file_names_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    assert (1, "", f"gatewright: {tmp_path / 'file/new'}: Not a directory\n") == run("init", tmp_path / "file/new")
+
+
 def test_init_ci_writes_a_workflow_that_is_yaml(run: Run, tmp_path: Path) -> None:
     import yaml
 
