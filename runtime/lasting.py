@@ -223,7 +223,7 @@ def lasting(ready: Ready) -> Lasting:
         database=database,
         shared=shared,
         sharing=Sharing(attempts.health, shared, worker, time.time, _marks(ready, ready.secrets), ready.began_s),
-        colleagues=Colleagues(shared, worker, new_id, told),
+        colleagues=Colleagues(shared, worker, new_id, told, on_fault),
         told=told,
         upstream=upstream,
         codecs=codecs,

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-__all__ = ["Life", "beside", "closing"]
+__all__ = ["Job", "Life", "beside", "closing", "persistent"]
 
 Life: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
+Job: TypeAlias = Callable[[], Coroutine[object, object, object]]
+
+AGAIN_S: Final = 1.0
+"""How long after a fault a job is begun again."""
 
 
 class Closable(Protocol):
@@ -29,7 +33,7 @@ def closing(each: Closable) -> Life:
     return life
 
 
-def beside(*jobs: Callable[[], Coroutine[object, object, object]]) -> Life:
+def beside(*jobs: Job) -> Life:
     """Do ``jobs`` while the worker lives. At its end they are cancelled, and waited for."""
 
     @asynccontextmanager
@@ -43,3 +47,19 @@ def beside(*jobs: Callable[[], Coroutine[object, object, object]]) -> Life:
             await asyncio.gather(*running, return_exceptions=True)
 
     return life
+
+
+def persistent(job: Job, on_fault: Callable[[Exception, str], None]) -> Job:
+    """``job``, and again after each fault that it did not foresee, which ``on_fault`` is told: nobody else would miss it."""
+
+    async def persist() -> None:
+        while True:
+            try:
+                await job()
+            except Exception as error:  # noqa: BLE001 — whatever it is, the worker lives on, and needs what is done beside it
+                on_fault(error, "")
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
+
+    return persist

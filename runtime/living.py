@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from runtime.lasting import Lasting
-from runtime.lifespan import Life, beside, closing
+from runtime.lifespan import Job, Life, beside, closing, persistent
 from runtime.limits.sweeping import keep_spent_swept
 from runtime.replay.parts import Memory
 from runtime.resilience.quota_news import tell_quotas
@@ -23,27 +23,31 @@ __all__ = ["lives"]
 
 def lives(parts: Lasting) -> list[Life]:
     """What begins and ends with the worker."""
+
+    def beside_calls(*jobs: Job) -> Life:
+        return beside(*(persistent(job, parts.on_fault) for job in jobs))
+
     found = [
         closing(parts.lines),
         closing(parts.shared),
         closing(parts.database),
         closing(parts.reserves),
-        beside(parts.reserves.run, partial(keep_spent_swept, parts.spending, time.time, asyncio.sleep)),
+        beside_calls(parts.reserves.run, partial(keep_spent_swept, parts.spending, time.time, asyncio.sleep)),
         closing(parts.drain),
-        beside(parts.drain.run),
-        beside(BudgetNews(lambda: parts.access.good, parts.spending, time.time, lambda: parts.log).run),
+        beside_calls(parts.drain.run),
+        beside_calls(BudgetNews(lambda: parts.access.good, parts.spending, time.time, lambda: parts.log).run),
         closing(parts.passwords),
         _keys_life(parts.good_keys),
         _memory_life(parts.memory),
     ]
     if not parts.alone:
         quotas = partial(tell_quotas, parts.attempts.health, parts.worker, parts.colleagues, asyncio.sleep)
-        found += [beside(parts.sharing.run, parts.colleagues.listen, quotas)]
+        found += [beside_calls(parts.sharing.run, parts.colleagues.listen, quotas)]
     audit = partial(keep_audit_swept, parts.audit.store, lambda: parts.plan.audit, time.time, parts.on_fault)
-    found.append(beside(audit))
+    found.append(beside_calls(audit))
     if parts.runs is not None and parts.responses is not None:
         sweep = partial(keep_swept, parts.responses, lambda: parts.plan.responses, time.time, parts.on_fault)
-        found += [closing(parts.runs), beside(sweep)]
+        found += [closing(parts.runs), beside_calls(sweep)]
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runtime.lifespan import Life
+from runtime.lifespan import Life, beside, persistent
 from runtime.worker import Worker
 
 Message = dict[str, Any]
@@ -84,3 +84,19 @@ async def test_a_call_goes_to_the_application() -> None:
     scope: Message = {"type": "http"}
     await Worker(app, ())(scope, 1, 2)  # type: ignore[arg-type]
     assert [scope, 1, 2] == called
+
+
+async def test_a_job_that_fails_unforeseen_is_told_of_and_begun_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.lifespan.AGAIN_S", 0.0)
+    begun, faults, well = iter((ValueError("once"), OSError("twice"))), list[str](), asyncio.Event()
+
+    async def job() -> None:
+        if (fault := next(begun, None)) is not None:
+            raise fault
+        well.set()
+        await asyncio.Event().wait()
+
+    async with beside(persistent(job, lambda error, _: faults.append(str(error))))(), asyncio.timeout(20):
+        await well.wait()
+
+    assert ["once", "twice"] == faults

@@ -104,7 +104,7 @@ class Overrides:
         self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
         self._refused = -1
-        self._away = False
+        self._failing = False
 
     # -- what is in force
 
@@ -380,14 +380,17 @@ class Overrides:
             await self.catch_up()
 
     async def catch_up(self) -> None:
-        """`refresh`; where that fails, what is in force stays, and it is said, of a store that is away once only."""
+        """`refresh`; where that fails, what is in force stays, and it is said: each change that is refused, all else once."""
         try:
             await self.refresh()
-            self._away = False
-        except (StoreError, Refused, ConfigError) as error:
-            if not self._away or not isinstance(error, StoreError):
+            self._failing = False
+        except (Refused, ConfigError) as error:
+            self._on_fault(error, "")
+            self._failing = False
+        except Exception as error:  # noqa: BLE001 — whatever it is: who stopped looking would never hear of a change again
+            if not self._failing:
                 self._on_fault(error, "")
-            self._away = isinstance(error, StoreError)
+            self._failing = True
 
     async def _tell(self) -> None:
         with suppress(SharedError):  # they ask the store themselves

@@ -49,13 +49,24 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 
 class Colleagues:
-    """``own_id`` is this worker's, ``new_id`` makes a question's. ``told`` says what is done with each kind of message."""
+    """``own_id`` is this worker's, ``new_id`` makes a question's. ``told`` says what is done with each kind of message.
 
-    def __init__(self, shared: SharedState, own_id: str, new_id: Callable[[], str], told: Mapping[str, Told]) -> None:
+    What that raises for somebody else's message, of another release perhaps, is for ``on_fault``; we listen on.
+    """
+
+    def __init__(
+        self,
+        shared: SharedState,
+        own_id: str,
+        new_id: Callable[[], str],
+        told: Mapping[str, Told],
+        on_fault: Callable[[Exception, str], None] = lambda _error, _id: None,
+    ) -> None:
         self._shared = shared
         self._own_id = own_id
         self._new_id = new_id
         self._told = told
+        self._on_fault = on_fault
         self._listening = asyncio.Event()
 
     async def listening(self) -> None:
@@ -120,7 +131,11 @@ class Colleagues:
             return
         if message.sender == self._own_id or message.kind not in self._told:
             return
-        answer = self._told[message.kind](message.body)
+        try:
+            answer = self._told[message.kind](message.body)
+        except Exception as error:  # noqa: BLE001 — a worker that stopped listening would be deaf to all that comes after
+            self._on_fault(error, "")
+            answer = None
         if message.question:
             key = f"{message.question}.{self._own_id}"
             await self._shared.put(_ANSWERS, key, b"-" if answer is None else b"+" + answer, KEPT_S)

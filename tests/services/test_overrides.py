@@ -391,6 +391,28 @@ async def test_while_the_store_is_away_nothing_is_changed_and_all_is_served(
     assert 1 == await overrides.change([COMBO], "tester")
 
 
+async def test_changes_are_followed_on_after_a_fault_that_nobody_foresaw(
+    desk: Desk, overrides: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where no thread can be started at the moment: the worker would serve the old configuration for good."""
+    looked = asyncio.Event()
+
+    async def fail(*_: object) -> int:
+        looked.set()
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlOverrides, "revision", fail)
+        async with asyncio.timeout(20):
+            await looked.wait()
+    other = Desk(tmp_path)
+    async with other.app.lifespan():
+        await other.built.overrides.change([COMBO], "elsewhere")
+    async with asyncio.timeout(20):
+        while 200 != await answers(desk, "best"):
+            await asyncio.sleep(0.01)
+
+
 async def test_what_another_build_may_serve_and_this_one_not_is_said_and_not_served(
     desk: Desk, overrides: Overrides
 ) -> None:

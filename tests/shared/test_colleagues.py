@@ -14,15 +14,24 @@ from runtime.shared import SharedError
 from runtime.shared.colleagues import Colleagues
 from runtime.shared.memory import MemoryState
 
+BROKEN = b"!"
+"""What the worker that knows `b` does not understand."""
+
 
 class Worker:
     def __init__(self, shared: MemoryState, name: str, knows: bytes | None) -> None:
         ids = count()
         self.told: list[bytes] = []
+        self.faults: list[str] = []
         self.knows = knows
-        self.colleagues = Colleagues(shared, name, lambda: f"{name}{next(ids)}", {"know": self.know, "hear": self.hear})
+        does = {"know": self.know, "hear": self.hear}
+        self.colleagues = Colleagues(
+            shared, name, lambda: f"{name}{next(ids)}", does, lambda error, _: self.faults.append(str(error))
+        )
 
     def know(self, question: bytes) -> bytes | None:
+        if question == BROKEN and self.knows == b"b":
+            raise ValueError("not understood")
         return None if self.knows is None else question + self.knows
 
     def hear(self, message: bytes) -> None:
@@ -71,6 +80,20 @@ async def test_news_reach_everybody_once_the_teller_too() -> None:
         assert 1 == await one.colleagues.tell("hear", b"x")
         await one.colleagues.ask("know", b"")  # two has heard everything before it answers this
     assert ([b"x"], [b"x"]) == (one.told, two.told)
+
+
+async def test_a_message_that_cannot_be_understood_makes_nobody_deaf() -> None:
+    """As of another release, whose workers share the same state while machines are replaced one by one."""
+    shared = MemoryState(time.monotonic)
+    one, two = Worker(shared, "1", b"a"), Worker(shared, "2", b"b")
+
+    async with listening(one, two):
+        first = await one.colleagues.ask("know", BROKEN)
+        second = await one.colleagues.ask("know", b"?")
+
+    assert ((b"!a",), 2, 2) == (first.answers, first.workers, first.heard)
+    assert (b"?a", b"?b") == second.answers
+    assert ["not understood"] == two.faults
 
 
 async def test_where_others_cannot_be_told_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
