@@ -64,9 +64,10 @@ class Identity:
         record = self._recorder.begin(self._new_id(), "usage", "")
         record.key, record.tenant, record.model, record.status = caller.id, caller.tenant, data.source, 200
         now_s = self._clock()
+        used = f"{PROVIDER}/{data.source}"
         attempt = AttemptRecord(
-            target=f"{PROVIDER}/{data.source}",
-            label=f"{PROVIDER}/{data.source}",
+            target=used,
+            label=used,
             provider=PROVIDER,
             connection=PROVIDER,
             started_s=now_s,
@@ -77,7 +78,7 @@ class Identity:
             prices=prices,
             requests=milliseconds,
         )
-        record.provider, record.served, record.admitted = PROVIDER, PROVIDER, 0
+        record.provider, record.served, record.admitted = PROVIDER, used, 0
         record.attempts = [attempt]
         try:
             self._recorder.asking(record, attempt, 0)

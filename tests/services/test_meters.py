@@ -27,3 +27,14 @@ async def test_a_report_that_costs_more_than_one_may_is_refused(desk: Desk) -> N
         assert 1_000_000 == taken["cost_usd"]
     await desk.built.parts.drain.once()
     assert "ok" == desk.built.parts.drain.standing
+
+
+async def test_reports_say_whose_seconds_cost_what(desk: Desk) -> None:
+    for source, seconds in (("gold", 2), ("whisper", 10), ("gold", 1)):
+        await desk.json("POST", "/v1/usage", {"source": source, "duration_s": seconds}, headers=JSON)
+    await desk.built.parts.drain.once()
+
+    used = await desk.json("GET", "/api/usage/history", key="gw-viewer")
+    assert {"meter/gold": (2, 3000.0), "meter/whisper": (1, 0.001)} == {
+        name: (sums["requests"], sums["cost"]) for name, sums in used["byModel"].items()
+    }
