@@ -32,8 +32,8 @@ EVERY_S: Final = 0.5
 ADOPT_S: Final = 5.0
 PRUNE_S: Final = 5.0
 PRUNE_BATCHES: Final = 20
-PIECE_BYTES: Final = 64 << 10
-"""What is taken in at once: about two hundred requests."""
+PIECE_BYTES: Final = 256 << 10
+"""What is taken in at once: some five hundred requests. Of a quarter of that, the statements around theirs cost as much as theirs."""
 
 
 class Store(Protocol):
