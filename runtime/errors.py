@@ -87,6 +87,7 @@ class GatewayError(Exception):
         retry_after_s: seconds after which another try makes sense, or None.
         code: the vendor's own error code when it gave one (`context_length_exceeded`), or None.
         upstream_status: the HTTP status the provider gave, or None when it gave none.
+        told_by: the words of the provider's message, in lower case, that it was known by; empty where something better told.
     """
 
     kind: ClassVar[str] = "internal"
@@ -97,6 +98,7 @@ class GatewayError(Exception):
     retry_after_s: float | None = None
     code: str | None = None
     upstream_status: int | None = None
+    told_by: str = ""
 
     def __init__(
         self,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -12,6 +14,7 @@ from generated.config import TimeoutSettings
 from runtime.config.plan import Plan
 from runtime.errors import GatewayError
 from runtime.protocols.base import Outgoing
+from runtime.resilience import judge
 from runtime.routing import Attempt, Candidate
 from runtime.routing.planting import input_limit
 from runtime.telemetry import AttemptRecord, CallRecord, Recorder
@@ -27,6 +30,10 @@ MAX_KEPT_CHARS: Final = 1024
 
 MIN_SECRET: Final = 8
 """So long is a credential at least that is told from other words."""
+
+MOST_REPEATED: Final = 8
+APART: Final = "\u2060"
+"""A sign without width that keeps words from being read as one."""
 
 _REACHED: Final = frozenset({"", "cancelled", "diverged", "timeout"})
 """How attempts stand, without a status, whose request may have arrived."""
@@ -80,7 +87,8 @@ class Sender:
         if response.status == 200:
             return response
         body = (await response.read(MAX_ERROR_BYTES)).decode("utf-8", "replace").encode()
-        raise decode_error(response.status, response.headers, _silent(body, candidate))
+        decode = partial(decode_error, response.status, response.headers)
+        raise _refusal(decode, _silent(body, candidate), outgoing, candidate)
 
     def timeouts(self, candidate: Candidate) -> TimeoutSettings:
         """The provider's own limits, else everybody's."""
@@ -108,6 +116,54 @@ def _silent(body: bytes, candidate: Candidate) -> bytes:
     for written in {secret, secret.replace("/", "\\/"), json.dumps(secret)[1:-1]}:
         body = body.replace(written.encode(), b"***")
     return body
+
+
+def _refusal(
+    decode: Callable[[bytes], GatewayError], body: bytes, outgoing: Outgoing, candidate: Candidate
+) -> GatewayError:
+    """What ``body`` says. Words that it may only repeat from the request say nothing against the account.
+
+    Providers name what they do not take. Without this a client could have an account left alone, for all others too, by a
+    field that is called as they call an account without credit.
+    """
+    error = decode(body)
+    for _ in range(MOST_REPEATED):
+        words = error.told_by
+        if not words or judge(error).rests is None or not _holds(outgoing, candidate, words):
+            break
+        body, found = re.subn(re.escape(words.encode()), _apart, body, flags=re.IGNORECASE)
+        if not found:
+            break
+        error = decode(body)
+    if APART not in error.message:
+        return error
+    message = error.message.replace(APART, "")
+    return type(error)(
+        message,
+        param=error.param,
+        retry_after_s=error.retry_after_s,
+        code=error.code,
+        upstream_status=error.upstream_status,
+    )
+
+
+def _apart(words: re.Match[bytes]) -> bytes:
+    return words[0][:1] + APART.encode() + words[0][1:]
+
+
+def _holds(outgoing: Outgoing, candidate: Candidate, words: str) -> bool:
+    """Whether a request has ``words`` somewhere, in whatever way they are written."""
+    body, said = outgoing.body, words.encode()
+    if said in body.lower() or words in candidate.target.model.id.lower():
+        return True
+    if any(words in value.lower() for _, value in outgoing.headers):
+        return True
+    if b"\\" not in body:
+        return False
+    try:
+        return said in msgspec.json.encode(msgspec.json.decode(body)).lower()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return True
 
 
 def _may_charge(attempt: AttemptRecord) -> bool:

@@ -103,6 +103,11 @@ FACTS: WireProtocol = WireProtocol(
                 "BILLING_DISABLED",
             ),
         ),
+        ErrorRule(
+            kind="not_found",
+            types=("PERMISSION_DENIED",),
+            texts=("or it may not exist", "not found (or permission denied)"),
+        ),
         ErrorRule(kind="upstream_auth", types=("UNAUTHENTICATED", "PERMISSION_DENIED")),
         ErrorRule(
             kind="upstream_auth",

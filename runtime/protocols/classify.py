@@ -111,14 +111,17 @@ def classify(
         now: the time against which an HTTP date is held; the answer's own ``date`` header when None.
     """
     text = _clean(message)
-    found = _by_rules(rules, status, code, type, (message or "").lower()) or _by_status(status, text)
+    by_rules = _by_rules(rules, status, code, type, (message or "").lower())
+    found, told_by = by_rules or (_by_status(status, text), "")
     wait_s = retry_after_s(headers, now)
-    return found(
+    error = found(
         _OURS.get(found) or text or _plain(status),
         retry_after_s=wait_s,
         code=code,
         upstream_status=status if status != 200 else None,
     )
+    error.told_by = told_by
+    return error
 
 
 def message_of(body: bytes) -> str:
@@ -148,15 +151,17 @@ def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> fl
 
 def _by_rules(
     rules: tuple[ErrorRule, ...], status: int, code: str | None, type_: str | None, text: str
-) -> type[GatewayError] | None:
+) -> tuple[type[GatewayError], str] | None:
+    """With the words of ``text`` that told, where the rule is about words."""
     for rule in rules:
         if (
             (not rule.statuses or status in rule.statuses)
             and (not rule.codes or code in rule.codes)
             and (not rule.types or type_ in rule.types)
-            and (not rule.texts or any(piece in text for piece in rule.texts))
         ):
-            return _BY_KIND[rule.kind]
+            told_by = next((piece for piece in rule.texts if piece in text), "")
+            if told_by or not rule.texts:
+                return _BY_KIND[rule.kind], told_by
     return None
 
 
