@@ -123,7 +123,7 @@ def sent(protocol: str, path: str) -> Outgoing | None:
     if not isinstance(request, Request):
         return None
     if protocol == "gemini":
-        old = path == "messages.content.tool_result.image"
+        old = path in tests.BEFORE_GEMINI_3
         to = gemini_target("gemini-2.5-flash" if old else "gemini-3.5-flash", max_output=8192)
     elif protocol == "openai_chat":
         to = chat_target(Model(id="up-1", limits=Limits(max_output=8192)))

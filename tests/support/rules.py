@@ -331,6 +331,12 @@ def _gemini(wire: dict[str, Any], headers: Mapping[str, str]) -> Iterator[str]:
         yield f"allowed_function_names: {sorted(stray)} not declared"
     if calling.get("allowedFunctionNames") and calling.get("mode") not in ("ANY", "VALIDATED"):
         yield "allowed_function_names may only be set when the mode is ANY or VALIDATED"
+    kinds = {kind for tool in _list(body.get("tools")) for kind in tool}
+    if declared and len(kinds) > 1:
+        if not (body.get("toolConfig") or {}).get("includeServerSideToolInvocations"):
+            yield "please enable tool_config.include_server_side_tool_invocations to use Built-in tools with Function calling"
+        if calling.get("mode") == "AUTO":
+            yield "the AUTO mode is not supported with built-in tools"
     yield from _generation(body.get("generationConfig") or {})
     if "systemInstruction" in body and not _list(body["systemInstruction"].get("parts")):
         yield "systemInstruction.parts: empty"

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from generated.protocols.gemini import FACTS
+from generated.types.gemini import Content, Part
 from runtime.canonical import JsonObject, JsonSchema, Request, ToolCall
 from runtime.catalog import Capability, Certainty
 from runtime.errors import InvalidRequest
@@ -21,9 +22,9 @@ from runtime.protocols.field_name import beyond
 from runtime.protocols.gemini.schema import UnsayableError, answer_schema
 from runtime.protocols.gemini.search import SAYS, write_search
 from runtime.protocols.gemini.thinking import plan_thinking
-from runtime.protocols.gemini.tools import encode_tool_config, encode_tools, wire_names
+from runtime.protocols.gemini.tools import COMBINE_SINCE, encode_tool_config, encode_tools, wire_names
 from runtime.protocols.gemini.turns import write_prompt
-from runtime.protocols.gemini.wire import PROTOCOL, Fields, pure, raw_of
+from runtime.protocols.gemini.wire import PROTOCOL, Fields, generation, pure, raw_of
 from runtime.protocols.splice import apply
 from runtime.protocols.tool_name import way_back
 from runtime.protocols.unsaid import labels, unsaid
@@ -42,6 +43,11 @@ _WORDS: Final = MappingProxyType(
     }
 )  # fmt: skip
 """The vendor's settings in canonical words."""
+_VERTEX: Final = "aiplatform.googleapis.com"
+"""In the address of the vendor's other service, which knows fewer fields."""
+
+_ANY_OBJECT: Final = "Answer with one JSON object and nothing else: no words around it, no code fence."
+_THIS_OBJECT: Final = "Answer with JSON that fits this schema and nothing else: no words around it, no code fence.\n"
 _SEEDS: Final = range(-(2**31), 2**31)
 _OBJECT: Final = msgspec.json.Decoder(Fields)
 _MERGED: Final = frozenset({"tools", "toolConfig", "generationConfig", "continuationToken"})
@@ -95,12 +101,17 @@ def _body(request: Request, target: Target, names: dict[str, str], losses: list[
     losses += prompt.losses
     tools = encode_tools(request, names, model, losses)
     functions = any(bytes(tool).startswith(b'{"functionDeclarations"') for tool in tools)
-    tool_config = encode_tool_config(request, names, functions=functions, losses=losses)
+    mixed = functions and len(tools) > 1 and _VERTEX not in target.provider.base_url
+    tool_config = encode_tool_config(request, names, functions=functions, mixed=mixed, losses=losses)
     own = request.extensions.get(PROTOCOL, {})
-    config = _generation_config(request, target, losses)
+    words = _words(request, model) if tools else ""
+    if words:
+        losses.append("response_format")
+    config = _generation_config(request, target, losses, formed=not words)
     tier = _TIERS.get(request.service_tier or "")
     body: dict[str, object] = {"contents": prompt.contents}
-    body |= {"systemInstruction": prompt.system} if prompt.system else {}
+    system = _instructed(prompt.system, words) if words else prompt.system
+    body |= {"systemInstruction": system} if system else {}
     body |= {"tools": tools} if tools else {}
     body |= {"toolConfig": tool_config} if tool_config else {}
     body |= {"generationConfig": config} if config else {}
@@ -110,7 +121,29 @@ def _body(request: Request, target: Target, names: dict[str, str], losses: list[
     return _OBJECT.decode(msgspec.json.encode(body))
 
 
-def _generation_config(request: Request, target: Target, losses: list[str]) -> dict[str, object]:
+def _words(request: Request, model: str) -> str:
+    """How JSON is asked for where a form beside tools is refused, as it is before Gemini 3; "" where it is not."""
+    if (generation(model) or COMBINE_SINCE) >= COMBINE_SINCE:
+        return ""
+    match request.response_format:
+        case None:
+            return ""
+        case JsonObject():
+            return _ANY_OBJECT
+        case JsonSchema(schema=schema):
+            return _THIS_OBJECT + schema
+
+
+def _instructed(system: Content | None, words: str) -> Content:
+    """``words`` behind the instructions."""
+    before = (system.parts or []) if system else []
+    return Content(role="user", parts=[*before, raw_of(Part(text=words))])
+
+
+def _generation_config(
+    request: Request, target: Target, losses: list[str], *, formed: bool = True
+) -> dict[str, object]:
+    """``formed``: the form of the answer is told here."""
     own = request.extensions.get(PROTOCOL, {}).get("generationConfig")
     rest: dict[str, object] = dict(_OBJECT.decode(own)) if own is not None else {}
     config = _sampling(request, losses)
@@ -127,7 +160,7 @@ def _generation_config(request: Request, target: Target, losses: list[str]) -> d
         config["responseLogprobs"] = True
         config |= {"logprobs": _clamped("logprobs", request.top_logprobs)} if request.top_logprobs else {}
         losses += ["top_logprobs"] if config.get("logprobs", 0) != request.top_logprobs else []
-    config |= _form(request)
+    config |= _form(request) if formed else {}
     if "thinkingConfig" not in rest:
         thinking = plan_thinking(request.reasoning, target.model, losses)
         config |= {"thinkingConfig": thinking} if thinking else {}

@@ -41,6 +41,7 @@ LOSSES: Mapping[str, str] = MappingProxyType(
         "sampling.seed": "A seed has 32 bits.",
         "sampling.min_p": "There is no such field.",
         "sampling.logit_bias": "There is no such field.",
+        "response_format.beside_tools": "Before Gemini 3 no form stands beside tools: it is asked for in words.",
         "response_format.json_schema.name": "A schema has no name, description or strictness of its own.",
         "reasoning": "Effort words and budgets become what the model is known to take, or nothing.",
         "reasoning.display": "Whether thinking is shown is always said.",

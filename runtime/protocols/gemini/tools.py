@@ -25,7 +25,7 @@ from runtime.protocols.gemini.vendor_schema import json_schema_of, lower_types
 from runtime.protocols.gemini.wire import PROTOCOL, Fields, generation, raw_of, text_of
 from runtime.protocols.tool_name import WordRule, fit_all
 
-__all__ = ["encode_tool_config", "encode_tools", "read_tool_config", "read_tools", "wire_names"]  # fmt: skip
+__all__ = ["COMBINE_SINCE", "encode_tool_config", "encode_tools", "read_tool_config", "read_tools", "wire_names"]  # fmt: skip
 
 
 _NAMES: Final = WordRule(chars="a-zA-Z0-9_.:-", max_chars=64)
@@ -38,7 +38,9 @@ _EXTRAS: Final = msgspec.json.Decoder(dict[str, Fields])
 _KEPT: Final = frozenset(FunctionDeclaration.__struct_fields__)
 _CALLING_FIELD: Final = "functionCallingConfig"
 _MODES: Final = frozenset({"AUTO", "ANY", "NONE"})
-_COMBINE_SINCE: Final = 3
+_WHOLE_TURN: Final = "includeServerSideToolInvocations"
+COMBINE_SINCE: Final = 3
+"""The generation from which on functions stand beside the vendor's own tools, and a form of the answer beside either."""
 
 
 def read_tools(given: Iterable[msgspec.Raw], extensions: Fields) -> tuple[Tool, ...]:
@@ -122,19 +124,25 @@ def encode_tools(request: Request, names: Mapping[str, str], model: str, losses:
             declared = raw_of(_declare(tool, names, f"tools[{index}]"))
             more = extras.get(tool.name)
             declarations.append(raw_of({**_OBJECT.decode(declared), **more}) if more else declared)
-    if declarations and natives and (generation(model) or _COMBINE_SINCE) < _COMBINE_SINCE:
+    if declarations and natives and (generation(model) or COMBINE_SINCE) < COMBINE_SINCE:
         losses += [f"tools[{index}]" for index, _ in natives]
         natives = []
     functions = [raw_of({"functionDeclarations": declarations})] if declarations else []
     return [*functions, *(msgspec.Raw(native.encode()) for _, native in natives)]
 
 
-def encode_tool_config(request: Request, names: Mapping[str, str], *, functions: bool, losses: list[str]) -> Fields:
+def encode_tool_config(
+    request: Request, names: Mapping[str, str], *, functions: bool, mixed: bool, losses: list[str]
+) -> Fields:
+    """``mixed``: functions stand beside the vendor's own tools. It then wants to show what it ran, and has no AUTO."""
     own = request.extensions.get(PROTOCOL, {}).get("toolConfig")
     config = _OBJECT.decode(own) if own is not None else {}
     config.pop(_CALLING_FIELD, None)
     if not functions:
         return config
+    auto = _own_mode(request) or ("VALIDATED" if mixed else "AUTO")
+    if mixed:
+        config.setdefault(_WHOLE_TURN, msgspec.Raw(b"true"))
     known = {tool.name for tool in request.tools if tool.native is None}
     match request.tool_choice:
         case None:
@@ -149,15 +157,15 @@ def encode_tool_config(request: Request, names: Mapping[str, str], *, functions:
             allowed_names = [names[name] for name in allowed if name in known]
             calling = FunctionCallingConfig(mode="ANY", allowedFunctionNames=allowed_names)
         case ToolMode():
-            calling = FunctionCallingConfig(mode=_own_mode(request) or "AUTO")
+            calling = FunctionCallingConfig(mode=auto)
         case ToolSubset(names=allowed, required=False):
-            calling = FunctionCallingConfig(mode=_own_mode(request) or "AUTO")
+            calling = FunctionCallingConfig(mode=auto)
             allowed_names = [names[name] for name in allowed if name in known]
             if calling.mode != "AUTO" and allowed_names:
                 calling.allowedFunctionNames = allowed_names
         case _:
             losses.append("tool_choice")
-            calling = FunctionCallingConfig(mode="AUTO")
+            calling = FunctionCallingConfig(mode="VALIDATED" if mixed else "AUTO")
     return {**config, _CALLING_FIELD: raw_of(calling)}
 
 

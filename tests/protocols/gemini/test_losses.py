@@ -43,6 +43,7 @@ PDF = Base64Source(media_type="application/pdf", data="AAAA")
 PNG = Base64Source(media_type="image/png", data="AAAA")
 BLOCK = Native(protocol="anthropic_messages", block="server_tool_use", json="{}")
 F = Tool(name="f", parameters='{"type":"object"}')
+BEFORE_GEMINI_3 = ("messages.content.tool_result.image", "response_format.beside_tools")
 
 
 def said(*parts: Any) -> Request:
@@ -100,6 +101,7 @@ SHOWN: dict[str, Request | Response] = {
     "sampling.seed": ask(sampling=Sampling(seed=2**40)),
     "sampling.min_p": ask(sampling=Sampling(min_p=0.1)),
     "sampling.logit_bias": ask(sampling=Sampling(logit_bias={"1": 1})),
+    "response_format.beside_tools": ask(tools=(F,), response_format=JsonSchema(schema='{"type":"string"}')),
     "response_format.json_schema.name": ask(response_format=JsonSchema(schema="{}", name="n")),
     "reasoning": ask(reasoning=ReasoningConfig(mode="on", budget_tokens=5000, display="summarized")),
     "reasoning.display": ask(reasoning=ReasoningConfig(effort="high")),
@@ -135,7 +137,7 @@ SHOWN: dict[str, Request | Response] = {
 
 def through(value: Request | Response) -> Request | Response:
     if isinstance(value, Request):
-        old = value == SHOWN["messages.content.tool_result.image"]
+        old = value in [SHOWN[loss] for loss in BEFORE_GEMINI_3]
         outgoing = CODEC.encode_request(
             value, target("gemini-2.5-flash" if old else "gemini-3.5-flash", max_output=8192), {}
         )
@@ -160,6 +162,7 @@ SOUND: dict[str, Request | Response] = {
         max_output_tokens=5, stop=("a",), sampling=Sampling(temperature=0, top_p=0, top_k=0, seed=1, presence_penalty=0, frequency_penalty=0),
         choices=2, top_logprobs=3, response_format=JsonSchema(schema='{"type":"string"}'),
         reasoning=ReasoningConfig(effort="high", display="summarized"), service_tier="flex", store=True,
+        extensions={"gemini": {"toolConfig": msgspec.Raw(b'{"includeServerSideToolInvocations":true}')}},
     ),
     "answer": answer(Reasoning(text="hm"), Text(text="a"), CALL, usage=Usage(input=1, output=3, reasoning=1), reason="tool_calls"),
 }  # fmt: skip

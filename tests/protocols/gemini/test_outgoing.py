@@ -33,8 +33,10 @@ from runtime.canonical import (
 )
 from runtime.catalog import Capability, ParameterRules, ReasoningFacts
 from runtime.errors import InvalidRequest
+from runtime.protocols.base import Target
 from runtime.protocols.gemini.signature import DUMMY
 from tests.protocols.gemini.given import CODEC, ask, assistant, decoded, losses, sent, target, user
+from tests.support.each import each
 
 OLD, NEW = target("gemini-2.5-flash"), target("gemini-3.5-flash")
 CALL = ToolCall(id="c1", name="f", arguments='{"a":1}')
@@ -300,13 +302,72 @@ def test_pitfall_065_nothing_is_said_of_tools_where_there_are_none() -> None:
 
 
 def test_pitfall_087_the_vendors_own_tools_stay_behind_where_they_cannot_stand_beside_functions() -> None:
-    search = Tool(name="googleSearch", native='{"googleSearch":{}}', native_protocol="gemini")
-    request = ask(tools=(F, search))
+    request = ask(tools=(F, SEARCH))
 
     assert 2 == len(sent(request, NEW)["tools"])
     assert 1 == len(sent(request, OLD)["tools"])
     assert ("tools[1]",) == losses(request, OLD)
-    assert [{"googleSearch": {}}] == sent(ask(tools=(search,)), OLD)["tools"]
+    assert [{"googleSearch": {}}] == sent(ask(tools=(SEARCH,)), OLD)["tools"]
+
+
+SEARCH = Tool(name="googleSearch", native='{"googleSearch":{}}', native_protocol="gemini")
+MIXED: list[tuple[ToolChoice | None, Any]] = [
+    (None, None), (ToolMode(mode="auto"), {"mode": "VALIDATED"}), (ToolMode(mode="none"), {"mode": "NONE"}),
+    (ToolMode(mode="required"), {"mode": "ANY"}), (NamedTool(name="gone"), {"mode": "VALIDATED"}),
+    (ToolSubset(names=("f", "googleSearch")), {"mode": "VALIDATED", "allowedFunctionNames": ["f"]}),
+]  # fmt: skip
+
+
+@each(MIXED)
+def test_functions_beside_the_vendors_own_tools_are_told_as_it_demands(
+    choice: ToolChoice | None, expected: Any
+) -> None:
+    """It refuses the two together unless it may show what it ran, and AUTO then."""
+    said = sent(ask(tools=(F, SEARCH), tool_choice=choice))["toolConfig"]
+
+    assert said.pop("includeServerSideToolInvocations") is True
+    assert expected == said.get("functionCallingConfig")
+
+
+def test_where_only_one_kind_of_tool_is_sent_nothing_is_said_of_the_other() -> None:
+    assert "toolConfig" not in sent(ask(tools=(F,)))
+    assert "toolConfig" not in sent(ask(tools=(SEARCH,)))
+    assert "toolConfig" not in sent(ask(tools=(F, SEARCH)), OLD)
+
+
+def test_a_client_that_says_it_itself_is_taken_at_its_word() -> None:
+    declared = [{"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}}]
+    config = {"includeServerSideToolInvocations": False}
+
+    assert config == sent(decoded(tools=declared, toolConfig=config))["toolConfig"]
+
+
+def test_vertex_does_not_know_the_field() -> None:
+    vertex = msgspec.structs.replace(NEW.provider, base_url="https://global-aiplatform.googleapis.com")
+
+    assert "toolConfig" not in sent(ask(tools=(F, SEARCH)), Target(vertex, NEW.model, NEW.surface))
+
+
+@pytest.mark.parametrize("tool", [F, SEARCH], ids=["function", "search"])
+@pytest.mark.parametrize("wanted", [JsonObject(), JsonSchema(schema='{"type":"object","title":"answer"}')])
+def test_before_gemini_3_json_beside_tools_is_asked_for_in_words(tool: Tool, wanted: JsonObject | JsonSchema) -> None:
+    request = ask(
+        Message(role="system", content=(Text(text="Be brief."),)), user("x"), tools=(tool,), response_format=wanted
+    )
+    *before, words = sent(request, OLD)["systemInstruction"]["parts"]
+
+    assert [{"text": "Be brief."}] == before
+    assert ('"title":"answer"' if isinstance(wanted, JsonSchema) else "one JSON object") in words["text"]
+    assert {} == config(request, OLD)
+    assert ("response_format",) == losses(request, OLD)
+    assert "application/json" == config(request, NEW)["responseMimeType"]
+    assert "application/json" == config(msgspec.structs.replace(request, tools=()), OLD)["responseMimeType"]
+
+
+def test_before_gemini_3_the_words_are_the_instructions_where_there_are_none() -> None:
+    body = sent(ask(tools=(F,), response_format=JsonObject()), OLD)
+
+    assert 1 == len(body["systemInstruction"]["parts"])
 
 
 def test_pitfall_090_long_and_odd_names_are_repaired_and_come_back() -> None:
