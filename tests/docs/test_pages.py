@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 import pytest
 
+from generated.config import SETTINGS
 from runtime.cli.program import program
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import Source
+from runtime.config.override import section_shape
 from tests.support.each import each
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +77,19 @@ def test_examples_compile_without_a_complaint(example: Path) -> None:
 
     assert [] == [str(item) for item in compiled.diagnostics]
     assert compiled.build
+
+
+@each(sorted((ROOT / "docs/guide").glob("*.md")))
+def test_settings_that_are_named_exist(page: Path) -> None:
+    """`section.setting` of a section that is no map; names of files look alike where they end as files do."""
+    there = {setting.path for setting in SETTINGS}
+    named = re.findall(r"`([a-z_]+)\.([a-z_]+)(?::[^`]*)?`", page.read_text("utf-8"))
+
+    assert [] == [
+        f"{section}.{setting}"
+        for section, setting in named
+        if section_shape(section) == "record" and setting != "db" and f"{section}.{setting}" not in there
+    ]
 
 
 def test_every_example_is_shown_in_the_guide() -> None:
