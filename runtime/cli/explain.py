@@ -49,17 +49,28 @@ def explain(
 ) -> int:
     """Print the ordered targets of NAME: a model, an alias or a combo; or why a request went where it went.
 
-    NAME is looked up in the sources, not in the built plan, with the secrets that are set here. Exits 1 when a request would
+    Without any of them it lists the names that can be called. NAME is looked up in the sources, not in the built plan, with the secrets that are set here. Exits 1 when a request would
     be refused. `--request` asks the running gateway, with the key in GATEWRIGHT_KEY.
     """
-    if sum(each is not None for each in (name, request, inputs)) != 1:
+    if sum(each is not None for each in (name, request, inputs)) > 1:
         raise Stop(FAULT, "give one of NAME, --request and --inputs")
     if request is not None:
         return _request(root, request, url, key, as_json)
     if inputs is not None:
         return _inputs(root, inputs, as_json)
-    assert name is not None, "it is the one that was given"
-    return _name(root, name, endpoint, as_json)
+    return _names(root, as_json) if name is None else _name(root, name, endpoint, as_json)
+
+
+def _names(root: Path, as_json: bool) -> int:
+    from runtime.cli.project import sound_artefact
+    from runtime.config.explain import public_names
+
+    names = public_names(sound_artefact(root))
+    if as_json:
+        print_json(names)
+    for each in () if as_json else names:
+        click.echo(f"{each.name} ({each.kind})" + (f" {each.written}" if each.written else ""))
+    return SAME
 
 
 def _name(root: Path, name: str, endpoint: str, as_json: bool) -> int:

@@ -9,7 +9,7 @@ import msgspec
 import rich_click as click
 from click import option  # typed, which rich_click's are not
 
-from runtime.cli.terminal import as_json, note, print_json, root_option
+from runtime.cli.terminal import FAULT, Stop, as_json, note, print_json, root_option
 
 __all__ = ["keys"]
 
@@ -54,10 +54,13 @@ def new(root: Path, id_: str, scopes: tuple[str, ...], models: tuple[str, ...], 
     The hash is made with the server's pepper: the variable `GATEWRIGHT_PEPPER`, or the file `pepper` in the data directory.
     """
     from runtime.cli.project import data_dir
+    from runtime.config.checks.key import complaint_of_id
     from runtime.config.keyfile import pepper
     from runtime.config.secrets import environment
     from runtime.web.key import mint
 
+    if (complaint := complaint_of_id(id_)) is not None:
+        raise Stop(FAULT, "; ".join(complaint))
     plain, digest = mint(secrets.token_bytes, pepper(data_dir(root), environment(root)))
     made = NewKey(id=id_, key=plain, hash=f"hmac-sha256:{digest}", scopes=scopes, models=models)
     if as_json:

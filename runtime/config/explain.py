@@ -15,7 +15,10 @@ from runtime.config.protocol import protocols_for
 from runtime.config.resolve import absent, find_model, match, meant, resolve
 from runtime.source import closest
 
-__all__ = ["ExplainedConnection", "ExplainedTarget", "Explanation", "explain", "render_explanation", "written_at"]
+__all__ = [
+    "ExplainedConnection", "ExplainedTarget", "Explanation", "PublicName", "explain", "public_names",
+    "render_explanation", "written_at",
+]  # fmt: skip
 
 
 class ExplainedConnection(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +59,28 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     promises: tuple[str, ...] = ()
     context: int | None = None
     price_nano_usd: int | None = None
+
+
+class PublicName(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that can be called, or a pattern of such names."""
+
+    name: str
+    kind: str
+    written: str | None
+
+
+def public_names(artefact: Artefact) -> tuple[PublicName, ...]:
+    """What can be called: aliases, combos and patterns as they are written, then models."""
+    plan, origins = artefact.plan, artefact.origins
+    routes = [
+        PublicName(name=each.name, kind=each.kind, written=written_at(plan, origins, each.name))
+        for each in plan.routes.values()
+    ]
+    patterns = [
+        PublicName(name=each.pattern, kind="pattern", written=origins.get(f"aliases.{each.pattern}"))
+        for each in plan.patterns
+    ]
+    return tuple(sorted((*routes, *patterns), key=lambda each: (each.kind == "model", each.kind, each.name)))
 
 
 def explain(
@@ -158,7 +183,9 @@ def _connection(artefact: Artefact, id_: str, usable: AbstractSet[str] | None) -
     connection = artefact.plan.connections[id_]
     name = id_.removeprefix(f"{connection.provider}/")
     lit = None if usable is None else id_ in usable
-    if connection.secret is None:
+    if not connection.enabled:
+        reason = "is not enabled"
+    elif connection.secret is None:
         reason = "needs no secret"
     elif lit is None:
         reason = f"needs {connection.secret}"

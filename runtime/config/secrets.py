@@ -52,7 +52,7 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     ``connections`` maps each usable connection to its credential, None where it needs none; one that is absent is dark.
     ``keys`` maps a client key's id to the key, for those configured by reference, ``urls`` a setting (`store.url`) to the
     URL behind it, ``proxies`` a connection to the URL of its proxy with the password in it. ``missing`` are references of what was configured by hand; a discovered connection without its variable
-    is merely dark.
+    is merely dark, and one that is not enabled wants nothing.
     """
 
     connections: dict[str, str | None]
@@ -109,7 +109,7 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
     urls: dict[str, str] = {}
     passwords: dict[str, str] = {}
     missing: list[MissingSecret] = []
-    for kind, id_, entity, reference, discovered in _references(plan):
+    for kind, id_, entity, reference, wanted in _references(plan):
         secret = look_up(reference)
         reason = _complaint(secret)
         if secret is not None and reason is None:
@@ -122,7 +122,7 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
                     urls[id_] = secret
                 case "proxy":
                     passwords[id_] = secret
-        elif not discovered:
+        elif wanted:
             missing.append(
                 MissingSecret(
                     entity=entity,
@@ -177,18 +177,19 @@ def mask(secret: str) -> str:
 
 
 def _references(plan: Plan) -> Iterator[tuple[Kind, str, str, SecretRef, bool]]:
+    """What each is for, its id, its entity, where it is, and whether it is missed where it is not there."""
     for id_, connection in plan.connections.items():
         if connection.secret is not None:
             entity = f"providers.{connection.provider}.connections.{id_.removeprefix(connection.provider + '/')}"
-            yield "connection", id_, entity, connection.secret, connection.discovered
+            yield "connection", id_, entity, connection.secret, connection.enabled and not connection.discovered
         if connection.proxy is not None and connection.proxy.password is not None:
-            yield "proxy", id_, "proxy", connection.proxy.password, False
+            yield "proxy", id_, "proxy", connection.proxy.password, connection.enabled
     for key in plan.keys:
         if key.secret is not None:
-            yield "key", key.id, f"keys.{key.id}", key.secret, False
+            yield "key", key.id, f"keys.{key.id}", key.secret, True
     for setting, written in (("store.url", plan.store.url), ("shared.url", plan.shared.url)):
         if written is not None and (reference := read_reference(written)) is not None:
-            yield "url", setting, setting.partition(".")[0], reference, False
+            yield "url", setting, setting.partition(".")[0], reference, True
 
 
 def _absence(reference: SecretRef) -> str:

@@ -33,3 +33,27 @@ def test_json_holds_the_targets_in_order(run: Run, root: Path) -> None:
 
     assert ["sim/echo"] == [target["model"] for target in facts["targets"]]
     assert "sim/echo" == facts["chosen"]
+
+
+def test_without_a_name_all_names_are_listed_with_where_they_are_written(run: Run, root: Path) -> None:
+    (root / "gateway.yaml").write_text(
+        "version: 1\ndiscovery: {providers: none}\nproviders: {sim: {}}\n"
+        'aliases: {hello: sim/echo, "s-*": "sim/*"}\ncombos: {both: {targets: [sim/echo, sim/slow]}}\n'
+    )
+    ran = run("explain", "--root", root)
+    facts = json.loads(run("explain", "--json", "--root", root).out)
+
+    assert 0 == ran.code
+    assert [
+        "hello (alias) gateway.yaml:4:11",
+        "both (combo) gateway.yaml:5:10",
+        "s-* (pattern) gateway.yaml:4:28",
+        "sim/echo (model) gateway.yaml:3:13",
+    ] == ran.out.splitlines()[:4]
+    assert {"name": "hello", "kind": "alias", "written": "gateway.yaml:4:11"} == facts[0]
+
+
+def test_two_questions_at_once_are_a_fault(run: Run, root: Path) -> None:
+    ran = run("explain", "hello", "--request", "r", "--root", root)
+
+    assert (1, "gatewright: give one of NAME, --request and --inputs\n") == (ran.code, ran.err)

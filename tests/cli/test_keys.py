@@ -52,3 +52,11 @@ def test_names_that_yaml_would_read_otherwise_are_quoted(run: Run, root: Path) -
     (root / "gateway.yaml").write_text(SOUND + "keys:\n" + made.out.partition("\n")[2])
 
     assert "ambiguous-scalar" not in run("check", "--root", root).out
+
+
+@pytest.mark.parametrize("id_", ["a/b", "", "-a", "a" * 65])
+def test_a_name_that_the_configuration_refuses_gets_no_key(run: Run, root: Path, id_: str) -> None:
+    ran = run("keys", "new", "--root", root, f"--id={id_}")
+
+    assert (1, "") == ran[:2]
+    assert f"gatewright: {id_!r} cannot be a key's id; use letters" in ran.err

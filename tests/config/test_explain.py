@@ -114,3 +114,13 @@ def test_an_ambiguous_name_is_explained_as_such() -> None:
         "the name 'large' is ambiguous; write one of mistral/large, ollama/large" == explain(artefact, "large").problem
     )
     assert "ollama/large" == explain(artefact, "large", usable={"ollama/default"}).chosen
+
+
+def test_a_connection_that_is_off_is_dark_for_that_reason() -> None:
+    text = TEXT.replace('"${TEAM_KEY}"', '"${TEAM_KEY}", enabled: false')
+    found = compile_plan([Source(MAIN, text.encode())], CATALOG).artefact
+    assert found is not None
+
+    connection = explain(found, "openai/gpt-5", usable=frozenset()).targets[0].connections[0]
+
+    assert (False, "is not enabled") == (connection.usable, connection.reason)

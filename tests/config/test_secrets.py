@@ -197,3 +197,24 @@ providers:
 
     missing = resolve_secrets(plan, environment(Path(), {"A": "a"})).missing
     assert [("proxy", "${PASSWORD}")] == [(each.entity, str(each.reference)) for each in missing]
+
+
+def test_a_connection_that_is_off_wants_no_secret() -> None:
+    text = """version: 1
+providers:
+  sim:
+  openai:
+    connections:
+      - {id: a, key: "${A}"}
+      - {id: b, key: "${B}", enabled: false, proxy: {url: "http://p.example.com", username: u, password: "${P}"}}
+"""
+    found = compile_plan([Source(MAIN, text.encode())], CATALOG).artefact
+    assert found is not None
+
+    secrets = resolve_secrets(found.plan, look_up(A="a"))
+
+    assert () == secrets.missing
+    assert {"sim/default": None, "openai/a": "a"} == secrets.connections
+    assert ["providers.openai.connections.a"] == [
+        each.entity for each in resolve_secrets(found.plan, look_up()).missing
+    ]

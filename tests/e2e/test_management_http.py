@@ -226,7 +226,7 @@ def test_the_command_line_asks_the_server_and_makes_the_order_anew(served: Runni
         (("--request", id_, "--url", "http://127.0.0.1:9"), "no gateway answers"),
         (("--request", id_, "--url", served.url, "--key", "wrong"), "answered 401"),
         (("--request", id_, "--url", "file:///etc/passwd"), "no address of a gateway"),
-        ((), "give one of NAME"),
+        (("quick", "--request", id_), "give one of NAME"),
     ):
         refused = run_cli("explain", *arguments, root=served.root, env=env)
         assert (1, True) == (refused.returncode, mark in refused.stderr), refused.stderr

@@ -14,18 +14,23 @@ from runtime.config.scope import Scope
 from runtime.config.wildcard import overlap
 from runtime.source import Note, closest
 
-__all__ = ["check_keys", "check_model_name"]
+__all__ = ["check_keys", "check_model_name", "complaint_of_id"]
 
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ID_HINT: Final = "use letters, digits, `.`, `_` and `-`, at most 64, and begin with a letter or digit"
+
+
+def complaint_of_id(id_: str) -> tuple[str, str] | None:
+    """Why ``id_`` cannot be a key's id and what to write, or None."""
+    return None if _ID.fullmatch(id_) else (f"{id_!r} cannot be a key's id", _ID_HINT)
 
 
 def check_keys(scope: Scope, draft: Draft) -> None:
     """Check the section `keys`."""
     owners: dict[str, tuple[str, str]] = {}
     for id_, settings in scope.config.keys.items():
-        if not _ID.fullmatch(id_):
-            hint = "use letters, digits, `.`, `_` and `-`"
-            scope.diagnostics.error("invalid-name", scope.at.key("keys", id_), f"{id_!r} cannot be a key's id", hint)
+        if (complaint := complaint_of_id(id_)) is not None:
+            scope.diagnostics.error("invalid-name", scope.at.key("keys", id_), *complaint)
         _check_secret(scope, id_, settings)
         _check_owner(scope, id_, settings, owners)
         _check_tenant(scope, id_, settings)
