@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "tests/README.md"})
 EXAMPLES = sorted((ROOT / "docs/examples").glob("*.yaml"))
 
+NO_MODEL = "`meta-llama/llama-4` is a bare name"
+
 
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
@@ -90,6 +92,20 @@ def test_settings_that_are_named_exist(page: Path) -> None:
         for section, setting in named
         if section_shape(section) == "record" and setting != "db" and f"{section}.{setting}" not in there
     ]
+
+
+@each([*sorted((ROOT / "docs/guide").glob("*.md")), ROOT / "docs/reference/settings.md", ROOT / "README.md"])
+def test_models_that_are_named_are_in_the_catalogue(page: Path) -> None:
+    """Whoever tries an example is told that there is no such model, where there is none. A connection has no digit in its name."""
+    catalog = Catalog.shipped()
+    named = re.findall(r"\b([a-z-]+)/([a-z][\w.-]*\d[\w-]*)", page.read_text("utf-8").replace(NO_MODEL, ""))
+    unknown = [
+        f"{provider}/{model}"
+        for provider, model in named
+        if provider in catalog.ids and model not in {each.id for each in catalog.load(provider).models}
+    ]
+
+    assert [] == unknown
 
 
 def test_every_example_is_shown_in_the_guide() -> None:
