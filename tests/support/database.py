@@ -21,7 +21,7 @@ def prepared(data: Path) -> URL:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (data / DATABASE_FILE).exists():
         (data / DATABASE_FILE).touch(0o600)
-        (data / DATABASE_FILE).write_bytes(_template())
+        (data / DATABASE_FILE).write_bytes(template())
     return database_url(None, data)
 
 
@@ -31,7 +31,8 @@ def prepared_on(server: Postgres) -> str:
 
 
 @cache
-def _template() -> bytes:
+def template() -> bytes:
+    """The file of an empty database. Made once for all forks when the process that they are of has asked for it."""
     directory = Path(tempfile.mkdtemp())
     _make(database_url(None, directory))
     made = (directory / DATABASE_FILE).read_bytes()

@@ -26,7 +26,7 @@ import msgspec
 
 from runtime.cli import main
 
-__all__ = ["Process", "forked"]
+__all__ = ["Process", "begin", "forked"]
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = (
@@ -34,17 +34,29 @@ IMPORTED = (
     "runtime.server",
     "runtime.upstream.client",
     "runtime.upstream.simulated.provider",
+    "runtime.protocols.gemini_embeddings",
+    "runtime.protocols.ollama_embeddings",
     "runtime.protocols.openai_embeddings",
     "runtime.web.framework",
+    "runtime.web.typed",
     "litestar._kwargs",
     "litestar.exceptions.responses",
     "litestar.logging.standard",
     "litestar.middleware._internal.exceptions",
+    "litestar.middleware.allowed_hosts",
+    "litestar.middleware.csrf",
+    "litestar.middleware.response_cache",
     "generated.catalog",
     "alembic.command",
     "alembic.script",
+    "sqlalchemy.dialects.postgresql.asyncpg",
     "sqlalchemy.dialects.sqlite.aiosqlite",
     "aiosqlite",
+    "asyncpg",
+    "encodings.ascii",
+    "greenlet",
+    "multiprocessing.popen_fork",
+    "redis.asyncio",
 )
 """What a server imports late, too, each time anew."""
 MAX_ORDER = 1 << 18
@@ -106,6 +118,12 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
+def begin() -> None:
+    """Start the process that forks servers before the first is wanted: forks of this process then share it."""
+    if hasattr(os, "pidfd_open"):
+        _forking()
+
+
 def forked(
     arguments: Sequence[str], env: Mapping[str, str], log: Path, errors: Path | None = None, files: int | None = None
 ) -> Process:
@@ -124,15 +142,15 @@ def forked(
         order = msgspec.json.encode(Order([*arguments], dict(env), str(Path.cwd()), files))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            socket.send_fds(_orders(), [order], [theirs.fileno(), out.fileno(), err.fileno()])
+            socket.send_fds(_forking()[0], [order], [theirs.fileno(), out.fileno(), err.fileno()])
     pid = ours.recv(16)
     assert pid, GONE
     return Forked(arguments, int(pid), ours)
 
 
 @functools.cache
-def _orders() -> socket.socket:
-    """Where orders are taken, by a process that ends with this one."""
+def _forking() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Where orders are taken, and the process that takes them, which ends with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         command = [sys.executable, "-m", "tests.support.forked", str(theirs.fileno())]
@@ -143,7 +161,7 @@ def _orders() -> socket.socket:
         process.wait()
 
     atexit.register(end)
-    return ours
+    return ours, process
 
 
 def take_orders(orders: socket.socket) -> Order | None:
