@@ -17,10 +17,14 @@ from generated.types.anthropic_messages import ReceivedFormat, ReceivedThinking
 from runtime.canonical import (
     Effort,
     JsonSchema,
+    Native,
+    Part,
     Reasoning,
     ReasoningConfig,
+    Refusal,
     Request,
     ResponseFormat,
+    Text,
     ToolResult,
 )
 from runtime.catalog import Capability, Certainty, Model, ReasoningFacts
@@ -149,12 +153,34 @@ def _sound(plan: Plan, request: Request) -> Plan:
 
 
 def _turn_began_with_thinking(request: Request) -> bool:
-    """Whether the last turn of the model that waits for results starts with thinking under the vendor's own seal."""
-    last = request.messages[-1] if request.messages else None
-    if last is None or not any(isinstance(part, ToolResult) for part in last.content):
-        return True  # no turn is under way
-    turn = next((message for message in reversed(request.messages) if message.role == "assistant"), None)
-    return turn is None or any(isinstance(part, Reasoning) and part.sealed_by == PROTOCOL for part in turn.content[:1])
+    """Whether the last turn of the model, where results answer it, starts with thinking under the vendor's own seal.
+
+    Parts and turns that go to other protocols only do not count; nor does what the user says behind the results, which
+    is one turn with them.
+    """
+    answered, first = False, None
+    for message in reversed(request.messages):
+        said = [part for part in message.content if _is_said(part)]
+        if said and message.role == "assistant":
+            first = said[0]
+        elif first is not None and said:
+            break
+        else:
+            answered = answered or any(isinstance(part, ToolResult) for part in said)
+    return first is None or not answered or isinstance(first, Reasoning)
+
+
+def _is_said(part: Part) -> bool:
+    """Whether the vendor is told of ``part``."""
+    match part:
+        case Reasoning(seal=seal, sealed_by=owner):
+            return seal is not None and owner == PROTOCOL
+        case Native(protocol=protocol):
+            return protocol == PROTOCOL
+        case Text(text=text) | Refusal(text=text):
+            return bool(text.strip())
+        case _:
+            return True
 
 
 def _off(facts: ReasoningFacts) -> Plan:

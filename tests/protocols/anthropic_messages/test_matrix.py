@@ -96,6 +96,38 @@ def test_pitfall_100_a_budget_is_left_out_where_the_turn_under_way_began_without
         assert began == ("reasoning" not in outgoing.losses)
 
 
+FOREIGN = Native(protocol="openai_responses", block="additional_tools", json='{"type":"additional_tools"}')
+SHOWN = Reasoning(text="hm")
+
+
+@pytest.mark.parametrize("began", [True, False])
+@pytest.mark.parametrize(
+    "behind",
+    [[Message(role="assistant", content=(FOREIGN,))], [Message(role="assistant", content=(SHOWN,))], [user("and now?")],
+     [user("and"), user("now?")]],
+)  # fmt: skip
+def test_what_stands_behind_the_results_does_not_end_the_turn_under_way(began: bool, behind: list[Message]) -> None:
+    """Codex hands tools in behind its results, as an item; a user's words are one turn with the results."""
+    turn = Message(role="assistant", content=(SHOWN, FOREIGN, *((THINKING,) if began else ()), CALL))
+    wanted = ReasoningConfig(mode="on", budget_tokens=2000)
+    request = saying(user("a"), turn, DONE, *behind, tools=(F,), max_output_tokens=4000, reasoning=wanted)
+
+    for facts in (BUDGET, None):
+        outgoing = CODEC.encode_request(request, target(reasoning=facts), NO_HEADERS)
+        assert began == (b'"thinking":{' in outgoing.body)
+
+
+def test_a_turn_that_came_in_pieces_began_with_the_first() -> None:
+    pieces = [
+        Message(role="assistant", content=(THINKING, Text(text="I look."))),
+        Message(role="assistant", content=(CALL,)),
+    ]
+    wanted = ReasoningConfig(mode="on", budget_tokens=2000)
+    body = sent(saying(user("a"), *pieces, DONE, tools=(F,), max_output_tokens=4000, reasoning=wanted))
+
+    assert {"type": "enabled", "budget_tokens": 2000} == body["thinking"]
+
+
 @pytest.mark.parametrize("last", [user("b"), assistant("b")])
 def test_a_budget_stays_where_no_turn_is_under_way(last: Message) -> None:
     reasoning = ReasoningConfig(mode="on", budget_tokens=2000)
