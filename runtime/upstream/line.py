@@ -342,7 +342,8 @@ class Line(asyncio.Protocol):
     def on_message_complete(self) -> None:
         answer = self._answer
         if answer is not None and not self._interim:
-            self._complete(answer, reusable=self._parser.should_keep_alive())
+            odd = answer.status in BODILESS and _announces_body(answer)
+            self._complete(answer, reusable=self._parser.should_keep_alive() and not odd)
 
     # -- inside
 
@@ -410,6 +411,12 @@ class Line(asyncio.Protocol):
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(False)
+
+
+def _announces_body(answer: Answer) -> bool:
+    """Whether it says that a body comes. Where none may, what comes after all would be read as the next answer."""
+    headers = answer.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def _sized(answer: Answer) -> bool:

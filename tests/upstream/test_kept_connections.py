@@ -41,6 +41,26 @@ async def test_connection_close_is_obeyed(upstream: HttpUpstream) -> None:
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("announced", ["content-length: 45", "transfer-encoding: chunked"])
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_body_where_none_may_be_is_never_the_next_answer(
+    upstream: HttpUpstream, status: int, announced: str
+) -> None:
+    """It may come when the connection has been given to another request, and read like the answer to that."""
+
+    async def script(connection: RawConnection) -> None:
+        await connection.request()
+        await connection.send(head(status, announced) if connection.number == 1 else answer(b"mine"))
+        if await connection.request() is not None:
+            await connection.send(answer(b"of the one before"))
+
+    async with raw_server(script) as server:
+        await finish(upstream, post(server.url))
+        body = await finish(upstream, post(server.url))
+
+    assert (b"mine", 2) == (body, server.connections)
+
+
 async def test_idle_connections_are_dropped() -> None:
     dropped = asyncio.Event()
 
