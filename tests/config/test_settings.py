@@ -142,3 +142,34 @@ def test_every_provider_of_the_shipped_catalogue_compiles_when_it_is_configured(
 
     assert result.plan is not None, [str(item) for item in result.diagnostics]
     assert set(catalog.ids) >= set(result.plan.providers)
+
+
+PROXY = 'proxy: {url: "http://proxy.example.com:3128", username: me, password: "SECRET"}'
+SECRETS = {
+    "keys.*.key": 'keys: {ci: {key: "SECRET"}}',
+    "providers.*.connections.*.key": 'providers: {openai: {connections: [{id: main, key: "SECRET"}]}}',
+    "providers.*.connections.*.proxy.password": (
+        f'providers: {{openai: {{connections: [{{id: main, key: "${{KEY}}", {PROXY}}}]}}}}'
+    ),
+    "providers.*.proxy.password": f"providers: {{openai: {{{PROXY}}}}}",
+    "proxy.password": PROXY,
+    "shared.url": 'shared: {url: "SECRET"}',
+    "store.url": 'store: {url: "SECRET"}',
+}
+
+
+def test_every_secret_of_the_schema_is_one_of_these() -> None:
+    assert {*SECRETS} == {setting.path for setting in config.SETTINGS if setting.secret}
+
+
+@pytest.mark.parametrize("path", SECRETS)
+def test_a_secret_in_clear_is_refused_wherever_one_belongs(path: str) -> None:
+    def found(secret: str) -> list[str]:
+        text = f"version: 1\n{SECRETS[path].replace('SECRET', secret)}\n"
+        compiled = compile_plan([Source(MAIN, text.encode())], Catalog.shipped())
+        assert "hunter2hunter2" not in "".join(map(str, compiled.diagnostics))
+        return [item.code for item in compiled.diagnostics if item.severity == "error"]
+
+    assert ["secret-in-clear"] == found("scheme://user:hunter2hunter2@host/x")
+    assert ["bad-reference"] == found("$THE_SECRET")
+    assert [] == found("${THE_SECRET}")

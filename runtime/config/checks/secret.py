@@ -27,7 +27,7 @@ _NEAR_MISSES: Final = (
 
 
 def check_secret_fields(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every check has this shape
-    """Check keys of connections and of clients, and that no other field waits for a reference in vain."""
+    """Check whatever the schema calls a secret, and that no other field waits for a reference in vain."""
     for id_, settings in scope.config.providers.items():
         for index, connection in enumerate(settings.connections):
             path = ("providers", id_, "connections", index)
@@ -43,6 +43,7 @@ def check_secret_fields(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 —
             _check_unread(scope, value, ("providers", id_, "headers", name))
     for id_, key in scope.config.keys.items():
         _check(scope, key.key, ("keys", id_, "key"), f"GATEWAY_KEY_{id_}")
+    _check(scope, scope.config.store.url, ("store", "url"), "DATABASE_URL")
     _check(scope, scope.config.shared.url, ("shared", "url"), "REDIS_URL")
     _check_proxy(scope, scope.config.proxy, ("proxy",))
 
@@ -59,8 +60,10 @@ def clear_values(at: Positions) -> Iterator[str]:
         for item in connections.items if isinstance(connections, SequenceNode) else ():
             yield from _clear(item.get("key") if isinstance(item, MappingNode) else item)
             yield from _clear(_password(item))
-    shared = at.node("shared")
-    yield from _clear(shared.get("url") if isinstance(shared, MappingNode) else None)
+    for section in ("store", "shared"):
+        settings = at.node(section)
+        yield from _clear(settings)
+        yield from _clear(settings.get("url") if isinstance(settings, MappingNode) else None)
     proxy = at.node("proxy")
     yield from _clear(proxy.get("password") if isinstance(proxy, MappingNode) else None)
 
