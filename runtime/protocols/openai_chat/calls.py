@@ -51,7 +51,7 @@ class Calls:
     def take(self, wire: ToolCallDelta, next_part: int, events: list[Event], *, marked: bool) -> int:
         """Add a delta; the number of the next part is given and given back."""
         name, text, custom = _read(wire)
-        call = self._call(wire, name)
+        call = self._call(wire, name, text)
         if call is None:
             self.settle(events)
             call = self._new(wire)
@@ -93,20 +93,18 @@ class Calls:
                     events.append(Delta(index=call.part, text=rest, choice=self._choice))
                 self._end(call, events)
 
-    def _call(self, wire: ToolCallDelta, name: str) -> _Call | None:
+    def _call(self, wire: ToolCallDelta, name: str, text: str) -> _Call | None:
         """The call that a delta continues; None when it begins one.
 
-        The index decides, unless another id comes with a name: some servers give every call index 0. Without an index the
-        id decides; without both it is the last call.
+        The index decides, unless another call shows: some servers give every call index 0. Without an index the id decides;
+        without both it is the last call.
         """
         if wire.index is None or wire.index is msgspec.UNSET:
             if wire.id:
                 return next((call for call in self._calls if call.id == wire.id), None)
             return self._calls[-1] if self._calls and not (name and self._calls[-1].name) else None
         call = self._by_index.get(wire.index)
-        if call is not None and name and call.name and wire.id and call.id and wire.id != call.id:
-            return None
-        return call
+        return None if call is not None and name and call.name and _is_another(call, wire, text) else call
 
     def _new(self, wire: ToolCallDelta) -> _Call:
         call = _Call()
@@ -149,6 +147,13 @@ def _read(wire: ToolCallDelta) -> tuple[str, str, bool]:
     if wire.custom:
         return wire.custom.name or "", wire.custom.input or "", True
     return "", "", wire.type == "custom"
+
+
+def _is_another(call: _Call, wire: ToolCallDelta, text: str) -> bool:
+    """Whether a delta with a name is not about ``call``: it has another id, or none and more than ``call`` has room for."""
+    if wire.id:
+        return bool(call.id) and wire.id != call.id
+    return bool(text.strip()) and not call.custom and _is_complete("".join(call.arguments))
 
 
 def _is_complete(arguments: str) -> bool:

@@ -144,6 +144,27 @@ def test_pitfall_023_a_call_is_held_back_until_its_name_is_known() -> None:
     assert ToolCall(id="x", name="f") == first.part
 
 
+def test_pitfall_020_calls_that_share_an_index_and_have_no_ids_are_told_apart_by_what_they_say() -> None:
+    whole = [
+        {"index": 0, "id": "", "function": {"name": name, "arguments": text}}
+        for name, text in (("f", "{}"), ("g", '{"b":1}'))
+    ]
+    together = answer(chunk({"tool_calls": whole}), chunk(finish="tool_calls"))
+    apart = answer(*(chunk({"tool_calls": [one]}) for one in whole), chunk(finish="tool_calls"))
+    calls = [part for part in together.choices[0].content if isinstance(part, ToolCall)]
+
+    assert [("f", "{}"), ("g", '{"b":1}')] == [(one.name, one.arguments) for one in calls]
+    assert 2 == len({one.id for one in calls})
+    assert together == apart
+
+
+def test_a_name_that_is_repeated_begins_no_call() -> None:
+    pieces = ('{"a"', ":{}", "}", "", "\n")
+    read = answer(*(call(0, piece, name="f") for piece in pieces), chunk(finish="tool_calls")).choices[0].content
+
+    assert ['{"a":{}}\n'] == [part.arguments for part in read if isinstance(part, ToolCall)]
+
+
 def test_pitfall_024_choices_keep_their_index() -> None:
     assert ["Yes.", "No."] == [choice.content[0].text for choice in recorded("two-choices").choices]  # type: ignore[union-attr]
 
