@@ -30,7 +30,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmbedCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One client request for vectors: whose, in which protocol, and the record of it that grows; ``shown`` as for `Call`."""
+    """One client request for vectors: whose, in which protocol, and the record of it that grows; ``shown`` as for `Call`.
+
+    ``aside``: we ask on the way to another answer, so that it is no request of the client's own.
+    """
 
     embedder: Embedder
     envelope: Envelope
@@ -38,6 +41,7 @@ class EmbedCall(msgspec.Struct, frozen=True, kw_only=True):
     record: CallRecord
     shown: str | None = None
     headers: Mapping[str, str] = MappingProxyType({})
+    aside: bool = False
 
 
 class Complete(msgspec.Struct, frozen=True, kw_only=True):

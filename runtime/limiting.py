@@ -63,10 +63,17 @@ class Limiting:
         return await self._admit(call.record, call.key, prepared, partial(self._bound, call, prepared))
 
     async def embed(self, call: EmbedCall, prepared: Prepared) -> Reservation | None:
-        """The same for one that asks for vectors, which have no length."""
+        """The same for one that asks for vectors, which have no length.
+
+        One that is made aside is kept aside for and counted, but is no request; without a price it is let in all the same.
+        """
         tokens = len(call.envelope.body) // _BYTES_PER_TOKEN
-        models = [(each.id, each.target.model) for each in prepared.candidates]
-        return await self._admit(call.record, call.key, prepared, lambda: bound_of(models, tokens, 0))
+        bound = bound_of([(each.id, each.target.model) for each in prepared.candidates], tokens, 0)
+        if not call.aside:
+            return await self._admit(call.record, call.key, prepared, lambda: bound)
+        free = msgspec.structs.replace(bound, unpriced=None)
+        await self._admission.admit(call.record, call.key, _sole(prepared), lambda: free, request=False)
+        return None
 
     async def _admit(
         self, record: CallRecord, key: KeyRecord, prepared: Prepared, bound: Callable[[], Bound]

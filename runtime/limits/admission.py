@@ -34,6 +34,8 @@ LEAST_MORE: Final = 256
 BYTES_PER_TOKEN: Final = 4
 """Of a stream, at least: with what is around it, no token takes fewer."""
 
+_MEASURED: Final = frozenset({"tokens", "usd"})
+
 BRIEFLY_S: Final = 1.0
 """When to ask again for what calls that run now keep aside."""
 
@@ -201,22 +203,25 @@ class Admission:
             raise _forbidden(record, barred)
 
     async def admit(
-        self, record: CallRecord, key: KeyRecord, sole: str, bound: Callable[[], Bound]
+        self, record: CallRecord, key: KeyRecord, sole: str, bound: Callable[[], Bound], *, request: bool = True
     ) -> Reservation | None:
         """What is kept aside for the call; None where nothing limits it. ``sole`` is the only model that could answer.
+
+        Without ``request`` it is a part of another one, and takes tokens and money only.
 
         Raises LimitReached, PermissionDenied for a model that is barred or has no price, RouteUnavailable.
         """
         ruling = self._rulings.of(key, record.model, record.combo, sole)
         if ruling.barred is not None:
             raise _forbidden(record, ruling.barred)
-        if not ruling.rules:
+        rules = ruling.rules if request else tuple(rule for rule in ruling.rules if rule.limit.of in _MEASURED)
+        if not rules:
             return None
         record.counters = ruling.counters
-        measured = any(rule.limit.of in {"tokens", "usd"} for rule in ruling.rules)
+        measured = any(rule.limit.of in _MEASURED for rule in rules)
         most = bound() if measured else None
         try:
-            wants, now = await self._take(record, ruling.rules, most)
+            wants, now = await self._take(record, rules, most)
         except ExceededError as error:
             record.counters = ()
             record.note("limit", f"{error.rule.limit.words} for {error.rule.whose}: not enough is left")
@@ -234,7 +239,7 @@ class Admission:
         """Count what was used already, whether or not there is enough left: settling ``record`` says how much."""
         ruling = self._rulings.of(key, record.model, "", record.model)
         record.counters = ruling.counters
-        wants = tuple(Want(rule, 0) for rule in ruling.rules if rule.limit.of in {"tokens", "usd"})
+        wants = tuple(Want(rule, 0) for rule in ruling.rules if rule.limit.of in _MEASURED)
         record.held = Reservation(self, wants, None, ()) if wants else None
 
     def refusal(self, error: ExceededError, begin: str = "") -> LimitReached:

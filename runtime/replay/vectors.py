@@ -16,7 +16,6 @@ from runtime.errors import GatewayError, UpstreamTimeout
 from runtime.gateway import Gateway
 from runtime.protocols.embedding import Embedder
 from runtime.telemetry import Recorder
-from runtime.web.key import KeyRecord
 
 __all__ = ["Vectors", "nearness", "unit"]
 
@@ -33,7 +32,10 @@ _ANSWER: Final = msgspec.json.Decoder(_Answer)
 
 
 class Vectors:
-    """Asks ``model``. Each question is a call of its own in log and metrics, with the key of whoever asked."""
+    """Asks ``model``, which no key need be allowed.
+
+    Each question is a call of its own in log and metrics, with the key of whoever asked; for limits it is a part of theirs.
+    """
 
     def __init__(
         self,
@@ -56,10 +58,11 @@ class Vectors:
     async def of(self, text: str, call: Call) -> array[float] | None:
         """The vector of ``text``; None where there is none in time. Never raises what a provider does."""
         record = self._recorder.begin(self._new_id(), "embeddings", self._embedder.protocol)
-        record.key, record.tenant = call.key.id, call.key.tenant
+        record.key, record.tenant, record.admitted = call.key.id, call.key.tenant, 0
         body = msgspec.json.encode({"model": self._model, "input": text, "encoding_format": "float"})
-        key = KeyRecord(id=call.key.id, scopes=call.key.scopes, tenant=call.key.tenant)
-        asked = EmbedCall(embedder=self._embedder, envelope=self._embedder.peek(body), key=key, record=record)
+        key = msgspec.structs.replace(call.key, models=())
+        envelope = self._embedder.peek(body)
+        asked = EmbedCall(embedder=self._embedder, envelope=envelope, key=key, record=record, aside=True)
         try:
             async with asyncio.timeout(self._wait_s):
                 reply = await self._gateway.embed(asked)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.services.desk import CONFIG, KEY, LIMITED_KEY, Desk
@@ -53,12 +54,14 @@ class House:
 
 
 @asynccontextmanager
-async def housed(data: Path, cache: str = SEMANTIC, config: str = CONFIG) -> AsyncIterator[tuple[Desk, House]]:
+async def housed(
+    data: Path, cache: str = SEMANTIC, config: str = CONFIG, models: str = "faq: {}, vec: {endpoint: embeddings}"
+) -> AsyncGenerator[tuple[Desk, House]]:
     house = House()
     async with raw_server(each_request(house.respond)) as server:
         config = (
             config.replace("http://127.0.0.1:9/v1", f"{server.url}/v1")
-            .replace("sim/echo-copy: {}", "faq: {}, vec: {endpoint: embeddings}")
+            .replace("sim/echo-copy: {}", models)
             .replace(
                 "surfaces: {openai_chat: {}}\n    auth", "surfaces: {openai_chat: {}, openai_embeddings: {}}\n    auth"
             )
@@ -107,3 +110,23 @@ async def test_an_embedding_model_that_fails_fails_nobody(tmp_path: Path, fault:
         house.status, house.patience_s = (500, 0.0) if fault == "status" else (200, 5.0)
         for number in (1, 2):
             assert (f"answer {number}", "MISS") == await asked(desk, "how do I reset it")
+
+
+async def test_vectors_cost_what_they_cost_and_are_no_requests(tmp_path: Path) -> None:
+    """A key's dollars pay for them, and where there are too few left for another one, a model is asked without."""
+    question = "how do I reset it"
+    bound = len(msgspec.json.encode({"model": "wide/vec", "input": question, "encoding_format": "float"})) // 2
+    dollars = f"{bound / 1000 + 0.0045:.4f}"
+    limits = f'[{{requests: 2, per: day}}, {{concurrency: 1}}, {{usd: "{dollars}", per: 1h}}]'
+    priced = 'input: "1000", output: 0, source: test, date: "2026-11-01"'
+    free = priced.replace('"1000"', "0")
+    models = f"faq: {{prices: {{{free}}}}}, vec: {{endpoint: embeddings, prices: {{{priced}}}}}"
+    config = CONFIG.replace('"${DESK_KEY}", scopes: [chat]', f'"${{DESK_KEY}}", scopes: [chat], limits: {limits}')
+    async with housed(tmp_path, config=config, models=models) as (desk, house):
+        found = [await asked(desk, question) for _ in range(3)]
+        await desk.built.parts.drain.once()
+        spent = await desk.built.parts.spending.days(["key/desk"], 0)
+
+    assert [("answer 1", "MISS"), ("answer 1", "HIT"), ("answer 2", "MISS")] == found
+    assert (2, 2) == (house.chats, house.embeddings)
+    assert [(2, 6_000_000)] == [(row.requests, row.nano_usd) for row in spent["key/desk"]]
