@@ -27,6 +27,8 @@ CONFIG = (
 BAD_OVERRIDE = """INSERT INTO overrides (section, name, document, author, changed_s, revision)
 VALUES ('combos', 'bad', 'targets: [nothing/nowhere]', 'x', 1, 1)"""
 CHAT = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
+PAUSE_S = 0.01
+"""Between the calls of one caller: what goes on beside them needs the processor, too."""
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +104,7 @@ def test_calls_go_on_while_backups_are_made_and_put_back(served: Running) -> Non
     before = settled_calls(served)
 
     def call() -> None:
-        while not stop.is_set():
+        while not stop.wait(PAUSE_S):
             status = ask(served, "POST", "/v1/chat/completions", CHAT, GUEST)[0]
             (answered if status == 200 else failed).append(status)
 
@@ -313,7 +315,7 @@ def test_a_store_on_postgresql_is_backed_up_and_put_back_while_calls_go_on(
         stop, statuses = threading.Event(), []
 
         def call() -> None:
-            while not stop.is_set():
+            while not stop.wait(PAUSE_S):
                 statuses.append(ask(pg, "POST", "/v1/chat/completions", CHAT, GUEST)[0])
 
         caller = threading.Thread(target=call)

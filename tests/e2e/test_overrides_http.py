@@ -165,6 +165,7 @@ def test_a_worker_that_died_is_replaced_by_one_that_serves_what_is_in_force(serv
     seen: set[tuple[int, str]] = set()
     until = time.monotonic() + 3
     while time.monotonic() < until:
+        time.sleep(0.01)
         try:
             seen.add(chat(served, "lasting"))
         except (ConnectionError, urllib.error.URLError):
