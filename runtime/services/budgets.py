@@ -15,9 +15,10 @@ from runtime.services.key_limits import PERIODS, Amount, WarnAt, nano_usd, repla
 from runtime.services.keyring import GoodKeys
 from runtime.services.keys import Keys
 from runtime.stores.base import StoreError
-from runtime.stores.keys import SqlKeys
+from runtime.stores.keys import SqlKeys, StoredKey
 from runtime.stores.spending import SpentRow, SqlSpending
 from runtime.web.key import KeyRecord
+from runtime.web.patience import one_by_one
 from runtime.window import Calendar, Limit, calendar_start_ms
 
 __all__ = ["Budgets"]
@@ -75,7 +76,8 @@ class Budgets:
     ) -> BudgetList:
         whose = caller.tenant_filter(company_id)
         wanted = api_key_id or key_id
-        keys = [key for key in await self._all() if whose in {None, key.tenant} and wanted in {None, key.id}]
+        there = await self._all() if wanted is None else await self._called(wanted)
+        keys = [key for key in there if whose in {None, key.tenant}]
         if wanted is not None and not keys:
             raise NotFound(f"there is no key {wanted[:100]!r}")
         shown = await self._shown(keys)
@@ -97,17 +99,26 @@ class Budgets:
             return tuple(_warning(limit, fields.warningThreshold) for limit in limits)
 
         key = await self._keys.change_limits(caller, id_, change)
-        shown = await self._shown([_Whose(key.id, key.name, key.tenant, key.limits)])
+        shown = await self._shown([_whose(key)])
         return BudgetSet(success=True, apiKeyId=id_, budget=shown[0])
 
     async def _all(self) -> list[_Whose]:
         """Configured keys, then stored ones."""
-        found = [_Whose(each.id, each.id, each.tenant, each.limits) for each in self._good.configured.hashes.values()]
         try:
-            stored = (await self._store.all()).keys
+            return self._configured() + list(map(_whose, (await self._store.all()).keys))
         except StoreError as error:
             raise RouteUnavailable("the store of keys cannot be reached now", retry_after_s=1) from error
-        return found + [_Whose(key.id, key.name, key.tenant, key.limits) for key in stored]
+
+    async def _called(self, id_: str) -> list[_Whose]:
+        """Those keys of `_all` that have the id."""
+        try:
+            stored = await self._store.get(id_)
+        except StoreError as error:
+            raise RouteUnavailable("the store of keys cannot be reached now", retry_after_s=1) from error
+        return [key for key in self._configured() if key.id == id_] + ([] if stored is None else [_whose(stored)])
+
+    def _configured(self) -> list[_Whose]:
+        return [_Whose(each.id, each.id, each.tenant, each.limits) for each in self._good.configured.hashes.values()]
 
     async def _shown(self, keys: Sequence[_Whose]) -> list[KeyBudget]:
         now_ms = int(self._now() * 1000)
@@ -117,7 +128,11 @@ class Budgets:
             spent = await self._spending.days([f"key/{key.id}" for key in keys], earliest_s)
         except StoreError as error:
             raise RouteUnavailable("the ledger cannot be reached now", retry_after_s=1) from error
-        return [_budget(key, spent.get(f"key/{key.id}", ()), starts, now_ms) for key in keys]
+        return await one_by_one(lambda key: _budget(key, spent.get(f"key/{key.id}", ()), starts, now_ms), keys)
+
+
+def _whose(key: StoredKey) -> _Whose:
+    return _Whose(key.id, key.name, key.tenant, key.limits)
 
 
 def _budget(key: _Whose, rows: Sequence[SpentRow], starts: dict[Calendar, int], now_ms: int) -> KeyBudget:

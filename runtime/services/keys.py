@@ -31,6 +31,7 @@ from runtime.source import closest
 from runtime.stores.base import StoreError
 from runtime.stores.keys import KeyChange, SqlKeys, StoredKey
 from runtime.web.key import KeyRecord, hash_key, mint
+from runtime.web.patience import one_by_one
 from runtime.window import Limit
 
 __all__ = ["Keys"]
@@ -71,7 +72,7 @@ class Keys:
             for hash_, record in self._good.configured.hashes.items()
             if whose in {None, record.tenant}
         ]
-        shown += [self._shown(key) for key in found.keys if whose in {None, key.tenant}]
+        shown += await one_by_one(self._shown, [key for key in found.keys if whose in {None, key.tenant}])
         return KeyList(keys=shown, total=len(shown))
 
     async def create_key(self, caller: KeyRecord, data: KeyFields) -> CreatedKey:
@@ -98,21 +99,18 @@ class Keys:
             limits=() if limits is UNSET else limits,
         )
         async with self._changing():
-            await self._add(key)
+            await self._add(key, given=fields.key is not UNSET)
         details: dict[str, object] = {"name": key.name, "scopes": list(scopes), "given": fields.key is not UNSET}
         await self._note("key.created", caller, key.id, tenant, details)
         return CreatedKey(key=plain, id=key.id, name=key.name)
 
     async def get_key(self, caller: KeyRecord, key_id: str) -> ApiKey:
-        async with _stored():
-            found = await self._store.all()
         for hash_, record in self._good.configured.hashes.items():
             if record.id == key_id and caller.may_see(record.tenant):
+                async with _stored():
+                    found = await self._store.all()
                 return self._configured(record, found.ended.get(hash_))
-        for key in found.keys:
-            if key.id == key_id and caller.may_see(key.tenant):
-                return self._shown(key)
-        raise NotFound(f"there is no key {key_id[:100]!r}")
+        return self._shown(await self._found(caller, key_id))
 
     async def change_key(self, caller: KeyRecord, data: KeyFields, key_id: str) -> ApiKey:
         self._refuse_configured(caller, key_id)
@@ -228,9 +226,13 @@ class Keys:
         demand_hard_to_guess(fields.key, next(prefix for prefix in PREFIXES if fields.key.startswith(prefix)))
         return fields.key, hash_key(self._pepper, fields.key)
 
-    async def _add(self, key: StoredKey) -> None:
-        """Raises Conflict as `_demand_new` does, also where somebody else brings the same key along at this moment."""
-        await self._demand_new(key.hash)
+    async def _add(self, key: StoredKey, *, given: bool) -> None:
+        """Raises Conflict as `_demand_new` does, also where somebody else brings the same key along at this moment.
+
+        One that was not ``given`` was made here of 256 random bits: there is no other.
+        """
+        if given:
+            await self._demand_new(key.hash)
         try:
             await self._store.add(key)
         except StoreError:

@@ -5,6 +5,7 @@ Every change counts a revision up, in the same transaction: who knows the revisi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["KeyChange", "KeySet", "SqlKeys", "StoredKey"]
 
 TOPIC: Final = "keys"
+AT_ONCE: Final = 200
+"""So many keys are read before calls have their turn."""
+
+_NAMES: Final = msgspec.json.Decoder(tuple[str, ...])
+_LIMITS: Final = msgspec.json.Decoder(tuple[Limit, ...])
 
 
 class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,7 +147,9 @@ async def _all(db: AsyncConnection) -> KeySet:
     revoked = await db.execute(select(revoked_keys.c.hash, revoked_keys.c.revoked_s))
     found: list[StoredKey] = []
     unread: list[str] = []
-    for row in rows:
+    for index, row in enumerate(rows, 1):
+        if index % AT_ONCE == 0:
+            await asyncio.sleep(0)
         try:
             found.append(_key(row))
         except StoreError:
@@ -210,10 +218,8 @@ def _columns(values: dict[str, object]) -> dict[str, object]:
 def _key(row: Row[tuple[object, ...]]) -> StoredKey:
     """Raises StoreError."""
     try:
-        listed = {
-            name: msgspec.json.decode(getattr(row, name), type=tuple[str, ...]) for name in ("scopes", "models", "pins")
-        }
-        limits = () if row.limits is None else msgspec.json.decode(row.limits, type=tuple[Limit, ...])
+        scopes, models, pins = _NAMES.decode(row.scopes), _NAMES.decode(row.models), _NAMES.decode(row.pins)
+        limits = () if row.limits is None else _LIMITS.decode(row.limits)
     except msgspec.DecodeError as error:
         raise StoreError(f"what is kept of the key {row.id!r} cannot be read: {error}") from error
     return StoredKey(
@@ -222,9 +228,9 @@ def _key(row: Row[tuple[object, ...]]) -> StoredKey:
         name=row.name,
         prefix=row.prefix,
         hash=row.hash,
-        scopes=listed["scopes"],
-        models=listed["models"],
-        pins=listed["pins"],
+        scopes=scopes,
+        models=models,
+        pins=pins,
         created_s=row.created_s,
         expires_s=row.expires_s,
         active=row.active,

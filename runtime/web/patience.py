@@ -8,17 +8,19 @@ even be awaited then: `begun` says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from types import coroutine
 from typing import Final, TypeAlias, TypeVar, cast
 
-__all__ = ["Left", "begun", "cancelled", "started", "waited", "within"]
+__all__ = ["Left", "begun", "cancelled", "one_by_one", "started", "waited", "within"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 Left: TypeAlias = tuple[Generator[object, None, object], object]
 """What is left of something that was `started`: its further steps, and what it waits for."""
 
 _DONE: Final = object()
+_AT_ONCE: Final = 200
 
 
 async def within(limit_s: float | None, awaited: Awaitable[T]) -> T:
@@ -63,6 +65,16 @@ async def _limited(limit_s: float | None, steps: Generator[object, None, object]
         raise
     finally:
         limit.over()
+
+
+async def one_by_one(made: Callable[[S], T], each: Iterable[S]) -> list[T]:
+    """What ``made`` makes of ``each``, however many there are: whoever else is served has a turn in between."""
+    found: list[T] = []
+    for item in each:
+        if len(found) % _AT_ONCE == _AT_ONCE - 1:
+            await asyncio.sleep(0)
+        found.append(made(item))
+    return found
 
 
 def cancelled() -> bool:

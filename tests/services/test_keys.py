@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 
+from runtime.stores.keys import SqlKeys
 from runtime.stores.tables import keys
 from tests.services.desk import CONFIG, Desk
 
@@ -59,3 +61,24 @@ async def test_a_stored_key_that_ends_in_a_year_without_a_name_does_not_break_th
 
     ends = {each["id"]: each.get("expiresAt") for each in await listed(desk)}
     assert ends[id_] == "9999-12-31T23:59:59Z"
+
+
+async def test_a_question_about_one_key_reads_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = desk_of(tmp_path)
+    id_ = await made(desk, budget=5)
+    await desk.built.parts.good_keys.refresh()
+
+    async def fail(*_: object) -> None:
+        raise AssertionError("all keys were read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlKeys, "all", fail)
+        assert id_ == (await desk.json("GET", f"/api/keys/{id_}", key=ADMIN))["id"]
+        budgets = await desk.json("GET", "/api/usage/budget", query=f"keyId={id_}", key=ADMIN)
+    assert [(id_, 5.0)] == [(each["keyId"], each["monthlyLimitUsd"]) for each in budgets["budgets"]]
+    assert 404 == (await desk.call("GET", "/api/keys/nobody", key=ADMIN)).status
+    assert "desk" == (await desk.json("GET", "/api/keys/desk", key=ADMIN))["id"]
+    assert ["desk"] == [
+        each["keyId"]
+        for each in (await desk.json("GET", "/api/usage/budget", query="keyId=desk", key=ADMIN))["budgets"]
+    ]

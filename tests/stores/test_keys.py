@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
@@ -105,6 +106,35 @@ async def test_a_key_that_cannot_be_read_takes_no_other_with_it(store: SqlKeys, 
     assert (("key_1",), ["key_2"]) == (found.unread, [key.id for key in found.keys])
     with pytest.raises(StoreError, match="key_1"):
         await store.get("key_1")
+
+
+async def test_calls_have_their_turn_while_many_keys_are_read(store: SqlKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand at once would stop every stream of every worker for half a second, at each change of one of them."""
+    for number in range(40):
+        await store.add(msgspec.structs.replace(KEY, id=f"key_{number}", hash=f"{number:064}"))
+    read, most = 0, 0
+
+    async def calls() -> None:
+        nonlocal read
+        while True:
+            read = 0
+            await asyncio.sleep(0)
+
+    def noted(**fields: Any) -> StoredKey:
+        nonlocal read, most
+        read += 1
+        most = max(most, read)
+        return StoredKey(**fields)
+
+    monkeypatch.setattr("runtime.stores.keys.AT_ONCE", 10)
+    monkeypatch.setattr("runtime.stores.keys.StoredKey", noted)
+    beside = asyncio.create_task(calls())
+    try:
+        assert 40 == len((await store.all()).keys)
+    finally:
+        beside.cancel()
+
+    assert 0 < most <= 10
 
 
 async def test_every_change_counts_and_no_use_does(store: SqlKeys) -> None:

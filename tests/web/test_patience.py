@@ -7,7 +7,7 @@ from collections.abc import Generator
 
 import pytest
 
-from runtime.web.patience import Left, begun, started, waited, within
+from runtime.web.patience import Left, begun, one_by_one, started, waited, within
 
 
 async def answer(steps: int) -> int:
@@ -158,3 +158,20 @@ async def _wait(gate: asyncio.Event) -> None:
 
 async def nothing() -> None:
     return
+
+
+async def test_what_is_made_of_many_leaves_others_their_turn() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    assert [str(number) for number in range(1000)] == await one_by_one(str, range(1000))
+    beside.cancel()
+
+    assert turns >= 4
+    assert [] == await one_by_one(str, ())
