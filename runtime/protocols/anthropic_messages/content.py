@@ -35,7 +35,7 @@ from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.seal import unsealed
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, read, required, text_of
 
-__all__ = ["BLOCKS", "Unseal", "cache_mark", "citation", "parts_of"]
+__all__ = ["BLOCKS", "Unseal", "cache_mark", "citation", "parts_of", "without_empty"]
 
 BLOCKS: Final = msgspec.json.Decoder(str | list[ReceivedBlock])
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -60,6 +60,14 @@ def parts_of(
             parts.append(_said(block, path, index))
         else:
             parts += _part_of(block, f"{path}.{index}", partial(_nth, raws, index), unseal)
+    return parts
+
+
+def without_empty(parts: list[Part]) -> list[Part]:
+    """``parts`` without texts that say nothing, which canonical requests do not hold; the same list where there are none."""
+    for part in parts:
+        if type(part) is Text and not part.text:
+            return [part for part in parts if type(part) is not Text or part.text]
     return parts
 
 
@@ -159,7 +167,7 @@ def _tool_result(block: ReceivedBlock, path: str) -> ToolResult:
         if isinstance(content, str):
             kept = [Text(text=content)] if content else []
         else:
-            for part in parts_of(content, f"{path}.content", lambda: _RAWS.decode(given)):
+            for part in without_empty(parts_of(content, f"{path}.content", lambda: _RAWS.decode(given))):
                 if not isinstance(part, Text | Image | Document | Native):
                     raise fault(
                         f"{path}.content", "a tool result holds text, images, documents and search results only"

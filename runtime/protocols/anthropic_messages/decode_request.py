@@ -17,7 +17,7 @@ import msgspec
 from generated.types.anthropic_messages import ReceivedBlock, ReceivedCacheControl, ReceivedMessage
 from runtime.canonical import Message, Native, Part, Request, Role, Sampling, Text, ToolCall, ToolResult
 from runtime.protocols.absent import NULL, present
-from runtime.protocols.anthropic_messages.content import BLOCKS, cache_mark, parts_of
+from runtime.protocols.anthropic_messages.content import BLOCKS, cache_mark, parts_of, without_empty
 from runtime.protocols.anthropic_messages.thinking import decode_format, decode_reasoning
 from runtime.protocols.anthropic_messages.tools import decode_tool_choice, decode_tools
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, read
@@ -95,7 +95,9 @@ def _system(raw: msgspec.Raw) -> list[Message]:
         return [Message(role="system", content=(Text(text=content),))] if content else []
     parts = parts_of(content, "system", lambda: _RAW_BLOCKS.decode(raw))
     _check(parts, content, "system", (Text,))
-    kept = tuple(part for part in parts if not (isinstance(part, Text) and part.text.startswith(BILLING_LINE)))
+    kept = tuple(
+        part for part in without_empty(parts) if not (isinstance(part, Text) and part.text.startswith(BILLING_LINE))
+    )
     return [Message(role="system", content=kept)] if kept else []
 
 
@@ -115,12 +117,12 @@ def _conversation(fields: Fields) -> list[Message]:
             raise fault(f"messages.{index}.role", said)
         content = message.content
         if isinstance(content, str):
-            messages.append(Message(role=role, content=(Text(text=content),)))
+            messages.append(Message(role=role, content=(Text(text=content),) if content else ()))
             continue
         if raws is None:
             raws = cache(partial(_RAW_MESSAGES.decode, raw))
         path = f"messages.{index}.content"
-        messages += _turn(role, parts_of(content, path, partial(_blocks, raws, index)), content, path)
+        messages += _turn(role, without_empty(parts_of(content, path, partial(_blocks, raws, index))), content, path)
     return messages
 
 
