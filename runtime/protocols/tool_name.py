@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from runtime.canonical import NamedTool, Request, ToolCall, ToolSubset
+from runtime.canonical import NamedTool, Request, Tool, ToolCall, ToolSubset
 
-__all__ = ["WordRule", "fit", "fit_all", "tool_names", "way_back"]
+__all__ = ["WordRule", "declared_again", "fit", "fit_all", "tool_names", "way_back"]
 
 _HASH_CHARS = 8
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -86,6 +86,21 @@ def _hash(word: str, rule: WordRule, count: int) -> str:
         number, digit = divmod(number, len(letters))
         digits.append(letters[digit])
     return "".join(digits)
+
+
+def declared_again(tools: Sequence[Tool]) -> Collection[int]:
+    """Places of functions whose name an earlier one has: some vendors refuse a list with two of a name, others take it."""
+    named = [tool.name for tool in tools if tool.native is None]
+    if len(set(named)) == len(named):
+        return ()
+    again: list[int] = []
+    seen: set[str] = set()
+    for index, tool in enumerate(tools):
+        if tool.native is None and tool.name in seen:
+            again.append(index)
+        elif tool.native is None:
+            seen.add(tool.name)
+    return again
 
 
 def tool_names(request: Request) -> list[str]:

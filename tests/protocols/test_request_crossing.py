@@ -208,3 +208,56 @@ def test_what_a_client_says_is_at_an_address_is_said_on(
     sent, _ = crossed(client, "gemini", **fields)
 
     assert media_type == sent["contents"][0]["parts"][0]["fileData"].get("mimeType")
+
+
+def test_empty_texts_of_an_anthropic_client_are_told_to_nobody() -> None:
+    """Its vendor refuses them, so that clients seldom send any; others read an empty turn as one."""
+    nothing = {"type": "text", "text": ""}
+    call = {"type": "tool_use", "id": "c1", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": [nothing, {"type": "text", "text": "done"}]}
+    fields = {
+        "max_tokens": 99,
+        "system": [nothing, {"type": "text", "text": "Be brief."}],
+        "messages": [
+            {"role": "user", "content": [nothing, {"type": "text", "text": "hi"}]},
+            {"role": "assistant", "content": ""},
+            {"role": "assistant", "content": [nothing, call]},
+            {"role": "user", "content": [result, nothing]},
+        ],
+    }
+    chat, _ = crossed("anthropic_messages", "openai_chat", **fields)
+    responses, _ = crossed("anthropic_messages", "openai_responses", **fields)
+    ollama, _ = crossed("anthropic_messages", "ollama_chat", **fields)
+
+    assert ["Be brief.", "hi", None, "done"] == [turn["content"] for turn in chat["messages"]]
+    assert "Be brief." == responses["instructions"]
+    assert ["message", "function_call", "function_call_output"] == [item["type"] for item in responses["input"]]
+    assert ["Be brief.", "hi", "", "done"] == [turn["content"] for turn in ollama["messages"]]
+
+
+def names_of(tools: list[Any]) -> list[str]:
+    told = [each for tool in tools for each in tool.get("functionDeclarations", [tool])]
+    return [tool.get("name") or tool["function"]["name"] for tool in told if tool.get("name") or "function" in tool]
+
+
+@each([("anthropic_messages", 1), ("gemini", 1), ("openai_chat", 2), ("openai_responses", 2), ("ollama_chat", 2)])
+def test_a_function_that_is_declared_twice_is_told_once_where_the_vendor_refuses_two(upstream: str, times: int) -> None:
+    one = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    other = {"type": "function", "function": {"name": "g"}}
+    sent, outgoing = crossed("openai_chat", upstream, messages=HI, tools=[one, other, one])
+
+    assert ["f", "g", "f"][: times + 1] == names_of(sent["tools"])
+    assert (("tools[2]",) if times == 1 else ()) == outgoing.losses
+
+
+def test_a_function_goes_before_the_vendors_own_tool_of_its_name() -> None:
+    """Agents call a search of their own as Anthropic calls its search, and send both."""
+    own = {"type": "function", "function": {"name": "web_search", "parameters": {"type": "object", "properties": {}}}}
+    surface = msgspec.structs.replace(target_of("anthropic_messages").surface, web_search=True)
+    target = msgspec.structs.replace(target_of("anthropic_messages"), surface=surface)
+    chat = codec("openai_chat")
+    body = msgspec.json.encode({"model": "m", "messages": HI, "tools": [own], "web_search_options": {}})
+    outgoing = codec("anthropic_messages").encode_request(chat.decode_request(chat.peek(body), {}), target, {})
+
+    assert ["web_search"] == names_of(msgspec.json.decode(outgoing.body)["tools"])
+    assert ("tools[1]",) == outgoing.losses

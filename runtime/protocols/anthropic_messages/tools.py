@@ -26,7 +26,7 @@ from runtime.protocols.anthropic_messages.search import read_search
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_object, is_text, read, text_of
 from runtime.protocols.free_text import PARAMETERS, described, limited
 from runtime.protocols.json_schema import object_schema
-from runtime.protocols.tool_name import WordRule, fit_all
+from runtime.protocols.tool_name import WordRule, declared_again, fit_all
 
 __all__ = ["NAMES", "decode_tool_choice", "decode_tools", "encode_tool_choice", "encode_tools", "wire_names"]  # fmt: skip
 
@@ -107,11 +107,15 @@ def encode_tools(request: Request, names: Mapping[str, str], losses: list[str]) 
     extras = _EXTRAS.decode(raw) if raw is not None else {}
     choice = request.tool_choice
     tools: list[WireTool | msgspec.Raw] = []
+    again = declared_again(request.tools)
     for index, tool in enumerate(request.tools):
         if isinstance(choice, ToolSubset) and tool.name not in choice.names:
             continue
+        if index in again:  # which the vendor refuses
+            losses.append(f"tools[{index}]")
+            continue
         if tool.native is not None:
-            if tool.native_protocol == PROTOCOL:
+            if tool.native_protocol == PROTOCOL and not _is_function(tool.name, request):
                 tools.append(msgspec.Raw(tool.native.encode()))
             else:
                 losses.append(f"tools[{index}]")
@@ -122,6 +126,10 @@ def encode_tools(request: Request, names: Mapping[str, str], losses: list[str]) 
         more = extras.get(tool.name)
         tools.append(_with(wire, more) if more else wire)
     return tools
+
+
+def _is_function(name: str, request: Request) -> bool:
+    return any(tool.native is None and tool.name == name for tool in request.tools)
 
 
 def encode_tool_choice(

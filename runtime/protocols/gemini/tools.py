@@ -23,7 +23,7 @@ from runtime.protocols.gemini.schema import UnsayableError, parameters_schema
 from runtime.protocols.gemini.search import read_search
 from runtime.protocols.gemini.vendor_schema import json_schema_of, lower_types
 from runtime.protocols.gemini.wire import PROTOCOL, Fields, generation, raw_of, text_of
-from runtime.protocols.tool_name import WordRule, fit_all
+from runtime.protocols.tool_name import WordRule, declared_again, fit_all
 
 __all__ = ["COMBINE_SINCE", "encode_tool_config", "encode_tools", "read_tool_config", "read_tools", "wire_names"]  # fmt: skip
 
@@ -111,8 +111,11 @@ def encode_tools(request: Request, names: Mapping[str, str], model: str, losses:
     choice, own_mode = request.tool_choice, _own_mode(request)
     declarations: list[msgspec.Raw] = []
     natives: list[tuple[int, str]] = []
+    again = declared_again(request.tools)
     for index, tool in enumerate(request.tools):
-        if tool.native is not None:
+        if index in again:  # which the vendor refuses
+            losses.append(f"tools[{index}]")
+        elif tool.native is not None:
             if tool.native_protocol == PROTOCOL:
                 natives.append((index, tool.native))
             else:
