@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Final, Protocol
 
 import msgspec
@@ -30,6 +31,7 @@ MAX_COMPARED: Final = 256
 MAX_PRODUCTS: Final = 100_000
 END_OF_TIME_MS: Final = 1 << 48
 CONTEXT_CHARS: Final = 40
+OWN_BYTES: Final = 8
 
 
 class VectorsOfTexts(Protocol):
@@ -94,8 +96,10 @@ class SemanticCache:
 
     async def keep(self, prefix: str, question: Question, vector: array[float], kept: Kept) -> None:
         assert question.text is not None, "only a question with a text has a vector"
-        # The newest come first in the order of keys.
-        key = f"{prefix}{question.context[:CONTEXT_CHARS]}.{END_OF_TIME_MS - int(self._now() * 1000):012x}"
+        # The newest come first in the order of keys; those of one moment are told apart, whoever keeps them.
+        moment = END_OF_TIME_MS - int(self._now() * 1000)
+        own = blake2b(question.text.encode("utf-8", "surrogatepass"), digest_size=OWN_BYTES).hexdigest()
+        key = f"{prefix}{question.context[:CONTEXT_CHARS]}.{moment:012x}.{own}"
         entry = msgspec.msgpack.encode(Entry(vector.tobytes(), marks(question.text)))
         await self.shelf.put(key, kept)
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from typing_extensions import override
 
 from generated.config import CacheSettings, ExactCacheSettings, SemanticCacheSettings
 from runtime.call import Call, Complete, Streaming
@@ -17,7 +18,7 @@ from runtime.config.files import MAIN, Source
 from runtime.errors import UpstreamUnavailable
 from runtime.replay.cache import Cache, prefix_of
 from runtime.replay.exact import ExactCache
-from runtime.replay.semantic import SemanticCache
+from runtime.replay.semantic import INDEX, SemanticCache
 from runtime.replay.shelf import Shelf
 from runtime.replay.vectors import nearness, unit
 from runtime.shared import SharedError, SharedState
@@ -51,7 +52,7 @@ def cache(
     shared = shared or MemoryState(time.monotonic)
     compiled = compile_plan((Source(MAIN, CONFIG),), Catalog.shipped())
     assert compiled.plan is not None
-    models = more.pop("models", ("m",))
+    models, now = more.pop("models", ("m",)), more.pop("now", time.time)
     one = ExactCacheSettings(models=models, **more) if exact else None
     scope = more.get("scope", "key")
     near = SemanticCacheSettings(models=models, embedding="e", scope=scope) if words is not None else None
@@ -63,8 +64,8 @@ def cache(
 
     meant = None
     if words is not None and near is not None:
-        meant = SemanticCache(shelf("cache.semantic"), shared, words, near.threshold, 60, time.time, quiet)
-    return Cache(plan, build, ExactCache(shelf("cache.exact")) if one else None, meant, permits, time.time)
+        meant = SemanticCache(shelf("cache.semantic"), shared, words, near.threshold, 60, now, quiet)
+    return Cache(plan, build, ExactCache(shelf("cache.exact")) if one else None, meant, permits, now)
 
 
 def permits(call: Call) -> bool:
@@ -234,12 +235,15 @@ async def test_clearing_one_model_leaves_the_others() -> None:
 
 
 class Broken(MemoryState):
+    @override
     async def get(self, topic: str, key: str) -> bytes | None:
         raise SharedError("away")
 
+    @override
     async def put(self, topic: str, key: str, value: bytes, ttl_s: float) -> None:
         raise SharedError("away")
 
+    @override
     async def entries(self, topic: str, prefix: str = "", limit: int = 1000) -> list[tuple[str, bytes]]:
         raise SharedError("away")
 
@@ -306,6 +310,25 @@ async def test_an_exact_hit_needs_no_vector() -> None:
     for _ in range(3):
         await desk.infer(question("how do I reset it"), model)
     assert (1, 1) == (words.asked, model.asked)
+
+
+async def test_questions_of_one_moment_keep_their_own_answers() -> None:
+    """Two workers are at it, and what one of them keeps comes between what the other does."""
+
+    class Between(MemoryState):
+        @override
+        async def put(self, topic: str, key: str, value: bytes, ttl_s: float) -> None:
+            if topic == INDEX and other.asked == 0:
+                await desk.infer(question("how do I delete it"), other)
+            await super().put(topic, key, value, ttl_s)
+
+    one, other = Model(b"it is reset so"), Model(b"it is deleted so")
+    desk = cache(Between(time.monotonic), Words(PLACES), exact=False, now=lambda: 1_000_000.0)
+    await desk.infer(question("how do I reset it"), one)
+    reply = await desk.infer(question("how can I reset it"), one)
+
+    assert ("HIT", b"it is reset so") == (said(reply), await body_of(reply))
+    assert b"it is deleted so" == await body_of(await desk.infer(question("how do I delete it"), one))
 
 
 async def test_what_is_cleared_is_not_found_by_its_meaning() -> None:
