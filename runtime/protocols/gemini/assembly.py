@@ -26,11 +26,11 @@ from runtime.protocols.base import Outgoing
 from runtime.protocols.gemini.line import Line
 from runtime.protocols.gemini.plain import PlainPiece
 from runtime.protocols.gemini.usage import (
+    Searches,
     blocked,
     decode_finish,
     decode_tier,
     decode_usage,
-    searches,
     usage_of,
 )
 
@@ -47,6 +47,7 @@ class Assembly:
         self._blocked: Finish | None = None
         self._usage: Usage | None = None
         self._counted: UsageMetadata | None = None  # by the last piece, where that was a plain one
+        self._searches = Searches()
         self._searched = 0
 
     @property
@@ -61,7 +62,7 @@ class Assembly:
         candidates = present(answer.candidates) or []
         self._counted = None
         self._model = present(answer.modelVersion) or self._model
-        self._searched = max(self._searched, searches(candidates, self._model))
+        self._searched = self._searches.take(candidates, self._model)
         if not self.started:
             self._start(answer, events)
         self._blocked = blocked(answer) or self._blocked

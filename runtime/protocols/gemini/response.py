@@ -16,7 +16,7 @@ from runtime.protocols.gemini.errors import error_of
 from runtime.protocols.gemini.grounding import write_grounding
 from runtime.protocols.gemini.logprobs import write_logprobs
 from runtime.protocols.gemini.parts import WirePart, shows_thoughts, write_parts
-from runtime.protocols.gemini.usage import encode_block, encode_finish, encode_usage, searches, usage_of
+from runtime.protocols.gemini.usage import Searches, encode_block, encode_finish, encode_usage, usage_of
 from runtime.protocols.gemini.wire import on_one_line, raw_of
 from runtime.protocols.splice import raw, replace
 
@@ -52,7 +52,7 @@ def encode_response(response: Response, answer: Answer) -> bytes:
 def splice_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     """``body`` with the client's name of the model, all else as it came, and the usage in it."""
     given = _read(body)
-    searched = searches(present(given.candidates) or (), present(given.modelVersion) or "")
+    searched = Searches().take(present(given.candidates) or (), present(given.modelVersion) or "")
     return replace(body, ("modelVersion",), raw(model)), usage_of(given, searched)
 
 

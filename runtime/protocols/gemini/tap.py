@@ -25,7 +25,7 @@ from runtime.protocols.gemini.decode_stream import CUT
 from runtime.protocols.gemini.encode_stream import Encoder, Framing
 from runtime.protocols.gemini.errors import error_in_stream
 from runtime.protocols.gemini.plain import Renaming, read_plain
-from runtime.protocols.gemini.usage import blocked, decode_usage, finish_reason, searches, usage_of
+from runtime.protocols.gemini.usage import Searches, blocked, decode_usage, finish_reason, usage_of
 from runtime.protocols.openai_chat.halves import marked, may_hold_halves, unmarked
 from runtime.protocols.splice import raw, replace
 
@@ -54,6 +54,7 @@ class Tap(FailingTap):
         self._over = False  # the answer may end here
         self._early = False  # a reason was named before the last words
         self._last_piece: list[bytes] = []  # none, or one with which the answer may end
+        self._searches = Searches()
         self._searched = 0
         self._counted: UsageMetadata | None = None  # by the last piece, where that was a plain one
         self._forwarded = False
@@ -208,7 +209,7 @@ class Tap(FailingTap):
                 self._ended.add(index)
         self._blocked = self._blocked or blocked(piece) is not None
         self._over = self._blocked or (bool(self._seen) and self._seen == self._ended)
-        self._searched = max(self._searched, searches(candidates, present(piece.modelVersion) or ""))
+        self._searched = self._searches.take(candidates, present(piece.modelVersion) or "")
         self.usage = usage_of(piece, self._searched) or self.usage
 
 

@@ -5,7 +5,7 @@ The prompt's count holds what came from the cache; the candidates' count does no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -19,7 +19,7 @@ from runtime.protocols.absent import present
 from runtime.protocols.gemini.wire import generation
 
 __all__ = [
-    "blocked", "decode_finish", "decode_tier", "decode_usage", "encode_block", "encode_finish", "encode_usage", "finish_reason", "searches", "usage_of",
+    "Searches", "blocked", "decode_finish", "decode_tier", "decode_usage", "encode_block", "encode_finish", "encode_usage", "finish_reason", "usage_of",
 ]  # fmt: skip
 
 BLOCKS: Final = frozenset({
@@ -30,6 +30,21 @@ FAILURES: Final = frozenset({
 })  # fmt: skip
 """Reasons that say that there is no answer."""
 
+
+class _Queries(msgspec.Struct):
+    queries: list[msgspec.Raw] | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    toolType: str | None = None  # noqa: N815 — the vendor's name
+    args: _Queries | None = None
+
+
+class _Part(msgspec.Struct):
+    toolCall: _ToolCall | None = None  # noqa: N815
+
+
+_SEARCHED: Final = msgspec.json.Decoder(_Part)
 _REASONS: Final = msgspec.json.Decoder(dict[str, FinishReason])
 _FINISH_IN: Final = _REASONS.decode(msgspec.json.encode(FACTS.finish_in))
 _KEEPS_ITS_REASON: Final = frozenset({"length", "context_full", "content_filter", "refusal", "pause"})
@@ -39,7 +54,7 @@ _BILLED_PER_QUERY_SINCE: Final = 3
 
 
 def usage_of(answer: GenerateContentResponse, searched: int = 0) -> Usage | None:
-    """The counts that an answer or a piece of one reports, None where it reports none. ``searched``: see `searches`."""
+    """The counts that an answer or a piece of one reports, None where it reports none. ``searched``: see `Searches`."""
     found = present(answer.usageMetadata)
     return None if found is None else decode_usage(found, searched)
 
@@ -93,13 +108,39 @@ def decode_tier(given: UsageMetadata | None) -> str | None:
     return _TIERS.get((present(given.trafficType) or "") if given else "")
 
 
-def searches(candidates: Iterable[Candidate], model: str) -> int:
-    """Searches that are billed: each query, and before Gemini 3 each answer that searched."""
-    queries = 0
-    for candidate in candidates:
-        grounding = present(candidate.groundingMetadata)
-        queries += len((present(grounding.webSearchQueries) if grounding else None) or ())
-    return queries if (generation(model) or _BILLED_PER_QUERY_SINCE) >= _BILLED_PER_QUERY_SINCE else min(queries, 1)
+class Searches:
+    """Counts what an answer searched, as it is billed: by queries, and before Gemini 3 by answers that searched.
+
+    A search stands among the answer's sources, which later pieces repeat; one beside functions is a call of the vendor's
+    own tool, of which every piece tells its own.
+    """
+
+    def __init__(self) -> None:
+        self._sources = 0
+        self._calls = 0
+
+    def take(self, candidates: Sequence[Candidate], model: str) -> int:
+        """The count so far, with that of another piece."""
+        sources = 0
+        for candidate in candidates:
+            grounding, content = present(candidate.groundingMetadata), present(candidate.content)
+            sources += len((present(grounding.webSearchQueries) if grounding else None) or ())
+            for part in (present(content.parts) if content else None) or ():
+                self._calls += _queries(part)
+        self._sources = max(self._sources, sources)
+        found = max(self._sources, self._calls)
+        return found if (generation(model) or _BILLED_PER_QUERY_SINCE) >= _BILLED_PER_QUERY_SINCE else min(found, 1)
+
+
+def _queries(part: msgspec.Raw) -> int:
+    """The queries of a part that says what was searched; a search that does not say is one."""
+    try:
+        call = _SEARCHED.decode(part).toolCall
+    except msgspec.DecodeError:
+        return 0
+    if call is None or not (call.toolType or "").startswith("GOOGLE_SEARCH"):
+        return 0
+    return len((call.args.queries if call.args else None) or ()) or 1
 
 
 def finish_reason(candidate: Candidate) -> str | None:

@@ -41,6 +41,7 @@ from runtime.protocols.base import Answer, Asked
 from tests.protocols.anthropic_messages.given import told
 from tests.protocols.gemini.given import ANSWER, CODEC, OUTGOING, SIGNATURE, ask
 from tests.support.canonical import events_of, responses
+from tests.support.each import each
 from tests.support.stream import decode_stream
 
 HIDDEN = msgspec.structs.replace(ANSWER, request=ask(reasoning=ReasoningConfig(display="omitted")))
@@ -248,6 +249,52 @@ def test_sources_are_told_in_bytes_and_come_back_in_characters() -> None:
     assert [(7, 12, "https://e.com"), (None, None, "https://f.com")] == [
         (one.start, one.end, one.url) for one in back.citations
     ]
+
+
+def searched(model: str, queries: list[str], *calls: dict[str, Any], sources: bool) -> list[dict[str, Any]]:
+    """A stream whose model searched: as calls of the vendor's own, among its sources, or both."""
+    told = [{"toolCall": {"id": f"s{at}", **call}, "thoughtSignature": SIGNATURE} for at, call in enumerate(calls)]
+    grounding = {"groundingMetadata": {"webSearchQueries": queries}} if sources else {}
+    parts: list[list[dict[str, Any]]] = [*([one] for one in told), [{"text": "High "}], [{"text": "water."}]]
+    pieces = [
+        {"candidates": [{"content": {"role": "model", "parts": one}, **grounding}], "modelVersion": model}
+        for one in parts
+    ]
+    pieces[-1]["candidates"][0]["finishReason"] = "STOP"  # type: ignore[index]
+    pieces[-1]["usageMetadata"] = {"promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11}
+    return pieces
+
+
+WEB = {"toolType": "GOOGLE_SEARCH_WEB", "args": {"queries": ["a", "b"]}}
+PAGE = {"toolType": "URL_CONTEXT", "args": {"urls": ["u"]}}
+
+
+@each([
+    ("gemini-3.5-flash", (), True, 3),
+    ("gemini-3.5-flash", (WEB, PAGE, {"toolType": "GOOGLE_SEARCH_IMAGE"}), False, 3),
+    ("gemini-3.5-flash", (WEB,), True, 3),
+    ("gemini-3.5-flash", (WEB, WEB), True, 4),
+    ("gemini-3.5-flash", (PAGE, {}, {"toolType": None, "args": None}), False, 0),
+    ("gemini-2.5-flash", (), True, 1),
+])  # fmt: skip
+def test_searches_are_counted_where_they_are_told(model: str, calls: Any, sources: bool, expected: int) -> None:
+    """Beside functions they are calls of the vendor's own tool; each query is billed, and none twice."""
+    pieces = searched(model, ["a", "b", "c"], *calls, sources=sources)
+    data = b"".join(b"data: " + msgspec.json.encode(piece) + b"\r\n\r\n" for piece in pieces)
+    events, error = decode_stream(CODEC.stream_decoder(OUTGOING), [data])
+    tap = CODEC.stream_tap(ANSWER)
+    tap.feed(data)
+    tap.close()
+    parts = [part for piece in pieces for part in piece["candidates"][0]["content"]["parts"]]
+    whole = msgspec.json.encode(
+        {**pieces[-1], "candidates": [{**pieces[-1]["candidates"][0], "content": {"parts": parts}}]}
+    )
+
+    assert error is None
+    assert tap.usage is not None
+    assert expected == collect(events).usage.search_requests == tap.usage.search_requests
+    assert expected == CODEC.decode_response(whole, OUTGOING).usage.search_requests
+    assert expected == CODEC.splice_response(whole, "m")[1].search_requests  # type: ignore[union-attr]
 
 
 def test_log_probabilities_come_back() -> None:
