@@ -6,7 +6,7 @@ Every change counts a revision up, in the same transaction: who knows the revisi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -98,7 +98,18 @@ class SqlKeys:
         return await self._database.read(_revision)
 
     async def all(self) -> KeySet:
-        return await self._database.read(_all)
+        """Calls have their turn while what was found is read."""
+        revision, rows, revoked = await self._database.read(_all)
+        found: list[StoredKey] = []
+        unread: list[str] = []
+        for index, row in enumerate(rows, 1):
+            if index % AT_ONCE == 0:
+                await asyncio.sleep(0)
+            try:
+                found.append(_key(row))
+            except StoreError:
+                unread.append(row.id)
+        return KeySet(revision=revision, keys=tuple(found), revoked=revoked, unread=tuple(unread))
 
     async def get(self, id_: str) -> StoredKey | None:
         return await self._database.read(partial(_get, id_=id_))
@@ -141,22 +152,12 @@ async def _changed(db: AsyncConnection) -> None:
     await db.execute(counted.values(revision=revisions.c.revision + 1))
 
 
-async def _all(db: AsyncConnection) -> KeySet:
+async def _all(db: AsyncConnection) -> tuple[int, Sequence[Row[tuple[object, ...]]], dict[str, float]]:
+    """The revision, the keys, and the hashes of those that are revoked and gone."""
     revision = await _revision(db)  # first: a change that comes between is then read once more
-    rows = await db.execute(select(keys).order_by(keys.c.created_s, keys.c.id))
+    rows = (await db.execute(select(keys).order_by(keys.c.created_s, keys.c.id))).all()
     revoked = await db.execute(select(revoked_keys.c.hash, revoked_keys.c.revoked_s))
-    found: list[StoredKey] = []
-    unread: list[str] = []
-    for index, row in enumerate(rows, 1):
-        if index % AT_ONCE == 0:
-            await asyncio.sleep(0)
-        try:
-            found.append(_key(row))
-        except StoreError:
-            unread.append(row.id)
-    return KeySet(
-        revision=revision, keys=tuple(found), revoked={row[0]: row[1] for row in revoked}, unread=tuple(unread)
-    )
+    return revision, rows, {row[0]: row[1] for row in revoked}
 
 
 async def _get(db: AsyncConnection, id_: str) -> StoredKey | None:
