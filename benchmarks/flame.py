@@ -26,6 +26,7 @@ from benchmarks.proxy.scenarios import SCENARIOS, Scenario
 from benchmarks.proxy.series import measure
 from benchmarks.proxy.serving import Serving, running
 from benchmarks.proxy.tools import have_compiler, provider, tools
+from runtime.stores.threads import THREADS
 
 __all__ = ["BESIDE", "DATABASE", "main", "owners", "part_of", "shares"]
 
@@ -86,10 +87,10 @@ def owners(dump: str) -> dict[int, str]:
 
     Threads of Granian's are not in it, or without a name: they run Python now and then.
     """
-    threads = re.findall(r'^Thread (\d+) \(.*\): "(.*)"\n((?:    .*\n?)*)', dump, re.MULTILINE)
+    threads = re.findall(r'^Thread (\d+) \(.*\): "(.*)"$', dump, re.MULTILINE)
     return {
-        int(thread): DATABASE if "aiosqlite/" in stack else BESIDE
-        for thread, name, stack in threads
+        int(thread): DATABASE if name.startswith(THREADS) else BESIDE
+        for thread, name in threads
         if name != "MainThread"
     }
 

@@ -1,11 +1,10 @@
-"""Connections of a database for coroutines, without SQLAlchemy's extension for them: it loads the ORM, of which nothing is used.
+"""Connections of a server's database for coroutines, without SQLAlchemy's extension for them: it loads the ORM, of which nothing is used.
 
-What waits runs in a greenlet, as there. A result is given when all its rows are here.
+What waits runs in a greenlet, as there. A result is given when all its rows are here. Those of an SQLite file are in `threads.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
@@ -17,12 +16,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, CursorResult, Dialect, Engine, Executable, Result, ScalarResult, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncResult
-    from sqlalchemy.pool import PoolProxiedConnection
 
     Rows = Result[*tuple[object, ...]]
     Values = Mapping[str, object] | Sequence[Mapping[str, object]] | None
 
-__all__ = ["connect", "connected"]
+__all__ = ["connect"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,18 +29,6 @@ T = TypeVar("T")
 async def connect(engine: Engine) -> AsyncConnection:
     """A connection of ``engine``, whose driver is one for coroutines."""
     return cast("AsyncConnection", _Connected(await greenlet_spawn(engine.connect)))
-
-
-@asynccontextmanager
-async def connected(engine: Engine) -> AsyncGenerator[AsyncConnection, None]:
-    """A connection that is closed after the block, and before anybody hears that the block, or the way to it, was cancelled."""
-    connecting = asyncio.ensure_future(connect(engine))
-    try:
-        await _to_its_end(connecting)
-        yield connecting.result()
-    finally:
-        if connecting.exception() is None:
-            await _to_its_end(asyncio.ensure_future(connecting.result().close()))
 
 
 class _Connected:
@@ -80,13 +66,6 @@ class _Connected:
     async def run_sync(self, do: Callable[[Connection], T]) -> T:
         return await greenlet_spawn(do, self.sync_connection)
 
-    async def execution_options(self, **options: bool) -> _Connected:
-        await greenlet_spawn(self.sync_connection.execution_options, **options)
-        return self
-
-    async def get_raw_connection(self) -> PoolProxiedConnection:
-        return await greenlet_spawn(lambda: self.sync_connection.connection)
-
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[None, None]:
         """A transaction: kept if the block ends well, undone otherwise."""
@@ -106,15 +85,3 @@ def _whole(ask: Callable[P, CursorResult[*tuple[object, ...]]], *given: P.args, 
     """What ``ask`` finds, fetched and its cursor closed, which may have to be waited for."""
     found = ask(*given, **named)
     return found.freeze()() if found.returns_rows else found
-
-
-async def _to_its_end(task: asyncio.Task[T]) -> None:
-    """Wait for ``task`` even when cancelled meanwhile; then tell so."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
@@ -41,8 +40,9 @@ from sqlalchemy.util import greenlet_spawn
 
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.stores.base import StoreError, StoreGoneError
-from runtime.stores.connection import connect, connected
+from runtime.stores.connection import connect
 from runtime.stores.new_file import make_file
+from runtime.stores.threads import WRITES, Threads
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -79,7 +79,6 @@ PAGES: Final = 1000
 TRIES: Final = 5
 """How often a transaction is made that others were in the way of."""
 
-_WRITES: Final = "gatewright_writes"
 _COLLISIONS: Final = frozenset({"40001", "40P01", "23503", "23505"})
 """PostgreSQL's codes for what is over when it is done anew: it serialises nothing by itself, and rows come and go."""
 
@@ -106,6 +105,7 @@ class Database:
         self._path = Path(url.database or "") if self.sqlite else None
         self._where = url.render_as_string(hide_password=True) if self._path is None else str(self._path)
         self._engine = _engine(url)
+        self._threads = Threads(self._engine, CONNECTIONS) if self.sqlite else None
         self._asking: set[asyncio.Task[object]] = set()
         self._gone: Exception | None = None
         self._again_s = 0.0
@@ -146,7 +146,10 @@ class Database:
     async def aclose(self) -> None:
         """Let what is being asked and written end first."""
         await asyncio.gather(*self._asking, return_exceptions=True)
-        await greenlet_spawn(self._engine.dispose)
+        if self._threads is not None:
+            await self._threads.aclose()
+        else:
+            await greenlet_spawn(self._engine.dispose)
 
     def _asked(self, asking: Coroutine[object, object, T]) -> asyncio.Task[T]:
         task = asyncio.ensure_future(asking)
@@ -156,9 +159,7 @@ class Database:
 
     async def _read(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         try:
-            self._prepare()
-            async with self._connected() as connection, connection.begin():
-                found = await ask(connection)
+            found = await self._transaction(ask, writes=False)
         except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError, OverflowError, UnicodeEncodeError) as error:
             if _unfit(error):
                 raise InvalidRequest("there is nothing with such a name or number: no store could hold it") from error
@@ -170,11 +171,7 @@ class Database:
     async def _write(self, ask: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         for tries in range(TRIES):
             try:
-                self._prepare()
-                async with self._connected() as plain:
-                    connection = await plain.execution_options(**{_WRITES: True})
-                    async with connection.begin():
-                        found = await ask(connection)
+                found = await self._transaction(ask, writes=True)
             except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError, OverflowError, UnicodeEncodeError) as error:
                 if tries + 1 == TRIES or not _collided(error):
                     raise self._failed(error, "writes") from error
@@ -183,15 +180,14 @@ class Database:
                 return found
         raise AssertionError
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[AsyncConnection, None]:
-        if self.sqlite:
-            async with connected(self._engine) as connection:
-                yield connection
-            return
+    async def _transaction(self, ask: Callable[[AsyncConnection], Awaitable[T]], *, writes: bool) -> T:
+        if self._threads is not None:
+            self._prepare()
+            return await self._threads.run(ask, writes=writes)
         connection = await self._reach()
         try:
-            yield connection
+            async with connection.begin():
+                return await ask(connection)
         finally:
             await connection.close()
 
@@ -287,15 +283,20 @@ def _unfit(error: Exception) -> bool:
 async def give_back(connection: AsyncConnection) -> None:
     """Return some of the pages that are free to the file system; PostgreSQL does so by itself."""
     if connection.dialect.name == "sqlite":
-        driver = (await connection.get_raw_connection()).driver_connection
-        assert driver is not None
-        await driver.execute_fetchall(f"PRAGMA incremental_vacuum({PAGES})")  # a page at each step
+        await connection.run_sync(_give_back)
+
+
+def _give_back(connection: Connection) -> None:
+    """By the driver: rows of no columns, a page at each of them, are none to SQLAlchemy."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute(f"PRAGMA incremental_vacuum({PAGES})").fetchall()
 
 
 def database_url(written: str | None, data_dir: Path) -> URL:
     """The database that ``written`` names, or the file in the data directory. Raises ConfigError, without the password."""
     if written is None:
-        return URL.create("sqlite+aiosqlite", database=str(data_dir / DATABASE_FILE))
+        return URL.create("sqlite", database=str(data_dir / DATABASE_FILE))
     try:
         url = make_url(written)
     except ArgumentError:
@@ -303,7 +304,7 @@ def database_url(written: str | None, data_dir: Path) -> URL:
     if url.drivername in {"postgres", "postgresql"}:
         return _asyncpg(url)
     if url.drivername == "sqlite" and url.database:
-        return URL.create("sqlite+aiosqlite", database=str(data_dir / url.database))
+        return URL.create("sqlite", database=str(data_dir / url.database))
     raise ConfigError(f"`store.url` begins with {url.drivername!r}; say `postgresql://…` or `sqlite:///file`")
 
 
@@ -322,7 +323,7 @@ def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         timing = {"timeout": BUSY_S, "command_timeout": STATEMENT_S}
         return create_engine(url, connect_args=timing, pool_pre_ping=True, **pool)
-    engine = create_engine(url, connect_args={"timeout": BUSY_S}, **pool)
+    engine = create_engine(url, connect_args={"timeout": BUSY_S, "check_same_thread": False}, **pool)
     event.listen(engine, "connect", _tune)
     event.listen(engine, "begin", _begin)
     return engine
@@ -343,5 +344,5 @@ def _tune(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 def _begin(connection: Connection) -> None:
     """A writer asks for the lock at once: one that began by reading could not get it later without starting over."""
-    writes = connection.get_execution_options().get(_WRITES, False)
+    writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

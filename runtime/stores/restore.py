@@ -62,7 +62,7 @@ def fit(path: Path) -> Contents:
 
 async def overrides_in(path: Path) -> OverrideSet:
     """What the snapshot ``path``, which is `fit`, would lay over the configuration. Raises StoreError."""
-    database = Database(URL.create("sqlite+aiosqlite", database=str(path)))
+    database = Database(URL.create("sqlite", database=str(path)))
     try:
         return await SqlOverrides(database).all()
     finally:
@@ -86,7 +86,7 @@ async def restore(database: Database, path: Path) -> None:
 
 
 async def _migrate(path: Path) -> None:
-    database = Database(URL.create("sqlite+aiosqlite", database=str(path)))
+    database = Database(URL.create("sqlite", database=str(path)))
     try:
         await migrate(database)
     finally:

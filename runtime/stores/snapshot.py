@@ -165,7 +165,7 @@ def _vacuum(source: Path, draft: Path) -> None:
 async def _copy(database: Database, draft: Path) -> None:
     """Row by row, as of one moment."""
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    empty = Database(URL.create("sqlite+aiosqlite", database=str(draft)))
+    empty = Database(URL.create("sqlite", database=str(draft)))
     try:
         await migrate(empty)
     finally:

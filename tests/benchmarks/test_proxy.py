@@ -363,8 +363,8 @@ Process 7: python -m runtime.cli serve
 
 Thread 7 (active+gil): "MainThread"
     main (granian/server/mp.py:1)
-Thread 8 (idle): "Thread-2 (_connection_worker_thread)"
-    _connection_worker_thread (aiosqlite/core.py:59)
+Thread 8 (idle): "sqlite_0"
+    _worker (concurrent/futures/thread.py:81)
     run (threading.py:982)
 Thread 9 (idle): "uvloop_0"
     _worker (concurrent/futures/thread.py:81)

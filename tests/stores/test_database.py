@@ -18,7 +18,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from runtime.errors import ConfigError, InvalidRequest
 from runtime.stores.base import Item, StoredResponse, StoreError, StoreGoneError
@@ -72,29 +71,6 @@ async def test_what_no_store_can_hold_is_nowhere(
         with pytest.raises(StoreError) as raised:
             await database.write(lambda connection: connection.execute(statement, {"value": value}))
         assert not isinstance(raised.value, StoreGoneError), "it answers, so that it does not say itself what was wrong"
-    finally:
-        await database.aclose()
-
-
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
-async def test_who_comes_alone_gets_the_connection_that_was_used_last(
-    request: pytest.FixtureRequest, tmp_path: Path, backend: str
-) -> None:
-    """It has in its cache what it read and wrote; four that took turns would read anew what the others wrote."""
-    url = request.getfixturevalue("postgres_url") if backend == "postgresql" else None
-    database = Database(database_url(url, tmp_path))
-    everybody = asyncio.Barrier(3)
-
-    async def together(connection: AsyncConnection) -> int:
-        await everybody.wait()
-        return await alone(connection)
-
-    async def alone(connection: AsyncConnection) -> int:
-        return id((await connection.get_raw_connection()).dbapi_connection)
-
-    try:
-        assert 3 == len(set(await asyncio.gather(*(database.read(together) for _ in range(3)))))
-        assert 1 == len({await database.read(alone) for _ in range(6)})
     finally:
         await database.aclose()
 
