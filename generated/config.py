@@ -1285,7 +1285,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     mebibyte more than that the server itself ends the connection, with 431 and no word.
     """
 
-    shutdown_grace_ms: Milliseconds = msgspec.field(name="shutdown_grace", default=30_000)
+    shutdown_grace_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000, extra={"quantity": "duration"})] = (
+        msgspec.field(name="shutdown_grace", default=30_000)
+    )
     """How long answers under way may take to end after the order to stop."""
 
     cors_origins: tuple[str, ...] = ()

@@ -86,7 +86,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "useless-key": "The key may do nothing.",
         "unknown-tenant": "The section `tenants` has no such name.",
         "unknown-key": "The section `keys` has no such name, and no key that is made while the gateway runs is called so.",
-        "useless-policy": "The policy says nothing.",
+        "useless-policy": "The policy says nothing, or says it of nobody.",
         "odd-window": "A limit is for a time that cannot be counted.",
         "duplicate-key-secret": "Two client keys are the same secret, so nobody could say who called.",
         "bad-url": "The address is incomplete, or holds what an address must not hold.",

@@ -19,6 +19,9 @@ def check_facts(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every c
         path = ("providers", id_)
         if provider.parameters is not None:
             _check_parameters(scope, (*path, "parameters"), provider.parameters)
+        for protocol, surface in provider.surfaces.items():
+            if surface.parameters is not None:
+                _check_parameters(scope, (*path, "surfaces", protocol, "parameters"), surface.parameters)
         if provider.quirks is not None and provider.quirks.tool_call_id is not None:
             _check_pattern(scope, (*path, "quirks", "tool_call_id"), provider.quirks.tool_call_id)
         for name, model in provider.models.items():

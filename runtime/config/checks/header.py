@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from generated.config import AuthSettings
 from runtime.config.draft import Draft
 from runtime.config.scope import Scope
 from runtime.source import Span
@@ -30,9 +31,24 @@ def check_headers(scope: Scope, draft: Draft) -> None:
         _check(scope, settings.headers, ("providers", id_, "headers"), secret)
         for index, connection in enumerate(settings.connections):
             _check(scope, connection.headers, ("providers", id_, "connections", index, "headers"), secret)
-        header = settings.auth.header if settings.auth is not None else None
-        if header is not None and not _NAME.fullmatch(header):
-            _bad(scope, scope.at.value("providers", id_, "auth", "header"), f"{header!r} is no header name")
+        if settings.auth is not None:
+            _check_auth(scope, settings.auth, ("providers", id_, "auth"))
+        for protocol, surface in settings.surfaces.items():
+            if surface.version is not None and (_BAD_VALUE.search(surface.version) or not surface.version.strip()):
+                span = scope.at.value("providers", id_, "surfaces", protocol, "version")
+                _bad(scope, span, "version: no header can carry it", "use printable ASCII, such as `2023-06-01`")
+
+
+def _check_auth(scope: Scope, auth: AuthSettings, path: tuple[str, ...]) -> None:
+    header, prefix = auth.header, auth.prefix
+    if header is not None and not _NAME.fullmatch(header):
+        _bad(scope, scope.at.value(*path, "header"), f"{header!r} is no header name")
+    elif header is not None and header.lower() in _OURS:
+        message = f"the header {header!r} is set by the gateway itself"
+        scope.diagnostics.error("bad-header", scope.at.value(*path, "header"), message, "name the one for the key")
+    if prefix is not None and _BAD_VALUE.search(prefix):
+        message = "prefix: it holds a character that no header can carry"
+        _bad(scope, scope.at.value(*path, "prefix"), message, "use printable ASCII, such as `Bearer `")
 
 
 def _check(scope: Scope, headers: Mapping[str, str], path: tuple[str | int, ...], secret: frozenset[str]) -> None:
@@ -52,5 +68,5 @@ def _check(scope: Scope, headers: Mapping[str, str], path: tuple[str | int, ...]
             )
 
 
-def _bad(scope: Scope, span: Span, message: str) -> None:
-    scope.diagnostics.error("bad-header", span, message, "use printable ASCII, such as `x-team: search`")
+def _bad(scope: Scope, span: Span, message: str, hint: str = "use printable ASCII, such as `x-team: search`") -> None:
+    scope.diagnostics.error("bad-header", span, message, hint)

@@ -12,11 +12,16 @@ from runtime.source import Note
 
 __all__ = ["check_names"]
 
+_MODEL: Final = re.compile(r"[!-~](?:[ -~]{0,198}[!-~])?")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 _NAME: Final = re.compile(r"[A-Za-z0-9@*][A-Za-z0-9@*._:/+-]{0,199}")
 
 
 def check_names(scope: Scope, draft: Draft) -> None:
-    """Check the names of aliases, combos and keys."""
+    """Check the names of aliases, combos, models, tenants and meters."""
+    _check_models(scope)
+    _check_plain(scope)
     for section, names in (("aliases", scope.config.aliases), ("combos", scope.config.combos)):
         for name in names:
             _check_form(scope, section, name)
@@ -36,6 +41,25 @@ def check_names(scope: Scope, draft: Draft) -> None:
             if "*" in (item if isinstance(item, str) else item.model):
                 span = scope.at.value("combos", name, "targets", index)
                 scope.diagnostics.error("bad-pattern", span, "a target cannot hold `*`", "name one model")
+
+
+def _check_models(scope: Scope) -> None:
+    for id_, provider in scope.config.providers.items():
+        for name in provider.models:
+            if not _MODEL.fullmatch(name) or "*" in name:
+                hint = "use printable ASCII without `*`, at most 200"
+                message = f"{name!r} cannot be a model's name"
+                scope.diagnostics.error("invalid-name", scope.at.key("providers", id_, "models", name), message, hint)
+
+
+def _check_plain(scope: Scope) -> None:
+    """Names that stand in settings, reports and commands."""
+    for section, names in (("tenants", scope.config.tenants), ("meters", scope.config.meters)):
+        for name in names:
+            if not _PLAIN.fullmatch(name):
+                hint = "use letters, digits, `.`, `_` and `-`, at most 64, and begin with a letter or digit"
+                message = f"{name!r} cannot be a {section[:-1]}'s name"
+                scope.diagnostics.error("invalid-name", scope.at.key(section, name), message, hint)
 
 
 def _check_form(scope: Scope, section: str, name: str) -> None:

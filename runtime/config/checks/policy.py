@@ -6,11 +6,13 @@ import re
 from collections.abc import Collection
 from typing import Final
 
+from generated.config import PolicySettings
 from runtime.config.checks.key import check_model_name
 from runtime.config.checks.reference import matches_any
 from runtime.config.draft import Draft
 from runtime.config.plan import DEFAULT_TENANT
 from runtime.config.scope import Scope
+from runtime.config.wildcard import allows
 from runtime.source import closest
 
 __all__ = ["check_policies"]
@@ -39,9 +41,21 @@ def check_policies(scope: Scope, draft: Draft) -> None:
         for field, models in (("models", policy.models), ("allowed_models", policy.allowed_models)):
             for index, model in enumerate(models):
                 check_model_name(scope, draft, (*path, field, index), f"policy {name!r} names", model)
+        if _fits_nobody(scope, policy):
+            message = f"policy {name!r} holds for nobody: none of its keys belongs to one of its tenants"
+            scope.diagnostics.warn("useless-policy", scope.at.key(*path, "tenants"), message, "correct one of the two")
         if policy.count != "key" and not policy.limits and scope.sound(*path):
             message = "there are no limits to count"
             scope.diagnostics.warn("ignored-setting", scope.at.key(*path, "count"), message, "remove it")
+
+
+def _fits_nobody(scope: Scope, policy: PolicySettings) -> bool:
+    """Whether all keys that ``policy`` names are known, and of other tenants."""
+    known = [scope.config.keys.get(key) for key in policy.keys]
+    owners = {key.tenant for key in known if key is not None}
+    if not policy.tenants or not known or None in known:
+        return False
+    return not any(allows(policy.tenants, owner) for owner in owners)
 
 
 def _check_name(

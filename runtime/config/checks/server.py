@@ -36,10 +36,9 @@ def check_server(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every 
             at = scope.at.value("server", "trusted_proxies", index)
             hint = "write an address or a CIDR block without host bits, such as 10.0.0.0/8"
             scope.diagnostics.error("invalid-value", at, f"{proxy!r} is no network", hint)
-    if not server.data_dir.strip():
-        scope.diagnostics.error(
-            "invalid-value", scope.at.value("server", "data_dir"), "data_dir: it is empty", "write `data`"
-        )
+    if (complaint := _complaint_of_directory(server.data_dir)) is not None:
+        code, message, hint = complaint
+        scope.diagnostics.error(code, scope.at.value("server", "data_dir"), f"data_dir: {message}", hint)
     for index, origin in enumerate(server.cors_origins):
         if origin != "*" and not _is_origin(origin):
             at = scope.at.value("server", "cors_origins", index)
@@ -55,6 +54,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def _complaint_of_directory(path: str) -> tuple[str, str, str] | None:
+    """What is wrong with ``path`` and what to write, or None."""
+    if not path.strip():
+        return "invalid-value", "it is empty", "write `data`"
+    if not path.isprintable():
+        return "invalid-value", "it holds a character that no directory should have", "write `data`"
+    if "${" in path:
+        return "reference-not-read", "references to variables are not read here", "write the path itself"
+    if path.startswith("~"):
+        return "invalid-value", "`~` does not stand for your home directory here", "write the whole path"
+    return None
 
 
 def _is_host(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -17,6 +18,9 @@ from runtime.source import Span
 __all__ = ["check_urls"]
 
 _VARIABLE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
+_FILLED_IN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:-]*[A-Za-z0-9])?")
+_PATH: Final = re.compile(r"[!-~]*")
+_IN_PATHS: Final = frozenset({"{model}", "{action}"})
 _VERSION: Final = re.compile(r"v[0-9]+[a-z0-9]*")
 
 
@@ -28,17 +32,59 @@ def check_urls(scope: Scope, draft: Draft) -> None:
         local = bool(settings.local if settings.local is not None else provider is not None and provider.local)
         if settings.base_url is not None:
             _check(scope, settings.base_url, scope.at.value("providers", id_, "base_url"), local=local)
+        for protocol, surface in settings.surfaces.items():
+            for name, written in (("path", surface.path), ("count_tokens", surface.count_tokens)):
+                if written is not None:
+                    _check_path(scope, written, ("providers", id_, "surfaces", protocol, name))
         if provider is not None and (settings.base_url is not None or settings.surfaces):
             _check_version(scope, provider)
         _check_proxy(scope, settings.proxy, "providers", id_, "proxy")
         for index, connection in enumerate(settings.connections):
+            _check_variables(scope, connection.variables, ("providers", id_, "connections", index, "variables"))
             _check_proxy(scope, connection.proxy, "providers", id_, "connections", index, "proxy")
             if connection.base_url is not None:
                 span = scope.at.value("providers", id_, "connections", index, "base_url")
                 _check(scope, connection.base_url, span, local=local)
 
 
+def _check_variables(scope: Scope, variables: Mapping[str, str], path: tuple[str | int, ...]) -> None:
+    """What is filled in must leave the address what it is."""
+    for name, value in variables.items():
+        if "${" not in value and not _FILLED_IN.fullmatch(
+            value
+        ):  # the check of secrets says that references are not read
+            message = f"{name}: {value!r} cannot stand in an address"
+            hint = "use letters, digits, `.`, `_`, `-` and `:`"
+            scope.diagnostics.error("bad-url", scope.at.value(*path, name), message, hint)
+
+
+def _check_path(scope: Scope, written: str, path: tuple[str, ...]) -> None:
+    unknown = [word for word in re.findall(r"\{[^}]*\}?", written) if word not in _IN_PATHS]
+    if unknown:
+        message, hint = f"nothing is filled in for {unknown[0]!r}", "write `{model}` or `{action}`, or the path itself"
+    elif not _PATH.fullmatch(written) or "#" in written:
+        message, hint = f"{written!r} is no path", "write it as it stands in an address, such as `/chat/completions`"
+    else:
+        return
+    scope.diagnostics.error("bad-url", scope.at.value(*path), f"{path[-1]}: {message}", hint)
+
+
+def _check_credentials(scope: Scope, proxy: OwnProxy | ProxySettings, path: tuple[str | int, ...]) -> None:
+    """What would never be shown to a proxy."""
+    if proxy.url is None or proxy.url == DIRECT:
+        idle, hint = "there is no proxy to show it to", "write `url`, or remove it"
+    elif proxy.username is None:
+        idle, hint = "it is shown only with a `username`", "write `username`, or remove it"
+    else:
+        return
+    for name in ("username", "password"):
+        if getattr(proxy, name) is not None:
+            scope.diagnostics.warn("ignored-setting", scope.at.key(*path, name), f"{name}: {idle}", hint)
+
+
 def _check_proxy(scope: Scope, proxy: OwnProxy | ProxySettings | None, *path: str | int) -> None:
+    if proxy is not None:
+        _check_credentials(scope, proxy, path)
     if proxy is None or proxy.url is None or (proxy.url == DIRECT and path != ("proxy",)):
         return
     span = scope.at.value(*path, "url")
