@@ -43,6 +43,7 @@ from runtime.stores.database import Database
 from runtime.stores.restore import fit, overrides_in, restore
 from runtime.stores.snapshot import Contents, Stamp, Unfit, snapshot
 from runtime.web.exchange import Exchange
+from runtime.web.header import KEPT_BY_NOBODY
 from runtime.web.json_exchange import respond_json
 from runtime.web.key import KeyRecord
 
@@ -257,7 +258,7 @@ async def _send_file(exchange: Exchange, path: Path, media_type: str, name: str)
             ("content-type", media_type),
             ("content-length", str(os.fstat(file.fileno()).st_size)),
             ("content-disposition", f'attachment; filename="{name}"'),
-            ("cache-control", "no-store"),
+            KEPT_BY_NOBODY,
             ("x-request-id", exchange.request_id),
         ]
         with suppress(ClientClosed):

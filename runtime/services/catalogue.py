@@ -9,6 +9,7 @@ from runtime.routing import RouteTable
 from runtime.services.access import Access
 from runtime.services.listing import Listed
 from runtime.web.exchange import Exchange
+from runtime.web.header import KEPT_BY_NOBODY
 from runtime.web.key import KeyRecord
 
 __all__ = ["JSON", "Catalogue"]
@@ -51,4 +52,5 @@ class Catalogue:
         )
 
     async def answer(self, exchange: Exchange, body: msgspec.Struct) -> None:
-        await exchange.respond(200, (JSON, ("x-request-id", exchange.request_id)), msgspec.json.encode(body))
+        headers = (JSON, KEPT_BY_NOBODY, ("x-request-id", exchange.request_id))
+        await exchange.respond(200, headers, msgspec.json.encode(body))

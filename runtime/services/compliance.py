@@ -13,6 +13,7 @@ from runtime.services.entrance import Entrance
 from runtime.stores.audit import AuditEntry, AuditQuestion, SqlAudit
 from runtime.stores.base import StoreError
 from runtime.web.exchange import Exchange
+from runtime.web.header import KEPT_BY_NOBODY
 
 __all__ = ["Compliance"]
 
@@ -54,7 +55,7 @@ class Compliance:
             raise RouteUnavailable("the audit log cannot be read now", retry_after_s=1) from error
         headers = (
             ("content-type", "application/json"),
-            ("cache-control", "no-store"),
+            KEPT_BY_NOBODY,
             ("x-request-id", exchange.request_id),
             ("x-total-count", str(found.total)),
             ("x-page-limit", str(question.limit)),

@@ -20,6 +20,7 @@ from runtime.services.response_request import Asking, Reader, stored_responses
 from runtime.services.runs import Runs
 from runtime.stores.base import RUNNING, ResponseStore, StoredResponse
 from runtime.web.exchange import Exchange
+from runtime.web.header import KEPT_BY_NOBODY
 
 __all__ = ["Kept", "Responses"]
 
@@ -192,7 +193,7 @@ class Responses:
         )
 
     async def _respond(self, exchange: Exchange, body: bytes) -> None:
-        await exchange.respond(200, (JSON, ("x-request-id", exchange.request_id)), body)
+        await exchange.respond(200, (JSON, KEPT_BY_NOBODY, ("x-request-id", exchange.request_id)), body)
 
 
 def _counted(count: Count) -> dict[str, object]:

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["RawHeaders", "decode_headers", "encode_headers", "read_headers"]
+__all__ = ["KEPT_BY_NOBODY", "RawHeaders", "decode_headers", "encode_headers", "read_headers"]
+
+KEPT_BY_NOBODY: Final = ("cache-control", "no-store")
+"""Of answers to whoever shows a key. Caches on the way leave alone what was sent for with `Authorization` (RFC 9111, section
+3.5), and know neither `x-api-key` nor `?key=` nor a login's cookie."""
 
 REMEMBERED: Final = 128
 """Characters of a value: longer ones are what a client said, and could be many."""

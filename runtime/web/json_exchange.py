@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from runtime.errors import InvalidRequest, UnsupportedMedia
+from runtime.web.header import KEPT_BY_NOBODY
 from runtime.web.json_body import check_json
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ async def respond_json(exchange: Exchange, answer: msgspec.Struct, cookie: str |
     """Answer 200 with ``answer``, which nobody keeps; ``cookie`` is set. Raises ClientClosed."""
     headers = [
         ("content-type", "application/json"),
-        ("cache-control", "no-store"),
+        KEPT_BY_NOBODY,
         ("x-request-id", exchange.request_id),
     ]
     if cookie is not None:

@@ -20,7 +20,7 @@ from runtime.web.address import client_address
 from runtime.web.body import LINGER_S, UNWANTED_S, broken_off, linger
 from runtime.web.front import Doorway, Front, Fronts, request_id
 from runtime.web.head import demand_small_head
-from runtime.web.header import decode_headers
+from runtime.web.header import KEPT_BY_NOBODY, decode_headers, encode_headers
 from runtime.web.json_body import LENIENT, check_body
 from runtime.web.key import ADMIN, PUBLIC
 from runtime.web.patience import cancelled, within
@@ -112,7 +112,7 @@ def typed(
             )
 
     def stamped(app: ASGIApp) -> ASGIApp:
-        return _stamped(app, fronts)
+        return _stamped(app, fronts, lambda front: front.scope(operation_id, scope) != PUBLIC)
 
     methods: list[Method] = [method, "HEAD"] if method == "GET" else [method]
     return HTTPRouteHandler(
@@ -142,8 +142,11 @@ def _visit(connection: ASGIConnection[object, object, object, State], front: Fro
     )
 
 
-def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
-    """``app``, with the headers that every answer carries. One that changed the plan names the new build."""
+def _stamped(app: ASGIApp, fronts: Fronts, guarded: Callable[[Front], bool]) -> ASGIApp:
+    """``app``, with the headers that every answer carries. One that changed the plan names the new build.
+
+    Where it is ``guarded`` the answer is for whoever shows the key alone.
+    """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         front = fronts.now
@@ -158,7 +161,9 @@ def _stamped(app: ASGIApp, fronts: Fronts) -> ASGIApp:
             if message["type"] == "http.response.start":
                 started = True
                 await body.leave(decode_headers(scope["headers"]))
-                own = (*fronts.now.base_headers, (b"x-request-id", identity.encode()))
+                own = [*fronts.now.base_headers, (b"x-request-id", identity.encode())]
+                if guarded(front):
+                    own += encode_headers([KEPT_BY_NOBODY])
                 message["headers"] = [*message["headers"], *own]
             await send(message)
 

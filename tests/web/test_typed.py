@@ -85,6 +85,20 @@ async def test_what_is_asked_for_in_vain_is_refused(path: str, query: str, param
     assert query != "deeep=true" or "did you mean 'deep'?" in json.loads(answer.body)["detail"]
 
 
+async def test_an_answer_that_takes_a_key_is_kept_by_nobody_on_the_way() -> None:
+    """Shared caches leave what a header `Authorization` was sent for alone, and know neither `?key=` nor a login's cookie."""
+    parts = front(keys=KEYS)
+    answers = [
+        await call(app(parts), "GET", "/things/a", query="key=viewer"),
+        await call(app(parts), "GET", "/things/none", AS_VIEWER),
+        await call(app(parts), "GET", "/things/a"),
+        await call(app(parts), "GET", "/text"),
+    ]
+
+    assert [200, 404, 401, 200] == [each.status for each in answers]
+    assert ["no-store", "no-store", "no-store", None] == [each.headers.get("cache-control") for each in answers]
+
+
 async def test_what_everybody_may_ask_takes_any_query() -> None:
     assert 200 == (await call(app(front()), "GET", "/text", query="cache-buster=1")).status
 
