@@ -107,6 +107,7 @@ FACTS: WireProtocol = WireProtocol(
     ),
     rules=(
         ErrorRule(kind="context_length", codes=("context_length_exceeded", "string_above_max_length")),
+        ErrorRule(kind="context_length", statuses=(413, 429), texts=("request too large for",)),
         ErrorRule(
             kind="context_length",
             statuses=(400, 413, 422),

@@ -112,6 +112,33 @@ def envelope(message: str = "m", type_: str | None = None, code: Any = None, par
         (429, envelope("slow", "requests", "rate_limit_exceeded"), "rate_limit"),
         (
             429,
+            envelope(
+                "Request too large for m in organization o on tokens per min (TPM): Limit 3, Requested 4. The input or output tokens must be reduced.",
+                "tokens",
+                "rate_limit_exceeded",
+            ),
+            "context_length",
+        ),
+        (
+            413,
+            envelope(
+                "Request too large for model `m` on tokens per minute (TPM): Limit 3, Requested 4",
+                "tokens",
+                "rate_limit_exceeded",
+            ),
+            "context_length",
+        ),
+        (
+            429,
+            envelope(
+                "Rate limit reached for m on tokens per min (TPM): Limit 3, Used 2, Requested 2.",
+                "tokens",
+                "rate_limit_exceeded",
+            ),
+            "rate_limit",
+        ),
+        (
+            429,
             envelope("You exceeded your current quota", "insufficient_quota", "insufficient_quota"),
             "upstream_quota",
         ),
