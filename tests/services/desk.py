@@ -18,8 +18,10 @@ from runtime.config.compile import compile_plan
 from runtime.config.effective import Base, Effective
 from runtime.config.files import MAIN, Source
 from runtime.config.secrets import Secrets
+from runtime.lifespan import Job, Life, beside
 from runtime.stores.database import Database
 from runtime.stores.vault import StoreKey, Vault
+from runtime.surface import Surface
 from tests.support.database import prepared
 from tests.web.script import Answer, call
 
@@ -73,6 +75,11 @@ class NotedDatabase(Database):
             await each.aclose()
 
 
+def _unless_registering(*jobs: Job) -> Life:
+    """The framework's routes are registered when a test asks for one of them, not beside all tests: it takes longer than most."""
+    return beside(*(job for job in jobs if getattr(job, "__func__", None) is not Surface.register))
+
+
 class Desk:
     """Calls an application that was built from ``config`` and keeps what it keeps below ``data``."""
 
@@ -98,7 +105,7 @@ class Desk:
             database=prepared(data),
         )
         self.plan = plan
-        with patch("runtime.lasting.Database", NotedDatabase):
+        with patch("runtime.lasting.Database", NotedDatabase), patch("runtime.app.beside", _unless_registering):
             self.built = assemble(ready)
         self.app = self.built.worker
 
