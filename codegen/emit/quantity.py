@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
-from runtime.source import NANO_USD
+from runtime.source.unit import written
 
 __all__ = ["SCHEMAS", "SECRET", "written"]
 
@@ -38,19 +37,3 @@ SECRET: Final[Mapping[str, Any]] = {
     "examples": ["${OPENAI_API_KEY}", "file:/run/secrets/openai"],
 }
 """A reference to a secret, never the secret."""
-
-_DURATIONS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
-_SIZES: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
-
-
-def written(word: str, number: float) -> str:
-    """``number`` of the smallest unit as an operator writes it: 90000 ms is `90s`, 2500000000 nano-dollars `2.50`."""
-    if word == "usd":
-        text = f"{Decimal(int(number)) / NANO_USD:f}"
-        whole, _, fraction = text.partition(".")
-        return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
-    units = {"duration": _DURATIONS, "size": _SIZES}.get(word)
-    if units is None:
-        return str(number)
-    factor, unit = next((pair for pair in units if number and number % pair[0] == 0), units[-1])
-    return f"{int(number) // factor}{unit}"

@@ -202,7 +202,7 @@ class _Decoder:
             return self._fault("wrong-unit", node.span, f"{subject}: {error}", error.hint)
         if kind == "duration" and number > _MOST_MS:
             return self._fault("invalid-value", node.span, f"{subject}: {node.raw} is more than 100 years")
-        return self._constrained(number, node, info.type, subject)
+        return self._constrained(number, node, info.type, subject, kind)
 
     def _scalar(self, node: Node, info: inspect.Type, subject: str) -> Any:
         value = node.value if isinstance(node, ScalarNode) else _FAULTY
@@ -223,8 +223,8 @@ class _Decoder:
                     hint = f'write "{node.raw}"'
                 return self._mismatch(node, _describe(info), hint)
 
-    def _constrained(self, value: Any, node: Node, info: Any, subject: str) -> Any:
-        complaint = _complaint(value, info)
+    def _constrained(self, value: Any, node: Node, info: Any, subject: str, kind: str | None = None) -> Any:
+        complaint = _complaint(value, info, kind)
         if complaint is None:
             return value
         shown = _short(node.raw) if isinstance(node, ScalarNode) else value
@@ -243,7 +243,8 @@ class _Decoder:
         self._diagnostics.error(code, span, message, hint)
 
 
-def _complaint(value: Any, info: Any) -> str | None:
+def _complaint(value: Any, info: Any, kind: str | None) -> str | None:
+    """What is wrong with ``value``, whose bounds are said as its ``kind`` of quantity is written."""
     if isinstance(value, str):
         if info.pattern is not None and not _matches(info.pattern, value):
             return f"does not match {info.pattern}"
@@ -255,15 +256,15 @@ def _complaint(value: Any, info: Any) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "is no finite number"
     if info.ge is not None and value < info.ge:
-        return f"is less than {_number(info.ge)}"
+        return f"is less than {_bound(info.ge, kind)}"
     if info.gt is not None and value <= info.gt:
-        return f"must be more than {_number(info.gt)}"
+        return f"must be more than {_bound(info.gt, kind)}"
     if info.le is not None and value > info.le:
-        return f"is more than {_number(info.le)}"
+        return f"is more than {_bound(info.le, kind)}"
     if info.lt is not None and value >= info.lt:
-        return f"must be less than {_number(info.lt)}"
+        return f"must be less than {_bound(info.lt, kind)}"
     if not _LEAST <= value <= _MOST and isinstance(value, int):
-        return f"is more than {_MOST}" if value > 0 else f"is less than {_LEAST}"
+        return f"is more than {_bound(_MOST, kind)}" if value > 0 else f"is less than {_LEAST}"
     return None
 
 
@@ -272,8 +273,10 @@ def _matches(pattern: str, value: str) -> bool:
     return re.search(pattern.removesuffix("$") + r"\Z" if pattern.endswith("$") else pattern, value) is not None
 
 
-def _number(bound: float) -> str:
+def _bound(bound: float, kind: str | None) -> str:
     """A bound as it is written; equal types are one to Python, so that 1.0 may stand where 1 was said."""
+    if kind is not None:
+        return unit.written(kind, bound)
     return str(int(bound)) if bound == int(bound) else str(bound)
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-__all__ = ["NANO_USD", "Bytes", "Milliseconds", "NanoUsd", "Quantity", "QuantityError", "read"]
+__all__ = ["NANO_USD", "Bytes", "Milliseconds", "NanoUsd", "Quantity", "QuantityError", "read", "written"]
 
 NANO_USD: Final = 10**9
 """Nano-dollars in a dollar."""
@@ -65,6 +66,23 @@ def read(kind: str, raw: str) -> int:
     if len(raw) > _MAX_CHARS:
         raise QuantityError(f"{raw[:_MAX_CHARS]}… is too long to be {QUANTITIES[kind].noun}", "write fewer digits")
     return {"duration": _read_duration, "size": _read_size, "usd": _read_usd}[kind](raw)
+
+
+def written(kind: str, number: float) -> str:
+    """``number`` of the smallest unit as an operator writes it: 90000 ms is `90s`, 2500000000 nano-dollars `2.50`."""
+    if kind == "usd":
+        text = f"{Decimal(int(number)) / NANO_USD:f}"
+        whole, _, fraction = text.partition(".")
+        return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"
+    units = {"duration": _DURATIONS, "size": _SIZES}.get(kind)
+    if units is None:
+        return str(number)
+    factor, unit = next((pair for pair in units if number and number % pair[0] == 0), units[-1])
+    return f"{int(number) // factor}{unit}"
+
+
+_DURATIONS: Final = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
+_SIZES: Final = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
 
 
 def _read_duration(raw: str) -> int:

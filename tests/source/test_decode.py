@@ -128,7 +128,7 @@ free: {any: [1, thing]}
         ),
         (
             "limit: 9000000000GiB",
-            "f.yaml:1:8: error[invalid-value]: limit: 9000000000GiB is more than 9223372036854775807",
+            "f.yaml:1:8: error[invalid-value]: limit: 9000000000GiB is more than 9223372036854775807B",
         ),
         ("connect: 36501d", "f.yaml:1:10: error[invalid-value]: connect: 36501d is more than 100 years"),
         (
