@@ -87,11 +87,15 @@ class BackupFiles:
             raise NotFound(f"there is no backup {name!r}")
         return path
 
-    def prune(self, keep: int, not_before_s: float | None) -> list[str]:
-        """Delete all but the newest ``keep``, and those made before ``not_before_s``; the newest stays. The names."""
+    def prune(self, keep: int, not_before_s: float | None, made: Path | None = None) -> list[str]:
+        """Delete all but the newest ``keep``, and those made before ``not_before_s``; the newest stays. The names.
+
+        What was ``made`` just now is the newest, also where the clock was set back since others were.
+        """
+        others = [backup for backup in self.listed() if made is None or backup.name != made.name]
         gone = [
             backup.name
-            for place, backup in enumerate(self.listed())
+            for place, backup in enumerate(others, 0 if made is None else 1)
             if place >= max(keep, 1) or (place > 0 and not_before_s is not None and backup.made_s < not_before_s)
         ]
         for name in gone:

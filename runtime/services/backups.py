@@ -204,7 +204,7 @@ class Backups:
             contents = await snapshot(self._database, path, self._stamp)
         keep_for_ms = self._settings.keep_for_ms
         not_before_s = None if keep_for_ms is None else self._now() - keep_for_ms / 1000
-        await asyncio.to_thread(self._files.prune, self._settings.keep, not_before_s)
+        await asyncio.to_thread(self._files.prune, self._settings.keep, not_before_s, path)
         return path, contents
 
     async def _fitting(self, draft: Path, param: str) -> Contents:
