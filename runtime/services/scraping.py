@@ -6,6 +6,7 @@ go back, and take each time for a restart. So each line says by a label whose it
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Callable
 from typing import Final
@@ -41,10 +42,20 @@ class Scraping:
         self._colleagues = colleagues
         self._start = start
         self._workers = workers
+        self._asking: asyncio.Task[str] | None = None
 
     async def text(self) -> str:
-        """The exposition text."""
+        """The exposition text. Those that ask at the same time ask the others once: anybody may, where metrics are public."""
         if self._workers == 1:
             return self._metrics.render().decode()
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._together())
+            self._asking.add_done_callback(self._told)
+        return await asyncio.shield(self._asking)
+
+    def _told(self, _: asyncio.Task[str]) -> None:
+        self._asking = None
+
+    async def _together(self) -> str:
         answers = await self._colleagues.ask(COUNTED, self._start.encode())
         return beside(map(zlib.decompress, answers.answers)).decode()

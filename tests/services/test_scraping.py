@@ -27,9 +27,14 @@ class Worker:
         for _ in range(calls):
             metrics.begin()
         questions = (f"{name}{number}" for number in count())
-        self.colleagues = Colleagues(
-            shared, name, lambda: next(questions), {COUNTED: told_counted(metrics, name, start)}
-        )
+        tell = told_counted(metrics, name, start)
+        self.asked = 0
+
+        def told(question: bytes) -> bytes | None:
+            self.asked += 1
+            return tell(question)
+
+        self.colleagues = Colleagues(shared, name, lambda: next(questions), {COUNTED: told})
         self.scraping = Scraping(metrics, self.colleagues, start, workers=2)
 
 
@@ -47,6 +52,19 @@ async def test_whichever_worker_is_asked_tells_of_all() -> None:
         assert {"one": 3.0, "two": 4.0} == running
         heads = Counter(line for line in text.splitlines() if line.startswith("#"))
         assert {1} == set(heads.values()), "all of a family stands together"
+
+
+async def test_however_many_ask_at_once_the_others_are_asked_once() -> None:
+    shared = MemoryState(time.monotonic)
+    one, two = Worker(shared, "one", 3), Worker(shared, "two", 4)
+    async with beside(one.colleagues.listen, two.colleagues.listen)():
+        await asyncio.gather(one.colleagues.listening(), two.colleagues.listening())
+        texts = await asyncio.gather(*(one.scraping.text() for _ in range(20)))
+        later = await one.scraping.text()
+
+    assert {texts[0]} == set(texts)
+    assert texts[0] == later
+    assert 2 == two.asked
 
 
 async def test_news_of_a_restart_are_for_the_workers_of_that_gateway(tmp_path: Path) -> None:
