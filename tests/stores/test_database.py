@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from multiprocessing.connection import Connection as Line
 from pathlib import Path
 
 import pytest
@@ -28,18 +27,9 @@ from runtime.stores.tables import METADATA
 
 VERSIONS = Path("runtime/stores/migrations/versions")
 
-WRITE_UNTIL_KILLED = """
-import asyncio, sys
-from tests.stores.test_database import opened, put
-
-async def main():
-    async with opened(sys.argv[1]) as store:
-        for number in range(100_000):
-            await put(store, f"resp_{number}")
-            print(number, flush=True)
-
-asyncio.run(main())
-"""
+PROCESSES = multiprocessing.get_context("forkserver")
+"""Where other processes come from: one that has imported this module, once for all."""
+PROCESSES.set_forkserver_preload([__name__])
 
 
 @asynccontextmanager
@@ -80,6 +70,16 @@ def put_many(url: str, owner: str, count: int) -> None:
         async with opened(url) as store:
             for number in range(count):
                 await put(store, f"resp_{number}", owner)
+
+    asyncio.run(main())
+
+
+def put_until_killed(url: str, told: Line) -> None:
+    async def main() -> None:
+        async with opened(url) as store:
+            for number in range(100_000):
+                await put(store, f"resp_{number}")
+                told.send(number)
 
     asyncio.run(main())
 
@@ -156,8 +156,7 @@ async def test_one_that_a_newer_release_expanded_is_served(database: Database) -
 
 
 async def test_two_processes_fill_one_database_at_once(url: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=put_many, args=(url, owner, 100)) for owner in ("anna", "ben")]
+    writers = [PROCESSES.Process(target=put_many, args=(url, owner, 100)) for owner in ("anna", "ben")]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -171,16 +170,17 @@ async def test_two_processes_fill_one_database_at_once(url: str) -> None:
 
 
 async def test_what_was_put_is_there_after_a_sudden_death(url: str) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITE_UNTIL_KILLED, url], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        last = -1
-        for _ in range(50):
-            last = int(process.stdout.readline())
-        process.send_signal(signal.SIGKILL)
-        said = [int(line) for line in process.stdout.read().split("\n")[:-1]]
-    last = said[-1] if said else last
+    told, telling = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=put_until_killed, args=(url, telling))
+    process.start()
+    telling.close()
+    with told:
+        last = [told.recv() for _ in range(50)][-1]
+        process.kill()
+        with contextlib.suppress(EOFError):
+            while True:
+                last = told.recv()
+    await asyncio.to_thread(process.join, 60)
 
     async with opened(url) as store:
         found = [await store.conversation(("anna", f"resp_{number}")) for number in range(last + 1)]
