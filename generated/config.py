@@ -962,6 +962,11 @@ class QuirkSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     content_xor_tool_calls: bool | None = None
     """An assistant turn has text or calls, never both."""
 
+    assistant_after_results: bool | None = None
+    """Behind tools' results only the model speaks: a turn of its own is put between them and what the user says
+    next.
+    """
+
     tool_call_id: str | None = None
     """The pattern of tool call ids it takes."""
 
@@ -3168,6 +3173,14 @@ SETTINGS: tuple[Setting, ...] = (
         type="boolean",
         default=None,
         help="An assistant turn has text or calls, never both.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.quirks.assistant_after_results",
+        type="boolean",
+        default=None,
+        help="Behind tools' results only the model speaks: a turn of its own is put between them and what the user says next.",
         secret=False,
         reload="dynamic",
     ),

@@ -18,6 +18,7 @@ PROVIDER: Provider = Provider(
         max_tokens_field="max_tokens",
         stream_usage=False,
         content_xor_tool_calls=True,
+        assistant_after_results=True,
         tool_call_id="^[a-zA-Z0-9]{9}$",
     ),
     parameters=ParameterRules(

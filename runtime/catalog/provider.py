@@ -53,6 +53,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
         text_only_content: content is a string, not a list of parts.
         empty_content: what an assistant turn without text holds beside tool calls.
         content_xor_tool_calls: an assistant turn has text or calls, never both.
+        assistant_after_results: behind tools' results only the model speaks; else a turn of its own is made up (see the codec).
         tool_call_id: the pattern of ids it takes (`[a-zA-Z0-9]{9}`); others are mapped both ways.
         reasoning_field: where Chat answers carry thinking.
         replay_reasoning: thinking of earlier turns must be sent back.
@@ -67,6 +68,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     text_only_content: bool = False
     empty_content: Literal["null", "empty", "omit"] = "null"
     content_xor_tool_calls: bool = False
+    assistant_after_results: bool = False
     tool_call_id: str | None = None
     reasoning_field: Literal["reasoning_content", "reasoning"] | None = None
     replay_reasoning: bool = False

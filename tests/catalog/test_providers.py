@@ -374,6 +374,7 @@ def test_mistral_wants_short_tool_call_ids_and_text_or_calls() -> None:
 
     assert quirks.tool_call_id == "^[a-zA-Z0-9]{9}$"
     assert quirks.content_xor_tool_calls
+    assert quirks.assistant_after_results
     assert not quirks.developer_role
 
 

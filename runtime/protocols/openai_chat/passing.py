@@ -96,6 +96,7 @@ def _reshapes(quirks: Quirks) -> bool:
         not quirks.system_anywhere
         or quirks.text_only_content
         or quirks.content_xor_tool_calls
+        or quirks.assistant_after_results
         or quirks.tool_call_id is not None
         or quirks.empty_content != "null"
     )

@@ -34,6 +34,7 @@ from runtime.protocols.tool_name import WordRule, fit
 __all__ = ["Wording", "folded", "write_messages"]
 
 _INSTRUCTIONS = frozenset({"system", "developer"})
+_HAS_RESULTS = "I have the results."
 _ANY_ID = WordRule(chars=r"\s\S", max_chars=40)
 """The vendor, and many after it, take ids of at most 40 characters, whatever they are."""
 
@@ -75,9 +76,21 @@ def write_messages(messages: tuple[Message, ...], wording: Wording, *, simple: b
                 content = _content(message.content, path, wording)
                 if content:
                     written.append(_turn(known, message, content))
+    if wording.quirks.assistant_after_results and not simple:
+        written = _answered(written)
     if only_instructs(written) and (not written or any(message.role == "user" for message in messages)):
         written.append(_turn("user", OPENING, _content(OPENING.content, "messages", wording)))
     return written
+
+
+def _answered(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """``turns`` with words of the model's between results and what anybody else says behind them."""
+    answered: list[dict[str, Any]] = []
+    for turn in turns:
+        if answered and answered[-1]["role"] == "tool" and turn["role"] not in {"tool", "assistant"}:
+            answered.append({"role": "assistant", "content": _HAS_RESULTS})
+        answered.append(turn)
+    return answered
 
 
 def folded(messages: tuple[Message, ...]) -> tuple[Message, ...]:

@@ -97,6 +97,27 @@ def test_quirk_content_xor_tool_calls_keeps_the_calls() -> None:
     assert ("messages[1].content",) == outgoing.losses
 
 
+def test_quirk_assistant_after_results_lets_the_model_speak_before_anybody_else_does() -> None:
+    """Agents put words of the user's behind results; Mistral refuses them there, as it does instructions."""
+    picture = Image(source=Base64Source(media_type="image/png", data="iVBORw0KGgo="))
+    shown = Message(role="tool", content=(ToolResult(call_id=CALL.id, content=(Text(text="ok"), picture)),))
+    said, later = (
+        Message(role="assistant", content=(Text(text="y"),)),
+        Message(role="system", content=(Text(text="s"),)),
+    )
+    to = target(assistant_after_results=True)
+
+    def roles(*messages: Message) -> list[str]:
+        return [turn["role"] for turn in turns(user("x"), TURN, *messages, to=to)][2:]
+
+    assert ["tool"] == roles(TOLD)
+    assert ["tool", "assistant", "user"] == roles(TOLD, said, user("z"))
+    assert ["tool", "assistant", "user"] == roles(TOLD, user("z"))
+    assert ["tool", "assistant", "system"] == roles(TOLD, later)
+    assert ["tool", "assistant", "user"] == roles(shown)
+    assert ["tool", "user"] == [turn["role"] for turn in turns(user("x"), TURN, TOLD, user("z"))][2:]
+
+
 def test_quirk_tool_call_id_maps_call_and_result_alike_every_time() -> None:
     to = target(tool_call_id="^[a-zA-Z0-9]{9}$")
     first = turns(user("x"), TURN, TOLD, to=to)

@@ -131,6 +131,22 @@ def test_quirks_of_the_messages_own_shape_reshape_the_messages_only() -> None:
     assert sent.endswith(b',"odd": [1.50]}')
 
 
+def test_what_passes_has_words_of_the_models_behind_results_where_the_provider_wants_them() -> None:
+    called = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    given = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "d"},
+        {"role": "user", "content": "and?"},
+    ]
+    body = msgspec.json.encode({"model": "gpt-x", "messages": given})
+
+    assert given == fields(passed(body, target()))["messages"]
+    assert ["tool", "assistant", "user"] == [
+        turn["role"] for turn in fields(passed(body, target(assistant_after_results=True)))["messages"]
+    ][2:]
+
+
 def test_content_that_a_quirk_cannot_carry_is_refused() -> None:
     image = {"type": "image_url", "image_url": {"url": "https://e.com/a.png"}}
     body = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": [image]}]})
