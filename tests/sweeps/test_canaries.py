@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import subprocess
 import tarfile
 import threading
@@ -25,7 +24,7 @@ import httpx
 import pytest
 
 from tests.support.document import MANAGING, OPERATIONS, json_body
-from tests.support.gateway import CLI, Running, gateway, run_cli
+from tests.support.gateway import Running, gateway, run_cli
 from tests.support.postgres import PACKAGES, Postgres
 
 SECRETS: Final = {
@@ -319,14 +318,8 @@ def test_no_secret_is_told(request: pytest.FixtureRequest, tmp_path: Path, store
 def _searched(root: Path, store: str, environment: Mapping[str, str], url: str = "") -> bytes:
     """Make everything happen below ``root``, search all that came of it, and give what a dump of ``url`` says."""
     with _provider() as provider, gateway(root, CONFIG.format(url=provider, store=store), environment) as served:
-        added = subprocess.run(
-            [*CLI, "people", "add", "ada", "--password-stdin", "--root", str(root)],
-            input=SECRETS["password"],
-            env={**_paths(), **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        people = ("people", "add", "ada", "--password-stdin")
+        added = run_cli(*people, root=root, env=environment, typed=SECRETS["password"])
         assert added.returncode == 0, added.stderr
         run = Run(served)
         _call_models(run, MODELS)
@@ -345,7 +338,3 @@ def _searched(root: Path, store: str, environment: Mapping[str, str], url: str =
     assert not found, "\n".join(found)
     assert b"call_ended" in said["server.log"]
     return dump
-
-
-def _paths() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
