@@ -13,7 +13,9 @@ Life: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 Job: TypeAlias = Callable[[], Coroutine[object, object, object]]
 
 AGAIN_S: Final = 1.0
-"""How long after a fault a job is begun again."""
+"""How long after a fault a job is begun again; twice as long after each that comes soon after the one before."""
+
+MOST_S: Final = 30.0
 
 
 class Closable(Protocol):
@@ -53,12 +55,17 @@ def persistent(job: Job, on_fault: Callable[[Exception, str], None]) -> Job:
     """``job``, and again after each fault that it did not foresee, which ``on_fault`` is told: nobody else would miss it."""
 
     async def persist() -> None:
+        now, pause_s = asyncio.get_running_loop().time, AGAIN_S
         while True:
+            begun_s = now()
             try:
                 await job()
             except Exception as error:  # noqa: BLE001 — whatever it is, the worker lives on, and needs what is done beside it
                 on_fault(error, "")
-                await asyncio.sleep(AGAIN_S)
+                if now() > begun_s + MOST_S:
+                    pause_s = AGAIN_S
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, MOST_S)
             else:
                 return
 

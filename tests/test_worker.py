@@ -100,3 +100,25 @@ async def test_a_job_that_fails_unforeseen_is_told_of_and_begun_again(monkeypatc
         await well.wait()
 
     assert ["once", "twice"] == faults
+
+
+async def test_a_job_that_fails_again_and_again_is_begun_more_and_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    faults: list[Exception] = []
+    enough = asyncio.Event()
+
+    async def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 7:
+            enough.set()
+            await asyncio.Event().wait()
+
+    async def job() -> None:
+        raise ValueError("always")
+
+    monkeypatch.setattr("runtime.lifespan.asyncio.sleep", sleep)
+    async with beside(persistent(job, lambda error, _: faults.append(error)))():
+        await enough.wait()
+
+    assert [1, 2, 4, 8, 16, 30, 30] == pauses
+    assert 7 == len(faults)
