@@ -32,6 +32,11 @@ EVERY_S: Final = 0.5
 ADOPT_S: Final = 5.0
 PRUNE_S: Final = 5.0
 PRUNE_BATCHES: Final = 20
+OWN: Final = "own"
+OTHERS: Final = "others"
+OLD: Final = "old"
+"""What is done: one's own journal is drained, others' are taken in, what is old goes. Each may fail by itself."""
+
 PIECE_BYTES: Final = 256 << 10
 """What is taken in at once: some five hundred requests. Of a quarter of that, the statements around theirs cost as much as theirs."""
 
@@ -68,7 +73,12 @@ class Drain:
         self._first = 1
         self._at = 0
         self._turn = asyncio.Lock()
-        self.trouble: str | None = None
+        self._troubles: dict[str, str] = {}
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the store does not take what it is brought, or why something cannot be brought."""
+        return next(iter(self._troubles.values()), None)
 
     @property
     def standing(self) -> Standing:
@@ -83,12 +93,13 @@ class Drain:
         adopt_at = prune_at = loop.time()
         while True:
             await self.once()
-            if loop.time() >= adopt_at:
-                adopt_at = loop.time() + ADOPT_S
-                await self._quietly(self.adopt())
-            if loop.time() >= prune_at:
-                prune_at = loop.time() + PRUNE_S
-                await self._quietly(self._prune())
+            if OWN not in self._troubles:  # else the store would say the same again
+                if loop.time() >= adopt_at:
+                    adopt_at = loop.time() + ADOPT_S
+                    await self._quietly(OTHERS, self.adopt())
+                if loop.time() >= prune_at:
+                    prune_at = loop.time() + PRUNE_S
+                    await self._quietly(OLD, self._prune())
             await asyncio.sleep(EVERY_S)
 
     async def once(self) -> None:
@@ -97,7 +108,7 @@ class Drain:
         descriptor = self._journal.take_sync()
         if descriptor is not None:
             await asyncio.to_thread(_sync, descriptor)
-        await self._quietly(self._drain())
+        await self._quietly(OWN, self._drain())
 
     async def aclose(self) -> None:
         """The last of it, at the end of the worker; what the store does not take then waits for another worker."""
@@ -121,20 +132,22 @@ class Drain:
                 os.close(lock)
         return adopted
 
-    async def _quietly(self, job: Awaitable[int]) -> int:
-        """What ``job`` did. A store or a file that fails is noted, and tried again later."""
+    async def _quietly(self, what: str, job: Awaitable[int]) -> None:
+        """Do ``job``. A store or a file that fails is noted until the same is done, and tried again later."""
         try:
-            done = await job
+            await job
         except Exception as error:  # noqa: BLE001 — whatever it is, draining must go on when it is over
             why = str(error) or type(error).__name__
-            if self.trouble is None:
+            if not self._troubles:
                 self._changed(why)
-            self.trouble = why
-            return 0
-        if self.trouble is not None:
-            self.trouble = None
-            self._changed(None)
-        return done
+            self._troubles[what] = why
+            return
+        if self._troubles:
+            self._troubles.pop(what, None)
+            if what == OWN:  # the store was there, and to take away what is old needs nothing else
+                self._troubles.pop(OLD, None)
+            if not self._troubles:
+                self._changed(None)
 
     async def _prune(self) -> int:
         for_s, keep = self._retention()
@@ -164,7 +177,7 @@ class Drain:
                 self._first, self._at = number + 1, 0
                 (self._journal.directory / file_name(number)).unlink()
                 await self._store.forget(self._name(number))
-            if self.trouble is not None and not pieces:  # nothing was brought there: it may still be gone
+            if self._troubles and not pieces:  # nothing was brought there: it may still be gone
                 await self._store.drained(self._name(self._journal.current))
             return pieces
 

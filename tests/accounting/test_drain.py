@@ -13,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from typing_extensions import override
 
+from runtime.accounting.drain import OLD, Drain
 from runtime.accounting.journal import journal_files
 from runtime.accounting.price import price_version
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
 from runtime.stores.entries import Settlement
 from runtime.stores.history import History, Wanted
-from runtime.stores.ledger import Taken
+from runtime.stores.ledger import SqlLedger, Taken
 from runtime.stores.migrate import migrate
 from runtime.stores.tables import attempts, days, journals, prices, settlements
 from runtime.telemetry import CallRecord
@@ -307,7 +309,7 @@ async def test_a_store_is_not_back_because_there_was_nothing_to_bring(database: 
 
     for name in ("prune", "drained"):
         setattr(books.store, name, gone)
-    await books.drain._quietly(books.drain._prune())
+    await books.drain._quietly(OLD, books.drain._prune())
     await books.drain.once()
     assert ("behind", ["gone"]) == (books.drain.standing, books.behind)
 
@@ -445,3 +447,54 @@ async def _live(events: list[str], directory: Path) -> None:
 
 async def _gone(_: Taken) -> int:
     raise StoreError("gone")
+
+
+async def test_a_store_that_is_gone_is_told_of_once_until_it_is_back(database: Database, tmp_path: Path) -> None:
+    """Nothing that needs no store says that it is back."""
+    books, turns = Books(tmp_path, database), asyncio.Queue[None]()
+    gone = True
+
+    class Gone(SqlLedger):
+        @override
+        async def take(self, piece: Taken) -> int:
+            turns.put_nowait(None)
+            if gone:
+                raise StoreError("gone")
+            return await super().take(piece)
+
+    drain = Drain(books.ledger, Gone(database), lambda: (1e9, 10**9), lambda: NOW_S, books.behind.append)
+    call(books)
+    running = asyncio.create_task(drain.run())
+    await turns.get()
+    await turns.get()
+    assert ("behind", ["gone"]) == (drain.standing, books.behind)
+    gone = False
+    while turns.empty():
+        await asyncio.sleep(0)
+    await drain.once()
+    running.cancel()
+    assert ("ok", ["gone", None]) == (drain.standing, books.behind)
+
+
+async def test_a_journal_that_cannot_be_taken_in_is_told_of_until_it_is(database: Database, tmp_path: Path) -> None:
+    """However well one's own is drained."""
+    lost, books = Books(tmp_path, database, "w0"), Books(tmp_path, database)
+    call(lost)
+    lost.journal.close_files()
+    (odd := lost.journal.directory / "00000000.log").mkdir()
+    call(books)
+    running = asyncio.create_task(books.drain.run())
+    while not books.behind:
+        await asyncio.sleep(0)
+    running.cancel()
+    await books.drain.once()
+    await books.drain.once()
+    assert ("behind", 1) == (books.drain.standing, len(books.behind))
+
+    odd.rmdir()
+    running = asyncio.create_task(books.drain.run())
+    while len(books.behind) == 1:
+        await asyncio.sleep(0)
+    running.cancel()
+    assert ("ok", None) == (books.drain.standing, books.behind[-1])
+    assert 2 == len(await rows(database))
