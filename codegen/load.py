@@ -129,8 +129,9 @@ def _version_is_known(node: MappingNode, diagnostics: Diagnostics) -> bool:
         span = node.span if first is None else first.span
         diagnostics.error("missing-version", span, "the first key is not `version`", f"begin with `version: {VERSION}`")
         return version is not None
-    if isinstance(version, ScalarNode) and version.value != VERSION:
-        newer = isinstance(version.value, int) and version.value > VERSION
+    found = version.value if isinstance(version, ScalarNode) else None
+    if found != VERSION or isinstance(found, bool):
+        newer = isinstance(found, int) and found > VERSION
         hint = "a newer gatewright reads it" if newer else f"write `version: {VERSION}`"
         diagnostics.error("unsupported-version", version.span, f"this compiler reads version {VERSION}", hint)
         return False

@@ -10,12 +10,16 @@ from typing import Final
 from codegen.ir import ProviderDef
 from codegen.load import Source
 from codegen.naming import module_name
-from runtime.catalog import Model, ParameterRules, Provider
+from runtime.catalog import Model, ParameterRules, Provider, Surface
+from runtime.catalog.path import path_complaint
 from runtime.source import Diagnostics, Note, locate
 
 __all__ = ["lower_providers"]
 
 _DATE: Final = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
+
+_ADDRESS: Final = re.compile(r"(https?|sim)://[^\s/?#@]+(/[^\s?#]*)?\Z")
+_VERSION: Final = re.compile(r"[!-~]+")
 
 Path = tuple[str | int, ...]
 
@@ -52,6 +56,11 @@ class _Checker:
         for variable in sorted(used - set(provider.variables)):
             message = f"{{{variable}}} is not among the variables"
             self._error("unknown-name", ("base_url",), message, f"add {variable} to `variables`")
+        if not _ADDRESS.match(provider.base_url):
+            hint = "begin with https:// and the host"
+            self._error("bad-url", ("base_url",), f"{provider.base_url!r} is no address", hint)
+        for protocol, surface in provider.surfaces.items():
+            self._surface(surface, ("surfaces", protocol))
         self._parameters(provider.parameters, ("parameters",))
         seen: dict[str, int] = {}
         for number, model in enumerate(provider.models):
@@ -61,6 +70,18 @@ class _Checker:
                 message = f"the model {model.id!r} stands here twice"
                 self._diagnostics.error("duplicate-name", span, message, "keep one", notes)
             self._model(model, ("models", number))
+
+    def _surface(self, surface: Surface, path: Path) -> None:
+        for name, written in (("path", surface.path), ("count_tokens", surface.count_tokens)):
+            if written is not None and (complaint := path_complaint(written)) is not None:
+                self._error("bad-url", (*path, name), *complaint)
+        if surface.version is not None and not _VERSION.fullmatch(surface.version):
+            message = f"no header can carry {surface.version!r}"
+            self._error("bad-header", (*path, "version"), message, "use printable ASCII, such as `2023-06-01`")
+        if surface.max_inputs is not None and surface.max_inputs < 1:
+            message = f"max_inputs: {surface.max_inputs} would send nothing"
+            self._error("invalid-value", (*path, "max_inputs"), message, "write 1 or more, or remove it")
+        self._parameters(surface.parameters, (*path, "parameters"))
 
     def _model(self, model: Model, path: Path) -> None:
         for number, capability in enumerate(model.lacks):
@@ -78,6 +99,10 @@ class _Checker:
             self._error("invalid-value", path, f"{date!r} is not a date", 'write it as "2026-01-31"')
 
     def _parameters(self, rules: ParameterRules, path: Path) -> None:
+        for name, range_ in rules.range.items():
+            if range_.min is not None and range_.max is not None and range_.min > range_.max:
+                message = f"the range of {name} ends before it begins"
+                self._error("contradiction", (*path, "range", name), message, "exchange the two")
         for name, text in rules.add.items():
             try:
                 json.loads(text)

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from generated.config import OwnProxy, ProxySettings
 from runtime.catalog import Provider
+from runtime.catalog.path import path_complaint
 from runtime.config.checks.server import is_loopback
 from runtime.config.draft import Draft
 from runtime.config.lower.proxy import DIRECT
@@ -19,8 +20,6 @@ __all__ = ["check_urls"]
 
 _VARIABLE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 _FILLED_IN: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:-]*[A-Za-z0-9])?")
-_PATH: Final = re.compile(r"[!-~]*")
-_IN_PATHS: Final = frozenset({"{model}", "{action}"})
 _VERSION: Final = re.compile(r"v[0-9]+[a-z0-9]*")
 
 
@@ -59,14 +58,9 @@ def _check_variables(scope: Scope, variables: Mapping[str, str], path: tuple[str
 
 
 def _check_path(scope: Scope, written: str, path: tuple[str, ...]) -> None:
-    unknown = [word for word in re.findall(r"\{[^}]*\}?", written) if word not in _IN_PATHS]
-    if unknown:
-        message, hint = f"nothing is filled in for {unknown[0]!r}", "write `{model}` or `{action}`, or the path itself"
-    elif not _PATH.fullmatch(written) or "#" in written:
-        message, hint = f"{written!r} is no path", "write it as it stands in an address, such as `/chat/completions`"
-    else:
-        return
-    scope.diagnostics.error("bad-url", scope.at.value(*path), f"{path[-1]}: {message}", hint)
+    if (complaint := path_complaint(written)) is not None:
+        message, hint = complaint
+        scope.diagnostics.error("bad-url", scope.at.value(*path), f"{path[-1]}: {message}", hint)
 
 
 def _check_credentials(scope: Scope, proxy: OwnProxy | ProxySettings, path: tuple[str | int, ...]) -> None:
