@@ -723,8 +723,8 @@ class ReceivedBlock(msgspec.Struct, kw_only=True):
     """Any content block, of a known kind or not, as a client or a provider sends it."""
 
     type: str
-    text: str | msgspec.UnsetType = msgspec.UNSET
-    thinking: str | msgspec.UnsetType = msgspec.UNSET
+    text: str | None | msgspec.UnsetType = msgspec.UNSET
+    thinking: str | None | msgspec.UnsetType = msgspec.UNSET
     signature: str | None | msgspec.UnsetType = msgspec.UNSET
     data: str | msgspec.UnsetType = msgspec.UNSET
     id: str | msgspec.UnsetType = msgspec.UNSET
@@ -858,27 +858,27 @@ class ReceivedErrorDetails(msgspec.Struct, kw_only=True):
 class ReceivedAnswer(msgspec.Struct, kw_only=True):
     """An answer, or the start of one in a stream, or an error in its place."""
 
-    type: str | msgspec.UnsetType = msgspec.UNSET
-    id: str | msgspec.UnsetType = msgspec.UNSET
-    model: str | msgspec.UnsetType = msgspec.UNSET
-    content: list[ReceivedBlock] | msgspec.UnsetType = msgspec.UNSET
+    type: str | None | msgspec.UnsetType = msgspec.UNSET
+    id: str | None | msgspec.UnsetType = msgspec.UNSET
+    model: str | None | msgspec.UnsetType = msgspec.UNSET
+    content: list[ReceivedBlock] | None | msgspec.UnsetType = msgspec.UNSET
     stop_reason: str | None | msgspec.UnsetType = msgspec.UNSET
     stop_sequence: str | None | msgspec.UnsetType = msgspec.UNSET
     stop_details: ReceivedStopDetails | None | msgspec.UnsetType = msgspec.UNSET
     usage: ReceivedUsage | None | msgspec.UnsetType = msgspec.UNSET
     container: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     context_management: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    error: ReceivedError | msgspec.UnsetType = msgspec.UNSET
+    error: ReceivedError | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class ReceivedDelta(msgspec.Struct, kw_only=True):
     """Any delta, of a block or of the message."""
 
-    type: str | msgspec.UnsetType = msgspec.UNSET
-    text: str | msgspec.UnsetType = msgspec.UNSET
-    thinking: str | msgspec.UnsetType = msgspec.UNSET
-    signature: str | msgspec.UnsetType = msgspec.UNSET
-    partial_json: str | msgspec.UnsetType = msgspec.UNSET
+    type: str | None | msgspec.UnsetType = msgspec.UNSET
+    text: str | None | msgspec.UnsetType = msgspec.UNSET
+    thinking: str | None | msgspec.UnsetType = msgspec.UNSET
+    signature: str | None | msgspec.UnsetType = msgspec.UNSET
+    partial_json: str | None | msgspec.UnsetType = msgspec.UNSET
     citation: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     stop_reason: str | None | msgspec.UnsetType = msgspec.UNSET
     stop_sequence: str | None | msgspec.UnsetType = msgspec.UNSET
@@ -889,9 +889,9 @@ class ReceivedEvent(msgspec.Struct, kw_only=True):
     """Any event of a provider's stream."""
 
     type: str
-    index: int | msgspec.UnsetType = msgspec.UNSET
-    message: ReceivedAnswer | msgspec.UnsetType = msgspec.UNSET
+    index: int | None | msgspec.UnsetType = msgspec.UNSET
+    message: ReceivedAnswer | None | msgspec.UnsetType = msgspec.UNSET
     content_block: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    delta: ReceivedDelta | msgspec.UnsetType = msgspec.UNSET
+    delta: ReceivedDelta | None | msgspec.UnsetType = msgspec.UNSET
     usage: ReceivedUsage | None | msgspec.UnsetType = msgspec.UNSET
-    error: ReceivedError | msgspec.UnsetType = msgspec.UNSET
+    error: ReceivedError | None | msgspec.UnsetType = msgspec.UNSET

@@ -73,7 +73,7 @@ def without_empty(parts: list[Part]) -> list[Part]:
 
 def _said(block: ReceivedBlock, path: str, index: int) -> Text:
     text = block.text
-    if isinstance(text, msgspec.UnsetType):
+    if not isinstance(text, str):
         raise fault(f"{path}.{index}.text", "Field required")
     if block.citations is msgspec.UNSET and block.cache_control is msgspec.UNSET:
         return Text(text=text)

@@ -208,7 +208,7 @@ class Decoder(StreamDecoder):
         block = self._blocks.get(index)
         if block is None:
             raise UpstreamProtocolError(f"The provider's stream goes on with block {index}, which is not open.")
-        if isinstance(delta, msgspec.UnsetType):
+        if not isinstance(delta, ReceivedDelta):
             return
         kind = delta.type
         if kind == "thinking_delta" and block.kind == "text":
@@ -268,7 +268,7 @@ def _only(delta: ReceivedDelta, member: str) -> bool:
 def _words_alone(like: ReceivedEvent, member: str, data: bytes) -> str | None:
     """The words in an event's data, where it says the same as ``like`` but for these."""
     event = _EVENT.decode(data)
-    if isinstance(event.delta, msgspec.UnsetType) or isinstance(like.delta, msgspec.UnsetType):
+    if not isinstance(event.delta, ReceivedDelta) or not isinstance(like.delta, ReceivedDelta):
         return None
     words = getattr(event.delta, member)
     setattr(event.delta, member, getattr(like.delta, member))
@@ -277,7 +277,7 @@ def _words_alone(like: ReceivedEvent, member: str, data: bytes) -> str | None:
 
 def _index(event: ReceivedEvent) -> int:
     index = event.index
-    if isinstance(index, msgspec.UnsetType):
+    if not isinstance(index, int):
         raise UpstreamProtocolError(f"The provider's stream holds a {event.type} without an index.")
     return index
 

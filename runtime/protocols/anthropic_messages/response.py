@@ -149,9 +149,9 @@ def _read(body: bytes) -> ReceivedAnswer:
         given = _ANSWER.decode(body)
     except (msgspec.DecodeError, RecursionError):
         raise UpstreamProtocolError("The provider's answer is not a message of its protocol.") from None
-    if given.type == "error" or (given.error is not msgspec.UNSET and given.content is msgspec.UNSET):
+    if given.type == "error" or (present(given.error) is not None and present(given.content) is None):
         raise error_of(200, {}, body)
-    if given.content is msgspec.UNSET:
+    if given.content is msgspec.UNSET or (given.content is None and not given.stop_reason):
         raise UpstreamProtocolError("The provider's answer is not a message of its protocol: it has no content.")
     return given
 
