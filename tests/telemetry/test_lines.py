@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import io
-from typing import NoReturn
+import os
+from collections.abc import Iterator
+from typing import NoReturn, TextIO
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from runtime.telemetry.lines import PIPE_BUF, Lines
+from runtime.telemetry.lines import MOST_BYTES, PIPE_BUF, Lines
 from runtime.telemetry.log import logger
 
 
@@ -107,3 +110,63 @@ def test_a_stream_that_takes_nothing_costs_its_lines_only() -> None:
         lines = Lines(stream)
         stream.close()
         lines.write(b"one")
+
+
+class Pipe:
+    """``writes`` is the end that lines are written to; nobody reads the other one until it is `drained`."""
+
+    def __init__(self) -> None:
+        self._reads, writes = os.pipe()
+        os.set_blocking(self._reads, False)
+        self.writes: TextIO = os.fdopen(writes, "w", encoding="utf-8")
+
+    def drained(self) -> bytes:
+        found = b""
+        while True:
+            try:
+                found += os.read(self._reads, 1 << 20)
+            except BlockingIOError:
+                return found
+
+    def close(self) -> None:
+        self.writes.close()
+        os.close(self._reads)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    made = Pipe()
+    yield made
+    made.close()
+
+
+async def test_a_pipe_that_nobody_reads_holds_nobody_up_and_gets_its_lines_later(pipe: Pipe) -> None:
+    """A reader that stalls, or a terminal that was stopped with Ctrl-S, would stop every call of every worker."""
+    lines = Lines(pipe.writes, 0.01)
+    said = [f"{number} {'é' * 500}".encode() for number in range(300)]
+    said.insert(150, "traceback é".encode() * 2000)
+    for each in said:
+        lines.write(each, urgent=True)
+
+    found = pipe.drained()
+    assert 0 < len(found) < sum(map(len, said))
+    async with asyncio.timeout(20):
+        while len(found) < sum(len(each) + 1 for each in said):
+            await asyncio.sleep(0.01)
+            found += pipe.drained()
+    assert b"".join(each + b"\n" for each in said) == found
+
+
+async def test_what_is_held_for_a_pipe_that_nobody_reads_has_a_bound(pipe: Pipe) -> None:
+    lines = Lines(pipe.writes, 60.0)
+    line = b"x" * 4000
+    for _ in range(2 * MOST_BYTES // len(line)):
+        lines.write(line, urgent=True)
+    await lines.aclose()
+
+    found = b""
+    while some := pipe.drained():
+        found += some
+        lines.flush()
+    assert set(found.splitlines()) == {line}
+    assert MOST_BYTES // 2 < len(found) < MOST_BYTES * 3 // 2
