@@ -96,7 +96,9 @@ class Race(Generic[T]):
         if not self._running:
             return await self._pursuit.following(place, error, step)
         self._pursuit.learn(place, step)
-        return None if step is Step.LARGER else self._pursuit.beside()
+        if step is Step.LARGER or any(task.done() for task in self._running):  # whoever is through may have answered
+            return None
+        return self._pursuit.beside()
 
     async def _won(self, place: Place, attempt: Attempt, answer: T) -> T:
         self._pursuit.answered(place, attempt)

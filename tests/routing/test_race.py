@@ -207,13 +207,21 @@ def test_a_client_that_leaves_while_the_others_are_let_go_leaves_none_of_them() 
             runner.run(_race(PLANS[3, 3], 3, [(8, None), (6, None), (4, None)], leaves_ms, 5))
 
 
+def test_nobody_is_asked_in_place_of_one_that_failed_when_another_has_answered() -> None:
+    """In the same moment: that one would be paid for, and never heard."""
+    with asyncio.Runner(loop_factory=TimelessLoop) as runner:
+        asked = runner.run(_race(PLANS[3, 2], 2, [(4, UpstreamFailed), (2, None), (8, None)], None, 0))
+    assert ["p0/m", "p1/m"] == asked
+
+
 async def _race(
     made: Plan,
     at_once: int,
     acts: list[tuple[int, type[GatewayError] | None]],
     leaves_ms: int | None,
     lets_go_ms: int,
-) -> None:
+) -> list[str]:
+    """Who was asked."""
     clock = asyncio.get_running_loop().time
     health = Health(made.breakers, made.cooldowns, {}, clock)
     pace = Pace(retries=made.retries, total_ms=60_000, queue_ms=10)
@@ -263,3 +271,4 @@ async def _race(
     assert len(record.attempts) == len({row.target for row in record.attempts})
     lanes = [health.lane(row.target, row.connection) for row in record.attempts]
     assert sum(lane.in_flight for lane in lanes) == len(open_rows)
+    return [row.target for row in record.attempts]
