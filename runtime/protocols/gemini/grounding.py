@@ -22,7 +22,7 @@ __all__ = ["read_citations", "write_grounding"]
 
 
 def read_citations(candidate: Candidate, texts: Sequence[str]) -> list[Citation]:
-    """What ``candidate`` names as sources. ``texts`` are those of its text parts; one where pieces were streamed."""
+    """What ``candidate`` names as sources. ``texts`` are those of its parts, "" where one has none; one where pieces were streamed."""
     found: list[Citation] = []
     grounding = present(candidate.groundingMetadata)
     if grounding is not None:

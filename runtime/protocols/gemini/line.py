@@ -167,9 +167,9 @@ class Line:
         """Note what the piece names as sources; they may be named again in a later one."""
         if present(candidate.groundingMetadata) is None and present(candidate.citationMetadata) is None:
             return
-        said = [text for part in parts if not present(part.thought) and (text := present(part.text))]
-        texts = ["".join(self._texts) + said[0], *said[1:]] if said else ["".join(self._texts)]
-        for citation in read_citations(candidate, texts if not self._texts else ["".join(texts)]):
+        said = ["" if present(part.thought) else present(part.text) or "" for part in parts]
+        texts = ["".join((*self._texts, *said))] if self._texts else said or [""]
+        for citation in read_citations(candidate, texts):
             if citation not in self._cited:
                 self._cited.append(citation)
                 self._citations.append(citation)

@@ -251,6 +251,23 @@ def test_sources_are_told_in_bytes_and_come_back_in_characters() -> None:
     ]
 
 
+@each([
+    ([{"text": "Grüße: "}, {"text": "high."}], {"partIndex": 1, "endIndex": 5}),
+    ([{"text": "hm", "thought": True}, {"text": "Grüße: "}, {"text": "high."}], {"partIndex": 2, "endIndex": 5}),
+    ([{"text": "Grüße: "}, {"functionCall": {"name": "f"}}, {"text": "high."}], {"partIndex": 2, "endIndex": 5}),
+    ([{"text": "hm", "thought": True}, {"text": "Grüße: high."}], {"partIndex": 1, "startIndex": 9, "endIndex": 14}),
+    ([{"text": "hm", "thought": True}, {"text": "Grüße: high."}], {"startIndex": 9, "endIndex": 14}),
+])  # fmt: skip
+def test_a_source_counts_from_its_part_whatever_stands_before_that(parts: list[Any], segment: dict[str, int]) -> None:
+    support = {"segment": segment, "groundingChunkIndices": [0]}
+    grounding = {"groundingChunks": [{"web": {"uri": "https://e.com"}}], "groundingSupports": [support]}
+    candidate = {"content": {"parts": parts}, "finishReason": "STOP", "groundingMetadata": grounding}
+    read = CODEC.decode_response(msgspec.json.encode({"candidates": [candidate]}), OUTGOING).choices[0].content
+    cited = [one for part in read if isinstance(part, Text) for one in part.citations]
+
+    assert [(7, 12)] == [(one.start, one.end) for one in cited]
+
+
 def searched(model: str, queries: list[str], *calls: dict[str, Any], sources: bool) -> list[dict[str, Any]]:
     """A stream whose model searched: as calls of the vendor's own, among its sources, or both."""
     told = [{"toolCall": {"id": f"s{at}", **call}, "thoughtSignature": SIGNATURE} for at, call in enumerate(calls)]
