@@ -10,6 +10,7 @@ from runtime.config.checks.capability import check_capabilities
 from runtime.config.checks.discovery import check_discovery
 from runtime.config.checks.fact import check_facts
 from runtime.config.checks.header import check_headers
+from runtime.config.checks.idle import check_idle
 from runtime.config.checks.ip_filter import check_ip_filter
 from runtime.config.checks.key import check_keys
 from runtime.config.checks.limit import check_limits
@@ -34,6 +35,7 @@ __all__ = ["CHECKS"]
 CHECKS: Final[tuple[Callable[[Scope, Draft], None], ...]] = (
     check_server,
     check_ip_filter,
+    check_idle,
     check_shared,
     check_timeouts,
     check_providers,
