@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +19,10 @@ def postgres_url(postgres_server: Postgres) -> str:
 
 
 @pytest.fixture
-def prepared_postgres_url(postgres_server: Postgres) -> str:
-    """A database in its present shape."""
-    return prepared_on(postgres_server)
+def prepared_postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """An empty database in its present shape."""
+    with prepared_on(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
