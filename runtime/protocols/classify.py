@@ -113,6 +113,10 @@ def classify(
     text = _clean(message)
     by_rules = _by_rules(rules, status, code, type, (message or "").lower())
     found, told_by = by_rules or (_by_status(status, text), "")
+    if status == 403 and found is UpstreamAuthFailed and headers.get("content-type", "").startswith("text/html"):
+        found = (
+            UpstreamProtocolError  # a page is of whoever stands before the provider, and may be about what was asked
+        )
     wait_s = retry_after_s(headers, now)
     error = found(
         _OURS.get(found) or text or _plain(status),

@@ -28,7 +28,9 @@ from runtime.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )  # fmt: skip
+from runtime.protocols import codec
 from runtime.protocols.classify import classify, message_of, retry_after_s
+from runtime.resilience import Step, judge
 
 RULES = (
     ErrorRule(kind="upstream_quota", codes=("insufficient_quota",)),
@@ -139,3 +141,18 @@ def test_anything_is_classified(status: int, code: str | None, message: str | No
 @pytest.mark.parametrize(("header", "seconds"), [("18000", 18_000), ("604800", 604_800)])
 def test_pitfall_128_a_long_wait_stays_long(header: str, seconds: float) -> None:
     assert seconds == retry_after_s({"retry-after": header})
+
+
+@pytest.mark.parametrize("protocol", ["openai_chat", "anthropic_messages", "gemini", "ollama_chat"])
+def test_a_page_that_forbids_says_nothing_of_the_account(protocol: str) -> None:
+    """A firewall before the provider sends it, for what a prompt holds: other prompts, and other clients', pass."""
+    page = b"<html><title>Attention Required! | Cloudflare</title><body>Sorry, you have been blocked</body></html>"
+    read = codec(protocol).decode_error
+    blocked = read(403, {"content-type": "text/html; charset=UTF-8"}, page)
+    refused = read(401, {"content-type": "text/html"}, page)
+
+    assert (UpstreamProtocolError, 403) == (type(blocked), blocked.upstream_status)
+    assert "Attention Required!" in blocked.message
+    assert (Step.ELSEWHERE, None, None) == ((said := judge(blocked)).step, said.healthy, said.rests)
+    assert "credential" == judge(refused).rests
+    assert "credential" == judge(read(403, {"content-type": "application/json"}, b'{"error":{"message":"no"}}')).rests
