@@ -43,10 +43,11 @@ class Loaded(msgspec.Struct, frozen=True):
 def load(sources: Sequence[Source], diagnostics: Diagnostics, overrides: Sequence[Override] = ()) -> Loaded | None:
     """Read ``sources``, the first of which is gateway.yaml, and ``overrides``. None when there is nothing to go on with."""
     roots = [root for source in sources if (root := _read(source, diagnostics)) is not None]
-    if len(roots) < len(sources):
+    whole = len(roots) == len(sources)
+    if not roots:
         return None
     root = _joined(roots, diagnostics)
-    if overrides:
+    if overrides and whole:  # else they would be blamed for what stands in the file that cannot be read
         root = overlaid(root, overrides, diagnostics)
     check_vocabulary(root, diagnostics)
     values: dict[str, object] = {}
@@ -64,6 +65,8 @@ def load(sources: Sequence[Source], diagnostics: Diagnostics, overrides: Sequenc
             section = decode(node, types[entry.key], diagnostics, entry.key)
             if section is not None:
                 values[entry.key] = section
+    if not whole:
+        return None  # every name may stand in the file that cannot be read
     config = msgspec.structs.replace(GatewayConfig(version=VERSION), **values)
     return Loaded(config, Positions(root), frozenset(broken), root)
 
@@ -100,9 +103,10 @@ def _joined(roots: Sequence[MappingNode], diagnostics: Diagnostics) -> MappingNo
         first = sections.setdefault(entry.key, entry)
         if first is entry or entry.key == "version":
             continue
-        if isinstance(first.node, MappingNode) and isinstance(entry.node, MappingNode):
-            joined = _unique((*first.node.entries, *entry.node.entries), diagnostics)
-            sections[entry.key] = Entry(entry.key, first.span, MappingNode(joined, first.node.span))
+        before, node = _with_defaults(first.node), _with_defaults(entry.node)
+        if isinstance(before, MappingNode) and isinstance(node, MappingNode):
+            joined = _unique((*before.entries, *node.entries), diagnostics)
+            sections[entry.key] = Entry(entry.key, first.span, MappingNode(joined, before.span))
         else:
             _twice(first, entry, diagnostics)
     return MappingNode(tuple(sections.values()), roots[0].span)

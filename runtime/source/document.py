@@ -85,7 +85,7 @@ def parse(text: str | bytes, file: str, diagnostics: Diagnostics) -> Node | None
         _too_deep(Span(file, error.mark.line + 1, error.mark.column + 1), diagnostics)
         return None
     except yaml.MarkedYAMLError as error:
-        _syntax_fault(error, file, diagnostics)
+        _syntax_fault(error, text, file, diagnostics)
         return None
     except yaml.reader.ReaderError as error:
         span = _end_of(text[: error.position], file)
@@ -142,16 +142,22 @@ def _end_of(text: str, file: str) -> Span:
     return Span(file, text.count("\n") + 1, len(text) - text.rfind("\n"))
 
 
-def _syntax_fault(error: yaml.MarkedYAMLError, file: str, diagnostics: Diagnostics) -> None:
+def _syntax_fault(error: yaml.MarkedYAMLError, text: str, file: str, diagnostics: Diagnostics) -> None:
     mark = error.problem_mark or error.context_mark
     span = Span(file, mark.line + 1, mark.column + 1) if mark else Span(file, 1, 1)
+    lines = text.splitlines()
+    if lines and span.line > len(
+        lines
+    ):  # what is missing at the end is missed behind the last line, which no editor has
+        span = Span(file, len(lines), len(lines[-1]) + 1)
     problem = error.problem or "cannot be read"
     if "expected a single document" in (error.context or "") or "single document" in problem:
         diagnostics.error("yaml-many-documents", span, "a second document begins here", "keep one document in a file")
         return
     notes = []
     if error.context and error.context_mark:
-        notes = [Note(Span(file, error.context_mark.line + 1, error.context_mark.column + 1), error.context)]
+        context = Span(file, error.context_mark.line + 1, error.context_mark.column + 1)
+        notes = [Note(context, error.context)] if context.line <= max(len(lines), 1) else []
     hint = "indent with spaces" if "\\t" in problem or "tab" in problem else None
     diagnostics.error("yaml-syntax", span, problem, hint, notes)
 

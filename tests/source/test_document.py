@@ -100,6 +100,12 @@ def test_unreadable_document_says_why(text: str | bytes, code: str) -> None:
     assert [code] == [line.split("[")[1].split("]")[0] for line in complaints]
 
 
+def test_what_is_missing_at_the_end_is_missed_at_the_end_of_the_last_line() -> None:
+    _, complaints = read("a: 1\nb: [\n")
+
+    assert ["f.yaml:2:5: error[yaml-syntax]: did not find expected node content"] == complaints
+
+
 def test_encoding_fault_counts_characters_not_bytes() -> None:
     _, complaints = read("a: ü".encode() + b"\xff\n")
 
