@@ -35,9 +35,19 @@ from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.seal import unsealed
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, Fields, fault, is_text, read, required, text_of
 
-__all__ = ["BLOCKS", "Unseal", "cache_mark", "citation", "parts_of", "without_empty"]
+__all__ = ["BLOCKS", "Unseal", "cache_mark", "citation", "parts_of", "read_block", "without_empty"]
 
 BLOCKS: Final = msgspec.json.Decoder(str | list[ReceivedBlock])
+_BLOCK: Final = msgspec.json.Decoder(ReceivedBlock)
+_READ: Final = frozenset({"text", "thinking", "redacted_thinking", "tool_use"})
+"""Kinds of an answer's blocks that are read; others are kept as they came, whatever is in them."""
+
+
+class _Kind(msgspec.Struct):
+    type: str
+
+
+_KIND: Final = msgspec.json.Decoder(_Kind)
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _SOURCE: Final = msgspec.json.Decoder(ReceivedSource)
 _CITATIONS: Final = msgspec.json.Decoder(list[Fields])
@@ -61,6 +71,17 @@ def parts_of(
         else:
             parts += _part_of(block, f"{path}.{index}", partial(_nth, raws, index), unseal)
     return parts
+
+
+def read_block(raw: msgspec.Raw) -> ReceivedBlock:
+    """A block of an answer. Of a kind that came later, whose members may be of other types, only the kind is read."""
+    try:
+        return _BLOCK.decode(raw)
+    except msgspec.ValidationError:
+        kind = _KIND.decode(raw)
+        if kind.type in _READ:
+            raise
+        return ReceivedBlock(type=kind.type)
 
 
 def without_empty(parts: list[Part]) -> list[Part]:

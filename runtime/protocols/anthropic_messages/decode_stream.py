@@ -26,6 +26,7 @@ from generated.types.anthropic_messages import (
 from runtime.canonical import Ended, Event, Finished, Started, UsageReported
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
+from runtime.protocols.anthropic_messages.content import read_block
 from runtime.protocols.anthropic_messages.errors import error_in_stream, error_of
 from runtime.protocols.anthropic_messages.incoming import (
     Block,
@@ -45,7 +46,6 @@ from runtime.protocols.openai_chat.halves import Mender
 __all__ = ["Decoder"]
 
 _EVENT: Final = msgspec.json.Decoder(ReceivedEvent)
-_BLOCK: Final = msgspec.json.Decoder(ReceivedBlock)
 _FIELDS: Final = msgspec.json.Decoder(Fields)
 _MAX_HEAD_BYTES: Final = 64 * 1024
 
@@ -185,7 +185,7 @@ class Decoder(StreamDecoder):
         if raw is None:
             raise UpstreamProtocolError("The provider's stream starts a block without saying which.")
         try:
-            given = _BLOCK.decode(raw)
+            given = read_block(raw)
         except msgspec.ValidationError as error:
             raise UpstreamProtocolError(f"The provider's stream holds a block that is not sound: {error}.") from None
         block: Block

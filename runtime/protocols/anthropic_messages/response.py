@@ -30,7 +30,7 @@ from runtime.canonical import (
 )
 from runtime.errors import InvalidRequest, UpstreamProtocolError
 from runtime.protocols.absent import present
-from runtime.protocols.anthropic_messages.content import parts_of
+from runtime.protocols.anthropic_messages.content import parts_of, read_block
 from runtime.protocols.anthropic_messages.errors import error_of
 from runtime.protocols.anthropic_messages.outcome import (
     decode_finish,
@@ -146,7 +146,7 @@ def wire_citation(citation: Citation) -> msgspec.Raw:
 
 def _read(body: bytes) -> ReceivedAnswer:
     try:
-        given = _ANSWER.decode(body)
+        given = _answer(body)
     except (msgspec.DecodeError, RecursionError):
         raise UpstreamProtocolError("The provider's answer is not a message of its protocol.") from None
     if given.type == "error" or (present(given.error) is not None and present(given.content) is None):
@@ -154,6 +154,15 @@ def _read(body: bytes) -> ReceivedAnswer:
     if given.content is msgspec.UNSET or (given.content is None and not given.stop_reason):
         raise UpstreamProtocolError("The provider's answer is not a message of its protocol: it has no content.")
     return given
+
+
+def _answer(body: bytes) -> ReceivedAnswer:
+    try:
+        return _ANSWER.decode(body)
+    except msgspec.ValidationError:  # of a block that came later, perhaps
+        blocks = [read_block(raw) for raw in _RAW_ANSWER.decode(body).content]
+        given = _ANSWER.decode(replace(body, ("content",), msgspec.Raw(b"[]")))
+        return msgspec.structs.replace(given, content=blocks)
 
 
 def _placed(parts: list[Part]) -> list[Part]:

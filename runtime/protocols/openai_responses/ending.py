@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
-import msgspec
-
-from generated.types.openai_responses import OutputItem, OutputPart, ResponseObject
+from generated.types.openai_responses import OutputPart, ResponseObject
 from runtime.canonical import Ended, Finish, Finished, UsageReported
 from runtime.errors import UpstreamFailed, UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.openai_responses.errors import failed_error
 from runtime.protocols.openai_responses.finish import read_finish
-from runtime.protocols.openai_responses.lane import Lane, Sink
+from runtime.protocols.openai_responses.lane import Lane, Sink, read_item
 from runtime.protocols.openai_responses.lanes import MessageLane, lane_for
 from runtime.protocols.openai_responses.usage import read_usage
 
 __all__ = ["complete", "refuse_failure", "stop_early"]
-
-_ITEM: Final = msgspec.json.Decoder(OutputItem)
 
 
 def refuse_failure(response: ResponseObject) -> None:
@@ -42,7 +37,7 @@ def complete(response: ResponseObject, lanes: Sequence[Lane], sink: Sink) -> Non
         known.setdefault(lane.kind, []).append(lane)
     late: list[Lane] = []
     for raw in response.output or ():
-        item = _ITEM.decode(raw)
+        item = read_item(raw)
         kind = present(item.type) or "message"
         lane = known[kind].pop(0) if known.get(kind) else lane_for(kind, sink)
         if lane not in lanes:

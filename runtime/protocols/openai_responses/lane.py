@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Final
 
 import msgspec
 
@@ -22,7 +23,30 @@ from runtime.canonical import (
 from runtime.protocols.base import Outgoing
 from runtime.protocols.openai_chat.halves import Joiner
 
-__all__ = ["Lane", "Sink", "Voice"]
+__all__ = ["Lane", "Sink", "Voice", "read_item"]
+
+_ITEM: Final = msgspec.json.Decoder(OutputItem)
+_READ: Final = frozenset({"message", "reasoning", "function_call", "custom_tool_call", "image_generation_call"})
+"""Kinds of items that are read; others are kept as they came, whatever is in them."""
+
+
+class _Kind(msgspec.Struct):
+    type: str = "message"
+    id: str | None = None
+
+
+_KIND: Final = msgspec.json.Decoder(_Kind)
+
+
+def read_item(raw: msgspec.Raw) -> OutputItem:
+    """An item of an answer. Of a kind that came later, whose members may be of other types, only kind and id are read."""
+    try:
+        return _ITEM.decode(raw)
+    except msgspec.ValidationError:
+        found = _KIND.decode(raw)
+        if found.type in _READ:
+            raise
+        return OutputItem(type=found.type, id=found.id)
 
 
 class Sink:

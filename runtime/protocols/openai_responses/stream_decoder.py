@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from generated.types.openai_responses import OutputItem, OutputPart, ResponseObject, ResponseStreamEvent
+from generated.types.openai_responses import OutputPart, ResponseObject, ResponseStreamEvent
 from runtime.canonical import Event, Started
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
@@ -22,14 +22,13 @@ from runtime.protocols.openai_chat.halves import UNREADABLE, may_hold_halves, re
 from runtime.protocols.openai_responses.call_lane import CallLane, arguments_text
 from runtime.protocols.openai_responses.ending import complete, refuse_failure, stop_early
 from runtime.protocols.openai_responses.errors import broken, error_within
-from runtime.protocols.openai_responses.lane import Lane, Sink
+from runtime.protocols.openai_responses.lane import Lane, Sink, read_item
 from runtime.protocols.openai_responses.lanes import MessageLane, ReasoningLane, lane_for, logprobs_text
 
 __all__ = ["ResponsesDecoder"]
 
 _EVENT: Final = msgspec.json.Decoder(ResponseStreamEvent)
 _RESPONSE: Final = msgspec.json.Decoder(ResponseObject)
-_ITEM: Final = msgspec.json.Decoder(OutputItem)
 _TEXT: Final = msgspec.json.Decoder(str)
 _FAILED: Final = frozenset({"response.failed", "response.cancelled"})
 _LAST: Final = _FAILED | {"response.completed", "response.incomplete"}
@@ -156,7 +155,7 @@ class ResponsesDecoder(StreamDecoder):
         raw = present(event.item)
         if raw is None:
             return
-        item = _ITEM.decode(raw)
+        item = read_item(raw)
         kind = present(item.type) or "message"
         lane = self._known(item.id or None, event.output_index, kind, named=True) if done else None
         if lane is None or (done and lane.closed):
