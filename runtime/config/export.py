@@ -91,9 +91,14 @@ def overrides_yaml(overrides: Sequence[Override], files: MappingNode) -> str:
 def read_overrides(text: bytes, path: str, diagnostics: Diagnostics) -> tuple[Override, ...]:
     """What `overrides_yaml` wrote, or a person in its manner: each entry and setting of each section."""
     root = parse(text, path, diagnostics)
+    if root is not None and not isinstance(root, MappingNode):
+        diagnostics.error("wrong-type", root.span, "expected a mapping of sections", "write what `export` prints")
     found: list[Override] = []
     for section in root.entries if isinstance(root, MappingNode) else ():
         if section.key == "version":
+            _check_version(section, diagnostics)
+            continue
+        if isinstance(section.node, ScalarNode) and section.node.value is None:
             continue
         if not isinstance(section.node, MappingNode):
             diagnostics.error(
@@ -102,6 +107,13 @@ def read_overrides(text: bytes, path: str, diagnostics: Diagnostics) -> tuple[Ov
             continue
         found += [Override(section.key, entry.key, _dumped(entry.node)) for entry in section.node.entries]
     return tuple(found)
+
+
+def _check_version(entry: Entry, diagnostics: Diagnostics) -> None:
+    version = entry.node.value if isinstance(entry.node, ScalarNode) else None
+    if version != VERSION or isinstance(version, bool):
+        hint = f"write `version: {VERSION}`"
+        diagnostics.error("unsupported-version", entry.node.span, "this compiler does not read that version", hint)
 
 
 def _dumped(root: Node) -> str:

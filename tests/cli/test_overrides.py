@@ -209,3 +209,26 @@ def test_an_import_that_does_not_compile_lays_nothing(run: Run, overridden: Path
         assert "error[" in ran.err
         assert "sk-0123456789abcdef" not in ran.err
     assert before == run("overrides", "--root", overridden).out
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"version: 2\naliases: {a: sim/echo}\n", ":1:10: error[unsupported-version]"),
+        (b"- a\n", ":1:1: error[wrong-type]: expected a mapping of sections"),
+        (b"version: 1\naliases: [a]\n", ":2:10: error[wrong-type]"),
+    ],
+)
+def test_what_is_no_configuration_is_not_imported(run: Run, root: Path, text: bytes, complaint: str) -> None:
+    ran = run("import", "-", "--root", root, stdin=text)
+
+    assert 1 == ran.code
+    assert complaint in ran.err
+    assert "no overrides\n" == run("overrides", "--root", root).out
+
+
+def test_a_section_of_comments_alone_is_imported_as_nothing(run: Run, root: Path) -> None:
+    text = b"version: 1\naliases:\n  # none\ncombos: {z: {targets: [sim/echo]}}\n"
+
+    assert 0 == run("import", "-", "--root", root, stdin=text).code
+    assert run("overrides", "--root", root).out.startswith("combos/z ")
