@@ -90,7 +90,7 @@ def _read_duration(raw: str) -> int:
         return 0
     if not _DURATION.fullmatch(raw):
         if re.fullmatch(r"[0-9.]+", raw):
-            raise QuantityError(f"{raw} has no unit", f"write {raw}s or {raw}ms")
+            raise QuantityError(f"{raw} has no unit", f"write {raw}s" + ("" if "." in raw else f" or {raw}ms"))
         raise QuantityError(f"{raw!r} is not a duration", "write it as 250ms, 30s, 2m, 1h30m or 7d")
     total = sum((Fraction(number) * _DURATION_MS[unit] for number, unit in _DURATION_PART.findall(raw)), Fraction(0))
     return _whole(total, raw, "a whole number of milliseconds")
@@ -109,6 +109,8 @@ def _read_size(raw: str) -> int:
 
 
 def _read_usd(raw: str) -> int:
+    if re.fullmatch(r"[0-9]+\.[0-9]{10,}", raw):
+        raise QuantityError(f"{raw} has more than nine decimal places", "round it: a nano-dollar is the least there is")
     if not _USD.fullmatch(raw):
         raise QuantityError(f"{raw!r} is not an amount in dollars", "write a plain decimal number such as 2.50")
     return _whole(Fraction(raw) * NANO_USD, raw, "a whole number of nano-dollars")

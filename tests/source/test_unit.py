@@ -41,7 +41,7 @@ def test_quantity_is_read_exactly(kind: str, raw: str, expected: int) -> None:
         ("usd", "$2.50", "plain decimal"),
         ("usd", "-1", "plain decimal"),
         ("usd", "1e-3", "plain decimal"),
-        ("usd", "0.0000000001", "plain decimal"),
+        ("usd", "0.0000000001", "round it"),
     ],
 )
 def test_quantity_without_its_unit_says_how_to_write_it(kind: str, raw: str, hint: str) -> None:
@@ -49,6 +49,13 @@ def test_quantity_without_its_unit_says_how_to_write_it(kind: str, raw: str, hin
         read(kind, raw)
 
     assert hint in caught.value.hint
+
+
+def test_a_hint_for_a_number_without_its_unit_can_be_followed() -> None:
+    with pytest.raises(QuantityError) as caught:
+        read("duration", "1.5")
+
+    assert 1500 == read("duration", caught.value.hint.removeprefix("write "))
 
 
 @given(st.integers(min_value=0, max_value=10**15))
