@@ -268,6 +268,8 @@ def _empty_blocks(value: Any, place: str) -> Iterator[str]:
         if value["media_type"].removeprefix("image/") not in ("jpeg", "png", "gif", "webp"):
             yield f"{place}: media_type {value['media_type']}"
         yield from _undecodable(value.get("data", ""), place)
+    if value.get("is_error") and any(block["type"] != "text" for block in _list(value.get("content"))):
+        yield f"{place}: all content must be type `text` if `is_error` is true"
     if "role" in value and value.get("content") in ("", []):
         yield f"{place}: all messages must have non-empty content"
     if kind != "tool_use":

@@ -26,6 +26,7 @@ LOSSES: Mapping[str, str] = MappingProxyType(
         "messages.content.search_result": "A search hit is canonical's document; it goes on as one.",
         "messages.content.tool_call.arguments": "Input is an object: what is none is wrapped into one.",
         "messages.content.tool_call.custom": "A free-text call is a call with one text property.",
+        "messages.content.tool_result.is_error": "That it is an error is not said of a result that shows pictures or files.",
         "messages.content.tool_result.name": "A result names its call only.",
         "tools.strict": "A strict schema keeps the keywords the vendor can force; others move into descriptions. One with free keys is not strict.",
         "tools.custom": "A free-text tool is a function with one text property; its grammar is told in words.",

@@ -193,7 +193,9 @@ class _Writer:
             block.content = only.text
         elif content:
             block.content = content  # type: ignore[assignment]  # a raw block is one of the union, as it came
-        if result.is_error is not None:
+        if result.is_error and not all(isinstance(each, TextBlock) for each in content):
+            self.losses.append(f"{path}.is_error")  # the vendor takes nothing but texts beside it
+        elif result.is_error is not None:
             block.is_error = result.is_error
         if result.cache is not None:
             block.cache_control = control(result.cache)

@@ -94,6 +94,7 @@ SHOWN: dict[str, Request | Response] = {
     "messages.content.native": said(Text(text="a"), BLOCK),
     "messages.content.tool_call.arguments": called(ToolCall(id="a", name="f", arguments="[1]")),
     "messages.content.tool_call.custom": called(ToolCall(id="a", name="f", arguments="x", custom=True)),
+    "messages.content.tool_result.is_error": called(content=(Text(text="a"), PICTURE), is_error=True),
     "messages.content.tool_result.name": called(name="f"),
     "tools.strict": asking(tools=(Tool(name="f", parameters=BOUNDED, strict=True),)),
     "tools.custom": asking(tools=(Tool(name="f", custom=True),)),

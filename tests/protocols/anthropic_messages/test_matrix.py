@@ -139,6 +139,20 @@ def test_a_budget_stays_where_no_turn_is_under_way(last: Message) -> None:
     assert {"type": "enabled", "budget_tokens": 2000} == sent(request, target(reasoning=BUDGET))["thinking"]
 
 
+@pytest.mark.parametrize(
+    ("content", "marked"), [((Text(text="no"),), True), ((Text(text="no"), PICTURE), False), ((), True)]
+)
+def test_an_error_that_shows_pictures_goes_without_its_mark(content: tuple[Any, ...], marked: bool) -> None:
+    failed = Message(role="tool", content=(ToolResult(call_id="a", content=content, is_error=True),))
+    turn = Message(role="assistant", content=(CALL,))
+    outgoing = CODEC.encode_request(saying(user("x"), turn, failed, tools=(F,)), target(), NO_HEADERS)
+    result: Any = msgspec.json.decode(outgoing.body)["messages"][2]["content"][0]
+
+    assert marked == result.get("is_error", False)
+    assert ("image" in str(result)) is not marked
+    assert (() if marked else ("messages[2].content[0].is_error",)) == outgoing.losses
+
+
 @pytest.mark.parametrize("choice", [ToolMode(mode="required"), NamedTool(name="f")])
 def test_no_call_is_forced_from_a_model_that_thinks(choice: ToolMode | NamedTool) -> None:
     request = saying(tools=(F,), tool_choice=choice, reasoning=ReasoningConfig(mode="adaptive"))
