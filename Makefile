@@ -16,7 +16,7 @@ SOURCES := runtime codegen tests $(wildcard benchmarks)
 WORKERS ?= 4
 
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
-# Without compiled modules every server that a test starts takes twice as long.
+# Without compiled modules every server that a test starts takes twice as long, and every worker compiles all tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -32,7 +32,7 @@ run: $(TO_RUN)  ## set up, build and serve gateway.yaml
 	exec $(BIN)/gatewright serve
 
 test: check clients  ## set up, check, and run all quick tests
-	$(BIN)/pytest --forks $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 clients: $(TO_TEST_CLIENTS)  ## set up the foreign SDKs that tests/clients calls the gateway with
 

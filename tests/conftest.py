@@ -12,11 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.clients.grid import pytest_terminal_summary  # noqa: F401 — a hook, and only those of this file are called at the end
-from tests.support import forked
+from tests.clients.grid import pytest_terminal_summary  # noqa: F401 — a hook; those of inner conftests do not reach xdist's controller
 from tests.support.authority import one_authority
-from tests.support.database import template
-from tests.support.forks import Forks
 from tests.support.postgres import Postgres, postgres
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.shared import BACKENDS, Backend, backend
@@ -32,18 +29,6 @@ LONG = ("tests/clients/", "tests/e2e/", "tests/sweeps/", "tests/services/", "tes
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="rewrite expected outputs instead of comparing with them")
-    parser.addoption("--forks", type=int, default=1, metavar="N", help="run the tests of N files at once, in forks")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if (count := config.getoption("--forks")) > 1:
-        config.pluginmanager.register(Forks(count, _for_all_forks))
-
-
-def _for_all_forks() -> None:
-    """What each would make for itself."""
-    forked.begin()
-    template()
 
 
 def pytest_collection() -> None:

@@ -27,7 +27,7 @@ def prepared(data: Path) -> URL:
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (data / DATABASE_FILE).exists():
         (data / DATABASE_FILE).touch(0o600)
-        (data / DATABASE_FILE).write_bytes(template())
+        (data / DATABASE_FILE).write_bytes(_template())
     return database_url(None, data)
 
 
@@ -48,8 +48,7 @@ def _spare(server: Postgres) -> list[str]:
 
 
 @cache
-def template() -> bytes:
-    """The file of an empty database. Made once for all forks when the process that they are of has asked for it."""
+def _template() -> bytes:
     directory = Path(tempfile.mkdtemp())
     _run(_make(database_url(None, directory)))
     made = (directory / DATABASE_FILE).read_bytes()

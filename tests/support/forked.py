@@ -26,7 +26,7 @@ import msgspec
 
 from runtime.cli import main
 
-__all__ = ["Process", "begin", "forked"]
+__all__ = ["Process", "forked"]
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = (
@@ -117,12 +117,6 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def begin() -> None:
-    """Start the process that forks servers before the first is wanted: forks of this process then share it."""
-    if hasattr(os, "pidfd_open"):
-        _forking()
-
-
 def forked(
     arguments: Sequence[str], env: Mapping[str, str], log: Path, errors: Path | None = None, files: int | None = None
 ) -> Process:
@@ -141,15 +135,15 @@ def forked(
         order = msgspec.json.encode(Order([*arguments], dict(env), str(Path.cwd()), files))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            socket.send_fds(_forking()[0], [order], [theirs.fileno(), out.fileno(), err.fileno()])
+            socket.send_fds(_orders(), [order], [theirs.fileno(), out.fileno(), err.fileno()])
     pid = ours.recv(16)
     assert pid, GONE
     return Forked(arguments, int(pid), ours)
 
 
 @functools.cache
-def _forking() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-    """Where orders are taken, and the process that takes them, which ends with this one."""
+def _orders() -> socket.socket:
+    """Where orders are taken, by a process that ends with this one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         command = [sys.executable, "-m", "tests.support.forked", str(theirs.fileno())]
@@ -160,7 +154,7 @@ def _forking() -> tuple[socket.socket, subprocess.Popen[bytes]]:
         process.wait()
 
     atexit.register(end)
-    return ours, process
+    return ours
 
 
 def take_orders(orders: socket.socket) -> Order | None:
