@@ -74,8 +74,6 @@ def serve(
     Returns the exit code. Raises ConfigError for what keeps it from starting.
     """
     ready = msgspec.structs.replace(prepare(root, host=host, port=port, workers=workers), supervisor=os.getpid())
-    for line in banner(ready):
-        out(line)
     server = ready.plan.server
     grace_s = server.shutdown_grace_ms // 1000
     granian = Supervisor(
@@ -97,6 +95,7 @@ def serve(
         respawn_failed_workers=True,
         process_name=None,
     )
+    granian.on_open = lambda: out("\n".join(banner(ready)))
     _hold_orders_while_workers_start()
     granian.serve(target_loader=lambda: build(ready), wrap_loader=False)
     if granian.gave_up:

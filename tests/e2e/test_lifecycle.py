@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.asking import ADMIN, KEYS
 from tests.support.gateway import CLI, Running, gateway
+from tests.support.ports import kept_port
 from tests.support.vendor import KEY, Vendor
 
 SIM = "version: 1\ndiscovery: {providers: none}\nproviders:\n  sim:\n    connections: [{id: sim}]\n"
@@ -110,10 +111,28 @@ def test_a_stop_while_a_worker_starts_does_not_wait_for_it(tmp_path: Path) -> No
         process.wait()
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_says_that_it_serves_can_be_called(tmp_path: Path, workers: str) -> None:
+    """Workers listen by themselves, and not before they have begun."""
+    with gateway(tmp_path, SIM):
+        pass
+    with kept_port() as port:
+        command = [*CLI, "serve", "--root", str(tmp_path), "--port", str(port), "--workers", workers]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
+            try:
+                said = next(line for line in process.stdout if "Gatewright serves" in line)
+                assert f"http://127.0.0.1:{port}/v1" in said
+                assert httpx.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+            finally:
+                process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+
+
 def test_first_start_prints_a_curl_line_that_works(tmp_path: Path) -> None:
     with gateway(tmp_path, SIM) as running:
         key_file = tmp_path / "data" / "dev-key"
-        line = next(line for line in running.log.splitlines() if "curl" in line)
+        (line,) = running.logged("curl")
         command = shlex.split(line[line.index("curl") :])
 
         answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
