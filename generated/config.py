@@ -828,6 +828,17 @@ class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     search_nano_usd: NanoUsd | None = msgspec.field(name="search", default=None)
     """A thousand searches."""
 
+    long_above: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """Prompts that have more tokens than this, cached ones included, cost `long_input` and `long_output`, and what else
+    has a price of its own dearer in the same proportion.
+    """
+
+    long_input_nano_usd: NanoUsd | None = msgspec.field(name="long_input", default=None)
+    """Tokens that are sent in a long prompt."""
+
+    long_output_nano_usd: NanoUsd | None = msgspec.field(name="long_output", default=None)
+    """Tokens that are answered to a long prompt."""
+
     source: str = "gateway.yaml"
     """Where the numbers were read."""
 
@@ -2941,6 +2952,30 @@ SETTINGS: tuple[Setting, ...] = (
         type="usd",
         default=None,
         help="A thousand searches.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.long_above",
+        type="integer",
+        default=None,
+        help="Prompts that have more tokens than this, cached ones included, cost `long_input` and `long_output`, and what else has a price of its own dearer in the same proportion.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.long_input",
+        type="usd",
+        default=None,
+        help="Tokens that are sent in a long prompt.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.long_output",
+        type="usd",
+        default=None,
+        help="Tokens that are answered to a long prompt.",
         secret=False,
         reload="dynamic",
     ),

@@ -14,7 +14,7 @@ from codegen.emit.python import code, header
 from codegen.emit.quantity import SCHEMAS, written
 from codegen.emit.settings import SOURCE as SETTINGS
 from codegen.ir import AnyItem, Item, ListItem, MapItem, Plain, Project, RecordItem, Section, Setting, SettingRecord
-from runtime.catalog import Model, Provider
+from runtime.catalog import Model, Prices, Provider
 from runtime.source import CODES
 
 __all__ = ["emit_docs"]
@@ -136,9 +136,7 @@ def _model(model: Model) -> dict[str, Any]:
         "context": _tokens(model.limits.context),
         "output": _tokens(model.limits.max_output),
         "has": ", ".join(capability.value.replace("_", " ") for capability in model.has) or _UNKNOWN,
-        "prices": [_usd(price) for price in (prices.input, prices.output, prices.cache_read)]
-        if prices
-        else [_UNKNOWN] * 3,
+        "prices": _prices(prices) if prices else [_UNKNOWN] * 3,
         "date": prices.date if prices else _UNKNOWN,
         "source": prices.source if prices else _UNKNOWN,
     }
@@ -146,6 +144,16 @@ def _model(model: Model) -> dict[str, Any]:
 
 def _tokens(number: int | None) -> str:
     return _UNKNOWN if number is None else f"{number:,}"
+
+
+def _prices(prices: Prices) -> list[str]:
+    """Of input, output and what is read from a cache; behind it those of long prompts."""
+    usual = [_usd(price) for price in (prices.input, prices.output, prices.cache_read)]
+    if prices.long_above is None:
+        return usual
+    long = prices.of_prompt(prices.long_above + 1)
+    dearer = [_usd(price) for price in (long.input, long.output, long.cache_read)]
+    return [one if one == other else f"{one} ({other})" for one, other in zip(usual, dearer, strict=True)]
 
 
 def _usd(price: int | None) -> str:

@@ -90,6 +90,8 @@ class _Checker:
                 self._error("contradiction", (*path, "lacks", number), message, "remove one of the two")
         if model.prices is not None:
             self._date(model.prices.date, (*path, "prices", "date"))
+            if (complaint := model.prices.complaint) is not None:
+                self._error("contradiction", (*path, "prices"), complaint, "say both, or neither")
         if model.released is not None and len(model.released) == len("2025-01-01"):
             self._date(model.released, (*path, "released"))
         self._parameters(model.parameters, (*path, "parameters"))

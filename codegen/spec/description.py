@@ -74,6 +74,9 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
         "image": "A thousand images.",
         "request": "A thousand calls.",
         "search": "A thousand searches.",
+        "long_above": "Prompts that have more tokens than this, cached ones included, cost `long_input` and `long_output`.",
+        "long_input": "A million tokens that are sent in a long prompt.",
+        "long_output": "A million tokens that are answered to a long prompt.",
     },
     "ParameterRules": {
         "drop": "Fields that are removed.",

@@ -449,6 +449,9 @@ PROVIDER: Provider = Provider(
                 cache_read=10_000_000,
                 cache_write_5m=125_000_000,
                 cache_write_1h=200_000_000,
+                long_above=100_000,
+                long_input=500_000_000,
+                long_output=2_500_000_000,
             ),
             parameters=ParameterRules(drop=("temperature", "top_p", "top_k")),
             reasoning=ReasoningFacts(style="adaptive"),
@@ -514,7 +517,7 @@ PROVIDER: Provider = Provider(
     website="https://platform.claude.com",
     source="platform.claude.com/docs/en/about-claude/models, stored copy",
     notes=(
-        "Claude Haiku 5.5 costs five times as much for prompts above 100,000 tokens; the catalogue holds the lower tier.",
+        "Claude Haiku 5.5 costs five times as much for prompts above 100,000 tokens.",
         "Fable 5.1, Opus 5.5 and Sonnet 5.5 answer a forced tool choice with an error.",
         "Claude Sonnet 4.5 retires on 2026-11-30.",
     ),

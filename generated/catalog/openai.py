@@ -53,6 +53,9 @@ PROVIDER: Provider = Provider(
                 output=20_000_000_000,
                 cache_read=400_000_000,
                 cache_write_5m=5_000_000_000,
+                long_above=272_000,
+                long_input=8_000_000_000,
+                long_output=30_000_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -91,6 +94,9 @@ PROVIDER: Provider = Provider(
                 output=20_000_000_000,
                 cache_read=400_000_000,
                 cache_write_5m=5_000_000_000,
+                long_above=272_000,
+                long_input=8_000_000_000,
+                long_output=30_000_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -129,6 +135,9 @@ PROVIDER: Provider = Provider(
                 output=12_000_000_000,
                 cache_read=200_000_000,
                 cache_write_5m=2_500_000_000,
+                long_above=272_000,
+                long_input=4_000_000_000,
+                long_output=18_000_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -167,6 +176,9 @@ PROVIDER: Provider = Provider(
                 output=1_200_000_000,
                 cache_read=20_000_000,
                 cache_write_5m=250_000_000,
+                long_above=272_000,
+                long_input=400_000_000,
+                long_output=1_800_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -204,6 +216,9 @@ PROVIDER: Provider = Provider(
                 input=5_000_000_000,
                 output=30_000_000_000,
                 cache_read=500_000_000,
+                long_above=272_000,
+                long_input=10_000_000_000,
+                long_output=45_000_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -240,6 +255,9 @@ PROVIDER: Provider = Provider(
                 input=2_500_000_000,
                 output=15_000_000_000,
                 cache_read=250_000_000,
+                long_above=272_000,
+                long_input=5_000_000_000,
+                long_output=22_500_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -596,7 +614,7 @@ PROVIDER: Provider = Provider(
     website="https://platform.openai.com",
     source="developers.openai.com/api/docs/models; older models from OmniRoute registry 3.8.47",
     notes=(
-        "Prompts of the 1.05M models above 272,000 input tokens cost twice the input and 1.5 times the output price; the catalogue holds the lower tier.",
+        "Prompts of the 1.05M models above 272,000 input tokens cost twice the input and 1.5 times the output price.",
         "The prices of GPT-5.6 and GPT-5.6 Sol are announced as promotional until at least 2026-11-21.",
         "With function tools, Chat Completions takes GPT-5.4 and later only at reasoning effort none; GPT-5.6 must be told so explicitly.",
         "The pro models and the GPT-6 family are left out: their tools need the Responses API, and whether they stream and what they cost is not stated in the sources above.",

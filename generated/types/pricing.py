@@ -56,6 +56,17 @@ class ModelPrices(msgspec.Struct, kw_only=True):
     search: float | msgspec.UnsetType = msgspec.UNSET
     """A thousand searches."""
 
+    long_above: int | msgspec.UnsetType = msgspec.UNSET
+    """Prompts that have more tokens than this cost `long_input` and `long_output`, and what else has a price of its own
+    dearer in the same proportion.
+    """
+
+    long_input: float | msgspec.UnsetType = msgspec.UNSET
+    """Tokens that are sent in a long prompt."""
+
+    long_output: float | msgspec.UnsetType = msgspec.UNSET
+    """Tokens that are answered to a long prompt."""
+
 
 ProviderPrices: TypeAlias = dict[str, ModelPrices]
 """Prices by the provider's own names of its models."""

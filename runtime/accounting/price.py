@@ -34,7 +34,10 @@ _UNPRICED: Final = Cost(0, unpriced=True)
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """Prices, with what stands for those that are missing. ``search`` and ``image`` have nothing to fall back on."""
+    """Prices, with what stands for those that are missing. ``search`` and ``image`` have nothing to fall back on.
+
+    ``long`` are those of prompts that have more than ``long_above`` tokens.
+    """
 
     input: int
     audio_input: int
@@ -47,9 +50,16 @@ class Rates(msgspec.Struct, frozen=True):
     request: int
     search: int | None
     image: int | None
+    long_above: int = 0
+    long: Rates | None = None
 
     def cost(self, usage: Usage, requests: int = 1, images: int = 0) -> Cost:
-        """What ``usage`` costs, with ``requests`` answered and ``images`` made. Rounded once, half to even."""
+        """What ``usage`` costs, with ``requests`` answered and ``images`` made. Rounded once, half to even.
+
+        How long the prompts of several requests are is known of all of them together.
+        """
+        if self.long is not None and usage.total_input > self.long_above * max(requests, 1):
+            return self.long.cost(usage, requests, images)
         exact = usage.input * self.input + usage.output * self.output + requests * self.request
         if usage.cache_read:
             exact += usage.cache_read * self.cache_read
@@ -91,6 +101,8 @@ def rates_of(prices: Prices) -> Rates:
         (prices.request or 0) * _SCALE,
         None if prices.search is None else prices.search * _SCALE,
         None if prices.image is None else prices.image * _SCALE,
+        0 if prices.long_above is None else prices.long_above,
+        None if prices.long_above is None else rates_of(prices.of_prompt(prices.long_above + 1)),
     )
 
 

@@ -23,8 +23,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """Integer nano-dollars per million tokens (``request`` and ``search``: per thousand calls; ``image``: per thousand).
 
-    None is "no price of its own": cache reads and writes then cost as input, reasoning as output. ``source`` and
-    ``date`` (YYYY-MM-DD) say where the numbers were read and when.
+    None is "no price of its own": cache reads and writes then cost as input, reasoning as output. A request whose prompt,
+    cached tokens included, has more than ``long_above`` tokens costs ``long_input`` and ``long_output`` instead, and
+    what else is sent or answered dearer in the same proportion. ``source`` and ``date`` (YYYY-MM-DD) say where the numbers
+    were read and when.
     """
 
     source: str
@@ -40,6 +42,45 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     image: NanoUsd | None = None
     request: NanoUsd | None = None
     search: NanoUsd | None = None
+    long_above: int | None = None
+    long_input: NanoUsd | None = None
+    long_output: NanoUsd | None = None
+
+    @property
+    def complaint(self) -> str | None:
+        """What contradicts itself."""
+        long = self.long_input is not None or self.long_output is not None
+        if long and self.long_above is None:
+            return "prices of long prompts, and nothing says from how many tokens on: `long_above` is missing"
+        if not long and self.long_above is not None:
+            return "`long_above` says which prompts are long, and `long_input` and `long_output` are missing"
+        return None
+
+    def of_prompt(self, tokens: int) -> Prices:
+        """Those of a request whose prompt has so many tokens, without any for longer ones where it is such."""
+        if self.long_above is None or tokens <= self.long_above:
+            return self
+        long_input = self.input if self.long_input is None else self.long_input
+        long_output = self.output if self.long_output is None else self.long_output
+        return msgspec.structs.replace(
+            self,
+            input=long_input,
+            output=long_output,
+            cache_read=_in_proportion(self.input, long_input, self.cache_read),
+            cache_write_5m=_in_proportion(self.input, long_input, self.cache_write_5m),
+            cache_write_1h=_in_proportion(self.input, long_input, self.cache_write_1h),
+            audio_input=_in_proportion(self.input, long_input, self.audio_input),
+            reasoning=_in_proportion(self.output, long_output, self.reasoning),
+            audio_output=_in_proportion(self.output, long_output, self.audio_output),
+            long_above=None,
+            long_input=None,
+            long_output=None,
+        )
+
+
+def _in_proportion(before: int, after: int, price: int | None) -> int | None:
+    """As much dearer as ``after`` is than ``before``."""
+    return price if price is None or not before else (price * after + before // 2) // before
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):

@@ -69,10 +69,10 @@ def bound_of(
         most = min((each for each in (max_output, model.limits.max_output) if each is not None), default=None)
         unbounded = unbounded or most is None
         output = max(output, UNKNOWN_OUTPUT if most is None else most)
-        prices = model.prices
-        if prices is None:
+        if model.prices is None:
             unpriced = unpriced or id_
             continue
+        prices = model.prices.of_prompt(input_tokens)
         writes = caches or id_ in unasked
         input_nano_usd = max(input_nano_usd, _input_nano_usd(prices, input_tokens, caches=writes, searches=searches))
         per_output = max(per_output, prices.output, prices.reasoning or 0, prices.audio_output or 0)

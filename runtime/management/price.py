@@ -16,7 +16,7 @@ from runtime.errors import InvalidRequest
 from runtime.management.body import Document, settings_of
 from runtime.source import closest
 
-__all__ = ["PRICES", "price_document", "restored", "shown_prices", "written_prices"]
+__all__ = ["PRICES", "TOKENS", "price_document", "restored", "shown_prices", "written_prices"]
 
 PRICES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -31,12 +31,19 @@ PRICES: Final[Mapping[str, str]] = MappingProxyType(
         "image": "image",
         "request": "request",
         "search": "search",
+        "long_above": "long_above",
+        "long_input": "long_input",
+        "long_output": "long_output",
     }
 )
 """The API's words for the kinds of price, and gateway.yaml's."""
 
+TOKENS: Final = frozenset({"long_above"})
+"""Those that are no price but a number of tokens."""
+
 NANO: Final = 10**9
 MAX_USD: Final = Decimal(10**9)
+MAX_TOKENS: Final = 2**31 - 1
 
 
 def price_document(
@@ -64,7 +71,7 @@ def price_document(
         elif value is None:
             document.pop(own, None)
         else:
-            document[own] = _usd(value, f"{path}.{name}")
+            document[own] = (_tokens if own in TOKENS else _usd)(value, f"{path}.{name}")
     if document == {name: value for name, value in files.items() if name not in {"source", "date"}}:
         return dict(files)
     return {**document, "source": source, "date": date} if document else {}
@@ -99,7 +106,7 @@ def shown_prices(prices: Prices | None) -> ModelPrices:
         for word, own in PRICES.items():
             nano_usd = getattr(prices, own)
             if isinstance(nano_usd, int):
-                setattr(answer, word, nano_usd / NANO)
+                setattr(answer, word, nano_usd if own in TOKENS else nano_usd / NANO)
     return answer
 
 
@@ -117,3 +124,9 @@ def _usd(value: object, path: str) -> str:
     if usd is None or not usd.is_finite() or usd < 0 or usd > MAX_USD:
         raise InvalidRequest(f"{path}: expected dollars, a number of at least 0", param=path)
     return f"{usd:f}"
+
+
+def _tokens(value: object, path: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_TOKENS:
+        raise InvalidRequest(f"{path}: expected a number of tokens, at least 1", param=path)
+    return value

@@ -75,6 +75,63 @@ def test_a_cost_is_the_exact_sum_rounded_once(usage: Usage, prices: Prices, requ
     assert Cost(round(exact), lacking) == price(usage, prices, requests=requests, images=images)
 
 
+LONG = msgspec.structs.replace(
+    PLAIN,
+    cache_read=300_000_000,
+    reasoning=30_000_000_000,
+    long_above=1000,
+    long_input=6_000_000_000,
+    long_output=22_500_000_000,
+)
+"""Twice the input, one and a half times the output."""
+
+
+@pytest.mark.parametrize(
+    ("usage", "requests", "usd_each"),
+    [
+        (Usage(input=1000, output=10), 1, {"input": 3, "output": 15}),
+        (Usage(input=1001, output=10), 1, {"input": 6, "output": Fraction(45, 2)}),
+        (
+            Usage(input=1, cache_read=1000, output=10),
+            1,
+            {"input": 6, "cache_read": Fraction(6, 10), "output": Fraction(45, 2)},
+        ),
+        (Usage(input=1, cache_write_5m=1000), 1, {"input": 6, "cache_write_5m": 6}),
+        (Usage(input=2000, output=10, reasoning=10), 1, {"input": 6, "reasoning": 45}),
+        (Usage(input=2000, output=10), 2, {"input": 3, "output": 15}),
+        (Usage(input=2001, output=10), 2, {"input": 6, "output": Fraction(45, 2)}),
+        (Usage(input=2000), 0, {"input": 6}),
+    ],
+)
+def test_all_of_a_request_with_a_long_prompt_is_dearer(
+    usage: Usage, requests: int, usd_each: dict[str, Fraction]
+) -> None:
+    exact = sum(getattr(usage, name) * 1000 * each for name, each in usd_each.items())
+
+    assert Cost(round(exact)) == price(usage, LONG, requests=requests)
+
+
+@given(prices=PRICES, tokens=st.integers(0, 10**6), above=st.integers(0, 10**6), long=st.tuples(NANO, NANO))
+def test_prices_of_a_prompt_have_none_for_longer_ones(
+    prices: Prices, tokens: int, above: int, long: tuple[int, int]
+) -> None:
+    both = msgspec.structs.replace(prices, long_above=above, long_input=long[0], long_output=long[1])
+    found = both.of_prompt(tokens)
+
+    if tokens <= above:
+        assert found == both
+    else:
+        assert (found.input, found.output, found.long_above) == (*long, None)
+        assert (found.cache_read is None) == (prices.cache_read is None), "it falls back to input as before"
+    assert price(Usage(input=tokens, output=1), both) == price(Usage(input=tokens, output=1), found)
+
+
+def test_prices_without_any_for_long_prompts_keep_their_version() -> None:
+    """So that the ledger of a release before says the same."""
+    assert b"long" not in msgspec.json.encode(PLAIN)
+    assert price_version(PLAIN) != price_version(LONG)
+
+
 def test_nothing_is_free_because_its_price_is_unknown() -> None:
     assert Cost(0, unpriced=True) == price(Usage(output=1), None)
     assert Cost(0, unpriced=True) == price(Usage(search_requests=1), None)

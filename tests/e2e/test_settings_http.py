@@ -115,6 +115,15 @@ def test_a_price_is_the_ledgers_and_gets_a_version(served: Running) -> None:
     second = reckoned(served)
     assert pytest.approx((5 * 0.075 + 1 * 2.00) / 10**6) == second["cost"]
     assert first["priceVersion"] != second["priceVersion"]
+    long = {"long_above": 4, "long_input": 10, "long_output": 20}
+    assert ask(served, "PATCH", "/api/pricing", {"own": {"one": long}})[1]["own"]["one"].items() >= long.items()
+    agreed(lambda: ask(served, "GET", "/api/pricing?provider=own")[1]["own"]["one"].get("long_above"), 4)
+    assert pytest.approx((5 * 10 + 1 * 20) / 10**6) == reckoned(served)["cost"]
+    for wrong in (1.5, True, 0):
+        assert 400 == ask(served, "PATCH", "/api/pricing", {"own": {"one": {"long_above": wrong}}})[0]
+    assert 422 == ask(served, "PATCH", "/api/pricing", {"own": {"one": {"long_above": None}}})[0], "which are long?"
+    none = dict.fromkeys(long)
+    assert ask(served, "PATCH", "/api/pricing", {"own": {"one": none}})[1]["own"]["one"].keys().isdisjoint(long)
     source = {each["id"]: each["source"] for each in ask(served, "GET", "/api/pricing/models")[1]["models"]}
     assert ("management API", len(before)) == (source["own/one"], len(source))
     own = ask(served, "GET", "/api/pricing/models?provider=own")[1]

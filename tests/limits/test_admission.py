@@ -320,6 +320,20 @@ def test_a_bound_knows_what_makes_calls_dearer() -> None:
         return bound_of([("m", model)], 1000, 10, **more).input_nano_usd
 
     assert (1_000_005, 3_000_005, 1_000_105) == (input_(), input_(caches=True), input_(searches=True))
+    long = msgspec.structs.replace(
+        model,
+        prices=prices(
+            input=10**9,
+            output=10**9,
+            cache_write_1h=3 * 10**9,
+            long_above=1000,
+            long_input=2 * 10**9,
+            long_output=4 * 10**9,
+        ),
+    )
+    usual, dearer = (bound_of([("m", long)], tokens, 10, caches=True) for tokens in (1000, 1001))
+    assert (3_000_000, 10**9) == (usual.input_nano_usd, usual.per_output_nano_usd)
+    assert (6_006_000, 4 * 10**9) == (dearer.input_nano_usd, dearer.per_output_nano_usd)
     twice = bound_of([("m", model)], 1000, 10, answers=3, at_once=2)
     assert (2000, 60, 120_000) == (twice.input_tokens, twice.output_tokens, twice.output_nano_usd(60))
     assert "n" == bound_of([("m", model), ("n", Model(id="n"))], 1, 1).unpriced

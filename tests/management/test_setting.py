@@ -15,7 +15,7 @@ from runtime.catalog import Prices
 from runtime.config.override import section_shape, sections
 from runtime.errors import InvalidRequest
 from runtime.management.body import settings_of
-from runtime.management.price import PRICES, price_document, restored, shown_prices, written_prices
+from runtime.management.price import PRICES, TOKENS, price_document, restored, shown_prices, written_prices
 from runtime.management.proxy import proxy_document, proxy_url, shown_proxy
 from runtime.management.setting import (
     read_settings,
@@ -30,7 +30,7 @@ NANO = st.integers(0, 10**15)
 RECORDS = dict.fromkeys(name for name in sections() if section_shape(name) == "record")
 
 
-@given(st.dictionaries(st.sampled_from(list(PRICES)), NANO, min_size=1))
+@given(st.dictionaries(st.sampled_from([each for each in PRICES if each not in TOKENS]), NANO, min_size=1))
 def test_a_price_that_is_shown_can_be_sent_back_to_the_nano_dollar(nano_usd: dict[str, int]) -> None:
     given_prices = {PRICES[name]: value for name, value in nano_usd.items()}
     prices = msgspec.convert({"source": "s", "date": "", "input": 0, "output": 0} | given_prices, Prices)
@@ -39,6 +39,21 @@ def test_a_price_that_is_shown_can_be_sent_back_to_the_nano_dollar(nano_usd: dic
 
     assert ("test", "2026-11-29") == (document.pop("source"), document.pop("date"))
     assert given_prices == {name: int(Decimal(str(value)) * 10**9) for name, value in document.items()}
+
+
+@given(st.integers(1, 2**31 - 1))
+def test_from_how_many_tokens_on_a_prompt_is_long_is_a_number_of_tokens(tokens: int) -> None:
+    prices = Prices(source="s", date="", input=1, output=1, long_above=tokens, long_input=2)
+    shown = msgspec.json.decode(msgspec.json.encode(shown_prices(prices)))["long_above"]
+
+    assert shown == tokens
+    assert price_document({"long_above": shown}, {}, {}, "a.m", "s", "d")["long_above"] == tokens
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1000", True, 2**31, []])
+def test_no_other_value_is_a_number_of_tokens(value: object) -> None:
+    with pytest.raises(InvalidRequest, match=r"a\.m\.long_above: expected a number of tokens"):
+        price_document({"long_above": value}, {}, {}, "a.m", "s", "d")
 
 
 def test_prices_are_laid_over_taken_back_and_cover_every_kind() -> None:

@@ -80,16 +80,24 @@ def _prices(scope: Scope, path: tuple[str, ...], known: Prices | None, settings:
         return known
     prices = {name.removesuffix("_nano_usd"): value for name, value in given(settings).items()}
     if known is not None:
-        return msgspec.structs.replace(known, **prices)
+        return _sound(scope, path, msgspec.structs.replace(known, **prices))
     lacks = [name for name in ("input", "output") if name not in prices]
     if not lacks:
-        return msgspec.convert(prices, Prices)
+        return _sound(scope, path, msgspec.convert(prices, Prices))
     if scope.sound("providers", path[1]):
         message = f"prices of {path[1]}/{path[3]} lack {' and '.join(lacks)}"
         scope.diagnostics.error(
             "missing-field", scope.at.key(*path, "prices"), message, f"write `{lacks[0]}: …`; 0 is free"
         )
     return None
+
+
+def _sound(scope: Scope, path: tuple[str, ...], prices: Prices) -> Prices:
+    if prices.complaint is not None:
+        scope.diagnostics.error(
+            "contradiction", scope.at.key(*path, "prices"), prices.complaint, "say both, or neither"
+        )
+    return prices
 
 
 def _reasoning(known: Model, settings: ModelSettings) -> ReasoningFacts | None:
