@@ -283,10 +283,10 @@ def _piece(name: str, at: int, scanned: Scanned[Frame] | Scanned[Kept], begins: 
 
 
 def _read(path: Path, at: int, size: int) -> tuple[bytes, bool]:
-    """``size`` bytes from ``at`` on, and whether the file ends in them."""
+    """``size`` bytes from ``at`` on, and whether the file ends in them. Room is made for what is there alone: mostly little is."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.pread(descriptor, size, at)
+        data = os.pread(descriptor, min(size, max(0, os.fstat(descriptor).st_size - at)), at)
     finally:
         os.close(descriptor)
     return data, len(data) < size
