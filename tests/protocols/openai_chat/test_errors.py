@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from runtime.errors import (
     UpstreamTimeout,
 )  # fmt: skip
 from tests.protocols.openai_chat.support import CODEC
+from tests.support.openai_errors import TOKENS_PER_MINUTE, envelope
 
 
 def told(error: GatewayError) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -85,10 +85,6 @@ def test_retry_after_is_whole_seconds_rounded_up() -> None:
     assert "retry-after" not in told(RateLimited("m"))[1]
 
 
-def envelope(message: str = "m", type_: str | None = None, code: Any = None, param: str | None = None) -> bytes:
-    return json.dumps({"error": {"message": message, "type": type_, "param": param, "code": code}}).encode()
-
-
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -110,33 +106,7 @@ def envelope(message: str = "m", type_: str | None = None, code: Any = None, par
         (413, b"<html>too large</html>", "too_large"),
         (422, b'{"detail":[{"loc":["body","messages"],"msg":"field required"}]}', "invalid_request"),
         (429, envelope("slow", "requests", "rate_limit_exceeded"), "rate_limit"),
-        (
-            429,
-            envelope(
-                "Request too large for m in organization o on tokens per min (TPM): Limit 3, Requested 4. The input or output tokens must be reduced.",
-                "tokens",
-                "rate_limit_exceeded",
-            ),
-            "context_length",
-        ),
-        (
-            413,
-            envelope(
-                "Request too large for model `m` on tokens per minute (TPM): Limit 3, Requested 4",
-                "tokens",
-                "rate_limit_exceeded",
-            ),
-            "context_length",
-        ),
-        (
-            429,
-            envelope(
-                "Rate limit reached for m on tokens per min (TPM): Limit 3, Used 2, Requested 2.",
-                "tokens",
-                "rate_limit_exceeded",
-            ),
-            "rate_limit",
-        ),
+        *TOKENS_PER_MINUTE,
         (
             429,
             envelope("You exceeded your current quota", "insufficient_quota", "insufficient_quota"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -24,6 +23,7 @@ from runtime.errors import (
     UpstreamTimeout,
 )  # fmt: skip
 from tests.protocols.openai_responses.support import ANSWER, CODEC, OUTGOING
+from tests.support.openai_errors import TOKENS_PER_MINUTE, envelope
 from tests.support.stream import decode_stream, tap_stream, transcript
 
 STARTED: dict[str, object] = {
@@ -95,10 +95,6 @@ def test_retry_after_is_whole_seconds_rounded_up() -> None:
     assert "retry-after" not in told(RateLimited("m"))[1]
 
 
-def envelope(message: str = "m", type_: str | None = None, code: Any = None, param: str | None = None) -> bytes:
-    return json.dumps({"error": {"message": message, "type": type_, "param": param, "code": code}}).encode()
-
-
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
@@ -116,33 +112,7 @@ def envelope(message: str = "m", type_: str | None = None, code: Any = None, par
         (413, b"<html>too large</html>", "too_large"),
         (422, b'{"detail":[{"loc":["body","input"],"msg":"field required"}]}', "invalid_request"),
         (429, envelope("slow", "requests", "rate_limit_exceeded"), "rate_limit"),
-        (
-            429,
-            envelope(
-                "Request too large for m in organization o on tokens per min (TPM): Limit 3, Requested 4. The input or output tokens must be reduced.",
-                "tokens",
-                "rate_limit_exceeded",
-            ),
-            "context_length",
-        ),
-        (
-            413,
-            envelope(
-                "Request too large for model `m` on tokens per minute (TPM): Limit 3, Requested 4",
-                "tokens",
-                "rate_limit_exceeded",
-            ),
-            "context_length",
-        ),
-        (
-            429,
-            envelope(
-                "Rate limit reached for m on tokens per min (TPM): Limit 3, Used 2, Requested 2.",
-                "tokens",
-                "rate_limit_exceeded",
-            ),
-            "rate_limit",
-        ),
+        *TOKENS_PER_MINUTE,
         (429, envelope("You exceeded your current quota", code="insufficient_quota"), "upstream_quota"),
         (500, envelope("oops", "server_error"), "server_error"),
         (502, b"<html><title>502 Bad Gateway</title></html>", "unavailable"),
