@@ -112,11 +112,9 @@ async def test_an_embedding_model_that_fails_fails_nobody(tmp_path: Path, fault:
             assert (f"answer {number}", "MISS") == await asked(desk, "how do I reset it")
 
 
-async def test_vectors_cost_what_they_cost_and_are_no_requests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_vectors_cost_what_they_cost_and_are_no_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key's dollars pay for them, and where there are too few left for another one, a model is asked without."""
-    monkeypatch.setattr("runtime.limits.reserves.ANSWER_S", 30.0)  # a store that begins on a busy machine is no fault here
+    monkeypatch.setattr("runtime.limits.reserves.ANSWER_S", 30.0)  # a busy machine is no fault
     question = "how do I reset it"
     bound = len(msgspec.json.encode({"model": "wide/vec", "input": question, "encoding_format": "float"})) // 2
     dollars = f"{bound / 1000 + 0.0045:.4f}"
