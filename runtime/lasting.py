@@ -182,6 +182,8 @@ def lasting(ready: Ready) -> Lasting:
     log = _log(ready.effective, lines)
     metrics = Metrics(ready.effective.artefact.build, COMPILER)
     metrics.serving(ready.effective.artefact.build, len(ready.effective.overrides))
+    lines.lost = metrics.log_lines_lost
+    lines.tell = lambda count: made.log.error("log_lines_lost", lines=count)
     worker = os.urandom(6).hex()
     door = Door()
     database = Database(ready.database, store_news(lambda: made.log))

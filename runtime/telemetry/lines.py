@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from collections.abc import Callable
 from typing import Final, TextIO
 
 __all__ = ["TOGETHER_S", "Lines"]
@@ -18,12 +19,23 @@ PIPE_BUF: Final = 4096
 MOST_BYTES: Final = 1 << 20
 """What is held for a stream that takes nothing now; lines beyond that are lost."""
 
+AGAIN_BYTES: Final = MOST_BYTES // 2
+"""What may still be held when lines are taken again after some were lost: a slow reader is not told of each that was."""
+
+
+def _unheard(_: int) -> None:
+    """Nobody wants to know."""
+
 
 class Lines:
     """Writes to ``stream`` what ``every_s`` seconds had to say, or with 0 each line as it comes; without a loop, too.
 
     A stream that cannot be written to costs lines, never the calls that they tell of. One that takes nothing for a while, as a
     terminal that was stopped or a pipe that nobody reads, is not waited for: what it is to be told is held for it.
+
+    Attributes:
+        lost: told how many lines are lost, as they are.
+        tell: told how many were, once there is room again; what it writes stands where they would.
     """
 
     def __init__(self, stream: TextIO, every_s: float = 0.0) -> None:
@@ -33,7 +45,10 @@ class Lines:
         self._waiting_bytes = 0
         self._due = False
         self._held = bytearray()
+        self._untold = 0
         self._room = _room_of(stream)
+        self.lost: Callable[[int], None] = _unheard
+        self.tell: Callable[[int], None] = _unheard
 
     @property
     def on_terminal(self) -> bool:
@@ -57,20 +72,38 @@ class Lines:
 
     def flush(self) -> None:
         """Write all that waits, as far as there is room for it."""
-        if self._waiting:
-            lines, self._waiting, size = self._waiting, [], self._waiting_bytes
-            self._waiting_bytes = 0
-            if self._room is None:
+        lines, size = self._waiting, self._waiting_bytes
+        self._waiting, self._waiting_bytes = [], 0
+        if self._room is None:
+            if lines:
                 self._put(b"\n".join((*lines, b"")))
-            elif len(self._held) + size <= MOST_BYTES:
-                self._held += b"\n".join((*lines, b""))
-        if self._held and self._room is not None:
+            return
+        if self._untold:
+            self._resume(self._room)
+        if lines and (self._untold or len(self._held) + size > MOST_BYTES):
+            self._lose(len(lines))
+        elif lines:
+            self._held += b"\n".join((*lines, b""))
+        if self._held:
             self._put_held(self._room)
 
     async def aclose(self) -> None:
         """From now on lines are written as they come: whoever would write them later may not live."""
         self._every_s = 0.0
         self.flush()
+
+    def _lose(self, count: int) -> None:
+        self._untold += count
+        self.lost(count)
+        self._flush_later()
+
+    def _resume(self, room: select.poll) -> None:
+        """Tell what was lost, if enough was read since."""
+        self._put_held(room)
+        if len(self._held) <= AGAIN_BYTES:
+            count, self._untold = self._untold, 0
+            self.tell(count)
+            self.flush()
 
     def _put_held(self, room: select.poll) -> None:
         """A piece at a time, for which there is room: whoever writes more than that waits for a reader."""

@@ -63,6 +63,7 @@ METRICS: Final = (
         "Calls refused or stopped by a limit, by what it limits (`requests`, `tokens`, `usd`, `concurrency`) and of whom.",
     ),
     ("gatewright_limits_up", "Whether what workers count together of limits can be reached: 1 or 0."),
+    ("gatewright_log_lines_lost_total", "Lines of the log that were lost because nobody read it."),
     ("gatewright_build_info", "The build that is served; its value is 1."),
     ("gatewright_overrides", "Changes of the management API that lie over the build."),
 )
@@ -149,6 +150,7 @@ class Metrics:
         gauge("gatewright_ledger_up", lambda: self._ledger_up)
         self._limits_reached = counters("gatewright_limits_reached", "limit", "of")
         gauge("gatewright_limits_up", lambda: self._limits_up)
+        self._log_lines_lost = counters("gatewright_log_lines_lost")
         info = gauge("gatewright_build_info", lambda: 1)
         info.labels = lambda: {"build": self._build, "version": self._version}
         gauge("gatewright_overrides", lambda: self._overrides)
@@ -211,6 +213,10 @@ class Metrics:
     def limits_changed(self, reason: str | None) -> None:
         """What workers count together is gone, for ``reason``, or back."""
         self._limits_up = reason is None
+
+    def log_lines_lost(self, count: int) -> None:
+        """Whoever should read the log does not."""
+        self._log_lines_lost.of().value += count
 
     def shared_changed(self, reason: str | None) -> None:
         """The shared state is gone, for ``reason``, or back."""

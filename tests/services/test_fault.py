@@ -29,3 +29,14 @@ def test_a_fault_is_said_unless_the_store_said_it(desk: Desk, fault: Exception, 
     records = [orjson.loads(line) for line in sink.getvalue().splitlines()]
     assert said == [each["exception"].splitlines()[-1] for each in records]
     assert all(("call_failed_inside", "req-1") == (each["event"], each["request_id"]) for each in records)
+
+
+def test_lost_lines_of_the_log_are_counted_and_said_by_the_log_of_the_plan_in_force(desk: Desk) -> None:
+    sink, parts = io.StringIO(), desk.built.parts
+    parts.log = logger("error", "json", "b", Lines(sink))
+    parts.lines.lost(3)
+    parts.lines.tell(3)
+
+    told = orjson.loads(sink.getvalue())
+    assert ("log_lines_lost", "error", 3) == (told["event"], told["level"], told["lines"])
+    assert "gatewright_log_lines_lost_total 3.0\n" in parts.metrics.render().decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 from collections.abc import Iterator
 from typing import NoReturn, TextIO
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from runtime.telemetry.lines import MOST_BYTES, PIPE_BUF, Lines
-from runtime.telemetry.log import logger
+from runtime.telemetry.log import Log, logger
 
 
 class Stream(io.StringIO):
@@ -170,3 +171,70 @@ async def test_what_is_held_for_a_pipe_that_nobody_reads_has_a_bound(pipe: Pipe)
         lines.flush()
     assert set(found.splitlines()) == {line}
     assert MOST_BYTES // 2 < len(found) < MOST_BYTES * 3 // 2
+
+
+def events(written: bytes) -> list[dict[str, object]]:
+    return [json.loads(line) for line in written.splitlines()]
+
+
+def telling(pipe: Pipe, every_s: float) -> tuple[Lines, Log, list[int]]:
+    """A log that says what it lost, and how many lines that were, as they were."""
+    lines, lost = Lines(pipe.writes, every_s), list[int]()
+    log = logger("error", "json", "b", lines)
+    lines.lost = lost.append
+    lines.tell = lambda count: log.error("log_lines_lost", lines=count)
+    return lines, log, lost
+
+
+async def test_a_reader_who_comes_back_is_told_once_how_many_lines_were_lost_and_where(pipe: Pipe) -> None:
+    """Without another line, too: the first thing that an operator looks for may be the last that was said."""
+    _, log, lost = telling(pipe, 0.01)
+    for number in range(400):
+        log.error("said", number=number, text="x" * 4000)
+    assert 0 < sum(lost) < 400
+
+    found = b""
+    async with asyncio.timeout(20):
+        while b"log_lines_lost" not in found:
+            await asyncio.sleep(0.01)
+            found += pipe.drained()
+    log.error("said", number=400)
+    found += pipe.drained()
+
+    *held, told, after = events(found)
+    assert list(range(400 - sum(lost))) == [each["number"] for each in held]
+    assert ("log_lines_lost", "error", sum(lost)) == (told["event"], told["level"], told["lines"])
+    assert 400 == after["number"]
+
+
+def test_every_line_is_read_or_counted_however_slow_the_reader_is(pipe: Pipe) -> None:
+    """Nor is he told anew of each line that was lost while he reads too slowly."""
+    lines, log, lost = telling(pipe, 0.0)
+    found = b""
+    for number in range(4000):
+        log.error("said", number=number, text="x" * 2000)
+        if number % 30 == 29:
+            found += pipe.drained()
+    while some := pipe.drained():
+        found += some
+        lines.flush()
+
+    expected, tellings = 0, 0
+    for each in events(found):
+        if each["event"] == "said":
+            assert expected == each["number"]
+            expected += 1
+        else:
+            expected += int(str(each["lines"]))
+            tellings += 1
+    assert 4000 == expected
+    assert 1 < tellings < len(lost) / 50
+
+
+def test_one_line_that_is_longer_than_all_that_may_be_held_is_told_of(pipe: Pipe) -> None:
+    lines, log, lost = telling(pipe, 0.0)
+    log.error("said", text="x" * MOST_BYTES)
+    lines.flush()
+
+    assert [1] == lost
+    assert [("log_lines_lost", 1)] == [(each["event"], each["lines"]) for each in events(pipe.drained())]

@@ -64,6 +64,8 @@ def go_on(metrics: Metrics) -> None:
     metrics.limits_changed("gone")
     metrics.ledger_changed("gone")
     metrics.watch_journal(lambda: 12_345_678, lambda: 3)
+    metrics.log_lines_lost(4)
+    metrics.log_lines_lost(3)
     metrics.serving("build-2", 4)
 
 
