@@ -1,5 +1,8 @@
 """What a vector does not tell apart is told apart by its marks."""
 
+import subprocess
+import sys
+
 import pytest
 
 from runtime.replay.guard import marks
@@ -20,6 +23,12 @@ from runtime.replay.guard import marks
         ("这是对的吗", "这是不对的吗"),
         ('translate "cat"', 'translate "dog"'),
         ("what does `rm` do", "what does `mv` do"),
+        ("translate “cat”", "translate “dog”"),
+        ("traduis «chat»", "traduis «chien»"),
+        ("what is in /etc/passwd", "what is in /etc/shadow"),
+        ("what is user.name", "what is user.age"),
+        ("what does getName do", "what does getAge do"),
+        ("write to me@a.test", "write to you@a.test"),
         ("convert from USD to EUR", "convert from EUR to USD"),
         ("what is foo_bar", "what is foo_baz"),
         ("is a < b", "is a > b"),
@@ -41,3 +50,20 @@ def test_they_differ(one: str, other: str) -> None:
 )
 def test_they_are_the_same(one: str, other: str) -> None:
     assert marks(one) == marks(other)
+
+
+SCRIPT = """
+import resource
+from runtime.replay.guard import marks
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+for piece in ("a", "A", "ab-", "_", "a_", "\u4e0d", "\u201c", "\u00ab", '"', "`", ".", "a.", "-", "1", "a'"):
+    marks(piece * 100_000)
+"""
+"""Needs a tenth of the seconds of a processor that it may take, or an hour."""
+
+
+def test_a_text_of_any_kind_is_read_once() -> None:
+    """The loop that serves all clients stands still meanwhile."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], check=False)
+
+    assert 0 == done.returncode
