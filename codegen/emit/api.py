@@ -70,17 +70,25 @@ def emit_api(project: Project, env: Environment) -> Iterator[Output]:
 
 
 def _territories(resources: Iterable[Resource], dialects: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """``dialects``, and what is ours below a vendor's prefix: there unknown paths are refused as its operations are."""
-    vendors = {prefix for prefix, protocol in dialects if protocol != NEGOTIATED}
-    ours: set[str] = set()
-    theirs: set[str] = set()
+    """``dialects``, and what is ours below a vendor's prefix or a vendor's below ours.
+
+    There unknown paths are refused as the operations beside them are; where both have some, as the vendor's.
+    """
+    around = {prefix: protocol for prefix, protocol in dialects if protocol != NEGOTIATED}
+    found: dict[str, set[str]] = {}
     for operation in (operation for resource in resources for operation in resource.operations):
         for path in operation.paths:
             prefix = next((prefix for prefix, _ in dialects if path.startswith(f"{prefix}/")), None)
-            first = path[len(prefix) + 1 :].partition("/")[0] if prefix in vendors else ""
+            first = path[len(prefix) + 1 :].partition("/")[0] if prefix in around else ""
             if first and "{" not in first:
-                (ours if operation.protocol in {None, PROBLEM} else theirs).add(f"{prefix}/{first}")
-    added = [(path, PROBLEM) for path in ours - theirs]
+                found.setdefault(f"{prefix}/{first}", set()).add(operation.protocol or PROBLEM)
+    added: list[tuple[str, str]] = []
+    for path, protocols in found.items():
+        theirs = protocols - {PROBLEM}
+        if around[path.rpartition("/")[0]] != PROBLEM:
+            added += [] if theirs else [(path, PROBLEM)]
+        elif theirs:
+            added.append((path, theirs.pop() if len(theirs) == 1 else NEGOTIATED))
     return tuple(sorted([*dialects, *added], key=lambda pair: (-len(pair[0]), pair[0])))
 
 

@@ -73,7 +73,7 @@ def check_dialects(
     inputs: Inputs, root: Node, prefixes: Collection[str], dialects: Mapping[str, str], diagnostics: Diagnostics
 ) -> None:
     """What `x-dialects` of the root file names exists, and none of it is one of the ``prefixes``."""
-    known = [*(source.stem for source in inputs.protocols), NEGOTIATED]
+    known = [*(source.stem for source in inputs.protocols), NEGOTIATED, PROBLEM]
     for prefix, protocol in dialects.items():
         span = locate(root, ("x-dialects", prefix), key=True)
         if prefix in prefixes:

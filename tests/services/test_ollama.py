@@ -9,6 +9,11 @@ from tests.services.desk import LIMITED_KEY, Desk
 HI = [{"role": "user", "content": "hi"}]
 SAID = "This is Gatewright's simulated provider; no model was asked. You said: hi"
 ROOTS = ("", "/v1", "/api/v1")
+SERVED = {"chat", "generate", "embed", "tags", "ps", "show", "version"}
+UNSERVED = {
+    "blobs", "copy", "create", "delete", "embeddings", "experimental", "me", "pull", "push", "signout", "status", "user",
+}  # fmt: skip
+"""What else Ollama's own server has."""
 
 
 class TestCalls:
@@ -100,11 +105,46 @@ class TestCalls:
 
 
 class TestProbes:
-    @pytest.mark.parametrize("prefix", ["/api", "/v1/api", "/api/v1/api", "/v1/v1/api"])
-    async def test_an_unknown_path_below_each_spelling_is_told_as_ollama_does(self, desk: Desk, prefix: str) -> None:
-        answer = await desk.call("POST", f"{prefix}/nope")
+    @pytest.mark.parametrize("path", ["/nope", "/pull", "/blobs/sha256:0", "/chat/nope"])
+    @pytest.mark.parametrize("prefix", ["/v1/api", "/api/v1/api", "/v1/v1/api"])
+    async def test_an_unknown_path_below_each_spelling_is_told_as_ollama_does(
+        self, desk: Desk, prefix: str, path: str
+    ) -> None:
+        answer = await desk.call("POST", prefix + path)
 
         assert (404, str) == (answer.status, type(json.loads(answer.body)["error"]))
+
+    @pytest.mark.parametrize("word", sorted(SERVED | UNSERVED))
+    async def test_what_is_below_a_path_of_ollamas_is_told_as_ollama_does(self, desk: Desk, word: str) -> None:
+        answer = await desk.call("POST", f"/api/{word}/nope")
+
+        assert (404, str) == (answer.status, type(json.loads(answer.body)["error"]))
+
+    @pytest.mark.parametrize("path", ["/api", "/api/nope", "/api/pulls", "/api/people", "/api/keys/a/b/c"])
+    async def test_any_other_unknown_path_there_is_a_problem(self, desk: Desk, path: str) -> None:
+        for method in ("GET", "POST"):
+            answer = await desk.call(method, path)
+
+            assert (404, "application/problem+json") == (answer.status, answer.headers["content-type"])
+            assert "not_found" == json.loads(answer.body)["kind"]
+
+    @pytest.mark.parametrize(
+        ("method", "path", "allowed", "content_type"),
+        [
+            ("DELETE", "/api/tags", "GET, HEAD, OPTIONS", "application/json"),
+            ("GET", "/api/show", "OPTIONS, POST", "application/json"),
+            ("PUT", "/api/keys", "GET, HEAD, OPTIONS, POST", "application/problem+json"),
+            ("GET", "/api/auth/login", "OPTIONS, POST", "application/problem+json"),
+        ],
+    )
+    async def test_a_wrong_method_lists_the_others_in_the_form_of_its_path(
+        self, desk: Desk, method: str, path: str, allowed: str, content_type: str
+    ) -> None:
+        answer = await desk.call(method, path)
+
+        assert 405 == answer.status
+        assert allowed == ", ".join(sorted(answer.headers["allow"].split(", ")))
+        assert content_type == answer.headers["content-type"]
 
     async def test_the_version_is_public(self, desk: Desk) -> None:
         assert {"version": "0.12.6"} == await desk.json("GET", "/api/version", key=None)

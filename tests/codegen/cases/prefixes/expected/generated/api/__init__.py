@@ -4,11 +4,15 @@
 __all__ = ["SPOKEN"]
 
 SPOKEN: tuple[tuple[str, str], ...] = (
+    ("/own/unserved", "talking"),
+    ("/own/several", "negotiated"),
     ("/v1beta/any", "negotiated"),
     ("/api/ours", "problem"),
+    ("/own/wave", "waving"),
     ("/api/v1", "negotiated"),
     ("/v1beta", "talking"),
     ("/api", "waving"),
+    ("/own", "problem"),
     ("/v1", "negotiated"),
 )
 """The protocol that is spoken below a prefix, the longest first; `negotiated`: the client's headers decide."""

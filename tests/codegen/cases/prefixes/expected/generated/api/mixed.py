@@ -70,6 +70,34 @@ class MixedService(Protocol):
         """
         ...
 
+    async def own_thing(self, id: str) -> None:
+        """Ours where nobody's protocol is spoken.
+
+        Answers GET /own/thing/{id}.
+        """
+        ...
+
+    def wave_there(self, exchange: Exchange) -> Awaitable[None]:
+        """A vendor's among ours.
+
+        Answers GET /own/wave.
+        """
+        ...
+
+    def wave_or_talk(self, exchange: Exchange) -> Awaitable[None]:
+        """Several vendors' among ours.
+
+        Answers GET /own/several/{id}.
+        """
+        ...
+
+    def talk_or_wave(self, exchange: Exchange) -> Awaitable[None]:
+        """The other vendor's.
+
+        Answers POST /own/several/{id}.
+        """
+        ...
+
 
 def build_routes(service: MixedService, front: Fronts) -> Routes:
     """Connect the operations of mixed to ``service``."""
@@ -127,6 +155,39 @@ def build_routes(service: MixedService, front: Fronts) -> Routes:
                     ),
                 ],
             ),
+            raw_route(
+                front,
+                ["/own/wave"],
+                [
+                    RawOperation(
+                        method="GET",
+                        operation_id="waveThere",
+                        protocol="waving",
+                        scope="public",
+                        serve=service.wave_there,
+                    ),
+                ],
+            ),
+            raw_route(
+                front,
+                ["/own/several/{id:str}"],
+                [
+                    RawOperation(
+                        method="GET",
+                        operation_id="waveOrTalk",
+                        protocol="waving",
+                        scope="public",
+                        serve=service.wave_or_talk,
+                    ),
+                    RawOperation(
+                        method="POST",
+                        operation_id="talkOrWave",
+                        protocol="talking",
+                        scope="public",
+                        serve=service.talk_or_wave,
+                    ),
+                ],
+            ),
         ],
         typed=partial(_handlers, service, front),
     )
@@ -172,8 +233,20 @@ def _handlers(service: MixedService, front: Fronts) -> Handlers:
     async def wave_of_ours(id: FromPath[str]) -> None:
         await service.wave_of_ours(id=id)
 
+    @typed(
+        front,
+        "GET",
+        ["/own/thing/{id:str}"],
+        operation_id="ownThing",
+        scope="public",
+        status=204,
+    )
+    async def own_thing(id: FromPath[str]) -> None:
+        await service.own_thing(id=id)
+
     return [
         deep,
         ours,
         wave_of_ours,
+        own_thing,
     ]
