@@ -67,7 +67,7 @@ fmt: $(TO_DEVELOP)  ## format and fix what can be fixed
 	$(BIN)/ruff format $(SOURCES)
 
 test-slow: $(TO_DEVELOP) clients $(TO_TEST_SLOWLY)  ## faulty streams by the ten thousand, a foreign inference server, coding CLIs; takes an hour
-	$(BIN)/pytest tests/slow
+	MALLOC_ARENA_MAX=2 $(BIN)/pytest tests/slow  # as the image has it
 
 bench: $(TO_DEVELOP)  ## repeat every number of benchmarks/ and write its page
 	set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --write; done

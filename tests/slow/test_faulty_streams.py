@@ -28,6 +28,10 @@ from tests.support.raw_server import each_request, raw_server
 STREAMS: Final = int(os.environ.get("GATEWRIGHT_STREAMS", "10000"))
 SEED: Final = int(os.environ.get("GATEWRIGHT_SEED", "20261129"))
 AT_ONCE: Final = 48
+SETTLED: Final = 2 / 5
+"""Of all streams. Until then the gaps of the memory allocator grow most; what is in use does not, from the first thousand on."""
+RISE: Final = 1.04
+"""Which less than a kilobyte that each stream leaves behind exceeds."""
 LIMIT_S: Final = 40.0
 """All limits of the gateway together are shorter."""
 
@@ -209,7 +213,7 @@ async def test_no_faulty_stream_looks_complete_or_hangs(tmp_path: Path, capsys: 
                             verdicts.wrong.append(f"hung: {client} {model} <id {name}> {chaos.told.get(name)}")
                             continue
                         verdicts.judge(client, name, status, body, chaos.told.get(name, []))
-                        if name == STREAMS // 5:
+                        if name == int(STREAMS * SETTLED):
                             sizes["early"] = size_of(worker)
 
                 began_s = time.monotonic()
@@ -223,4 +227,4 @@ async def test_no_faulty_stream_looks_complete_or_hangs(tmp_path: Path, capsys: 
                 )
     assert not verdicts.wrong, "\n".join(verdicts.wrong[:20])
     assert sizes["late"][1] <= sizes["early"][1]
-    assert sizes["late"][0] <= sizes["early"][0] * 1.05
+    assert sizes["late"][0] <= sizes["early"][0] * RISE
