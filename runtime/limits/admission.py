@@ -207,12 +207,12 @@ class Admission:
     ) -> Reservation | None:
         """What is kept aside for the call; None where nothing limits it. ``sole`` is the only model that could answer.
 
-        Without ``request`` it is a part of another one, and takes tokens and money only.
+        Without ``request`` it is a part of another one, which nobody asked for: it takes tokens and money only, of whatever model.
 
         Raises LimitReached, PermissionDenied for a model that is barred or has no price, RouteUnavailable.
         """
         ruling = self._rulings.of(key, record.model, record.combo, sole)
-        if ruling.barred is not None:
+        if request and ruling.barred is not None:
             raise _forbidden(record, ruling.barred)
         rules = ruling.rules if request else tuple(rule for rule in ruling.rules if rule.limit.of in _MEASURED)
         if not rules:

@@ -57,16 +57,17 @@ class Rulings:
             rules += _rules(f"tenant/{key.tenant}", f"all keys of {tenant.name}", tenant.limits)
         if (known := plan.combos.get(combo)) is not None:
             rules += _rules(f"combo/{combo}", f"all calls for {combo!r}", known.limits)
+        barred: str | None = None
         for name, policy in plan.policies.items():
             if not _fits(policy, key, (model, combo, sole)):
                 continue
-            if not allows(policy.allowed_models, model):
-                return Ruling(barred=name)
+            if barred is None and not allows(policy.allowed_models, model):
+                barred = name
             if policy.limits:
                 subject, whose = _counted(name, policy, key)
                 rules += _rules(subject, whose, policy.limits)
                 counters.append(subject)
-        return Ruling(tuple(rules), tuple(counters))
+        return Ruling(tuple(rules), tuple(counters), barred)
 
 
 def _fits(policy: Policy, key: KeyRecord, names: Sequence[str]) -> bool:

@@ -99,9 +99,22 @@ def _may(protocol: str, body: Mapping[str, object], temperature: Temperature, to
         return False
     if body.get("store") is not False if protocol == "openai_responses" else bool(body.get("store")):
         return False
+    if protocol == "openai_responses" and _refers(body.get("input")):
+        return False
     if temperature == "zero" and not _is_zero(protocol, body):
         return False
     return _tools_may(body, tools)
+
+
+def _refers(given: object) -> bool:
+    """Whether an item of Responses stands for one that its key has kept, whatever that is by now."""
+    items = map(_object, _list(given) or [given])
+    return any(item.get("type") == "item_reference" or _is_bare(item) for item in items)
+
+
+def _is_bare(item: Mapping[str, object]) -> bool:
+    """A reference may go without its type."""
+    return item.get("type") is None and item.get("role") is None and item.get("id") is not None
 
 
 def _is_zero(protocol: str, body: Mapping[str, object]) -> bool:

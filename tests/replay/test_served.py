@@ -104,6 +104,41 @@ async def test_a_key_is_refused_with_a_cache_what_it_is_refused_without(tmp_path
     assert 1 == house.chats
 
 
+@pytest.mark.parametrize("cache", [EXACT, SEMANTIC], ids=["exact", "semantic"])
+@pytest.mark.parametrize(
+    "reference", [{"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}], ids=["told", "bare"]
+)
+async def test_what_stands_for_a_kept_item_is_answered_for_its_own_key(
+    tmp_path: Path, reference: dict[str, str], cache: str
+) -> None:
+    """Two keys call an item of theirs the same, and share a cache."""
+    async with housed(tmp_path, cache, OPEN) as (desk, house):
+        for key in (KEY, LIMITED_KEY):
+            own = {"type": "message", "id": "msg_1", "role": "user", "content": f"I hold {key}"}
+            body: dict[str, Any] = {"model": "wide/faq", "input": [own]}
+            assert 200 == (await desk.call("POST", "/v1/responses", body, key=key)).status
+        body |= {"input": [reference, {"role": "user", "content": "what is it"}], "temperature": 0, "store": False}
+        found = [await desk.call("POST", "/v1/responses", body, key=key) for key in (KEY, LIMITED_KEY)]
+
+    assert ["MISS", "MISS"] == [dict(each.headers).get("x-omniroute-cache") for each in found]
+    assert 4 == house.chats
+
+
+async def test_a_policy_need_not_allow_the_model_that_makes_vectors_and_counts_what_they_take(tmp_path: Path) -> None:
+    wall = "policies: {wall: {keys: [desk], allowed_models: [wide/faq], limits: [{tokens: 1000000, per: 1h}]}}\n"
+    async with housed(tmp_path, config=CONFIG + wall) as (desk, house):
+        found = [await asked(desk, text) for text in ("how do I reset it", "how can I reset it")]
+        own = await desk.call("POST", "/v1/embeddings", {"model": "wide/vec", "input": "what is it"})
+        await desk.built.parts.drain.once()
+        of_policy, of_key = "policy/wall/key/desk", "key/desk"
+        spent = await desk.built.parts.spending.days([of_policy, of_key], 0)
+
+    assert [("answer 1", "MISS"), ("answer 1", "HIT")] == found
+    assert (403, 2) == (own.status, house.embeddings)
+    assert [1] == [row.requests for row in spent[of_policy]]
+    assert [row.tokens for row in spent[of_key]] == [row.tokens for row in spent[of_policy]]
+
+
 @pytest.mark.parametrize("fault", ["status", "silence"])
 async def test_an_embedding_model_that_fails_fails_nobody(tmp_path: Path, fault: str) -> None:
     async with housed(tmp_path, SEMANTIC.replace("20s", "200ms")) as (desk, house):
