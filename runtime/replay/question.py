@@ -14,6 +14,7 @@ from typing import Final, Literal, cast
 import msgspec
 
 from runtime.call import Call
+from runtime.replay.elsewhere import depends_elsewhere
 
 __all__ = ["Question", "read_question"]
 
@@ -30,12 +31,6 @@ IRRELEVANT: Final[Mapping[str, frozenset[str]]] = {
     "ollama_generate": frozenset({"stream", "keep_alive"}),
 }
 """Per dialect, the fields on which no answer depends. A dialect that is not here is not cached."""
-
-STATEFUL: Final = frozenset({
-    "background", "cachedContent", "cached_content", "container", "context", "conversation", "mcp_servers",
-    "previous_response_id", "web_search_options",
-})  # fmt: skip
-"""Fields that tie a request to what is kept elsewhere, or let the provider fetch or run something."""
 
 STORED_PROMPT: Final = frozenset({"openai_chat", "openai_responses"})
 """Where `prompt` names a prompt that the vendor keeps and its owner may change."""
@@ -95,7 +90,7 @@ def _counts(name: str) -> bool:
 
 
 def _may(protocol: str, body: Mapping[str, object], temperature: Temperature, tools: Tools) -> bool:
-    if any(body.get(name) for name in STATEFUL) or (protocol in STORED_PROMPT and body.get("prompt")):
+    if depends_elsewhere(body) or (protocol in STORED_PROMPT and body.get("prompt")):
         return False
     if body.get("store") is not False if protocol == "openai_responses" else bool(body.get("store")):
         return False

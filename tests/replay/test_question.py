@@ -27,6 +27,11 @@ BODIES: dict[str, dict[str, Any]] = {
 ASKED = {"gemini": Asked(model="m", stream=False)}
 
 
+def shown(part: dict[str, Any]) -> dict[str, Any]:
+    """Beside a question."""
+    return {"messages": [{"role": "user", "content": [{"type": "text", "text": "what is it"}, part]}]}
+
+
 def ask(protocol: str, body: dict[str, Any] | bytes, **more: Any) -> Any:
     owner = more.pop("owner", "build/team/key")
     temperature, tools = more.pop("temperature", "zero"), more.pop("tools", "none")
@@ -151,6 +156,10 @@ def test_owner_dialect_and_headers_that_count_are_part_of_it() -> None:
         ("openai_chat", {"tools": [{"type": "function", "function": {"name": "f"}}]}),
         ("openai_chat", {"functions": [{"name": "f"}]}),
         ("openai_chat", {"web_search_options": {"x": 1}}),
+        ("openai_chat", {"web_search_options": {}}),
+        ("openai_chat", {"search_parameters": {"mode": "on"}}),
+        ("openai_chat", {"plugins": [{"id": "web"}]}),
+        ("openai_chat", {"enable_search": True}),
         ("openai_responses", {"store": True}),
         ("openai_responses", {"store": None}),
         ("openai_responses", {"background": True}),
@@ -163,10 +172,42 @@ def test_owner_dialect_and_headers_that_count_are_part_of_it() -> None:
         ("gemini", {"generationConfig": {}}),
         ("ollama_generate", {"context": [1, 2]}),
         ("ollama_chat", {"options": None}),
+        ("openai_chat", shown({"type": "image_url", "image_url": {"url": "https://cam.test/now.jpg"}})),
+        ("openai_chat", shown({"type": "file", "file": {"file_id": "file-1"}})),
+        ("openai_responses", {"input": shown({"type": "input_image", "image_url": "http://cam.test/"})["messages"]}),
+        ("openai_responses", {"input": shown({"type": "input_file", "file_url": "https://a.test/a.pdf"})["messages"]}),
+        ("openai_responses", {"input": shown({"type": "input_image", "file_id": "file-1"})["messages"]}),
+        ("anthropic_messages", shown({"type": "image", "source": {"type": "url", "url": "https://cam.test/"}})),
+        ("anthropic_messages", shown({"type": "document", "source": {"type": "file", "file_id": "file_1"}})),
+        (
+            "anthropic_messages",
+            shown(
+                {"type": "tool_result", "content": [{"type": "image", "source": {"type": "url", "url": "https://a/"}}]}
+            ),
+        ),
+        ("gemini", {"contents": [{"parts": [{"text": "a"}, {"fileData": {"fileUri": "https://a.test/v"}}]}]}),
+        ("gemini", {"contents": [{"parts": [{"text": "a"}, {"file_data": {"file_uri": "files/1"}}]}]}),
     ],
 )
 def test_what_is_not_known_to_be_safe_is_not_cached(protocol: str, change: dict[str, Any]) -> None:
     assert ask(protocol, BODIES[protocol] | change) is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "change"),
+    [
+        ("openai_chat", {"web_search_options": None, "plugins": [], "enable_search": False}),
+        ("openai_chat", shown({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}})),
+        ("openai_responses", {"background": False, "previous_response_id": None, "conversation": ""}),
+        ("anthropic_messages", shown({"type": "image", "source": {"type": "base64", "data": "AAAA"}})),
+        ("gemini", {"contents": [{"parts": [{"text": "a"}, {"inlineData": {"data": "AAAA"}}]}]}),
+        ("ollama_chat", {"messages": [{"role": "user", "content": "see http://a.test", "images": ["AAAA"]}]}),
+    ],
+)
+def test_what_says_nothing_and_what_is_in_the_request_keep_nothing_from_a_cache(
+    protocol: str, change: dict[str, Any]
+) -> None:
+    assert ask(protocol, BODIES[protocol] | change) is not None
 
 
 @pytest.mark.parametrize(
