@@ -14,6 +14,8 @@ from runtime.telemetry import CallRecord
 __all__ = ["Kept", "Origin", "gathering", "opened"]
 
 PIECE_BYTES: Final = 64 << 10
+BLANK_LINES: Final = (b"\n\n", b"\n\r\n")
+LINES: Final = (b"\n",)
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True):
@@ -52,9 +54,25 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         return Streaming(headers=headers, content_type=self.content_type, keep_alive=self.keep_alive, chunks=chunks)
 
     async def _pieces(self) -> AsyncGenerator[bytes, None]:
+        """Whole events, or lines, in each: what is told meanwhile stands between them."""
         yield b""
-        for start in range(0, len(self.body), PIECE_BYTES):
-            yield self.body[start : start + PIECE_BYTES]
+        body, start = self.body, 0
+        marks = BLANK_LINES if self.content_type.startswith("text/event-stream") else LINES
+        while start < len(body):
+            end = _end(body, marks, start, start + PIECE_BYTES)
+            yield body[start:end]
+            start = end
+
+
+def _end(body: bytes, marks: tuple[bytes, ...], start: int, about: int) -> int:
+    """Behind the last mark up to ``about``, else behind the first after it; the end of ``body`` where there is none."""
+    if about >= len(body):
+        return len(body)
+    before = [at + len(mark) for mark in marks if (at := body.rfind(mark, start, about)) >= 0]
+    if before:
+        return max(before)
+    after = [at + len(mark) for mark in marks if (at := body.find(mark, max(start, about - len(mark)))) >= 0]
+    return min(after, default=len(body))
 
 
 async def gathering(

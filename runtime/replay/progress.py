@@ -88,7 +88,8 @@ async def _telling(chunks: AsyncGenerator[bytes, None], teller: _Teller, door: D
         yield teller.line()
         async for data in timed:
             if data is None:
-                yield teller.line()
+                if not ended:
+                    yield teller.line()
                 continue
             at = _terminator(data)
             if at >= 0 and not ended:

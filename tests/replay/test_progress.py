@@ -11,7 +11,7 @@ import pytest
 
 from runtime.call import Complete, Streaming
 from runtime.replay import progress
-from runtime.replay.kept import opened
+from runtime.replay.kept import Kept, opened
 from runtime.resilience import Door
 from runtime.telemetry import CallRecord
 from tests.replay.support import turns
@@ -65,6 +65,27 @@ async def test_in_a_silence_it_is_told_when_due(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(progress, "EVERY_S", 0.01)
     out = await told(await streaming([b"data: one\n\n"], wait_s=0.1))
     assert 4 <= b"".join(out).count(b"event: progress")
+
+
+@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n\r\n"], ids=["LF", "CRLF"])
+async def test_what_is_told_amid_an_answer_that_is_given_again_stands_between_its_events(
+    monkeypatch: pytest.MonkeyPatch, blank: bytes
+) -> None:
+    """A slow reader of a long one: a line is due with every piece."""
+    monkeypatch.setattr(progress, "EVERY_S", -1.0)
+    events = [b"data: " + b"x" * length for length in (*range(1, 900), 200_000, 3)]
+    body = b"".join(each + blank for each in (*events, b"data: [DONE]"))
+    kept = Kept(headers=(), body=body, streamed=True, content_type="text/event-stream")
+    reply = await kept.reply()
+    assert isinstance(reply, Streaming)
+    out = b"".join(await told(reply, "comment"))
+
+    found = out.replace(b"\r\n", b"\n").split(b"\n\n")[:-1]
+    lines = [number for number, each in enumerate(found) if each.startswith(b": progress {")]
+    assert [*events, b"data: [DONE]"] == [each for number, each in enumerate(found) if number not in lines]
+    assert len(found) - 2 == lines[-1]
+    assert b'"done":true' in found[-2]
+    assert 4 < len(lines)
 
 
 async def test_an_answer_that_was_cut_is_not_done() -> None:
