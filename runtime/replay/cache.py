@@ -84,6 +84,8 @@ class Cache:
             if not isinstance(found, _Looked):
                 return found
             looked = found
+        elif looked.semantic is not None and self.semantic is not None:
+            looked = msgspec.structs.replace(looked, meant=await self.semantic.measure(looked.semantic, call))
         call.record.replay = "miss"
         reply = await ask(call)
         return _with(await self._keeping(call, reply, looked) if write else reply, MISS)

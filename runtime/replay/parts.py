@@ -15,7 +15,7 @@ from runtime.replay.exact import ExactCache
 from runtime.replay.idempotency import Once
 from runtime.replay.local import LocalVectors, minilm
 from runtime.replay.replay import Replay
-from runtime.replay.semantic import SemanticCache
+from runtime.replay.semantic import INDEX, SemanticCache
 from runtime.replay.shelf import Shelf
 from runtime.replay.vectors import Vectors
 from runtime.resilience import Door
@@ -86,11 +86,11 @@ class Memory:
         if self._local is not None:
             self._local.aclose()
 
-    def shelf(self, topic: str, of: ExactCacheSettings | SemanticCacheSettings) -> Shelf:
+    def shelf(self, topic: str, of: ExactCacheSettings | SemanticCacheSettings, index: str | None = None) -> Shelf:
         """The one of ``topic``."""
         if topic not in self._shelves:
             limits = (of.max_entries, of.max_bytes, of.ttl_ms / 1000)
-            self._shelves[topic] = Shelf(topic, self._shared, *limits, self._clocks.monotonic, self._on_fault)
+            self._shelves[topic] = Shelf(topic, self._shared, *limits, self._clocks.monotonic, self._on_fault, index)
         return self._shelves[topic]
 
 
@@ -124,7 +124,7 @@ def build_replay(
         speak, wait_s = embedders["openai_embeddings"], near.wait_ms / 1000
         vectors = local or Vectors(gateway, speak, recorder, near.embedding, wait_s, new_id, on_fault)
         semantic = SemanticCache(
-            shelf("cache.semantic", near), shared, vectors, near.threshold, near.ttl_ms / 1000, clocks.now, on_fault
+            shelf("cache.semantic", near, INDEX), shared, vectors, near.threshold, clocks.now, on_fault
         )
     cache: Cache | None = None
     if exact or semantic:

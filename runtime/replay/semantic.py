@@ -58,7 +58,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SemanticCache:
-    """``now`` gives Unix seconds."""
+    """``now`` gives Unix seconds. ``shelf`` has the index INDEX."""
 
     def __init__(
         self,
@@ -66,7 +66,6 @@ class SemanticCache:
         shared: SharedState,
         vectors: VectorsOfTexts,
         threshold: float,
-        ttl_s: float,
         now: Callable[[], float],
         on_fault: Callable[[Exception, str], None],
     ) -> None:
@@ -74,25 +73,28 @@ class SemanticCache:
         self._shared = shared
         self._vectors = vectors
         self._threshold = threshold
-        self._ttl_s = ttl_s
         self._now = now
         self._on_fault = on_fault
 
     async def find(self, prefix: str, question: Question, call: Call) -> Meant:
-        """The nearest question's answer, where one is near enough."""
-        if question.text is None or not question.text.strip() or len(question.text) > MAX_TEXT:
-            return Meant()
-        vector = await self._vectors.of(question.text, call)
-        if vector is None:
-            return Meant()
-        meant = Meant(vector=vector)
-        for near, key in await self._near(prefix + question.context[:CONTEXT_CHARS], vector, marks(question.text)):
+        """The nearest question's answer, where one is near enough; of several equally near the newest."""
+        meant = await self.measure(question, call)
+        vector, text = meant.vector, question.text
+        if vector is None or text is None:
+            return meant
+        for near, key in await self._near(prefix + question.context[:CONTEXT_CHARS], vector, marks(text)):
             kept = await self.shelf.get(key)
             if kept is not None:
                 meant = Meant(vector=vector, kept=kept, near=near)
                 break
         self.shelf.count(call.envelope.model, hit=meant.kept is not None)
         return meant
+
+    async def measure(self, question: Question, call: Call) -> Meant:
+        """The vector of the question, for whose answer nobody looks."""
+        if question.text is None or not question.text.strip() or len(question.text) > MAX_TEXT:
+            return Meant()
+        return Meant(vector=await self._vectors.of(question.text, call))
 
     async def keep(self, prefix: str, question: Question, vector: array[float], kept: Kept) -> None:
         assert question.text is not None, "only a question with a text has a vector"
@@ -101,15 +103,10 @@ class SemanticCache:
         own = blake2b(question.text.encode("utf-8", "surrogatepass"), digest_size=OWN_BYTES).hexdigest()
         key = f"{prefix}{question.context[:CONTEXT_CHARS]}.{moment:012x}.{own}"
         entry = msgspec.msgpack.encode(Entry(vector.tobytes(), marks(question.text)))
-        await self.shelf.put(key, kept)
-        try:
-            await self._shared.put(INDEX, key, entry, self._ttl_s)
-        except SharedError as error:
-            self._on_fault(error, "")
+        await self.shelf.put(key, kept, entry)
 
     async def clear(self, prefix: str = "") -> int:
         """Remove all whose keys begin with ``prefix``; how many there were. Raises SharedError."""
-        await self._shared.clear(INDEX, prefix)
         return await self.shelf.clear(prefix)
 
     async def _near(self, prefix: str, vector: array[float], own: tuple[str, ...]) -> list[tuple[float, str]]:
@@ -133,4 +130,4 @@ def _nearest(
             closeness = nearness(array("f", entry.vector), vector)
             if closeness >= threshold:
                 near.append((closeness, key))
-    return sorted(near, reverse=True)
+    return sorted(near, key=lambda each: (-each[0], each[1]))

@@ -43,7 +43,10 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Shelf:
-    """``now`` gives seconds that only go on. A shared state that fails is told to ``on_fault``, and is a miss."""
+    """``now`` gives seconds that only go on. A shared state that fails is told to ``on_fault``, and is a miss.
+
+    ``index`` is the topic of what answers are found by, where keys alone do not tell: it comes and goes with its answer.
+    """
 
     MAX_MODELS = 1000
 
@@ -56,8 +59,10 @@ class Shelf:
         ttl_s: float,
         now: Callable[[], float],
         on_fault: Callable[[Exception, str], None],
+        index: str | None = None,
     ) -> None:
         self._topic = topic
+        self._index = index
         self._shared = shared
         self._max_entries = max_entries
         self._max_bytes = max_bytes
@@ -88,23 +93,20 @@ class Shelf:
                 self._held.move_to_end(key)
         return msgspec.msgpack.decode(found, type=Kept) if found is not None else None
 
-    async def put(self, key: str, kept: Kept) -> None:
+    async def put(self, key: str, kept: Kept, entry: bytes = b"") -> None:
+        """``entry`` is for the index."""
         value = msgspec.msgpack.encode(kept)
-        if len(value) > self._max_bytes:
+        size = len(value) + len(entry)
+        if size > self._max_bytes:
             return
         try:
             await self._shared.put(self._topic, key, value, self._ttl_s)
             self._forget(key)
-            self._held[key] = Held(len(value), self._now() + self._ttl_s)
-            self._bytes += len(value)
+            self._held[key] = Held(size, self._now() + self._ttl_s)
+            self._bytes += size
+            if self._index is not None:
+                await self._shared.put(self._index, key, entry, self._ttl_s)
             await self._make_room()
-        except SharedError as error:
-            self._on_fault(error, "")
-
-    async def remove(self, key: str) -> None:
-        self._forget(key)
-        try:
-            await self._shared.remove(self._topic, key)
         except SharedError as error:
             self._on_fault(error, "")
 
@@ -112,6 +114,8 @@ class Shelf:
         """Remove all whose keys begin with ``prefix``, whoever put them; how many there were. Raises SharedError."""
         for key in [key for key in self._held if key.startswith(prefix)]:
             self._forget(key)
+        if self._index is not None:
+            await self._shared.clear(self._index, prefix)
         return await self._shared.clear(self._topic, prefix)
 
     def count(self, model: str, *, hit: bool) -> None:
@@ -145,6 +149,8 @@ class Shelf:
             self._forget(key)
             self._evictions += 1
             await self._shared.remove(self._topic, key)
+            if self._index is not None:
+                await self._shared.remove(self._index, key)
 
     def _drop_old(self) -> None:
         """Forget what the shared state has let go of by itself."""

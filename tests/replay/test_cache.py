@@ -59,12 +59,12 @@ def cache(
     plan = msgspec.structs.replace(compiled.plan, cache=CacheSettings(exact=one, semantic=near))
     limits = (one.max_entries, one.max_bytes) if one else (1000, 1 << 20)
 
-    def shelf(topic: str) -> Shelf:
-        return Shelf(topic, shared, *limits, 60, time.monotonic, quiet)
+    def shelf(topic: str, index: str | None = None) -> Shelf:
+        return Shelf(topic, shared, *limits, 60, time.monotonic, quiet, index)
 
     meant = None
     if words is not None and near is not None:
-        meant = SemanticCache(shelf("cache.semantic"), shared, words, near.threshold, 60, now, quiet)
+        meant = SemanticCache(shelf("cache.semantic", INDEX), shared, words, near.threshold, now, quiet)
     return Cache(plan, build, ExactCache(shelf("cache.exact")) if one else None, meant, permits, now)
 
 
@@ -329,6 +329,32 @@ async def test_questions_of_one_moment_keep_their_own_answers() -> None:
 
     assert ("HIT", b"it is reset so") == (said(reply), await body_of(reply))
     assert b"it is deleted so" == await body_of(await desk.infer(question("how do I delete it"), one))
+
+
+async def test_what_goes_takes_its_vector_along_and_both_are_counted() -> None:
+    shared, model = MemoryState(time.monotonic), Model()
+    desk = cache(shared, Words(PLACES), exact=False)
+    assert desk.semantic is not None
+    shelf = desk.semantic.shelf
+    shelf.configure(2, 1 << 20, 60)
+    for text in PLACES:
+        await desk.infer(question(text), model)
+    kept, found = await shared.entries("cache.semantic"), await shared.entries(INDEX)
+
+    assert (2, 2) == (shelf.stats().entries, shelf.stats().evictions)
+    assert [key for key, _ in kept] == [key for key, _ in found]
+    assert sum(len(value) for _, value in kept + found) == shelf.stats().bytes
+
+
+async def test_who_does_not_ask_the_cache_renews_what_it_says() -> None:
+    desk, now = cache(words=Words(PLACES), exact=False, now=lambda: next(moments)), 1_000_000.0
+    moments = iter(now + number for number in range(20))
+    await desk.infer(question("how do I reset it"), Model(b"so"))
+    renewing = question("how do I reset it", headers={"cache-control": "no-cache"})
+    assert "MISS" == said(await desk.infer(renewing, Model(b"now so")))
+    reply = await desk.infer(question("how can I reset it"), Model())
+
+    assert ("HIT", b"now so") == (said(reply), await body_of(reply))
 
 
 async def test_what_is_cleared_is_not_found_by_its_meaning() -> None:
