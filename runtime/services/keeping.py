@@ -57,7 +57,7 @@ class Frames:
 
 
 class Keeping:
-    """One answer. ``owner`` is whose it is, ``own_id`` the id it gets in place of the one it comes with.
+    """One answer. ``owner`` is whose it is; one that comes with the id ``chosen``, which may come again, gets another.
 
     Where the store fails, the answer goes out all the same and says that it was not kept.
     """
@@ -68,7 +68,7 @@ class Keeping:
         asking: Asking,
         *,
         owner: str,
-        own_id: str | None,
+        chosen: str | None,
         created_s: float,
         new_id: Callable[[], str],
         on_fault: Callable[[Exception], None],
@@ -80,8 +80,8 @@ class Keeping:
         self._new_id = new_id
         self._on_fault = on_fault
         self._changes: Changes = {} if asking.previous is None else {"previous_response_id": asking.previous}
-        if own_id is not None:
-            self._changes["id"] = own_id
+        self._chosen = chosen
+        self._own: Changes = self._changes if chosen is None else {**self._changes, "id": f"resp_{new_id()}"}
         self._begun: bytes | None = None
         self._items: list[msgspec.Raw] = []
         self._ended = False
@@ -138,7 +138,10 @@ class Keeping:
         return response
 
     def _edited(self, response: bytes) -> bytes:
-        return with_fields(response, self._changes) if self._changes else response
+        changes = self._changes
+        if self._chosen is not None and (head := read_head(response)) is not None and head.id == self._chosen:
+            changes = self._own
+        return with_fields(response, changes) if changes else response
 
     async def _abandon(self, status: Literal["failed", "cancelled"]) -> None:
         """The answer stops before its end: what was seen of it is kept as that, so that its id leads somewhere."""

@@ -181,12 +181,12 @@ class Responses:
 
     def _keeping(self, exchange: Exchange, call: Call, asking: Asking) -> Keeping:
         """An id that a client's own request id went into may come again; such a response gets another."""
-        chosen = exchange.headers.get("x-request-id") == exchange.request_id and not call.record.passed_through
+        chosen = exchange.headers.get("x-request-id") == exchange.request_id
         return Keeping(
             self._kept.store if self._kept is not None else None,
             asking,
             owner=call.key.id,
-            own_id=f"resp_{self._new_id()}" if chosen else None,
+            chosen=f"resp_{exchange.request_id}" if chosen else None,
             created_s=self._now(),
             new_id=self._new_id,
             on_fault=lambda error: self._on_fault(error, exchange.request_id),

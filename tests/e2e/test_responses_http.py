@@ -32,6 +32,8 @@ providers:
     surfaces: {{openai_responses: {{}}}}
     open_models: true
     connections: [{{id: main, key: "${{VENDOR_KEY}}"}}]
+combos:
+  mended: {{targets: [native/plain], rescue: splice}}
 responses: {{background_limit: 3{more}}}
 """
 ENV = {"ANNA_KEY": ANNA, "BEN_KEY": BEN, "VIEWER_KEY": "gw-test-viewer-0123456789abcdef", "VENDOR_KEY": KEY}
@@ -239,6 +241,21 @@ def test_a_request_id_of_the_clients_may_come_twice(anna: openai.OpenAI) -> None
 
     assert made[0].id != made[1].id
     assert "one" in anna.responses.retrieve(made[0].id).output_text
+
+
+@pytest.mark.parametrize("model", ["sim/echo", "native/plain", "mended"])
+def test_a_request_id_of_the_clients_leads_to_no_other_response(anna: openai.OpenAI, model: str) -> None:
+    """Whoever names the answer: the gateway where it translates one or would go on with it, else the provider."""
+    ids = []
+    for text in ("Remember one.", "Remember two."):
+        with anna.responses.stream(model=model, input=text, extra_headers={"x-request-id": "again"}) as events:
+            ids.append(next(event for event in events if event.type == "response.completed").response.id)
+
+    own = ["resp_Gwplain"] * 2 if model == "native/plain" else ids
+    assert own == ids
+    assert "resp_again" not in ids
+    asked = [list(anna.responses.input_items.list(id_))[-1].content[0].text for id_ in dict.fromkeys(ids)]  # type: ignore[union-attr]
+    assert asked == (["Remember two."] if model == "native/plain" else ["Remember one.", "Remember two."])
 
 
 # -- going on

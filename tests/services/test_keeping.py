@@ -48,7 +48,7 @@ class Failing(MemoryResponses):
 
 
 class Desk:
-    def __init__(self, store: MemoryResponses | None = None, *, previous: str | None = None, own: str | None = None):
+    def __init__(self, store: MemoryResponses | None = None, *, previous: str | None = None, chosen: str | None = None):
         self.store = store or MemoryResponses()
         self.faults: list[Exception] = []
         numbers = itertools.count(1)
@@ -58,7 +58,7 @@ class Desk:
                 envelope=Envelope("m", True, {}), context=(QUESTION,), previous=previous, keep=True, background=False
             ),
             owner="anna",
-            own_id=own,
+            chosen=chosen,
             created_s=7.0,
             new_id=lambda: f"new{next(numbers)}",
             on_fault=self.faults.append,
@@ -117,13 +117,19 @@ async def test_what_is_no_response_passes_unkept() -> None:
     assert desk.store.puts == 0
 
 
-async def test_an_answer_gets_its_own_id_where_it_must_have_one() -> None:
-    desk = Desk(own="resp_own")
+async def test_an_answer_gets_its_own_id_in_place_of_one_that_may_come_again() -> None:
+    desk = Desk(chosen="resp_1")
     out = await desk.all(WHOLE)
 
     assert b"resp_1" not in out
-    assert out.count(b"resp_own") == 2
-    assert await desk.kept("resp_own") is not None
+    assert out.count(b"resp_new1") == 2
+    assert await desk.kept("resp_new1") is not None
+
+
+async def test_an_id_that_is_not_the_clients_stays_with_every_other_byte() -> None:
+    desk = Desk(chosen="resp_mine")
+    assert await desk.all(WHOLE) == WHOLE
+    assert await desk.kept() is not None
 
 
 async def test_an_output_item_without_an_id_gets_one() -> None:
