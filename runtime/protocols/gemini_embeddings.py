@@ -6,7 +6,7 @@ asks for (`Asked.variant`: `one` or `batch`); a provider is always asked for a b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -37,6 +37,9 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EACH: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _ANSWER: Final = msgspec.json.Decoder(BatchEmbedContentsAnswer)
 _HEADERS: Final = (("content-type", "application/json"),)
+_REQUEST_FIELDS: Final = frozenset(EmbedContentRequest.__struct_fields__)
+_CONTENT_FIELDS: Final = frozenset(EmbedContent.__struct_fields__)
+_MEDIA: Final = frozenset({"inlineData", "inline_data", "fileData", "file_data"})
 _CAMEL: Final = {"task_type": "taskType", "output_dimensionality": "outputDimensionality"}
 
 
@@ -67,6 +70,7 @@ class GeminiEmbeddings(Embedder):
             dimensions=first.outputDimensionality or None,
             task=first.taskType or None,
             titles=titles if any(titles) else (),
+            unknown=_unknown(envelope),
         )
 
     @override
@@ -140,6 +144,33 @@ def _requests(envelope: Envelope) -> list[EmbedContentRequest]:
         what, _, path = str(error).partition(" - at `$.")
         place = path.rstrip("`") if batch else path.rstrip("`").partition(".")[2]
         raise InvalidRequest(f"{place}: {what}" if place else what, param=place or None) from None
+
+
+def _unknown(envelope: Envelope) -> tuple[str, ...]:
+    """What of a request that could be read was not. Raises InvalidRequest for what is shown beside words: it is a part of the meaning."""
+    if envelope.variant != "batch":
+        return tuple(_unread(dict(envelope.fields), ""))
+    found = [name for name in envelope.fields if name not in {"requests", "model"}]
+    for at, one in enumerate(_listed(envelope)):
+        found += _unread(one, f"requests[{at}].")
+    return tuple(found)
+
+
+def _unread(one: dict[str, msgspec.Raw], place: str) -> Iterable[str]:
+    for name in one:
+        if _CAMEL.get(name, name) not in _REQUEST_FIELDS:
+            yield place + name
+    content = _FIELDS.decode(one["content"])
+    for name in content:
+        if name not in _CONTENT_FIELDS:
+            yield f"{place}content.{name}"
+    for at, part in enumerate(_EACH.decode(content["parts"])):
+        for name in part:
+            path = f"{place}content.parts[{at}].{name}"
+            if name in _MEDIA:
+                raise InvalidRequest(f"{path}: this model takes texts alone", param=path)
+            if name != "text":
+                yield path
 
 
 def _listed(envelope: Envelope) -> list[dict[str, msgspec.Raw]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -66,7 +67,8 @@ def unpacked(raw: msgspec.Raw) -> str:
     """The JSON text of an array of numbers, whichever way a provider wrote it.
 
     Raises:
-        UpstreamProtocolError: it is neither an array of numbers nor base64 of whole floats, or it is empty.
+        UpstreamProtocolError: it is neither an array of numbers nor base64 of whole floats, none of which is infinite
+            or NaN, or it is empty.
     """
     if bytes(memoryview(raw)[:1]) == b'"':
         return _floats(_TEXT.decode(raw))
@@ -80,9 +82,15 @@ def unpacked(raw: msgspec.Raw) -> str:
 
 
 def packed(vector: str) -> str:
-    """``vector``, an array's JSON text, as base64 of little-endian 32-bit floats."""
+    """``vector``, an array's JSON text, as base64 of little-endian 32-bit floats.
+
+    Raises UpstreamProtocolError for a number that is beyond them.
+    """
     numbers = _NUMBERS.decode(vector)
-    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+    try:
+        return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+    except OverflowError:
+        raise UpstreamProtocolError("The provider sent a vector with a number beyond 32-bit floats.") from None
 
 
 def _floats(text: str) -> str:
@@ -92,4 +100,7 @@ def _floats(text: str) -> str:
         raise UpstreamProtocolError("The provider sent a vector that is not base64.") from None
     if not data or len(data) % 4:
         raise UpstreamProtocolError(f"The provider sent a vector of {len(data)} bytes, which are no whole floats.")
-    return msgspec.json.encode(list(struct.unpack(f"<{len(data) // 4}f", data))).decode()
+    numbers = struct.unpack(f"<{len(data) // 4}f", data)
+    if not all(map(math.isfinite, numbers)):
+        raise UpstreamProtocolError("The provider sent a vector with something that is no number.")
+    return msgspec.json.encode(numbers).decode()

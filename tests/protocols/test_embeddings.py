@@ -141,6 +141,57 @@ def test_pitfall_143_provider_that_answers_base64_serves_clients_that_want_numbe
     assert ("[0.5,-2.0]",) == OPENAI.decode_response(body, OPENAI.decode_request(envelope)).vectors
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_the_providers_fault_and_no_null_in_a_vector(number: float) -> None:
+    data = base64.b64encode(struct.pack("<2f", 0.5, number)).decode()
+    body = answered("openai_embeddings", data)
+    envelope = peek("openai_embeddings", {"model": "m", "input": "a"})
+
+    with pytest.raises(UpstreamProtocolError, match="no number"):
+        OPENAI.splice_response(body, envelope)
+    with pytest.raises(UpstreamProtocolError, match="no number"):
+        OPENAI.decode_response(body, OPENAI.decode_request(envelope))
+
+
+def test_a_number_beyond_32_bits_is_the_providers_fault_where_base64_is_wanted() -> None:
+    envelope = peek("openai_embeddings", {"model": "m", "input": "a", "encoding_format": "base64"})
+
+    with pytest.raises(UpstreamProtocolError, match="32-bit"):
+        OPENAI.splice_response(answered("openai_embeddings", [1e39]), envelope)
+    with pytest.raises(UpstreamProtocolError, match="32-bit"):
+        OPENAI.encode_response(EmbeddingResponse(model="m", vectors=("[-1e39]",)), envelope)
+
+
+@pytest.mark.parametrize("variant", ["one", "batch"])
+def test_what_only_gemini_knows_is_named_and_never_left_out_in_silence(variant: str) -> None:
+    one: dict[str, Any] = {
+        "content": {"role": "user", "parts": [{"text": "a"}, {"text": "b", "thought": True}], "x": 1},
+        "autoTruncate": True,
+        "task_type": "RETRIEVAL_QUERY",
+        "embedContentConfig": {"outputDimensionality": 5},
+    }
+    other = {"content": one["content"], "taskType": "RETRIEVAL_QUERY"}
+    body = one if variant == "one" else {"requests": [other, one], "model": "models/m", "y": 1}
+    unknown = embedder("gemini_embeddings").decode_request(peek("gemini_embeddings", body, variant)).unknown
+
+    inner = ("content.x", "content.parts[1].thought")
+    top = ("autoTruncate", "embedContentConfig")
+    if variant == "one":
+        assert (*top, *inner) == unknown
+    else:
+        first, second = ("requests[0].", "requests[1].")
+        assert ("y", *(first + each for each in inner), *(second + each for each in top + inner)) == unknown
+
+
+@pytest.mark.parametrize("name", ["inlineData", "inline_data", "fileData", "file_data"])
+def test_a_picture_beside_words_is_refused_by_who_reads_words_alone(name: str) -> None:
+    body: dict[str, Any] = {"content": {"parts": [{"text": "a"}, {"text": "b", name: {}}]}}
+    with pytest.raises(InvalidRequest) as caught:
+        embedder("gemini_embeddings").decode_request(peek("gemini_embeddings", body, "one"))
+
+    assert f"content.parts[1].{name}" == caught.value.param
+
+
 def test_pitfall_144_wanted_dimensions_reach_the_provider_or_its_rules_say_otherwise() -> None:
     request = OPENAI.decode_request(peek("openai_embeddings", {"model": "m", "input": "a", "dimensions": 256}))
     kept = json.loads(OPENAI.encode_request(request, target("openai_embeddings")).body)
