@@ -334,7 +334,7 @@ class Gateway:
             else:
                 whole, usage = translated(client, speaks, outgoing, body, self._answer(call, request))
         finally:
-            if usage is None:  # what it took can only be read off what came
+            if usage is None or not usage.output:  # what it took can only be read off what came
                 attempt.record.received = Received(candidate.protocol, body)
         record.usage = usage
         attempt.end(usage=usage)

@@ -65,7 +65,7 @@ class EmbedContentAnswer(msgspec.Struct, kw_only=True):
     """The vector of one content."""
 
     embedding: ContentEmbedding
-    usageMetadata: EmbedUsage | msgspec.UnsetType = msgspec.UNSET
+    usageMetadata: EmbedUsage | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class BatchEmbedContentsAnswer(msgspec.Struct, kw_only=True):
@@ -74,7 +74,7 @@ class BatchEmbedContentsAnswer(msgspec.Struct, kw_only=True):
     embeddings: list[ContentEmbedding]
     """One for each request."""
 
-    usageMetadata: EmbedUsage | msgspec.UnsetType = msgspec.UNSET
+    usageMetadata: EmbedUsage | None | msgspec.UnsetType = msgspec.UNSET
 
 
 class ContentEmbedding(msgspec.Struct, kw_only=True):
@@ -87,5 +87,5 @@ class ContentEmbedding(msgspec.Struct, kw_only=True):
 class EmbedUsage(msgspec.Struct, kw_only=True):
     """Token counts."""
 
-    promptTokenCount: int | msgspec.UnsetType = msgspec.UNSET
+    promptTokenCount: int | None | msgspec.UnsetType = msgspec.UNSET
     """Tokens of all contents."""

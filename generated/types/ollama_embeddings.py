@@ -41,11 +41,11 @@ class EmbedAnswer(msgspec.Struct, kw_only=True):
     embeddings: list[msgspec.Raw]
     """Arrays of numbers in the order of the texts."""
 
-    total_duration: int | msgspec.UnsetType = msgspec.UNSET
+    total_duration: int | None | msgspec.UnsetType = msgspec.UNSET
     """Nanoseconds."""
 
-    load_duration: int | msgspec.UnsetType = msgspec.UNSET
+    load_duration: int | None | msgspec.UnsetType = msgspec.UNSET
     """Nanoseconds."""
 
-    prompt_eval_count: int | msgspec.UnsetType = msgspec.UNSET
+    prompt_eval_count: int | None | msgspec.UnsetType = msgspec.UNSET
     """Tokens of all texts."""

@@ -240,6 +240,8 @@ class Ledger:
         """At ``now_s`` of the clock, which is ``unix_s`` in Unix seconds."""
         usage, prices = attempt.usage, attempt.prices
         if usage is not None and attempt.outcome == "ok" and not attempt.free:
+            if not usage.output or not usage.total_input:
+                usage = _filled(attempt, usage)
             estimated = usage.estimated
         else:
             usage, estimated = _used(attempt)
@@ -278,6 +280,15 @@ class Ledger:
         told = version, encode_frame(PriceTable(version, prices))
         made = self._priced[id(prices)] = Priced(prices, rates_of(prices), version, told)  # keeps the id its own
         return made
+
+
+def _filled(attempt: AttemptRecord, usage: Usage) -> Usage:
+    """``usage`` with our count of what its provider said nothing of: no prompt is empty, and no answer that has text."""
+    sent = 0 if usage.total_input or attempt.measure is None else attempt.measure()
+    came = 0 if usage.output or attempt.received is None else attempt.received.tokens()
+    if not sent and not came:
+        return usage
+    return msgspec.structs.replace(usage, input=usage.input + sent, output=usage.output + came, estimated=True)
 
 
 def _used(attempt: AttemptRecord) -> tuple[Usage | None, bool]:

@@ -26,6 +26,7 @@ from runtime.canonical import EmbeddingRequest, EmbeddingResponse, Usage
 from runtime.errors import GatewayError, InvalidRequest, UpstreamProtocolError
 from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
+from runtime.protocols.counts import count, read_counted
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.gemini import Gemini
 from runtime.protocols.vector import not_too_many, one_each, unpacked
@@ -192,6 +193,9 @@ def _answer(body: bytes) -> BatchEmbedContentsAnswer:
     try:
         return _ANSWER.decode(body)
     except msgspec.DecodeError as error:
+        counted = read_counted(_ANSWER, body, ("usageMetadata",))
+        if counted is not None:
+            return counted
         raise UpstreamProtocolError(f"The provider's answer is not in its protocol: {error}.") from None
 
 
@@ -201,6 +205,4 @@ def _values(embedding: ContentEmbedding) -> msgspec.Raw:
 
 def _usage(given: BatchEmbedContentsAnswer) -> Usage | None:
     usage = given.usageMetadata
-    if isinstance(usage, msgspec.UnsetType) or isinstance(usage.promptTokenCount, msgspec.UnsetType):
-        return None
-    return Usage(input=usage.promptTokenCount)
+    return Usage(input=count(usage.promptTokenCount)) if usage and usage.promptTokenCount else None

@@ -13,6 +13,7 @@ from runtime.canonical import EmbeddingRequest, EmbeddingResponse, Extensions, U
 from runtime.errors import GatewayError, InvalidRequest, UpstreamProtocolError
 from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
+from runtime.protocols.counts import count, read_counted
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.ollama_chat import OllamaChat
 from runtime.protocols.vector import inputs_in, not_too_many, one_each, unpacked
@@ -21,6 +22,7 @@ __all__ = ["OllamaEmbeddings"]
 
 _REQUEST: Final = msgspec.json.Decoder(EmbedRequest)
 _ANSWER: Final = msgspec.json.Decoder(EmbedAnswer)
+_COUNTED: Final = (("prompt_eval_count",), ("total_duration",), ("load_duration",))
 _HEADERS: Final = (("content-type", "application/json"),)
 _OWN: Final = ("truncate", "options", "keep_alive")
 
@@ -108,9 +110,11 @@ def _answer(body: bytes) -> EmbedAnswer:
     try:
         return _ANSWER.decode(body)
     except msgspec.DecodeError as error:
+        counted = read_counted(_ANSWER, body, *_COUNTED)
+        if counted is not None:
+            return counted
         raise UpstreamProtocolError(f"The provider's answer is not in its protocol: {error}.") from None
 
 
 def _usage(given: EmbedAnswer) -> Usage | None:
-    tokens = given.prompt_eval_count
-    return None if isinstance(tokens, msgspec.UnsetType) else Usage(input=tokens)
+    return Usage(input=count(given.prompt_eval_count)) if given.prompt_eval_count else None

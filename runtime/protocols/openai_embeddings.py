@@ -23,6 +23,7 @@ from runtime.canonical import EmbeddingRequest, EmbeddingResponse, Usage
 from runtime.errors import GatewayError, InvalidRequest, UpstreamProtocolError
 from runtime.protocols import splice
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
+from runtime.protocols.counts import count, read_counted
 from runtime.protocols.embedding import Embedder
 from runtime.protocols.openai_chat import OpenAIChat
 from runtime.protocols.vector import inputs_in, not_too_many, one_each, packed, places, unpacked
@@ -170,8 +171,11 @@ def _answer(body: bytes) -> ReceivedEmbeddings:
     try:
         given = _ANSWER.decode(body)
     except msgspec.DecodeError as error:
-        failure = OpenAIChat().decode_error(200, {}, body) if b'"error"' in body[:4096] else None
-        raise failure or UpstreamProtocolError(f"The provider's answer is not in its protocol: {error}.") from None
+        counted = read_counted(_ANSWER, body, ("usage",))
+        if counted is None:
+            failure = OpenAIChat().decode_error(200, {}, body) if b'"error"' in body[:4096] else None
+            raise failure or UpstreamProtocolError(f"The provider's answer is not in its protocol: {error}.") from None
+        given = counted
     if not given.data:
         raise UpstreamProtocolError("The provider sent no vectors.")
     return given
@@ -187,4 +191,4 @@ def _usage(given: ReceivedEmbeddings) -> Usage | None:
     usage = given.usage
     if usage is None or isinstance(usage, msgspec.UnsetType):
         return None
-    return Usage(input=usage.prompt_tokens or usage.total_tokens or 0)
+    return Usage(input=count(usage.prompt_tokens) or count(usage.total_tokens))

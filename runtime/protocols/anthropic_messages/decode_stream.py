@@ -36,9 +36,10 @@ from runtime.protocols.anthropic_messages.incoming import (
     TextBlock,
     ThinkingBlock,
 )
-from runtime.protocols.anthropic_messages.outcome import decode_finish, decode_tier, decode_usage, merge
+from runtime.protocols.anthropic_messages.outcome import COUNTED, decode_finish, decode_tier, decode_usage, merge
 from runtime.protocols.anthropic_messages.wire import Fields
 from runtime.protocols.base import Outgoing, StreamDecoder
+from runtime.protocols.counts import read_counted
 from runtime.protocols.framing import MAX_FRAME_BYTES, Frame, SseReader, readable
 from runtime.protocols.likeness import Likeness
 from runtime.protocols.openai_chat.halves import Mender
@@ -291,6 +292,9 @@ def _read(frame: Frame, mender: Mender) -> tuple[ReceivedEvent | None, bytes]:
     except msgspec.ValidationError as error:
         if _kind(frame) not in FACTS.events:
             return None, data
+        counted = read_counted(_EVENT, data, *COUNTED)
+        if counted is not None:
+            return counted, data
         raise UpstreamProtocolError(f"The provider's stream holds an event that is not sound: {error}.") from None
     except (msgspec.DecodeError, RecursionError):
         if frame.data == b"[DONE]":

@@ -25,10 +25,14 @@ from generated.types.anthropic_messages import (
 from generated.types.anthropic_messages import Usage as WireUsage
 from runtime.canonical import Finish, FinishReason, Usage
 from runtime.protocols.absent import present
+from runtime.protocols.counts import count
 
 __all__ = [
-    "decode_finish", "decode_tier", "decode_usage", "encode_delta_usage", "encode_details", "encode_stop_reason", "encode_usage", "merge",
+    "COUNTED", "decode_finish", "decode_tier", "decode_usage", "encode_delta_usage", "encode_details", "encode_stop_reason", "encode_usage", "merge",
 ]  # fmt: skip
+
+COUNTED: Final = (("usage",), ("message", "usage"))
+"""Where an answer and the events of a stream hold their counts."""
 
 _REASONS: Final = msgspec.json.Decoder(dict[str, FinishReason])
 _FINISH_IN: Final = _REASONS.decode(msgspec.json.encode(FACTS.finish_in))
@@ -59,13 +63,13 @@ def decode_usage(given: ReceivedUsage | None) -> Usage:
     short, long = _written(given)
     details, server = given.output_tokens_details, given.server_tool_use
     return Usage(
-        input=_count(given.input_tokens),
-        output=_count(given.output_tokens),
-        cache_read=_count(given.cache_read_input_tokens),
+        input=count(given.input_tokens),
+        output=count(given.output_tokens),
+        cache_read=count(given.cache_read_input_tokens),
         cache_write_5m=short,
         cache_write_1h=long,
-        reasoning=_count(details.thinking_tokens) if details else 0,
-        search_requests=_count(server.web_search_requests) if server else 0,
+        reasoning=count(details.thinking_tokens) if details else 0,
+        search_requests=count(server.web_search_requests) if server else 0,
     )
 
 
@@ -136,19 +140,15 @@ def encode_details(finish: Finish) -> StopDetails | None:
 
 def _written(given: ReceivedUsage) -> tuple[int, int]:
     """Tokens written to the cache for five minutes and for an hour. Without the parts the sum is the cheaper kind."""
-    total = _count(given.cache_creation_input_tokens)
+    total = count(given.cache_creation_input_tokens)
     parts = given.cache_creation
     if not parts:
         return total, 0
-    short, long = _count(parts.ephemeral_5m_input_tokens), _count(parts.ephemeral_1h_input_tokens)
+    short, long = count(parts.ephemeral_5m_input_tokens), count(parts.ephemeral_1h_input_tokens)
     return (short, long) if short + long >= total else (total - long, long)
 
 
 def _agrees(first: ReceivedUsage, then: ReceivedUsage) -> bool:
-    total = _count(then.cache_creation_input_tokens)
+    total = count(then.cache_creation_input_tokens)
     parts: Iterable[int] = _written(first) if present(first.cache_creation) else (-1,)
     return sum(parts) == total
-
-
-def _count(value: int | msgspec.UnsetType | None) -> int:
-    return value if value and value > 0 else 0

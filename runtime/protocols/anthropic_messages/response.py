@@ -33,6 +33,7 @@ from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.content import parts_of, read_block
 from runtime.protocols.anthropic_messages.errors import error_of
 from runtime.protocols.anthropic_messages.outcome import (
+    COUNTED,
     decode_finish,
     decode_tier,
     decode_usage,
@@ -42,6 +43,7 @@ from runtime.protocols.anthropic_messages.outcome import (
 )
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, compact_object
 from runtime.protocols.base import Answer, Outgoing
+from runtime.protocols.counts import read_counted
 from runtime.protocols.free_text import unwrapped, wrapped
 from runtime.protocols.seal import wrap
 from runtime.protocols.splice import raw, renamed, replace
@@ -160,6 +162,9 @@ def _answer(body: bytes) -> ReceivedAnswer:
     try:
         return _ANSWER.decode(body)
     except msgspec.ValidationError:  # of a block that came later, perhaps
+        counted = read_counted(_ANSWER, body, *COUNTED)
+        if counted is not None:
+            return counted
         blocks = [read_block(raw) for raw in _RAW_ANSWER.decode(body).content]
         given = _ANSWER.decode(replace(body, ("content",), msgspec.Raw(b"[]")))
         return msgspec.structs.replace(given, content=blocks)

@@ -18,9 +18,10 @@ from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.anthropic_messages.errors import error_in_stream, error_of
-from runtime.protocols.anthropic_messages.outcome import decode_usage, merge
+from runtime.protocols.anthropic_messages.outcome import COUNTED, decode_usage, merge
 from runtime.protocols.anthropic_messages.wire import STOP
 from runtime.protocols.base import StreamTap
+from runtime.protocols.counts import read_counted
 from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, behind, readable
 from runtime.protocols.splice import raw, replace
 
@@ -106,9 +107,12 @@ class Tap(StreamTap):
         try:
             given = _EVENT.decode(data)
         except msgspec.DecodeError:
-            if self._in_head and not _is_json(data):
-                raise UpstreamProtocolError("The provider's stream begins with what is not JSON.") from None
-            return event
+            counted = read_counted(_EVENT, data, *COUNTED)
+            if counted is None:
+                if self._in_head and not _is_json(data):
+                    raise UpstreamProtocolError("The provider's stream begins with what is not JSON.") from None
+                return event
+            given = counted
         delta = present(given.delta)
         match given.type:
             case "message_start" if self._in_head:

@@ -16,11 +16,13 @@ from runtime.canonical import Event
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.base import Outgoing, StreamDecoder
+from runtime.protocols.counts import read_counted
 from runtime.protocols.framing import readable
 from runtime.protocols.gemini.assembly import Assembly
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.errors import error_in_stream
 from runtime.protocols.gemini.plain import read_plain
+from runtime.protocols.gemini.usage import COUNTED
 from runtime.protocols.openai_chat.halves import Mender
 
 __all__ = ["CUT", "Decoder", "read_piece"]
@@ -90,7 +92,10 @@ def read_piece(data: bytes) -> GenerateContentResponse | None:
     try:
         answer = _PIECE.decode(readable(data))
     except msgspec.ValidationError as error:
-        raise UpstreamProtocolError(f"The provider's stream holds an event that is not sound: {error}.") from None
+        counted = read_counted(_PIECE, readable(data), COUNTED)
+        if counted is None:
+            raise UpstreamProtocolError(f"The provider's stream holds an event that is not sound: {error}.") from None
+        answer = counted
     except (msgspec.DecodeError, RecursionError):
         raise UpstreamProtocolError("The provider's stream holds an event that is not JSON.") from None
     failure = present(answer.error)

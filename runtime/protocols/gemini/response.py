@@ -11,12 +11,13 @@ from runtime.canonical import Choice, Citation, Event, Finish, Refusal, Response
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.base import Answer, Outgoing
+from runtime.protocols.counts import read_counted
 from runtime.protocols.gemini.assembly import Assembly
 from runtime.protocols.gemini.errors import error_of
 from runtime.protocols.gemini.grounding import write_grounding
 from runtime.protocols.gemini.logprobs import write_logprobs
 from runtime.protocols.gemini.parts import WirePart, shows_thoughts, write_parts
-from runtime.protocols.gemini.usage import Searches, encode_block, encode_finish, encode_usage, usage_of
+from runtime.protocols.gemini.usage import COUNTED, Searches, encode_block, encode_finish, encode_usage, usage_of
 from runtime.protocols.gemini.wire import on_one_line, raw_of
 from runtime.protocols.splice import raw, replace
 
@@ -97,9 +98,12 @@ def _read(body: bytes) -> GenerateContentResponse:
     try:
         given = _ANSWER.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        if body.lstrip()[:1] == b"[" and b'"error"' in body:
+        counted = read_counted(_ANSWER, body, COUNTED)
+        if counted is None and body.lstrip()[:1] == b"[" and b'"error"' in body:
             raise error_of(200, {}, body) from None
-        raise UpstreamProtocolError("The provider's answer is not one of its protocol.") from None
+        if counted is None:
+            raise UpstreamProtocolError("The provider's answer is not one of its protocol.") from None
+        given = counted
     if present(given.error) is not None:
         raise error_of(200, {}, body)
     if present(given.candidates) is None and present(given.promptFeedback) is None:

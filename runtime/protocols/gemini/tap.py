@@ -19,13 +19,14 @@ from runtime.canonical import Usage
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.base import Answer, FailingTap
+from runtime.protocols.counts import read_counted
 from runtime.protocols.framing import CR, LF, MAX_FRAME_BYTES, SseReader, readable
 from runtime.protocols.gemini.chunks import Chunks
 from runtime.protocols.gemini.decode_stream import CUT
 from runtime.protocols.gemini.encode_stream import Encoder, Framing
 from runtime.protocols.gemini.errors import error_in_stream
 from runtime.protocols.gemini.plain import Renaming, read_plain
-from runtime.protocols.gemini.usage import Searches, blocked, decode_usage, finish_reason, usage_of
+from runtime.protocols.gemini.usage import COUNTED, Searches, blocked, decode_usage, finish_reason, usage_of
 from runtime.protocols.openai_chat.halves import marked, may_hold_halves, unmarked
 from runtime.protocols.splice import raw, replace
 
@@ -178,9 +179,12 @@ class Tap(FailingTap):
         try:
             piece = _PIECE.decode(data)
         except msgspec.ValidationError:
-            if data.lstrip()[:1] != b"{":
+            counted = read_counted(_PIECE, data, COUNTED)
+            if counted is None and data.lstrip()[:1] != b"{":
                 raise UpstreamProtocolError("The provider's stream holds an event that is no object.") from None
-            return  # odd, but the client's own vendor's: it knows best
+            if counted is None:
+                return  # odd, but the client's own vendor's: it knows best
+            piece = counted
         except (msgspec.DecodeError, RecursionError):
             raise UpstreamProtocolError("The provider's stream holds an event that is not JSON.") from None
         error = present(piece.error)

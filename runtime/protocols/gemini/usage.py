@@ -16,11 +16,15 @@ from generated.types.gemini import Candidate, GenerateContentResponse, ModalityT
 from runtime.canonical import Finish, FinishReason, Usage
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.absent import present
+from runtime.protocols.counts import count
 from runtime.protocols.gemini.wire import generation
 
 __all__ = [
-    "Searches", "blocked", "decode_finish", "decode_tier", "decode_usage", "encode_block", "encode_finish", "encode_usage", "finish_reason", "usage_of",
+    "COUNTED", "Searches", "blocked", "decode_finish", "decode_tier", "decode_usage", "encode_block", "encode_finish", "encode_usage", "finish_reason", "usage_of",
 ]  # fmt: skip
+
+COUNTED: Final = ("usageMetadata",)
+"""Where an answer holds its counts."""
 
 BLOCKS: Final = frozenset({
     "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "MODEL_ARMOR", "JAILBREAK",
@@ -60,12 +64,12 @@ def usage_of(answer: GenerateContentResponse, searched: int = 0) -> Usage | None
 
 
 def decode_usage(given: UsageMetadata, searched: int = 0) -> Usage:
-    prompt, tool_use = _count(given.promptTokenCount), _count(given.toolUsePromptTokenCount)
-    cached = min(_count(given.cachedContentTokenCount), prompt)
-    thoughts = _count(given.thoughtsTokenCount)
-    candidates = _count(given.candidatesTokenCount)
+    prompt, tool_use = count(given.promptTokenCount), count(given.toolUsePromptTokenCount)
+    cached = min(count(given.cachedContentTokenCount), prompt)
+    thoughts = count(given.thoughtsTokenCount)
+    candidates = count(given.candidatesTokenCount)
     if present(given.candidatesTokenCount) is None and present(given.totalTokenCount) is not None:
-        candidates = max(0, _count(given.totalTokenCount) - prompt - tool_use - thoughts)
+        candidates = max(0, count(given.totalTokenCount) - prompt - tool_use - thoughts)
     details, said = present(given.promptTokensDetails) or (), present(given.candidatesTokensDetails) or ()
     kept = present(given.cacheTokensDetails) or ()
     return Usage(
@@ -196,9 +200,5 @@ def _understood(explanation: str | None) -> tuple[str, str | None]:
     return word, words or None
 
 
-def _count(value: int | msgspec.UnsetType | None) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
-
-
 def _of(kind: str, details: Sequence[ModalityTokenCount]) -> int:
-    return sum([_count(detail.tokenCount) for detail in details if detail.modality == kind])
+    return sum([count(detail.tokenCount) for detail in details if detail.modality == kind])

@@ -24,6 +24,7 @@ from runtime.canonical import ToolCall as CanonicalCall
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.absent import is_null
 from runtime.protocols.base import Outgoing
+from runtime.protocols.counts import count, read_counted
 from runtime.protocols.free_text import unwrapped
 from runtime.protocols.ollama_chat.errors import error_within, unreadable
 from runtime.protocols.ollama_chat.wire import arguments_text, unix_seconds
@@ -48,6 +49,7 @@ _ANSWER: Final = msgspec.json.Decoder(ChatAnswer)
 _LOGPROBS: Final[msgspec.json.Decoder[list[TokenLogprob] | None]] = msgspec.json.Decoder(list[TokenLogprob] | None)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _NOTHING: Final = AnswerMessage()
+_COUNTED: Final = (("prompt_eval_count",), ("eval_count",))
 
 
 def check_answer(body: bytes) -> ChatAnswer:
@@ -57,7 +59,10 @@ def check_answer(body: bytes) -> ChatAnswer:
             body.decode()  # what is kept as it came is looked at by nobody else
         wire = _ANSWER.decode(body)
     except _UNREADABLE as error:
-        raise unreadable(body, error) from None
+        counted = read_counted(_ANSWER, body, *_COUNTED) if isinstance(error, msgspec.ValidationError) else None
+        if counted is None:
+            raise unreadable(body, error) from None
+        wire = counted
     if isinstance(wire.error, msgspec.Raw) and not is_null(wire.error):
         raise error_within(body) or UpstreamProtocolError("The provider sent an error that says nothing.")
     if not wire.message and not wire.done:
@@ -134,7 +139,7 @@ def read_usage(wire: ChatAnswer) -> Usage | None:
     """None where nothing was counted. A prompt that was cached may be counted as less than it is."""
     if wire.prompt_eval_count is msgspec.UNSET and wire.eval_count is msgspec.UNSET:
         return None
-    return Usage(input=max(0, wire.prompt_eval_count or 0), output=max(0, wire.eval_count or 0))
+    return Usage(input=count(wire.prompt_eval_count), output=count(wire.eval_count))
 
 
 def logprobs_text(wire: ChatAnswer) -> str | None:

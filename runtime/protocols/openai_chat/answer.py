@@ -33,6 +33,7 @@ from runtime.canonical import (
 from runtime.errors import InvalidRequest, UpstreamProtocolError
 from runtime.protocols.absent import NULL
 from runtime.protocols.base import Outgoing
+from runtime.protocols.counts import read_counted
 from runtime.protocols.framing import readable
 from runtime.protocols.free_text import unwrapped
 from runtime.protocols.openai_chat.errors import error_within
@@ -81,7 +82,10 @@ def check_answer(body: bytes) -> ChatCompletion:
     try:
         wire = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise error_within(body) or not_json(body, error) from None
+        counted = read_counted(_ANSWER, body, ("usage",))
+        if counted is None:
+            raise error_within(body) or not_json(body, error) from None
+        wire = counted
     if not wire.choices:
         raise error_within(body) or UpstreamProtocolError("The provider's answer holds no choices.")
     for choice in wire.choices:

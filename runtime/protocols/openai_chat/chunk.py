@@ -9,6 +9,7 @@ import msgspec
 from generated.types.openai_chat import ChatCompletionChunk, ChunkChoice
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.absent import NULL
+from runtime.protocols.counts import read_counted
 from runtime.protocols.framing import Frame
 from runtime.protocols.openai_chat.errors import error_within
 from runtime.protocols.openai_chat.halves import UNREADABLE, read_marked
@@ -57,8 +58,8 @@ def read_chunk(frame: Frame) -> tuple[ChatCompletionChunk, bool]:
 
 
 def _mended(frame: Frame, error: Exception) -> ChatCompletionChunk:
-    """The chunk of a frame that holds half a character; raises for any other fault."""
-    chunk = read_marked(_CHUNK, frame.data)
+    """The chunk of a frame that holds half a character, or counts that are none; raises for any other fault."""
+    chunk = read_marked(_CHUNK, frame.data) or read_counted(_CHUNK, frame.data, ("usage",))
     if chunk is not None:
         return chunk
     raise error_within(frame.data) or UpstreamProtocolError(

@@ -15,6 +15,7 @@ from typing_extensions import override
 from generated.types.openai_chat import ChatCompletionChunk, ChunkDelta
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.absent import NULL
+from runtime.protocols.counts import read_counted
 from runtime.protocols.event_tap import EventTap
 from runtime.protocols.framing import CR, LF, behind
 from runtime.protocols.openai_chat.errors import error_within
@@ -182,12 +183,15 @@ class ChatTap(EventTap):
         try:
             chunk = _CHUNK.decode(marked(data))
         except UNREADABLE as fault:
-            said = error_within(data)
-            if said is not None:
-                raise said from None
-            if not self._readable and not isinstance(fault, msgspec.ValidationError):
-                raise UpstreamProtocolError("The provider's stream begins with what is not JSON.") from None
-            return False  # what it is only the client can say
+            counted = read_counted(_CHUNK, marked(data), ("usage",))
+            if counted is None:
+                said = error_within(data)
+                if said is not None:
+                    raise said from None
+                if not self._readable and not isinstance(fault, msgspec.ValidationError):
+                    raise UpstreamProtocolError("The provider's stream begins with what is not JSON.") from None
+                return False  # what it is only the client can say
+            chunk = counted
         self._readable = True
         failed = isinstance(chunk.error, msgspec.Raw) and chunk.error != NULL
         if failed or (chunk.choices is msgspec.UNSET and not chunk.usage):

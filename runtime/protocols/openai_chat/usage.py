@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-import msgspec
-
 from generated.types.openai_chat import CompletionUsage
 from runtime.canonical import Usage
+from runtime.protocols.counts import count
 
 __all__ = ["read_usage", "write_usage"]
-
-_MOST: Final = 2.0**53
-"""From here on a float does not tell neighbouring numbers apart."""
 
 
 def read_usage(wire: CompletionUsage) -> Usage:
@@ -21,7 +15,7 @@ def read_usage(wire: CompletionUsage) -> Usage:
     Two slips of compatible servers are seen by their sums: cached tokens that exceed the prompt were counted beside it,
     and thinking that the total holds but the completion does not.
     """
-    prompt, output = _count(wire.prompt_tokens), _count(wire.completion_tokens)
+    prompt, output = count(wire.prompt_tokens), count(wire.completion_tokens)
     into, out = wire.prompt_tokens_details or None, wire.completion_tokens_details or None
     cached = (into and into.cached_tokens) or wire.prompt_cache_hit_tokens or wire.cached_tokens
     if not (
@@ -31,8 +25,8 @@ def read_usage(wire: CompletionUsage) -> Usage:
         or (out and (out.accepted_prediction_tokens or out.rejected_prediction_tokens))
     ):
         return Usage(input=prompt, output=output)
-    cached, written = _count(cached), _count(into and into.cache_write_tokens)
-    reasoning = _count(out and out.reasoning_tokens)
+    cached, written = count(cached), count(into and into.cache_write_tokens)
+    reasoning = count(out and out.reasoning_tokens)
     if reasoning and wire.total_tokens == prompt + output + reasoning:
         output += reasoning
     inside = cached + written <= prompt
@@ -42,17 +36,12 @@ def read_usage(wire: CompletionUsage) -> Usage:
         cache_read=cached,
         cache_write_5m=written,
         reasoning=reasoning,
-        audio_input=_count(into and into.audio_tokens),
-        audio_output=_count(out and out.audio_tokens),
-        image_input=_count(into and into.image_tokens),
-        accepted_prediction=_count(out and out.accepted_prediction_tokens),
-        rejected_prediction=_count(out and out.rejected_prediction_tokens),
+        audio_input=count(into and into.audio_tokens),
+        audio_output=count(out and out.audio_tokens),
+        image_input=count(into and into.image_tokens),
+        accepted_prediction=count(out and out.accepted_prediction_tokens),
+        rejected_prediction=count(out and out.rejected_prediction_tokens),
     )
-
-
-def _count(tokens: float | msgspec.UnsetType | None) -> int:
-    """A whole count, also of a server that writes 5.0. What is no count of anything is 0."""
-    return int(tokens) if tokens and 0 < tokens < _MOST else 0
 
 
 def write_usage(usage: Usage) -> bytes:

@@ -15,12 +15,11 @@ from runtime.protocols.openai_error import not_json
 from runtime.protocols.openai_responses.ending import complete, refuse_failure
 from runtime.protocols.openai_responses.errors import error_within
 from runtime.protocols.openai_responses.lane import Sink
-from runtime.protocols.openai_responses.usage import read_usage
+from runtime.protocols.openai_responses.usage import read_object, read_usage
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["pass_answer", "read_count", "read_response"]
 
-_ANSWER: Final = msgspec.json.Decoder(ResponseObject)
 _COUNT: Final = msgspec.json.Decoder(InputTokenCount)
 
 
@@ -57,7 +56,7 @@ def read_count(body: bytes) -> int:
 
 def _check(body: bytes, *, whole: bool = True) -> ResponseObject:
     try:
-        wire = _ANSWER.decode(body)
+        wire = read_object(body)
     except UNREADABLE as error:
         raise error_within(body) or not_json(body, error) from None
     if wire.output is msgspec.UNSET and wire.status is msgspec.UNSET and not wire.output_text:

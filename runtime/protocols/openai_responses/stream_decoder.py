@@ -24,11 +24,11 @@ from runtime.protocols.openai_responses.ending import complete, refuse_failure, 
 from runtime.protocols.openai_responses.errors import broken, error_within
 from runtime.protocols.openai_responses.lane import Lane, Sink, read_item
 from runtime.protocols.openai_responses.lanes import MessageLane, ReasoningLane, lane_for, logprobs_text
+from runtime.protocols.openai_responses.usage import read_object
 
 __all__ = ["ResponsesDecoder"]
 
 _EVENT: Final = msgspec.json.Decoder(ResponseStreamEvent)
-_RESPONSE: Final = msgspec.json.Decoder(ResponseObject)
 _TEXT: Final = msgspec.json.Decoder(str)
 _FAILED: Final = frozenset({"response.failed", "response.cancelled"})
 _LAST: Final = _FAILED | {"response.completed", "response.incomplete"}
@@ -89,7 +89,7 @@ class ResponsesDecoder(StreamDecoder):
     def _event(self, name: str, event: ResponseStreamEvent, *, marked: bool) -> None:
         raw = present(event.response) if event.response is not msgspec.UNSET else None
         if raw is not None:
-            self._lifecycle(name, _RESPONSE.decode(raw))
+            self._lifecycle(name, read_object(raw))
             return
         match name:
             case "response.output_text.delta" | "response.refusal.delta":

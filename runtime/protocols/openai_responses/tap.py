@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from typing_extensions import override
 
-from generated.types.openai_responses import ResponseObject, ResponseStreamEvent
+from generated.types.openai_responses import ResponseStreamEvent
 from runtime.errors import GatewayError, UpstreamProtocolError
 from runtime.protocols.absent import present
 from runtime.protocols.base import Answer, FailingTap
@@ -21,14 +21,13 @@ from runtime.protocols.openai_chat.halves import UNREADABLE, mark_halves
 from runtime.protocols.openai_responses.ending import refuse_failure
 from runtime.protocols.openai_responses.errors import error_within, failure_json
 from runtime.protocols.openai_responses.stream_encoder import ResponsesEncoder
-from runtime.protocols.openai_responses.usage import read_usage
+from runtime.protocols.openai_responses.usage import read_object, read_usage
 from runtime.protocols.openai_responses.wire import Fields, compact, encode
 from runtime.protocols.splice import raw, replace
 
 __all__ = ["ResponsesTap"]
 
 _EVENT: Final = msgspec.json.Decoder(ResponseStreamEvent)
-_RESPONSE: Final = msgspec.json.Decoder(ResponseObject)
 _FIELDS: Final = msgspec.json.Decoder(Fields)
 _DATA: Final = re.compile(rb"(?:^|[\r\n])(?:\xef\xbb\xbf)?data: ?([^\r\n]+)")
 _NAME: Final = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]+)")
@@ -128,7 +127,7 @@ class ResponsesTap(EventTap, FailingTap):
         if told is None:
             self.started = self.started or name.startswith("response.")
         elif name in _FAILED or name in _COMPLETE:
-            response = _RESPONSE.decode(told)
+            response = read_object(told)
             if name in _FAILED:
                 response.status = name.removeprefix("response.")
             self.usage = read_usage(response) or self.usage

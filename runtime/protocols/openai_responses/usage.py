@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from generated.types.openai_responses import ResponseObject
 from runtime.canonical import Usage
+from runtime.protocols.counts import count, read_counted
 
-__all__ = ["read_usage", "search_json", "usage_json"]
+__all__ = ["read_object", "read_usage", "search_json", "usage_json"]
+
+_RESPONSE: Final = msgspec.json.Decoder(ResponseObject)
+
+
+def read_object(data: bytes | msgspec.Raw) -> ResponseObject:
+    """The response, whatever its counts are. Raises as a JSON decoder does."""
+    try:
+        return _RESPONSE.decode(data)
+    except msgspec.ValidationError:
+        counted = read_counted(_RESPONSE, bytes(data), ("usage",), ("tool_usage",))
+        if counted is None:
+            raise
+        return counted
 
 
 def read_usage(response: ResponseObject) -> Usage | None:
@@ -16,16 +34,16 @@ def read_usage(response: ResponseObject) -> Usage | None:
     wire = response.usage
     if not wire:
         return None
-    total, into, out = wire.input_tokens or 0, wire.input_tokens_details or None, wire.output_tokens_details or None
-    cached, written = (into and into.cached_tokens) or 0, (into and into.cache_write_tokens) or 0
+    total, into, out = count(wire.input_tokens), wire.input_tokens_details or None, wire.output_tokens_details or None
+    cached, written = count(into and into.cached_tokens), count(into and into.cache_write_tokens)
     searches = response.tool_usage.web_search if response.tool_usage else None
     return Usage(
         input=total - cached - written if cached + written <= total else total,
-        output=wire.output_tokens or 0,
+        output=count(wire.output_tokens),
         cache_read=cached,
         cache_write_5m=written,
-        reasoning=(out and out.reasoning_tokens) or 0,
-        search_requests=(searches and searches.num_requests) or 0,
+        reasoning=count(out and out.reasoning_tokens),
+        search_requests=count(searches.num_requests) if searches else 0,
     )
 
 
