@@ -11,19 +11,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 
 from generated.config import IdempotencySettings
-from runtime.call import Call, Complete, Streaming
+from runtime.call import Call, Complete, EmbedCall, Streaming
 from runtime.errors import Conflict, GatewayError, InvalidRequest
 from runtime.replay.kept import Kept, Origin
 from runtime.replay.run import Run
 from runtime.resilience import Door
 from runtime.shared import SharedError, SharedState
 
-__all__ = ["Ask", "Once"]
+__all__ = ["Once"]
 
 TOPIC: Final = "idempotency"
 WAITING: Final = "idempotency.waiting"
@@ -36,7 +37,7 @@ FAILED_S: Final = 2.0
 MAX_KEY: Final = 255
 REPLAYED: Final = (("x-omniroute-idempotent", "true"),)
 
-Ask = Callable[[Call], Awaitable[Complete | Streaming]]
+Made = TypeVar("Made", bound=Call | EmbedCall)
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -89,23 +90,24 @@ class Once:
             self._settings.request_ids == "deduplicate" and "x-request-id" in headers
         )
 
-    async def infer(self, call: Call, ask: Ask) -> Complete | Streaming:
+    async def infer(self, call: Made, ask: Callable[[Made], Awaitable[Complete | Streaming]]) -> Complete | Streaming:
         """``ask``'s answer to ``call``, or that to the request it repeats. Raises Conflict for a key that asked otherwise."""
         name = self._named(call)
         if name is None:
             return await ask(call)
-        key, fingerprint = _digest(call.key.id, call.codec.protocol, call.record.operation, name).hex(), _print(call)
+        record = call.record
+        key, fingerprint = _digest(call.key.id, record.protocol, record.operation, name).hex(), _print(call)
         run = self._runs.get(key)
         if run is None or run.over:
-            run = self._runs[key] = self._start(call, ask, key, fingerprint)
-            return await run.follow(call.record)
+            run = self._runs[key] = self._start(call, partial(ask, call), key, fingerprint)
+            return await run.follow(record)
         if run.fingerprint != fingerprint:
             raise _reused()
         _mark(call)
-        reply = await run.follow(call.record)
+        reply = await run.follow(record)
         return reply if _is_marked(reply) else msgspec.structs.replace(reply, headers=(*reply.headers, *REPLAYED))
 
-    def _named(self, call: Call) -> str | None:
+    def _named(self, call: Call | EmbedCall) -> str | None:
         if not self.concerns(call.headers):
             return None
         header, name = "idempotency-key", call.headers.get("idempotency-key")
@@ -119,7 +121,9 @@ class Once:
             )
         return name
 
-    def _start(self, call: Call, ask: Ask, key: str, fingerprint: bytes) -> Run:
+    def _start(
+        self, call: Call | EmbedCall, ask: Callable[[], Awaitable[Complete | Streaming]], key: str, fingerprint: bytes
+    ) -> Run:
         claim = _Claim(
             self._shared, key, fingerprint, self._new_id(), lambda error: self._on_fault(error, call.record.id)
         )
@@ -127,7 +131,7 @@ class Once:
         async def obtain() -> Complete | Streaming:
             kept = await claim.take(self._total_s)
             if kept is None:
-                return await ask(call)
+                return await ask()
             _mark(call)
             kept.origin.tell(call.record)
             return await kept.reply(REPLAYED)
@@ -145,7 +149,7 @@ class Once:
     def _state(
         self,
         claim: _Claim,
-        call: Call,
+        call: Call | EmbedCall,
         reply: Complete | Streaming | None,
         body: bytes | None,
         fault: BaseException | None,
@@ -256,7 +260,7 @@ class _Claim:
             self._on_fault(error)
 
 
-def _mark(call: Call) -> None:
+def _mark(call: Call | EmbedCall) -> None:
     record = call.record
     record.model, record.stream, record.replay = call.envelope.model, call.envelope.stream, "idempotent"
 
@@ -269,7 +273,7 @@ def _digest(*texts: str) -> bytes:
     return hashlib.sha256("".join(f"{len(text)}:{text}" for text in texts).encode("utf-8", "surrogateescape")).digest()
 
 
-def _print(call: Call) -> bytes:
+def _print(call: Call | EmbedCall) -> bytes:
     """What a repeated request must have in common with the first."""
     envelope = call.envelope
     head = _digest(envelope.model, str(envelope.stream), envelope.variant)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from runtime.call import Call, Complete, Streaming
+from runtime.call import Call, Complete, EmbedCall, Streaming
 from runtime.replay.cache import Cache, prefix_of
 from runtime.replay.idempotency import Once
 from runtime.replay.progress import Form, told, wanted
@@ -53,6 +53,14 @@ class Replay:
         reply = self._once.infer(call, ask) if self._once.concerns(call.headers) else ask(call)
         form = wanted(call.headers) if call.envelope.stream else None
         return reply if form is None else self._told(reply, form, call.record)
+
+    async def embed(self, call: EmbedCall, ask: Callable[[EmbedCall], Awaitable[Complete]]) -> Complete:
+        """The same for vectors, which no cache keeps."""
+        if not self._once.concerns(call.headers):
+            return await ask(call)
+        reply = await self._once.infer(call, ask)
+        assert isinstance(reply, Complete), "vectors come in one piece"
+        return reply
 
     async def _told(
         self, reply: Awaitable[Complete | Streaming], form: Form, record: CallRecord

@@ -181,7 +181,7 @@ class Inference:
             envelope, shown = self._meant(embedder.peek(body, asked), adapt, key, record)
             headers = exchange.headers
             call = EmbedCall(embedder=embedder, envelope=envelope, key=key, record=record, shown=shown, headers=headers)
-            reply = await self._gateway.embed(call)
+            reply = await self.replay.embed(call, self._gateway.embed)
             identity = (codec.request_id_header, exchange.request_id)
             await exchange.respond(200, (JSON, identity, *reply.headers, *self._cost(record)), reply.body)
 

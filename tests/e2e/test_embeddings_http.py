@@ -319,6 +319,20 @@ def test_a_wrong_request_is_refused_with_its_field(running: Running, path: str, 
     assert named in reply.text
 
 
+def test_vectors_are_made_once_for_an_idempotency_key(running: Running, fake: Fake, provider: str) -> None:
+    body, model = {"model": f"{provider}/vec", "input": "one"}, f"{provider}/vec"
+    one = {"content": {"parts": [{"text": "one"}]}}
+    for path, asked in (("/v1/embeddings", body), ("/api/embed", body), (f"/v1beta/models/{model}:embedContent", one)):
+        fake.seen.clear()
+        key = {"idempotency-key": f"{provider}-vectors"}
+        made = [post(running, path, asked, **key) for _ in range(3)]
+        other = post(running, path, asked | {"dimensions": 3, "outputDimensionality": 3}, **key)
+
+        assert [200, 200, 200, 409] == [each.status_code for each in (*made, other)]
+        assert 1 == len({each.content for each in made}) == len(fake.seen)
+        assert [None, "true", "true"] == [each.headers.get("x-omniroute-idempotent") for each in made]
+
+
 def test_a_model_that_talks_gives_no_vectors_and_the_other_way_round(running: Running) -> None:
     embed = post(running, "/v1/embeddings", {"model": "sim/echo", "input": "x"})
     chat = post(running, "/v1/chat/completions", {"model": "openai_like/vec", "messages": [{"role": "user", "content": "x"}]})  # fmt: skip
