@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from typing import Final, Literal
 
 import msgspec
 
 from runtime.gateway import Complete, Streaming
-from runtime.protocols.framing import SseReader
+from runtime.protocols.framing import CR, SseReader
 from runtime.protocols.splice import replace
 from runtime.replay.kept import opened
 from runtime.services.response_object import Changes, Lifecycle, name_items, read_event, read_head, with_fields
@@ -44,9 +44,9 @@ class Frames:
         data = self._held + data
         frames: list[bytes] = []
         start = 0
-        for blank in _BLANK_LINE.finditer(data):
-            frames.append(data[start : blank.end()])
-            start = blank.end()
+        for end in _ends(data):
+            frames.append(data[start:end])
+            start = end
         self._held = data[start:]
         return frames
 
@@ -54,6 +54,17 @@ class Frames:
         """What no blank line ended."""
         rest, self._held = self._held, b""
         return rest
+
+
+def _ends(data: bytes) -> Iterator[int]:
+    """Behind each blank line. Most streams know no CR, and an answer may be megabytes in one line: `find` takes a hundredth of the time."""
+    if CR in data:
+        yield from (blank.end() for blank in _BLANK_LINE.finditer(data))
+        return
+    end = data.find(b"\n\n")
+    while end >= 0:
+        yield end + 2
+        end = data.find(b"\n\n", end + 2)
 
 
 class Keeping:
