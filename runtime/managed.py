@@ -66,7 +66,10 @@ def managed(
         served(pricing.build_routes, Pricing(overrides, parts.ready.base.catalog, time.time)),
         served(policies.build_routes, Policies(overrides)),
         served(settings.build_routes, GatewaySettings(overrides, Proxying(overrides, trial))),
-        served(usage.build_routes, Usages(found.artefact.plan, history, parts.attempts.health, time.time)),
+        served(
+            usage.build_routes,
+            Usages(found.artefact.plan, history, parts.attempts.health, time.time, parts.ready.pepper),
+        ),
         served(combos.build_routes, Combos(overrides, trial, history, time.time)),
         served(aliases.build_routes, Aliases(found.artefact, overrides, routes)),
     ]

@@ -126,7 +126,7 @@ class CallLogs(msgspec.Struct, kw_only=True):
     logs: list[CallLog]
     """The requests, the newest first."""
 
-    before: int | msgspec.UnsetType = msgspec.UNSET
+    before: str | msgspec.UnsetType = msgspec.UNSET
     """Where the next page begins; absent at the end."""
 
 
@@ -231,7 +231,7 @@ class CallAttempt(msgspec.Struct, kw_only=True):
     """One request that was sent to a provider."""
 
     number: int
-    """Which one it was."""
+    """Which one of the request's it was, from 1 on."""
 
     timestamp: str
     """When it was sent."""

@@ -6,6 +6,7 @@ the two lies everything that can go wrong, so nothing that was paid for is ever 
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -14,6 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from runtime.accounting.call_id import call_ids
 from runtime.accounting.frames import Opened, PriceTable, encode_frame
 from runtime.accounting.journal import Journal
 from runtime.accounting.price import NOTHING, Rates, price, price_version, rates_of
@@ -48,6 +50,7 @@ class Ledger:
     """One worker's. ``clock`` is that of the records, ``now`` gives Unix seconds, ``on_fault`` hears of a failing journal.
 
     ``when_full`` says what becomes of calls while the journal cannot be written to or is full: `refuse` them, or `continue`.
+    ``random`` gives so many random bytes, for ids.
     """
 
     def __init__(
@@ -58,14 +61,14 @@ class Ledger:
         *,
         when_full: Literal["refuse", "continue"] = "refuse",
         on_fault: Callable[[str | None], None] = lambda _: None,
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.journal = journal
         self._clock = clock
         self._now = now
         self.refuses = when_full == "refuse"
         self._on_fault = on_fault
-        self._prefix = f"{journal.worker}-"
-        self._numbers = count(1)
+        self._ids = call_ids(journal.worker, random)
         self._attempts = count(1)
         self._priced: dict[int, Priced] = {}
         self._backlog: deque[tuple[str, bytes]] = deque()
@@ -74,7 +77,7 @@ class Ledger:
 
     def new_id(self) -> str:
         """Of a call: no other one ever has it."""
-        return f"{self._prefix}{next(self._numbers)}"
+        return next(self._ids)
 
     def open(self, record: CallRecord, attempt: AttemptRecord, input_tokens: int) -> None:
         """``attempt`` is about to be sent, with about so many tokens. Raises LedgerUnavailable."""

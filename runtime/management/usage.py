@@ -119,7 +119,7 @@ def _attempts(entries: tuple[AttemptEntry, ...]) -> list[CallAttempt] | UnsetTyp
         return UNSET
     return [
         CallAttempt(
-            number=each.number,
+            number=number,  # not the ledger's, which counts everybody's
             timestamp=_time(each.at_s),
             model=each.target,
             account=each.connection,
@@ -130,7 +130,7 @@ def _attempts(entries: tuple[AttemptEntry, ...]) -> list[CallAttempt] | UnsetTyp
             cost=each.cost_nano_usd / NANO,
             priceVersion=each.price_version or UNSET,
         )
-        for each in entries
+        for number, each in enumerate(entries, 1)
     ]
 
 

@@ -27,18 +27,20 @@ from runtime.resilience import Health
 from runtime.stores.base import StoreError
 from runtime.stores.history import Dimension, History, Total, Wanted
 from runtime.web.key import KeyRecord
+from runtime.web.place import Places
 
 __all__ = ["Usages", "readable"]
 
 
 class Usages:
-    """Implements `generated.api.usage.UsageService`. ``now`` gives Unix seconds."""
+    """Implements `generated.api.usage.UsageService`. ``now`` gives Unix seconds, ``pepper`` seals where pages begin."""
 
-    def __init__(self, plan: Plan, history: History, health: Health, now: Callable[[], float]) -> None:
+    def __init__(self, plan: Plan, history: History, health: Health, now: Callable[[], float], pepper: bytes) -> None:
         self._plan = plan
         self._history = history
         self._health = health
         self._now = now
+        self._places = Places(pepper, "call-logs")
 
     # -- totals
 
@@ -133,7 +135,7 @@ class Usages:
         caller: KeyRecord,
         company_id: str | None = None,
         limit: int = 200,
-        before: int | None = None,
+        before: str | None = None,
         status: str | None = None,
         model: str | None = None,
         provider: str | None = None,
@@ -155,10 +157,12 @@ class Usages:
             outcome=outcome,
             status=code,
         )
+        number = None if before is None else int.from_bytes(self._places.read(before, "before"), "big")
         async with readable():
-            page = await self._history.requests(wanted, limit=limit, before=before)
+            page = await self._history.requests(wanted, limit=limit, before=number)
         logs = [shown_request(each.settlement) for each in page.requests]
-        return CallLogs(logs=logs, before=UNSET if page.before is None else page.before)
+        following = UNSET if page.before is None else self._places.told(page.before.to_bytes(8, "big"))
+        return CallLogs(logs=logs, before=following)
 
     async def get_call_log(self, caller: KeyRecord, request_id: str) -> CallLog:
         async with readable():

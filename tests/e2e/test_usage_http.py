@@ -118,6 +118,20 @@ def test_a_tenant_sees_its_own_and_nothing_else(served: Running) -> None:
     assert 5 == ask(served, "GET", "/api/usage/history", key=VIEWER)[1]["totalRequests"]
 
 
+def test_what_a_tenant_is_told_of_its_requests_counts_nobody_elses(served: Running) -> None:
+    """Neither where its pages begin nor an id is a number, and attempts are counted for each request."""
+    page = ask(served, "GET", "/api/usage/call-logs?limit=1", key=THEIRS)[1]
+    second = ask(served, "GET", f"/api/usage/call-logs?limit=1&before={page['before']}", key=THEIRS)[1]
+    third = ask(served, "GET", f"/api/usage/call-logs?before={second['before']}", key=THEIRS)[1]
+    told = [*page["logs"], *second["logs"], *third["logs"]]
+    assert (3, False) == (len({each["id"] for each in told}), "before" in third)
+    assert all(len(each) >= 24 for each in (page["before"], second["before"]))
+    assert all(len(each["id"].partition("-")[2]) == 16 for each in told)
+    for each in told:
+        shown = ask(served, "GET", f"/api/usage/call-logs/{each['id']}", key=THEIRS)[1]
+        assert [1] == [attempt["number"] for attempt in shown["attempts"]]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "param"),
     [
@@ -128,6 +142,8 @@ def test_a_tenant_sees_its_own_and_nothing_else(served: Running) -> None:
         ("/api/usage/call-logs?apiKey=theirs&apiKeyId=client", 400, "apiKey"),
         ("/api/usage/call-logs?limit=0", 400, "limit"),
         ("/api/usage/call-logs?limit=many", 400, "limit"),
+        ("/api/usage/call-logs?before=8", 400, "before"),
+        ("/api/usage/call-logs?before=", 400, "before"),
         ("/api/usage/call-logs/nobody", 404, None),
         ("/api/usage/nobody:main", 404, None),
     ],
