@@ -23,7 +23,7 @@ def metered(parts: Lasting, plan: Plan, admission: Admission, recorder: Recorder
     made = Keys(
         parts.keys, parts.good_keys, parts.colleagues, parts.ready.pepper, time.time, os.urandom, plan, parts.audit
     )
-    budgets = Budgets(made, parts.keys, parts.good_keys, parts.spending, time.time)
+    budgets = Budgets(made, parts.keys, parts.good_keys, parts.ready.pepper, parts.spending, time.time)
     return [
         served(keys.build_routes, made),
         served(budget.build_routes, budgets),

@@ -6,6 +6,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Protocol
 
+import msgspec
+
 from generated.types.budget import BudgetFields, BudgetList, BudgetSet
 from runtime.web.front import Fronts
 from runtime.web.key import KeyRecord
@@ -28,11 +30,13 @@ class BudgetService(Protocol):
         api_key_id: str | None = None,
         key_id: str | None = None,
         company_id: str | None = None,
+        limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000,
+        after: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)] | None = None,
     ) -> BudgetList:
         """Show what keys may spend, and have spent.
 
-        One key's, or those of all keys that the caller may see. Days, weeks and months are UTC's. What was spent is
-        what the ledger has, a second old at the most.
+        One key's, or those of all keys that the caller may see, in pages and in the order of `listKeys`. Days, weeks
+        and months are UTC's. What was spent is what the ledger has, a second old at the most.
 
         Answers GET /api/usage/budget.
         """
@@ -70,9 +74,11 @@ def _handlers(service: BudgetService, front: Fronts) -> Handlers:
         api_key_id: Annotated[str | None, QueryParameter(name="apiKeyId")] = None,
         key_id: Annotated[str | None, QueryParameter(name="keyId")] = None,
         company_id: FromQuery[str | None] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 1000,
+        after: Annotated[str | None, QueryParameter(min_length=1, max_length=2048)] = None,
     ) -> BudgetList:
         return await service.list_budgets(
-            caller=request.user, api_key_id=api_key_id, key_id=key_id, company_id=company_id
+            caller=request.user, api_key_id=api_key_id, key_id=key_id, company_id=company_id, limit=limit, after=after
         )
 
     @typed(

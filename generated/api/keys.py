@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import msgspec
 
 from generated.types.keys import ApiKey, CreatedKey, KeyDeleted, KeyFields, KeyList
 from runtime.web.front import Fronts
@@ -14,7 +16,7 @@ from runtime.web.routes import Handlers, Routes
 if TYPE_CHECKING:
     from litestar import Request
     from litestar.datastructures import State
-    from litestar.params import FromPath, FromQuery, JSONBody
+    from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 __all__ = ["KeysService", "build_routes"]
 
@@ -22,11 +24,17 @@ __all__ = ["KeysService", "build_routes"]
 class KeysService(Protocol):
     """Implements the operations of keys."""
 
-    async def list_keys(self, caller: KeyRecord, company_id: str | None = None) -> KeyList:
+    async def list_keys(
+        self,
+        caller: KeyRecord,
+        company_id: str | None = None,
+        limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000,
+        after: Annotated[str, msgspec.Meta(min_length=1, max_length=2048)] | None = None,
+    ) -> KeyList:
         """List the keys.
 
-        Keys that were made here and keys of the configuration, revoked ones included. Of each only its beginning is
-        shown.
+        Keys of the configuration by their ids, then keys that were made here, the oldest first, revoked ones included.
+        Of each only its beginning is shown. A key that is made or deleted between two pages moves none of the others.
 
         Answers GET /api/keys.
         """
@@ -99,8 +107,10 @@ def _handlers(service: KeysService, front: Fronts) -> Handlers:
     async def list_keys(
         request: Request[KeyRecord, object, State],
         company_id: FromQuery[str | None] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 1000,
+        after: Annotated[str | None, QueryParameter(min_length=1, max_length=2048)] = None,
     ) -> KeyList:
-        return await service.list_keys(caller=request.user, company_id=company_id)
+        return await service.list_keys(caller=request.user, company_id=company_id, limit=limit, after=after)
 
     @typed(
         front,

@@ -25,7 +25,10 @@ class BudgetList(msgspec.Struct, kw_only=True):
     """One for each key."""
 
     total: int
-    """How many there are."""
+    """How many there are on all pages."""
+
+    after: str | msgspec.UnsetType = msgspec.UNSET
+    """Where the next page begins; absent at the end."""
 
 
 class BudgetSet(msgspec.Struct, kw_only=True):

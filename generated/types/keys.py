@@ -46,13 +46,16 @@ class KeyLimit(msgspec.Struct, kw_only=True):
 
 
 class KeyList(msgspec.Struct, kw_only=True):
-    """All keys."""
+    """Keys."""
 
     keys: list[ApiKey]
     """The keys."""
 
     total: int
-    """How many there are."""
+    """How many there are on all pages."""
+
+    after: str | msgspec.UnsetType = msgspec.UNSET
+    """Where the next page begins; absent at the end."""
 
 
 class ApiKey(msgspec.Struct, kw_only=True):

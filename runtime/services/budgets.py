@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from generated.types.budget import BudgetCheck, BudgetFields, BudgetList, BudgetSet, KeyBudget
 from runtime.errors import Fault, InvalidRequest, NotFound, Refused, RouteUnavailable
 from runtime.services.key_limits import PERIODS, Amount, WarnAt, nano_usd, replaced
+from runtime.services.key_pages import KeyPages
 from runtime.services.keyring import GoodKeys
 from runtime.services.keys import Keys
 from runtime.stores.base import StoreError
@@ -59,8 +60,15 @@ class Budgets:
     """Implements `generated.api.budget.BudgetService`. ``now`` gives Unix seconds."""
 
     def __init__(
-        self, keys: Keys, store: SqlKeys, good: GoodKeys, spending: SqlSpending, now: Callable[[], float]
+        self,
+        keys: Keys,
+        store: SqlKeys,
+        good: GoodKeys,
+        pepper: bytes,
+        spending: SqlSpending,
+        now: Callable[[], float],
     ) -> None:
+        self._pages = KeyPages(store, good, pepper, "budgets")
         self._keys = keys
         self._store = store
         self._good = good
@@ -73,12 +81,15 @@ class Budgets:
         api_key_id: str | None = None,
         key_id: str | None = None,
         company_id: str | None = None,
+        limit: int = 1000,
+        after: str | None = None,
     ) -> BudgetList:
         whose = caller.tenant_filter(company_id)
         wanted = api_key_id or key_id
-        there = await self._all() if wanted is None else await self._called(wanted)
-        keys = [key for key in there if whose in {None, key.tenant}]
-        if wanted is not None and not keys:
+        if wanted is None:
+            return await self._listed(whose, limit, after)
+        keys = [key for key in await self._called(wanted) if whose in {None, key.tenant}]
+        if not keys:
             raise NotFound(f"there is no key {wanted[:100]!r}")
         shown = await self._shown(keys)
         return BudgetList(budgets=shown, total=len(shown))
@@ -102,23 +113,24 @@ class Budgets:
         shown = await self._shown([_whose(key)])
         return BudgetSet(success=True, apiKeyId=id_, budget=shown[0])
 
-    async def _all(self) -> list[_Whose]:
-        """Configured keys, then stored ones."""
+    async def _listed(self, whose: str | None, limit: int, after: str | None) -> BudgetList:
+        """Of configured keys, then of stored ones."""
         try:
-            return self._configured() + list(map(_whose, (await self._store.all()).keys))
+            page = await self._pages.page(whose, limit, after)
         except StoreError as error:
             raise RouteUnavailable("the store of keys cannot be reached now", retry_after_s=1) from error
+        keys = [_named(record) for _, record in page.configured] + list(map(_whose, page.stored))
+        shown = await self._shown(keys)
+        return BudgetList(budgets=shown, total=page.total, after=UNSET if page.after is None else page.after)
 
     async def _called(self, id_: str) -> list[_Whose]:
-        """Those keys of `_all` that have the id."""
+        """Those keys that have the id."""
         try:
             stored = await self._store.get(id_)
         except StoreError as error:
             raise RouteUnavailable("the store of keys cannot be reached now", retry_after_s=1) from error
-        return [key for key in self._configured() if key.id == id_] + ([] if stored is None else [_whose(stored)])
-
-    def _configured(self) -> list[_Whose]:
-        return [_Whose(each.id, each.id, each.tenant, each.limits) for each in self._good.configured.hashes.values()]
+        configured = [_named(each) for each in self._good.configured.hashes.values() if each.id == id_]
+        return configured + ([] if stored is None else [_whose(stored)])
 
     async def _shown(self, keys: Sequence[_Whose]) -> list[KeyBudget]:
         now_ms = int(self._now() * 1000)
@@ -129,6 +141,10 @@ class Budgets:
         except StoreError as error:
             raise RouteUnavailable("the ledger cannot be reached now", retry_after_s=1) from error
         return await one_by_one(lambda key: _budget(key, spent.get(f"key/{key.id}", ()), starts, now_ms), keys)
+
+
+def _named(key: KeyRecord) -> _Whose:
+    return _Whose(key.id, key.id, key.tenant, key.limits)
 
 
 def _whose(key: StoredKey) -> _Whose:

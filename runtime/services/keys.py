@@ -24,6 +24,7 @@ from runtime.services.key_checks import (
 )
 from runtime.services.key_fields import PREFIXES, Fields, limits_of, read_fields
 from runtime.services.key_limits import shown_limits
+from runtime.services.key_pages import KeyPages
 from runtime.services.keyring import KEYS, GoodKeys
 from runtime.shared import SharedError
 from runtime.shared.colleagues import Colleagues
@@ -57,23 +58,23 @@ class Keys:
         self._store = store
         self._good = good
         self._colleagues = colleagues
+        self._pages = KeyPages(store, good, pepper, "keys")
         self._pepper = pepper
         self._now = now
         self._random = random
         self._plan = plan
         self._audit = audit
 
-    async def list_keys(self, caller: KeyRecord, company_id: str | None = None) -> KeyList:
+    async def list_keys(
+        self, caller: KeyRecord, company_id: str | None = None, limit: int = 1000, after: str | None = None
+    ) -> KeyList:
         whose = caller.tenant_filter(company_id)
         async with _stored():
-            found = await self._store.all()
-        shown = [
-            self._configured(record, found.ended.get(hash_))
-            for hash_, record in self._good.configured.hashes.items()
-            if whose in {None, record.tenant}
-        ]
-        shown += await one_by_one(self._shown, [key for key in found.keys if whose in {None, key.tenant}])
-        return KeyList(keys=shown, total=len(shown))
+            page = await self._pages.page(whose, limit, after)
+            ended = await self._store.ended([hash_ for hash_, _ in page.configured])
+        shown = [self._configured(record, ended.get(hash_)) for hash_, record in page.configured]
+        shown += await one_by_one(self._shown, page.stored)
+        return KeyList(keys=shown, total=page.total, after=UNSET if page.after is None else page.after)
 
     async def create_key(self, caller: KeyRecord, data: KeyFields) -> CreatedKey:
         fields = self._checked(data)
@@ -108,8 +109,8 @@ class Keys:
         for hash_, record in self._good.configured.hashes.items():
             if record.id == key_id and caller.may_see(record.tenant):
                 async with _stored():
-                    found = await self._store.all()
-                return self._configured(record, found.ended.get(hash_))
+                    ended = await self._store.ended([hash_])
+                return self._configured(record, ended.get(hash_))
         return self._shown(await self._found(caller, key_id))
 
     async def change_key(self, caller: KeyRecord, data: KeyFields, key_id: str) -> ApiKey:

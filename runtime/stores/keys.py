@@ -11,18 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from sqlalchemy import Row, delete, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 from typing_extensions import override
 
 from runtime.stores.base import StoreError
-from runtime.stores.database import Database, insert_new
+from runtime.stores.database import Database, among, insert_new
 from runtime.stores.tables import keys, revisions, revoked_keys
 from runtime.window import Limit
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["KeyChange", "KeySet", "SqlKeys", "StoredKey"]
+__all__ = ["KeyChange", "KeyPage", "KeySet", "SqlKeys", "StoredKey"]
 
 TOPIC: Final = "keys"
 AT_ONCE: Final = 200
@@ -88,6 +88,18 @@ class KeySet(msgspec.Struct, frozen=True, kw_only=True):
         return {key.hash: key.revoked_s for key in self.keys if key.revoked_s is not None} | self.revoked
 
 
+class KeyPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some keys, the oldest first, without those that this release cannot read.
+
+    ``after`` is when the last one was made, and its id, where there are ``more`` and it was asked for one; ``total`` counts all.
+    """
+
+    keys: tuple[StoredKey, ...]
+    after: tuple[float, str] | None
+    more: bool
+    total: int
+
+
 class SqlKeys:
     """Every method may raise StoreError."""
 
@@ -105,11 +117,25 @@ class SqlKeys:
         for index, row in enumerate(rows, 1):
             if index % AT_ONCE == 0:
                 await asyncio.sleep(0)
-            try:
-                found.append(_key(row))
-            except StoreError:
+            key = _readable(row)
+            if key is None:
                 unread.append(row.id)
+            else:
+                found.append(key)
         return KeySet(revision=revision, keys=tuple(found), revoked=revoked, unread=tuple(unread))
+
+    async def page(self, tenant: str | None, *, limit: int, after: tuple[float, str] | None = None) -> KeyPage:
+        """At most ``limit`` keys of ``tenant``, of everybody with None, made after the one that ``after`` tells of."""
+        total, rows = await self._database.read(partial(_page, tenant=tenant, limit=limit, after=after))
+        shown = rows[:limit]
+        keys = [key for row in shown if (key := _readable(row)) is not None]
+        more = len(rows) > limit
+        last = (shown[-1].created_s, shown[-1].id) if more and shown else None
+        return KeyPage(keys=tuple(keys), after=last, more=more, total=total)
+
+    async def ended(self, hashes: Sequence[str]) -> dict[str, float]:
+        """Those of ``hashes`` whose keys are revoked for good, and when they were."""
+        return await self._database.read(partial(_ended, hashes=hashes))
 
     async def get(self, id_: str) -> StoredKey | None:
         return await self._database.read(partial(_get, id_=id_))
@@ -158,6 +184,25 @@ async def _all(db: AsyncConnection) -> tuple[int, Sequence[Row[tuple[object, ...
     rows = (await db.execute(select(keys).order_by(keys.c.created_s, keys.c.id))).all()
     revoked = await db.execute(select(revoked_keys.c.hash, revoked_keys.c.revoked_s))
     return revision, rows, {row[0]: row[1] for row in revoked}
+
+
+async def _page(
+    db: AsyncConnection, tenant: str | None, limit: int, after: tuple[float, str] | None
+) -> tuple[int, Sequence[Row[tuple[object, ...]]]]:
+    """How many there are, and one row more than ``limit`` where there are so many."""
+    whose = [] if tenant is None else [keys.c.tenant == tenant]
+    total: int | None = await db.scalar(select(func.count()).select_from(keys).where(*whose))
+    query = select(keys).where(*whose).order_by(keys.c.created_s, keys.c.id).limit(limit + 1)
+    if after is not None:
+        made_s, id_ = after
+        query = query.where(or_(keys.c.created_s > made_s, and_(keys.c.created_s == made_s, keys.c.id > id_)))
+    return total or 0, (await db.execute(query)).all()
+
+
+async def _ended(db: AsyncConnection, hashes: Sequence[str]) -> dict[str, float]:
+    here = select(keys.c.hash, keys.c.revoked_s).where(among(db, keys.c.hash, hashes), keys.c.revoked_s.is_not(None))
+    gone = select(revoked_keys.c.hash, revoked_keys.c.revoked_s).where(among(db, revoked_keys.c.hash, hashes))
+    return {row[0]: row[1] for query in (here, gone) for row in await db.execute(query)}
 
 
 async def _get(db: AsyncConnection, id_: str) -> StoredKey | None:
@@ -214,6 +259,14 @@ async def _used(db: AsyncConnection, when_s: Mapping[str, float]) -> None:
 def _columns(values: dict[str, object]) -> dict[str, object]:
     """Lists as JSON."""
     return {name: msgspec.json.encode(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _readable(row: Row[tuple[object, ...]]) -> StoredKey | None:
+    """None for one that this release cannot read."""
+    try:
+        return _key(row)
+    except StoreError:
+        return None
 
 
 def _key(row: Row[tuple[object, ...]]) -> StoredKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,74 @@ async def test_a_question_about_one_key_reads_no_others(tmp_path: Path, monkeypa
         each["keyId"]
         for each in (await desk.json("GET", "/api/usage/budget", query="keyId=desk", key=ADMIN))["budgets"]
     ]
+
+
+# -- pages
+
+LISTS = {"/api/keys": "keys", "/api/usage/budget": "budgets"}
+"""Where keys are listed, and what the rows are called there."""
+
+
+async def pages(desk: Desk, path: str, limit: int, query: str = "") -> list[list[str]]:
+    """The ids of each page; all of them say how many there are."""
+    found: list[list[str]] = []
+    totals: set[int] = set()
+    after = ""
+    while True:
+        page = await desk.json("GET", path, query=f"limit={limit}{query}{after}", key=ADMIN)
+        found.append([each.get("id") or each["keyId"] for each in page[LISTS[path]]])
+        totals.add(page["total"])
+        if "after" not in page:
+            assert {sum(map(len, found))} == totals
+            return found
+        after = f"&after={page['after']}"
+
+
+@pytest.fixture
+async def listed_desk(tmp_path: Path) -> tuple[Desk, list[str]]:
+    """Three keys of the configuration and five that were made, two of them another tenant's; and their ids in order."""
+    config = CONFIG.replace("scopes: [view]", "scopes: [admin]") + "tenants: {acme: {}}\n"
+    desk = Desk(tmp_path, config)
+    ids = ["desk", "limited", "viewer"]
+    for number, tenant in enumerate(("default", "acme", "default", "acme", "default")):
+        fields = {"name": f"n{number}", "company_id": tenant}
+        answer = await desk.call("POST", "/api/keys", fields, headers=JSON, key=ADMIN)
+        ids.append(json.loads(answer.body)["id"])
+    return desk, ids
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_pages_of_keys_hold_every_one_once(listed_desk: tuple[Desk, list[str]], path: str) -> None:
+    desk, ids = listed_desk
+
+    for limit in (1, 2, 3, 4, 7, 8, 1000):
+        found = await pages(desk, path, limit)
+        assert ids == [id_ for page in found for id_ in page]
+        assert {limit} >= {len(page) for page in found[:-1]}
+        assert 1 <= len(found[-1]) <= limit
+    for limit in (1, 2):
+        assert [ids[4], ids[6]] == [id_ for page in await pages(desk, path, limit, "&company_id=acme") for id_ in page]
+    without = await desk.json("GET", path, key=ADMIN)
+    assert (len(ids), False) == (len(without[LISTS[path]]), "after" in without)
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_what_is_no_place_of_the_list_is_refused(listed_desk: tuple[Desk, list[str]], path: str) -> None:
+    desk, _ = listed_desk
+    (other,) = set(LISTS) - {path}
+    others = (await desk.json("GET", other, query="limit=1", key=ADMIN))["after"]
+
+    for query, param in (
+        (f"after={others}", "after"), ("after=desk", "after"), ("after=", "after"), ("limit=0", "limit"), ("limit=1001", "limit"),
+    ):  # fmt: skip
+        answer = await desk.call("GET", path, query=query, key=ADMIN)
+        assert (400, param) == (answer.status, json.loads(answer.body)["param"]), query
+
+
+async def test_a_page_says_which_configured_keys_are_revoked(tmp_path: Path) -> None:
+    desk = desk_of(tmp_path)
+    await desk.json("POST", "/api/keys/limited/revoke", {}, headers=JSON, key=ADMIN)
+
+    told = {each["id"]: each["isActive"] for each in await listed(desk)}
+    assert {"desk": True, "limited": False, "viewer": True} == told
+    assert (await desk.json("GET", "/api/keys/limited", key=ADMIN))["isActive"] is False

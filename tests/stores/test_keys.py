@@ -180,3 +180,82 @@ def test_a_key_is_good_until_it_expires() -> None:
     assert not msgspec.structs.replace(KEY, expires_s=10.0).good(10.0)
     assert not msgspec.structs.replace(KEY, active=False).good(1.0)
     assert KEY.hash not in repr(KEY)
+
+
+# -- pages
+
+
+def made(number: int, tenant: str = "default", created_s: float | None = None) -> StoredKey:
+    at_s = 5.0 + number if created_s is None else created_s
+    return msgspec.structs.replace(KEY, id=f"key_{number}", hash=f"{number:064x}", tenant=tenant, created_s=at_s)
+
+
+async def paged(store: SqlKeys, tenant: str | None, limit: int) -> list[str]:
+    """The ids of all pages."""
+    seen: list[str] = []
+    after: tuple[float, str] | None = None
+    while True:
+        page = await store.page(tenant, limit=limit, after=after)
+        assert len(page.keys) <= limit
+        seen += [key.id for key in page.keys]
+        after = page.after
+        assert page.more == (after is not None)
+        if after is None:
+            return seen
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+async def test_pages_hold_every_key_once_the_oldest_first(store: SqlKeys, limit: int) -> None:
+    """Also those that were made at the same moment."""
+    for number in (3, 1, 2):
+        await store.add(made(number, created_s=9.0))
+    for number in (7, 5, 6, 4):
+        await store.add(made(number, "other" if number == 5 else "default"))
+
+    everybody = [f"key_{number}" for number in (1, 2, 3, 4, 5, 6, 7)]
+    assert everybody == await paged(store, None, limit)
+    assert [id_ for id_ in everybody if id_ != "key_5"] == await paged(store, "default", limit)
+    assert ["key_5"] == await paged(store, "other", limit)
+    assert [7, 6, 1, 0] == [(await store.page(who, limit=1)).total for who in (None, "default", "other", "nobody")]
+
+
+async def test_a_key_that_comes_or_goes_between_two_pages_moves_no_other(store: SqlKeys) -> None:
+    for number in (1, 2, 3, 4):
+        await store.add(made(number))
+    first = await store.page(None, limit=2)
+    await store.delete("key_2")  # behind which the next page begins
+    await store.add(made(0))
+    await store.add(made(5))
+
+    rest = await store.page(None, limit=9, after=first.after)
+    assert ["key_3", "key_4", "key_5"] == [key.id for key in rest.keys]
+
+
+async def test_a_page_without_room_says_whether_there_is_anything(store: SqlKeys) -> None:
+    empty = await store.page(None, limit=0)
+    await store.add(KEY)
+    full = await store.page(None, limit=0)
+
+    assert [(False, 0), (True, 1)] == [(page.more, page.total) for page in (empty, full)]
+    assert [()] * 2 == [empty.keys, full.keys]
+
+
+async def test_a_key_that_cannot_be_read_does_not_end_the_pages(store: SqlKeys, database: Database) -> None:
+    for number in (1, 2, 3):
+        await store.add(made(number))
+    newer = update(keys).where(keys.c.id == "key_2").values(scopes=b"{")
+    await database.write(lambda db: db.execute(newer))
+
+    assert ["key_1", "key_3"] == await paged(store, None, 1)
+
+
+async def test_which_of_some_keys_are_revoked_for_good_is_told(store: SqlKeys) -> None:
+    await store.add(made(1))
+    await store.add(made(2))
+    await store.revoke("key_1", 7.0)
+    await store.revoke_configured("ci", "f" * 64, 8.0)
+
+    asked = [f"{1:064x}", f"{2:064x}", "f" * 64, "e" * 64]
+    assert {asked[0]: 7.0, asked[2]: 8.0} == await store.ended(asked)
+    assert {} == await store.ended([])
+    assert {asked[2]: 8.0} == await store.ended([asked[2]])
