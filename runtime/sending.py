@@ -12,8 +12,10 @@ import msgspec
 
 from generated.config import TimeoutSettings
 from runtime.config.plan import Plan
-from runtime.errors import GatewayError
-from runtime.protocols.base import Outgoing
+from runtime.errors import GatewayError, InvalidRequest
+from runtime.estimate import Estimator
+from runtime.protocols.base import Envelope, Outgoing
+from runtime.protocols.embedding import Embedder
 from runtime.resilience import judge
 from runtime.routing import Attempt, Candidate
 from runtime.routing.planting import input_limit
@@ -21,7 +23,7 @@ from runtime.telemetry import AttemptRecord, CallRecord, Recorder
 from runtime.upstream.address import Headers
 from runtime.upstream.types import Destination, Limits, Upstream, UpstreamRequest, UpstreamResponse
 
-__all__ = ["MAX_ERROR_BYTES", "Sender", "quarter"]
+__all__ = ["MAX_ERROR_BYTES", "Sender", "quarter", "words_of"]
 
 MAX_ERROR_BYTES: Final = 1 << 20
 MAX_WAYS: Final = 4096
@@ -176,3 +178,11 @@ def _may_charge(attempt: AttemptRecord) -> bool:
 def quarter(body: bytes) -> int:
     """About how many tokens ``body`` has, without a look at it."""
     return len(body) // 4
+
+
+def words_of(embedder: Embedder, envelope: Envelope, estimator: Estimator) -> int:
+    """About how many tokens the texts have that are to become vectors, whatever is written around them."""
+    try:
+        return estimator.texts(embedder.decode_request(envelope).inputs)
+    except InvalidRequest:  # no texts: only its provider can read it
+        return quarter(envelope.body)

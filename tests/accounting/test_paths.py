@@ -14,6 +14,7 @@ from runtime.accounting.frames import Frame, Opened, scan
 from runtime.accounting.journal import journal_files
 from runtime.gateway import EmbedCall
 from runtime.protocols import embedder
+from runtime.protocols.base import Asked
 from runtime.stores.database import Database, database_url
 from runtime.stores.entries import Settlement
 from runtime.telemetry import CallRecord
@@ -144,6 +145,47 @@ async def test_vectors_are_paid(tmp_path: Path) -> None:
         made.recorder.end(record)
 
         assert (21_000, False) == (settlements(books)[0].cost_nano_usd, settlements(books)[0].estimated)
+
+
+GEMINI = [{"model": "models/m", "content": {"parts": [{"text": text}]}} for text in ("hi", "\u4f60\u597d")]
+
+
+@pytest.mark.parametrize(
+    ("client", "body", "tokens"),
+    [
+        ("openai_embeddings", {"model": "a/m", "input": ["hi", "\u4f60\u597d"]}, 3),
+        ("gemini_embeddings", {"requests": GEMINI}, 3),
+        ("openai_embeddings", {"model": "a/m", "input": [[1, 2], [3, 4]]}, 10),
+    ],
+)
+async def test_vectors_whose_provider_says_nothing_of_it_are_paid_by_their_texts(
+    tmp_path: Path, client: str, body: object, tokens: int
+) -> None:
+    """Not by what their dialect writes around them, nor by how it escapes them; token ids by their size."""
+    told: dict[str, object] = {
+        "openai_embeddings": {"data": [{"index": at, "embedding": [1.0]} for at in range(2)]},
+        "gemini_embeddings": {"embeddings": [{"values": [1.0]}, {"values": [1.0]}]},
+    }
+
+    async def vectors(connection: RawConnection, request: RawRequest) -> None:
+        await connection.send(answer(json.dumps(told[client]).encode(), "content-type: application/json"))
+
+    books = Books(tmp_path, Database(database_url(None, tmp_path)))
+    model = "models: {m: {endpoint: embeddings, prices: {input: 3, output: 0}}}"
+    async with (
+        raw_server(acts(then=vectors)) as server,
+        pipeline(f"providers:\n{provider('a', server, model, protocol=client)}") as made,
+    ):
+        keep_books(made, books)
+        speaks = embedder(client)
+        record = made.recorder.begin("id-1", "embeddings", client)
+        key = KeyRecord(id="k", scopes=frozenset({"chat"}))
+        asked = Asked(model="a/m", variant="batch") if client == "gemini_embeddings" else Asked()
+        envelope = speaks.peek(json.dumps(body).encode(), asked)
+        await made.gateway.embed(EmbedCall(embedder=speaks, envelope=envelope, key=key, record=record))
+        made.recorder.end(record)
+
+        assert (tokens * 3_000, True) == (settlements(books)[0].cost_nano_usd, settlements(books)[0].estimated)
 
 
 async def test_a_stream_whose_client_did_not_ask_is_exact_where_providers_are_always_asked(tmp_path: Path) -> None:
