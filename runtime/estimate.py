@@ -60,10 +60,6 @@ class Estimator:
             total += MESSAGE_TOKENS + self._parts(message.content)
         return total
 
-    def texts(self, texts: Iterable[str]) -> int:
-        """Tokens of ``texts``, which stand alone."""
-        return sum(map(self._count_text, texts))
-
     def _parts(self, parts: Iterable[Part]) -> int:
         return sum(self._part(part) for part in parts)
 

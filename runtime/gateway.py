@@ -57,7 +57,7 @@ from runtime.routing import (
     read_needs,
 )  # fmt: skip
 from runtime.routing.steering import UNSTEERED, Steering
-from runtime.sending import MAX_ERROR_BYTES, Sender, words_of
+from runtime.sending import MAX_ERROR_BYTES, Sender, quarter_of_texts
 from runtime.sessions import named_session
 from runtime.shaping import Shaping
 from runtime.streamed import Speaker, StreamedAnswer
@@ -427,7 +427,7 @@ class Gateway:
             except InvalidRequest as error:
                 raise UnsayableError(error) from error
             record.losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
-        attempt.record.measure = partial(words_of, call.embedder, call.envelope, self._estimator)
+        attempt.record.measure = partial(quarter_of_texts, call.embedder, call.envelope)
         response = await self._sender.send(attempt, outgoing, record, speak.decode_error)
         body = readable(await response.read(MAX_ANSWER_BYTES))
         attempt.answered()

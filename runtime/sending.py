@@ -13,7 +13,6 @@ import msgspec
 from generated.config import TimeoutSettings
 from runtime.config.plan import Plan
 from runtime.errors import GatewayError, InvalidRequest
-from runtime.estimate import Estimator
 from runtime.protocols.base import Envelope, Outgoing
 from runtime.protocols.embedding import Embedder
 from runtime.resilience import judge
@@ -23,7 +22,7 @@ from runtime.telemetry import AttemptRecord, CallRecord, Recorder
 from runtime.upstream.address import Headers
 from runtime.upstream.types import Destination, Limits, Upstream, UpstreamRequest, UpstreamResponse
 
-__all__ = ["MAX_ERROR_BYTES", "Sender", "quarter", "words_of"]
+__all__ = ["MAX_ERROR_BYTES", "Sender", "quarter", "quarter_of_texts"]
 
 MAX_ERROR_BYTES: Final = 1 << 20
 MAX_WAYS: Final = 4096
@@ -180,9 +179,10 @@ def quarter(body: bytes) -> int:
     return len(body) // 4
 
 
-def words_of(embedder: Embedder, envelope: Envelope, estimator: Estimator) -> int:
-    """About how many tokens the texts have that are to become vectors, whatever is written around them."""
+def quarter_of_texts(embedder: Embedder, envelope: Envelope) -> int:
+    """The same of the texts that are to become vectors, whatever is written around them and however it is escaped."""
     try:
-        return estimator.texts(embedder.decode_request(envelope).inputs)
+        texts = embedder.decode_request(envelope).inputs
+        return sum(-(-len(text.encode("utf-8", "surrogatepass")) // 4) for text in texts)
     except InvalidRequest:  # no texts: only its provider can read it
         return quarter(envelope.body)
