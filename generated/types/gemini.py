@@ -32,6 +32,7 @@ __all__ = [
     "MediaResolution",
     "ModalityTokenCount",
     "Part",
+    "PartialArg",
     "PromptFeedback",
     "ResponseFormat",
     "Segment",
@@ -75,6 +76,29 @@ class FunctionCall(msgspec.Struct, kw_only=True):
 
     args: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     """An object that fits the function's parameters."""
+
+    partialArgs: list[PartialArg] | None | msgspec.UnsetType = msgspec.UNSET
+    """Of a stream whose client asked for it, what there is to add to the arguments."""
+
+    willContinue: bool | None | msgspec.UnsetType = msgspec.UNSET
+    """Another piece of the same call follows."""
+
+
+class PartialArg(msgspec.Struct, kw_only=True):
+    """A value within a call's arguments, or a piece of one."""
+
+    jsonPath: str | None | msgspec.UnsetType = msgspec.UNSET
+    """Where it stands, as in RFC 9535: $.foo.bar[0].data."""
+
+    stringValue: str | None | msgspec.UnsetType = msgspec.UNSET
+    numberValue: float | None | msgspec.UnsetType = msgspec.UNSET
+    boolValue: bool | None | msgspec.UnsetType = msgspec.UNSET
+
+    nullValue: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    """That it is there says null, in whatever way it is written."""
+
+    willContinue: bool | None | msgspec.UnsetType = msgspec.UNSET
+    """Another piece of the same text follows."""
 
 
 class FunctionResponsePart(msgspec.Struct, kw_only=True):

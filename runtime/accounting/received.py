@@ -24,7 +24,7 @@ _FIELDS: Final = {
     "openai_chat": rb'"(?:content|reasoning_content|reasoning|refusal|arguments)' + _TEXT,
     "openai_responses": rb'"(?:delta)' + _TEXT,
     "anthropic_messages": rb'"(?:text|thinking|partial_json)' + _TEXT + rb'|"input' + _OBJECT,
-    "gemini": rb'"(?:text)' + _TEXT + rb'|"args' + _OBJECT,
+    "gemini": rb'"(?:text|stringValue)' + _TEXT + rb'|"args' + _OBJECT,
     "ollama_chat": rb'"(?:content|thinking)' + _TEXT + rb'|"arguments' + _OBJECT,
 }
 _STRINGS: Final = msgspec.json.Decoder(list[str])

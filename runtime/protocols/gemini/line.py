@@ -30,6 +30,7 @@ from runtime.protocols.absent import is_null, present
 from runtime.protocols.base import Outgoing
 from runtime.protocols.free_text import unwrapped
 from runtime.protocols.gemini.grounding import read_citations
+from runtime.protocols.gemini.growing import GrowingCall, says_nothing
 from runtime.protocols.gemini.logprobs import read_logprobs
 from runtime.protocols.gemini.media import standard
 from runtime.protocols.gemini.plain import PlainPart
@@ -61,6 +62,7 @@ class Line:
         self._citations: list[Citation] = []
         self._cited: list[Citation] = []
         self._logprobs: str | None = None
+        self._growing: GrowingCall | None = None
 
     def take(self, candidate: Candidate, events: list[Event]) -> None:
         reason = finish_reason(candidate)
@@ -79,6 +81,8 @@ class Line:
     def take_plain(self, parts: Sequence[PlainPart], events: list[Event]) -> None:
         self._logprobs = None
         for part in parts:
+            if part.text and self._growing is not None:
+                self._grown(events)
             if part.thought:
                 self._think(part.text, "", events)
             else:
@@ -87,6 +91,8 @@ class Line:
             self._say_citations(events)
 
     def close(self, events: list[Event]) -> None:
+        if self._growing is not None:
+            self._grown(events, cut=self._growing.expects_more and self.reason != "STOP")
         self._close(events)
         if self._citations:  # their text is over already: they get a place of their own
             self._begin("text", events)
@@ -95,6 +101,11 @@ class Line:
     def _take(self, part: Part, raw: msgspec.Raw, events: list[Event]) -> None:
         signature = present(part.thoughtSignature) or ""
         text, call, blob = present(part.text), present(part.functionCall), present(part.inlineData)
+        if call is not None and self._goes_on(call):
+            self._grow(call, signature, events)
+            return
+        if text != "" or signature:
+            self._grown(events)
         if call is not None:
             self._close(events)
             if signature:
@@ -142,6 +153,31 @@ class Line:
         else:
             self._sign("text", signature, events)
 
+    def _goes_on(self, given: FunctionCall) -> bool:
+        """Whether it is a piece of the call before, which need not repeat its name; or an end that was said already."""
+        name, growing = present(given.name), self._growing
+        if growing is None:
+            return not name and self.calls > 0 and says_nothing(given)
+        return not name or (name == growing.name and growing.expects_more)
+
+    def _grow(self, given: FunctionCall, signature: str, events: list[Event]) -> None:
+        if self._growing is not None:
+            self._growing.take(given)
+            self._growing.signature = signature or self._growing.signature
+            if says_nothing(given):
+                self._grown(events)
+
+    def _grown(self, events: list[Event], *, cut: bool = False) -> None:
+        """The call that came in pieces is over."""
+        growing, self._growing = self._growing, None
+        if growing is None:
+            return
+        arguments = growing.text(cut=cut)
+        arguments = unwrapped(arguments) if growing.custom else arguments
+        events.append(Delta(index=growing.index, text=arguments, choice=self._choice))
+        events.append(PartEnded(index=growing.index, choice=self._choice))
+        self._sign("text", growing.signature, events)
+
     def _call(self, given: FunctionCall, events: list[Event]) -> None:
         name, args = present(given.name), present(given.args)
         if not name:
@@ -149,9 +185,13 @@ class Line:
         id_ = present(given.id) or self._made_id()
         self.calls += 1
         custom = name in self._outgoing.custom_tools
+        index = self._start(ToolCall(id=id_, name=self._outgoing.tool_names.get(name, name), custom=custom), events)
+        if present(given.willContinue) or present(given.partialArgs) is not None:
+            self._growing = GrowingCall(name, index, custom=custom)
+            self._growing.take(given)
+            return
         arguments = "{}" if args is None or is_null(args) else text_of(args)
         arguments = unwrapped(arguments) if custom else arguments
-        index = self._start(ToolCall(id=id_, name=self._outgoing.tool_names.get(name, name), custom=custom), events)
         if arguments:
             events.append(Delta(index=index, text=arguments, choice=self._choice))
         events.append(PartEnded(index=index, choice=self._choice))
