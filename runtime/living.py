@@ -10,6 +10,7 @@ from functools import partial
 
 from runtime.lasting import Lasting
 from runtime.lifespan import Job, Life, beside, closing, persistent
+from runtime.limits.reserves import Reserves
 from runtime.limits.sweeping import keep_spent_swept
 from runtime.replay.parts import Memory
 from runtime.resilience.quota_news import tell_quotas
@@ -39,6 +40,7 @@ def lives(parts: Lasting) -> list[Life]:
         closing(parts.passwords),
         _keys_life(parts.good_keys),
         _memory_life(parts.memory),
+        _limits_life(parts.reserves),
     ]
     if not parts.alone:
         quotas = partial(tell_quotas, parts.attempts.health, parts.worker, parts.colleagues, asyncio.sleep)
@@ -77,5 +79,16 @@ def _memory_life(memory: Memory) -> Life:
             yield
         finally:
             await memory.aclose()
+
+    return life
+
+
+def _limits_life(reserves: Reserves) -> Life:
+    """What counts limits was asked before the worker is ready, if it answers."""
+
+    @asynccontextmanager
+    async def life() -> AsyncGenerator[None, None]:
+        await reserves.look()
+        yield
 
     return life

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -30,8 +30,10 @@ from runtime.limits.base import (
 from runtime.limits.memory import MemoryCounters
 from runtime.limits.rule import Rule, Want
 from runtime.limits.stock import LEASE_MS, Stock, ahead
+from runtime.limits.waiting import in_time, tried
 from runtime.stores.base import StoreError
 from runtime.stores.spending import Span, SpentRow
+from runtime.window import Limit
 
 __all__ = ["ExceededError", "Ledgered", "Reserves"]
 
@@ -60,10 +62,13 @@ AGAIN_S: Final = 0.5
 ANSWER_S: Final = 1.0
 """How long a call waits for counters, or for what they begin with; from then on they are gone, and nobody waits for them."""
 
+LOOK_S: Final = 3.0
+"""How long a worker that starts waits for counters and the ledger before it takes calls without having heard of them."""
+
+_NOBODY: Final = Rule("", "nobody", Limit(of="usd", amount=0, calendar="day"))
+
 _RECALLED_S: Final = 600.0
 """For how long after it was used last a counter is compared with the ledger."""
-
-T = TypeVar("T")
 
 
 class Ledgered(Protocol):
@@ -166,6 +171,17 @@ class Reserves:
         self._tell(told)
 
     # -- while the worker lives
+
+    async def look(self) -> None:
+        """Ask counters and ledger once, before there are calls.
+
+        The first of them would wait while connections are opened and statements made. What does not answer, or not soon, is
+        said to be gone when it is needed.
+        """
+        asked: list[Awaitable[object]] = [self._seeds((_NOBODY,))]
+        if self._alone is None:
+            asked.append(self._counters.turn(self._plain((Want(_NOBODY, 0),))))
+        await tried(asked, LOOK_S)
 
     async def run(self) -> None:
         """Until it is cancelled: say what was used, be heard of, and compare with the ledger."""
@@ -444,7 +460,7 @@ class Reserves:
     async def _begin(self, rules: Sequence[Rule]) -> None:
         """Let counters begin with what the ledger knows. Raises CountersGoneError."""
         try:
-            seeds = await _in_time(self._seeds(rules))
+            seeds = await in_time(self._seeds(rules), ANSWER_S)
         except (StoreError, TimeoutError) as error:
             reason = str(error) or f"the ledger does not answer within {ANSWER_S:g} s"
             if self._alone is not None:
@@ -482,19 +498,3 @@ class Reserves:
 
 def _came(outcome: asyncio.Future[Outcome]) -> bool:
     return outcome.done() and not outcome.cancelled() and outcome.exception() is None
-
-
-async def _in_time(asked: Awaitable[T]) -> T:
-    """What ``asked`` comes to. Raises TimeoutError where it takes too long: then it ends without anybody who waits for it."""
-    task = asyncio.ensure_future(asked)
-    task.add_done_callback(_heard)
-    done, _ = await asyncio.wait((task,), timeout=ANSWER_S)
-    if not done:
-        raise TimeoutError
-    return task.result()
-
-
-def _heard(task: asyncio.Future[T]) -> None:
-    """A fault that nobody waited for is said where it is in the way."""
-    if not task.cancelled():
-        task.exception()

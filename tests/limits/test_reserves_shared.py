@@ -19,7 +19,7 @@ from runtime.limits.reserves import ExceededError, Reserves
 from runtime.limits.rule import Rule, Want
 from runtime.stores.spending import Span, SpentRow
 from runtime.window import Limit
-from tests.limits.reserving import AT_ONCE, MINUTE, MONTH, Ledger, Shared, all_of, running, want
+from tests.limits.reserving import AT_ONCE, MINUTE, MONTH, Ledger, Shared, all_of, alone, running, want
 from tests.support.counters import Clock
 
 HOUR = Rule("key/k", "this key", Limit(of="requests", amount=40, length_ms=3_600_000))
@@ -198,3 +198,32 @@ async def test_a_ledger_that_is_silent_is_waited_for_briefly(monkeypatch: pytest
     ledger.answers.set()
     await one.take((Want(MINUTE, 1),))
     assert ["the ledger does not answer within 0.1 s", None] == said
+
+
+async def test_a_first_look_asks_the_ledger_too_where_nobody_else_counts() -> None:
+    class Asked(Ledger):
+        times = 0
+
+        @override
+        async def since(self, wanted: Sequence[tuple[str, Span, int]]) -> list[list[SpentRow]]:
+            self.times += 1
+            return await super().since(wanted)
+
+    ledger = Asked()
+    await alone(Clock(), ledger).look()
+    assert 1 == ledger.times
+
+
+async def test_a_first_look_at_counters_and_a_ledger_that_are_gone_is_no_fault() -> None:
+    said, shared, ledger = list[str | None](), Shared(Clock()), Ledger()
+    shared.gone = ledger.fails = True
+    await Reserves(shared, ledger, "one", Clock(), changed=said.append).look()
+    assert [] == said
+
+
+async def test_a_first_look_at_silent_counters_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.limits.reserves.LOOK_S", 0.01)
+    counters = Silent(Clock())
+    async with asyncio.timeout(20):
+        await Reserves(counters, Ledger(), "one", Clock()).look()
+    assert not counters.answers.is_set()
