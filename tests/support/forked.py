@@ -1,7 +1,8 @@
 """Servers that need not import what they run: one process has, and forks for every `gatewright serve` that a test wants.
 
-To import takes most of a start. What a server does from its command line on is the same; that it starts as a program of its
-own is seen by the tests of its life, of `--watch` and of what is told on the command line.
+To import takes most of a start, and to register routes most of the rest, which is done here, too. What a server does from its
+command line on is the same otherwise; that it starts as a program of its own is seen by the tests of its life, of `--watch` and
+of what is told on the command line.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -217,16 +219,30 @@ def _run(order: Order) -> int:
     return main(order.arguments)
 
 
+def _end(code: int) -> None:
+    """As the interpreter does it, but for taking all modules apart, which belong to the parent, too."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _import_all() -> None:
     for name in IMPORTED:
         importlib.import_module(name)
     from runtime.server import load_codecs
 
     load_codecs()
+    from tests.support.registered import register_before_forks
+
+    register_before_forks()
+    gc.collect()
     gc.freeze()
 
 
 if __name__ == "__main__":
     _import_all()
     taken = take_orders(socket.socket(fileno=int(sys.argv[1])))
-    sys.exit(0 if taken is None else _run(taken))
+    if taken is not None:
+        _end(_run(taken))
