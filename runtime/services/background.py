@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -14,10 +15,13 @@ from runtime.resilience import Door
 from runtime.services.response_object import Changes, failed_object, first_object, name_items, read_head, with_fields
 from runtime.services.response_request import Asking
 from runtime.services.runs import Runs
-from runtime.stores.base import Item, ResponseStore, Status, StoredResponse
+from runtime.stores.base import Item, ResponseStore, Status, StoredResponse, StoreGoneError
 from runtime.telemetry import Recorder
 
 __all__ = ["Background"]
+
+TRIES: Final = 120
+"""How often the store is told how a response stands, while it does not answer."""
 
 
 class _Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,7 +101,7 @@ class Background:
         try:
             with self._door:
                 body = with_fields(run.stored.body, {"status": "in_progress"})
-                if not await self._store.set_status(run.stored.key, "in_progress", body):
+                if not await self._tell(run, "in_progress", body):
                     record.outcome = "cancelled"
                     return
                 await self._infer(run)
@@ -135,4 +139,18 @@ class Background:
     async def _end(self, run: _Run, status: Status, body: bytes, output: tuple[Item, ...] = ()) -> None:
         self._runs.let_finish(run.stored.key)
         told = with_fields(body, {**run.changes, "status": status})
-        await self._store.set_status(run.stored.key, status, told, output)
+        await self._tell(run, status, told, output)
+
+    async def _tell(self, run: _Run, status: Status, body: bytes, output: tuple[Item, ...] = ()) -> bool:
+        """Write down how a response stands, again and again while the store does not answer: nobody else has the answer.
+
+        Whether it was still being made. Raises StoreError, at once where the gateway shuts down.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                return await self._store.set_status(run.stored.key, status, body, output)
+            except StoreGoneError:
+                if self._door.closed:
+                    raise
+            await asyncio.sleep(self._runs.poll_s)
+        return await self._store.set_status(run.stored.key, status, body, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -171,7 +172,13 @@ class Responses:
         return self._kept, found
 
     async def _declare_dead(self, kept: Kept, found: StoredResponse) -> StoredResponse:
-        """Whoever made it renews no lease any more."""
+        """Whoever made it renews no lease any more, also where the store has just begun to answer again."""
+        await asyncio.sleep(kept.runs.doubt_s)
+        after = await kept.store.get(found.key)
+        if after is None:
+            raise _not_found(found.id)
+        if after.status not in RUNNING or not kept.runs.lapsed(after.lease_until_s):
+            return after
         error = msgspec.Raw(b'{"code":"server_error","message":"The gateway stopped while it made this response."}')
         await kept.store.set_status(found.key, "failed", with_fields(found.body, {"status": "failed", "error": error}))
         after = await kept.store.get(found.key)

@@ -15,12 +15,19 @@ from runtime.stores.base import Key, ResponseStore, StoreError
 
 __all__ = ["LEASE_S", "Runs"]
 
-LEASE_S: Final = 15.0
+LEASE_S: Final = 13.0
 POLL_S: Final = 0.5
+DOUBT_S: Final = 2.0
+"""How long after a store that was away is back its last user may notice; who asks for a response may have noticed at once."""
 
 
 class Runs:
-    """At most ``limit`` at once. ``now`` gives seconds that are the same in all processes and are never set back."""
+    """At most ``limit`` at once. ``now`` gives seconds that are the same in all processes and are never set back.
+
+    Attributes:
+        poll_s: how long whoever makes a response leaves the store alone.
+        doubt_s: how long a lease that is over may still be renewed.
+    """
 
     def __init__(
         self,
@@ -29,12 +36,14 @@ class Runs:
         now: Callable[[], float],
         on_fault: Callable[[Exception, str], None],
         poll_s: float = POLL_S,
+        doubt_s: float = DOUBT_S,
     ) -> None:
         self._store = store
         self._limit = limit
         self._now = now
         self._on_fault = on_fault
-        self._poll_s = poll_s
+        self.poll_s = poll_s
+        self.doubt_s = doubt_s
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._preparing = 0
         self._closing: set[asyncio.Task[None]] = set()
@@ -99,7 +108,7 @@ class Runs:
 
     async def _watch(self) -> None:
         while self._tasks:
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(self.poll_s)
             keys = tuple(self._tasks)
             try:
                 running = await self._store.renew(keys, self.lease())

@@ -26,7 +26,7 @@ from runtime.resilience import Door
 from runtime.services.background import Background
 from runtime.services.response_request import Asking
 from runtime.services.runs import Runs
-from runtime.stores.base import Item, Key, Status, StoredResponse, StoreError
+from runtime.stores.base import Item, Key, Status, StoredResponse, StoreError, StoreGoneError
 from runtime.telemetry import CallRecord, Metrics, Recorder
 from runtime.telemetry.lines import Lines
 from runtime.telemetry.log import logger
@@ -362,3 +362,42 @@ async def test_where_the_store_fails_at_the_end_the_record_still_ends_once() -> 
     assert status == "in_progress"
     assert [str(fault) for fault in desk.faults] == ["full", "full"]
     assert len(desk.books.ended) == 1
+
+
+class Away(MemoryResponses):
+    """Does not answer whoever says that a response is ``when``, for so many ``times``."""
+
+    def __init__(self, when: Status, times: float) -> None:
+        super().__init__()
+        self.when = when
+        self.times = times
+
+    @override
+    async def set_status(self, key: Key, status: Status, body: bytes, output: Sequence[Item] = ()) -> bool:
+        if status == self.when and self.times > 0:
+            self.times -= 1
+            raise StoreGoneError("it restarts")
+        return await super().set_status(key, status, body, output)
+
+
+@pytest.mark.parametrize("when", ["in_progress", "completed"])
+async def test_a_store_that_is_away_for_a_while_loses_no_answer(when: Status) -> None:
+    desk = Desk(ANSWER, Away(when, 3))
+    await desk.queue()
+    status, body, items = await desk.end()
+
+    assert (status, body["output"], items) == ("completed", [ITEM], ["msg_q", "msg_a"])
+    assert not desk.faults
+    assert [(record.outcome, record.status) for record in desk.books.ended] == [("ok", 200)]
+
+
+async def test_a_store_that_stays_away_holds_up_no_shutdown() -> None:
+    store = Away("completed", float("inf"))
+    desk = Desk(ANSWER, store)
+    await desk.queue()
+    await desk.until(lambda: desk.script.gate.is_set() and store.rows[KEY].response.status == "in_progress")
+    async with asyncio.timeout(20):
+        await desk.door.close(10)
+        await desk.runs.aclose()
+
+    assert 1 == len(desk.books.ended)
