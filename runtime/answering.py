@@ -16,7 +16,7 @@ from runtime.routing import Candidate
 from runtime.telemetry import CallRecord
 from runtime.upstream.types import UpstreamResponse
 
-__all__ = ["answer_headers", "gathered", "let_go", "relay_of", "shown", "translated", "whole_request"]
+__all__ = ["answer_headers", "gathered", "let_go", "relay_of", "shown", "translated", "unsaid", "whole_request"]
 
 FORWARDED: Final = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-gatewright-simulated")
 
@@ -73,6 +73,12 @@ def _forwarded(names: tuple[str, ...]) -> tuple[str, ...]:
 def shown(call: Call) -> str:
     """What the answer calls its model."""
     return call.envelope.model if call.shown is None else call.shown
+
+
+def unsaid(request: Request, protocol: str) -> tuple[str, ...]:
+    """What of a client's unknown fields a provider that speaks ``protocol`` is not told: those of its own go along."""
+    carried = request.extensions.get(protocol, {})
+    return tuple(name for name in request.unknown if name not in carried)
 
 
 def whole_request(call: Call, request: Request | None) -> Request | None:

@@ -19,7 +19,7 @@ import msgspec
 
 from generated.config import HedgeSettings
 from runtime.accounting.received import Received
-from runtime.answering import answer_headers, gathered, let_go, relay_of, shown, translated, whole_request
+from runtime.answering import answer_headers, gathered, let_go, relay_of, shown, translated, unsaid, whole_request
 from runtime.call import Call, Complete, Count, EmbedCall, Streaming
 from runtime.canonical import Request, Usage
 from runtime.catalog import Capability, Certainty, Endpoint
@@ -488,7 +488,7 @@ class Gateway:
         except InvalidRequest as error:
             error.param = field_name(call.codec.protocol, error.param)
             raise
-        call.record.losses = losses = tuple(dict.fromkeys(outgoing.losses + request.unknown))
+        call.record.losses = losses = tuple(dict.fromkeys(outgoing.losses + unsaid(request, codec.protocol)))
         return outgoing if losses == outgoing.losses else msgspec.structs.replace(outgoing, losses=losses)
 
     # -- and back

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from generated.config import RequestSettings, ThinkingBudget
-from runtime.canonical import Message, Part, ReasoningConfig, Request, Text
+from runtime.canonical import Extensions, Message, Part, ReasoningConfig, Request, Text
 from runtime.catalog import Capability, Certainty, Model
 from runtime.protocols.base import Envelope
 from runtime.protocols.system_prompt import Place, with_system_prompt
@@ -25,8 +25,14 @@ MANY_TOOLS: Final = 3
 LONG_TEXT: Final = 2000
 
 _BASES: Final = MappingProxyType({"none": 0, "low": 1024, "medium": 10_240, "high": MAX_TOKENS})
-_OWN_WORDS: Final = frozenset({"thinking"})
-"""Where codecs keep a way to think that only its vendor knows."""
+_OWN_WORDS: Final = frozenset({"thinking", "reasoning", "enable_thinking", "thinking_budget", "reasoning_budget"})
+"""Where codecs keep a way to think that only some vendors know, or servers of Chat that follow none."""
+
+_TEMPLATE: Final = "chat_template_kwargs"
+_TEMPLATE_WORDS: Final = frozenset({"thinking", "enable_thinking", "thinking_budget", "reasoning_effort"})
+"""What templates of models call it, in `chat_template_kwargs`, which may say more."""
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Shaping:
@@ -60,11 +66,9 @@ class Shaping:
         elif request.reasoning is None and not _thinks(model):
             return request
         else:
-            wanted = _wanted(budget_tokens(self._budget, request, model), request.reasoning)
-        extensions = {
-            protocol: {name: value for name, value in own.items() if name not in _OWN_WORDS}
-            for protocol, own in request.extensions.items()
-        }
+            tokens = _beside_answer(budget_tokens(self._budget, request, model), request, model)
+            wanted = _wanted(tokens, request.reasoning)
+        extensions = {protocol: _without_thinking(own) for protocol, own in request.extensions.items()}
         if wanted == request.reasoning and extensions == request.extensions:
             return request
         return msgspec.structs.replace(request, reasoning=wanted, extensions=extensions)
@@ -94,6 +98,24 @@ def _wanted(tokens: int, said: ReasoningConfig | None) -> ReasoningConfig:
     if tokens == 0:
         return ReasoningConfig(mode="off", display=display)
     return ReasoningConfig(mode="on", budget_tokens=tokens, display=display)
+
+
+def _beside_answer(tokens: int, request: Request, model: Model) -> int:
+    """``tokens``, but no more than leave a quarter of the client's limit to the answer, which holds for both together."""
+    if request.max_output_tokens is None or (model.reasoning is not None and model.reasoning.style != "budget"):
+        return tokens
+    return min(tokens, request.max_output_tokens * 3 // 4)
+
+
+def _without_thinking(own: Extensions) -> Extensions:
+    kept = {name: value for name, value in own.items() if name not in _OWN_WORDS}
+    template = kept.get(_TEMPLATE)
+    if template is not None and bytes(memoryview(template)[:1]) == b"{":
+        said = {name: value for name, value in _OBJECT.decode(template).items() if name not in _TEMPLATE_WORDS}
+        kept[_TEMPLATE] = msgspec.Raw(msgspec.json.encode(said))
+        if not said:
+            del kept[_TEMPLATE]
+    return kept
 
 
 def _thinks(model: Model) -> bool:

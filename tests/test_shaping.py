@@ -231,6 +231,35 @@ async def test_a_thinking_budget_replaces_what_the_client_says_and_keeps_the_res
             assert sent["reasoning_effort"] in {"minimal", "low"}
 
 
+@pytest.mark.parametrize(("limit", "budget"), [(20_000, 10_240), (4096, 3072), (1366, 1024), (1200, None)])
+async def test_a_thinking_budget_leaves_a_quarter_of_the_clients_limit_to_the_answer(
+    limit: int, budget: int | None
+) -> None:
+    """The limit is of both together: what the operator says would leave one token to say something."""
+    model = "m: {reasoning: {style: budget}}"
+    async with served("anthropic_messages", "{thinking_budget: {mode: custom}}", model) as (made, server):
+        await made.call("p/m", client="anthropic_messages", max_tokens=limit)
+
+        sent = json.loads(server.requests[0].body)
+        assert limit == sent["max_tokens"]
+        assert budget == sent.get("thinking", {}).get("budget_tokens")
+
+
+@pytest.mark.parametrize("settings", ["{mode: auto}", "{mode: custom, tokens: 1100}"])
+async def test_a_thinking_budget_holds_in_whatever_words_a_client_asks(settings: str) -> None:
+    """Those of servers whose Chat is their own, too; of what else is unknown nothing is lost, or told to be."""
+    words: dict[str, Any] = {"thinking": {"type": "enabled"}, "reasoning": {"effort": "high"}, "enable_thinking": True, "thinking_budget": 9}  # fmt: skip
+    template = {"enable_thinking": True, "tone": "dry"}
+    async with served("openai_chat", f"{{thinking_budget: {settings}}}", "m: {has: [reasoning]}") as (made, server):
+        call = await made.call("p/m", **words, chat_template_kwargs=template, odd=1)
+
+        sent = json.loads(server.requests[0].body)
+        assert words.keys().isdisjoint(sent)
+        assert ({"tone": "dry"}, 1) == (sent["chat_template_kwargs"], sent["odd"])
+        assert {"odd", "chat_template_kwargs"}.isdisjoint(call.record.losses)
+        assert words.keys() <= set(call.record.losses)
+
+
 async def test_without_these_settings_a_request_passes_byte_for_byte() -> None:
     async with served(
         "openai_chat", "{system_prompt: {text: x, place: 'off'}, thinking_budget: {mode: passthrough}}"

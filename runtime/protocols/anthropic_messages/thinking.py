@@ -135,8 +135,9 @@ def _as_said(wanted: ReasoningConfig, max_tokens: int) -> Plan:
         case "off":
             return Plan(thinking=_raw({"type": "disabled"}))
         case "on":
-            budget = min(wanted.budget_tokens or FACTS.budgets[_DEFAULT_EFFORT], _room(wanted, max_tokens))
-            if budget < FACTS.budgets["minimal"]:
+            least = FACTS.budgets["minimal"]
+            budget = min(wanted.budget_tokens or FACTS.budgets[_DEFAULT_EFFORT], _room(wanted, least, max_tokens))
+            if budget < least:
                 return Plan(losses=("reasoning",))
             return Plan(_enabled(wanted, budget), _known(wanted.effort, None), on=True)
         case "adaptive":
@@ -197,15 +198,19 @@ def _budget(wanted: ReasoningConfig, effort: Effort, facts: ReasoningFacts, max_
     budget = wanted.budget_tokens or FACTS.budgets[effort]
     if facts.max_budget is not None:
         budget = min(budget, facts.max_budget)
-    budget = min(max(budget, facts.min_budget), _room(wanted, max_tokens))
+    budget = min(max(budget, facts.min_budget), _room(wanted, facts.min_budget, max_tokens))
     if budget < facts.min_budget:  # the answer is to be so short that no thinking fits in
         return Plan(losses=("reasoning",))
     return Plan(thinking=_enabled(wanted, budget), on=True)
 
 
-def _room(wanted: ReasoningConfig, max_tokens: int) -> int:
-    """The most tokens to think with. A client's own budget may take all but one; a guess leaves a quarter to the answer."""
-    return max_tokens * 3 // 4 if wanted.budget_tokens is None else max_tokens - 1
+def _room(wanted: ReasoningConfig, least: int, max_tokens: int) -> int:
+    """The most tokens to think with.
+
+    A client's own budget may take all but one; one that is guessed, or raised to the model's least, leaves a quarter to the answer.
+    """
+    given = wanted.budget_tokens
+    return max_tokens * 3 // 4 if given is None or given < least else max_tokens - 1
 
 
 def _wanted_effort(wanted: ReasoningConfig) -> Effort:

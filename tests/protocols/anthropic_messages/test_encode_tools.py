@@ -218,10 +218,16 @@ ROOM = [
 ]
 """A wish, the limit of the answer, and the budget that comes of them."""
 
+RAISED = [
+    (ReasoningConfig(mode="on", budget_tokens=500), 1366, 1024),
+    (ReasoningConfig(mode="on", budget_tokens=500), 1365, None),
+]
+"""The vendor's least is more than the client wanted, and so no choice of its own."""
+
 
 @pytest.mark.parametrize(
     ("facts", "wanted", "max_tokens", "budget"),
-    [(BUDGET, *row) for row in ROOM] + [(None, *row) for row in ROOM if row[0].mode is not None],
+    [(BUDGET, *row) for row in ROOM + RAISED] + [(None, *row) for row in ROOM if row[0].mode is not None],
 )
 def test_a_guessed_budget_leaves_a_quarter_of_the_limit_to_the_answer(
     facts: ReasoningFacts | None, wanted: ReasoningConfig, max_tokens: int, budget: int | None
