@@ -138,6 +138,7 @@ class Gateway:
 
     def _guided(self, call: Call, prepared: Prepared) -> Replying:
         """`infer` where the call's session has a part in where it goes, if it has one."""
+        call.record.let_in = True
         if call.record.session or prepared.conversational:
             return self._of_session(call, prepared)
         return self._asked(call, prepared, UNSTEERED)[1]
@@ -205,6 +206,7 @@ class Gateway:
         limited = None
         if self._limiting is not None and self._limiting.concerns(call.key):
             limited = await self._limiting.embed(call, prepared)
+        record.let_in = True
         guided = await self._guide.begin(prepared, call.key.id, record, None)
         needs = Needs(uses=frozenset(), input_tokens=len(call.envelope.body) // 4, key=call.key.id)
 

@@ -77,7 +77,7 @@ class KeyBudget(msgspec.Struct, kw_only=True):
     """Dollars since the first."""
 
     requestsToday: int
-    """Calls since midnight."""
+    """Requests since midnight as limits count them, which is those that were let in."""
 
     tokensToday: int
     """Tokens since midnight."""

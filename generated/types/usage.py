@@ -26,7 +26,9 @@ class UsageSums(msgspec.Struct, kw_only=True):
     """What was used."""
 
     requests: int
-    """Requests."""
+    """Requests, those that were refused to a good key too. By provider, model or connection only those for which one
+    was asked.
+    """
 
     errors: int
     """Those of them that failed."""
@@ -51,7 +53,7 @@ class UsageHistory(msgspec.Struct, kw_only=True):
     """What was used."""
 
     totalRequests: int
-    """Requests."""
+    """Requests, those that were refused to a good key too."""
 
     totalPromptTokens: int
     """Tokens that were sent."""

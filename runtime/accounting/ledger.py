@@ -232,6 +232,7 @@ class Ledger:
             tuple(entries),
             record.counters,
             record.admitted,
+            record.let_in,
         )
 
     def _ended(self, record: CallRecord) -> tuple[AttemptEntry, ...]:

@@ -147,7 +147,8 @@ def _gather(record: CallRecord, parts: Sequence[CallRecord]) -> None:
         setattr(record, field, getattr(told, field))
     record.attempts = sorted((row for part in parts for row in part.attempts), key=lambda row: row.started_s)
     record.skipped = [skipped for part in parts for skipped in part.skipped]
-    record.admitted = sum(bool(part.attempts) for part in parts)
+    record.admitted = sum(part.let_in for part in parts)
+    record.let_in = record.admitted > 0
     record.counters = next((part.counters for part in parts if part.counters), ())
     held = [part.held for part in parts if part.held is not None]
     if held:

@@ -57,7 +57,8 @@ class Settlement(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     ``at_s`` is when it began, in Unix seconds. ``model`` is the name the client asked for, ``combo`` the one behind it, ``target`` and what
     follows are of the last attempt. ``replay`` says whence an answer came that no model made for it: `idempotent`, `exact`,
     `semantic`. ``first_token_ms`` is -1 where there was none. ``counters`` are those of limits that it counts for, ``admitted`` is how many
-    requests it is for them: a batch of prompts is many, and what is only counted or reported is none.
+    requests it is for them: a batch of prompts is many, and what is only counted or reported is none. ``let_in`` is whether it was, so that it
+    is a request for them though nobody was there to be asked.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Settlement(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     attempts: tuple[AttemptEntry, ...]
     counters: tuple[str, ...] = ()
     admitted: int = 1
+    let_in: bool = False
 
     @property
     def tokens(self) -> int:

@@ -55,6 +55,8 @@ class Spending(Protocol):
     def attempts(self) -> Sequence[object]: ...
     @property
     def admitted(self) -> int: ...
+    @property
+    def let_in(self) -> bool: ...
 
 
 class SpentRow(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ async def post_spend(connection: AsyncConnection, settlements: Iterable[Spending
     """Add what ``settlements`` used, which must be new; in the transaction that makes them so."""
     minutes: defaultdict[tuple[int, str, str, str, tuple[str, ...]], list[int]] = defaultdict(lambda: [0, 0, 0])
     for each in settlements:
-        if each.attempts:
+        if each.attempts or each.let_in:
             total = minutes[int(each.at_s) // 60, each.tenant, each.key, each.combo, tuple(each.counters)]
             total[0] += each.admitted
             total[1] += each.tokens

@@ -76,7 +76,7 @@ class CallRecord(msgspec.Struct):
     ``combo`` is the one that the model's name leads to. ``settlement`` is the call's id in the ledger, ``settled`` whether it is
     there, with ``cost_nano_usd``, which is not all of it where something was ``unpriced``. A ``part`` of a call is settled with it.
     ``held`` is what limits keep aside for it, ``held_by_parts`` what for its parts, ``counters`` what policies count it for, beside its key, tenant and combo,
-    ``admitted`` how many requests it is for limits.
+    ``admitted`` how many requests it is for limits, once it is ``let_in``.
     """
 
     id: str
@@ -120,6 +120,7 @@ class CallRecord(msgspec.Struct):
     held_by_parts: Settled | None = None
     counters: tuple[str, ...] = ()
     admitted: int = 1
+    let_in: bool = False
     cost_nano_usd: int = 0
     unpriced: bool = False
 

@@ -175,8 +175,7 @@ class Metrics:
         if call.replay:
             self._replays.of(call.operation, call.replay).value += 1
         if not call.provider or (call.replay and call.replay != "miss"):
-            if not call.replay or call.outcome == "error":
-                self._refused.of(call.operation, call.error or "").value += 1
+            self._end_unasked(call)
             return
         if call.rescues:
             self._rescues.of(call.provider, call.served, call.outcome).value += 1
@@ -193,6 +192,13 @@ class Metrics:
             ends.first_token.observe(call.first_token_s - call.started_s)
         if call.usage is not None:
             self._count_usage(ends, call.usage)
+
+    def _end_unasked(self, call: CallRecord) -> None:
+        """One for which nobody was asked, or that was answered with what another one had asked for."""
+        if call.outcome == "error":
+            self._refused.of(call.operation, call.error or "").value += 1
+        elif call.replay in {"", "miss"}:  # answered here, as where tokens are estimated, or left by its client
+            self._requests.of(call.operation, "", "", call.outcome, "").value += 1
 
     def journal_changed(self, reason: str | None) -> None:
         """The journal cannot be written to, for ``reason``, or can be again."""

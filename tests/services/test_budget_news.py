@@ -37,6 +37,7 @@ class Cost(msgspec.Struct, frozen=True):
     tokens: int = 0
     attempts: tuple[object, ...] = ("one",)
     admitted: int = 1
+    let_in: bool = True
 
 
 class Desk:

@@ -31,6 +31,7 @@ class Settled(msgspec.Struct, frozen=True):
     counters: tuple[str, ...] = ()
     attempts: tuple[object, ...] = ("one",)
     admitted: int = 1
+    let_in: bool = False
 
 
 async def post(database: Database, *settled: Settled) -> None:
@@ -66,9 +67,15 @@ async def test_settlements_add_up_for_everybody_they_count_for(database: Databas
     ] == found
 
 
-async def test_what_was_never_sent_to_anybody_is_not_counted(database: Database) -> None:
+async def test_what_was_not_let_in_is_not_counted(database: Database) -> None:
     await post(database, Settled(NOON_S, attempts=()))
     assert [[]] == await SqlSpending(database).since([("key/k", "day", 0)])
+
+
+async def test_what_was_let_in_is_a_request_though_nobody_was_asked(database: Database) -> None:
+    await post(database, Settled(NOON_S, 0, 0, attempts=(), admitted=2, let_in=True))
+    day_s = NOON_S - 43_200
+    assert [[SpentRow("key/k", day_s, 2, 0, 0)]] == await SqlSpending(database).since([("key/k", "day", day_s)])
 
 
 async def test_many_at_once_lose_nothing(database: Database) -> None:
