@@ -23,6 +23,7 @@ from runtime.stores.database import Database
 from runtime.stores.vault import StoreKey, Vault
 from runtime.surface import Surface
 from tests.support.database import prepared
+from tests.support.registered import Registered
 from tests.web.script import Answer, call
 
 __all__ = ["CONFIG", "KEY", "Desk"]
@@ -105,7 +106,11 @@ class Desk:
             database=prepared(data),
         )
         self.plan = plan
-        with patch("runtime.lasting.Database", NotedDatabase), patch("runtime.app.beside", _unless_registering):
+        with (
+            patch("runtime.lasting.Database", NotedDatabase),
+            patch("runtime.app.beside", _unless_registering),
+            patch("runtime.app.Surface", Registered),
+        ):
             self.built = assemble(ready)
         self.app = self.built.worker
 

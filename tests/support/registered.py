@@ -1,16 +1,17 @@
-"""The web framework's application of all routes, made once for all workers that a process forks.
+"""The web framework's application of all routes, made once in a process for all gateways of it and of those that it forks.
 
-To register hundreds of operations takes longer than the rest of a worker's start, and comes to the same in each: routes know
-neither a plan nor a service. That a worker registers them by itself is seen where a server is a program of its own.
+To register hundreds of operations takes longer than all else at a start, and comes to the same for each: routes know neither
+a plan nor a service. That a worker registers them by itself is seen where a server is a program of its own.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from unittest import mock
@@ -25,62 +26,80 @@ from runtime.config.files import MAIN, Source
 from runtime.config.secrets import Secrets
 from runtime.stores.database import database_url
 from runtime.stores.vault import StoreKey, Vault
-from runtime.surface import Served, Surface
+from runtime.surface import Build, Surface
 from runtime.web.framework import application
 from runtime.web.front import Front
 
 if TYPE_CHECKING:
     from litestar import Litestar
+    from litestar.types import Receive, Scope, Send
 
 __all__ = ["Registered", "register_before_forks"]
 
 CONFIG = b"version: 1\ndiscovery: {providers: none}\nlogging: {level: error}\nproviders: {sim: {}}\n"
+ASKED: ContextVar[Surface] = ContextVar("asked")
+"""The surface of the call that the shared application answers."""
 
-OnFault = Callable[[Exception, str], None]
 
+class Registered(Surface):
+    """Asks the application that it shares for what has no straight route."""
 
-class Registered:
-    """The routes of a gateway, and the application that has them all. One surface per process may be made of it."""
-
-    def __init__(self) -> None:
-        with tempfile.TemporaryDirectory() as data:
-            surface = cast("Surface", assemble(_ready(Path(data))).worker._app)
-        self.standing, self.front, self.routes = surface._standing, surface._front, surface._routes
-        self.told: OnFault | None = None
-        with mock.patch.object(LoggingConfig, "configure", return_value=logging.getLogger):
-            self.app = application(self.routes, self.front, self._on_fault)
-
-    def log(self) -> None:
-        """What the framework does when it registers, and in no process before: it begins a thread."""
-        config = self.app.logging_config
+    def _register(self) -> Litestar:
+        shared = _shared(tuple(self._standing))
+        config = shared.logging_config
         assert config is not None
-        self.app.get_logger = config.configure()
-        self.app.logger = self.app.get_logger("litestar")
+        shared.get_logger = config.configure()  # as every application does it that is made
+        shared.logger = shared.get_logger("litestar")
 
-    def _on_fault(self, error: Exception, request_id: str) -> None:
-        assert self.told is not None
-        self.told(error, request_id)
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            asked = ASKED.set(self)
+            try:
+                await shared(scope, receive, send)
+            finally:
+                ASKED.reset(asked)
+
+        return cast("Litestar", answer)
+
+
+class _Service:
+    """Stands for the service of the surface that is asked."""
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def ask(*given: object, **named: object) -> object:
+            asked: Callable[..., object] = getattr(ASKED.get()._standing[self._build].now, name)
+            return asked(*given, **named)
+
+        return ask
+
+
+class _Front:
+    """Stands for the front of the surface that is asked."""
+
+    @property
+    def now(self) -> Front:
+        return ASKED.get()._front.now
 
 
 def register_before_forks() -> None:
-    """From now on a worker that this process forks finds its routes registered."""
-    made = Registered()
+    """From now on an application of this process, or of one that it forks, finds its routes registered."""
+    mock.patch("runtime.app.Surface", Registered).start()
+    with tempfile.TemporaryDirectory() as data:
+        surface = cast("Surface", assemble(_ready(Path(data))).worker._app)
+    _shared(tuple(surface._standing))
 
-    class Forked(Surface):
-        def __init__(self, services: Sequence[Served], front: Front, on_fault: OnFault) -> None:
-            assert made.told is None, "another surface of this process would have its services replaced"
-            assert list(made.standing) == [each.build for each in services]
-            self._standing, self._front, self._routes = made.standing, made.front, made.routes
-            self._on_fault = made.told = on_fault
-            self._app: Litestar | None = None
-            self._registering: asyncio.Future[Litestar] | None = None
-            self.use(services, front)
 
-        def _register(self) -> Litestar:
-            made.log()
-            return made.app
-
-    mock.patch("runtime.app.Surface", Forked).start()
+@cache
+def _shared(builds: tuple[Build, ...]) -> Litestar:
+    front = _Front()
+    with mock.patch.object(LoggingConfig, "configure", return_value=logging.getLogger):  # it begins a thread
+        return application(
+            [build(_Service(build), front) for build in builds],
+            front,
+            lambda error, request_id: ASKED.get()._on_fault(error, request_id),
+        )
 
 
 def _ready(data: Path) -> Ready:
