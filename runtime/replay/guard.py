@@ -8,6 +8,7 @@ word of denial, comparison or order occurs; names of things as programs write th
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 __all__ = ["marks"]
@@ -35,15 +36,21 @@ _DENIALS: Final = ("不", "没", "沒", "無", "无", "ない", "ません", "�
 # next character on. Words and runs are read to their ends, and words from their beginnings only.
 _RUN: Final = re.compile(r"[^\s,;:!?()]+")
 _DIGIT: Final = re.compile(r"\d")
-_WORD: Final = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
-_QUOTED: Final = re.compile(r"\"[^\"]*\"|`[^`]*`")
-_QUOTED_BETWEEN: Final = (("”", re.compile(r"“[^”]*”")), ("»", re.compile(r"«[^»]*»")))
+_APOSTROPHES: Final = str.maketrans(dict.fromkeys("\u2018\u2019\u02bc\u00b4\u2032\uff07", "'"))
+"""What stands in `can't` on some keyboards, beside the backtick, which quotes code where it stands elsewhere."""
+_WORD: Final = re.compile(r"[^\W\d_]+(?:['`][^\W\d_]+)?")
+_QUOTED: Final = re.compile(r"\"[^\"]*\"|`[^`]*`|(?<!\w)'[^']*'(?!\w)")
+_QUOTED_BETWEEN: Final = tuple(
+    (closing, re.compile(f"{opening}[^{closing}]*{closing}"))
+    for opening, closing in ("“”", "«»", "»«", "„“", "「」", "『』")
+)
 _CODE: Final = re.compile(r"\b\w++(?:[./\\@#-]\w++)++|\b\w+_\w+|\b[a-z]+[A-Z]\w*|\b[A-Z]{2,}\b|[<>=+*/%^&|~$€£]+")
 
 
 def marks(text: str) -> tuple[str, ...]:
     """All of ``text`` that must be the same in another for the two to share an answer."""
-    words = [word.replace("\u2019", "'").casefold() for word in _WORD.findall(text)]
+    text = unicodedata.normalize("NFC", text).translate(_APOSTROPHES)
+    words = [word.replace("`", "'").casefold() for word in _WORD.findall(text)]
     turning = sorted(word for word in words if word.replace("'", "") in _TURNING or word.endswith("n't"))
     return (
         *(run.rstrip(".") for run in _RUN.findall(text) if _DIGIT.search(run)), "/",

@@ -15,6 +15,12 @@ from runtime.replay.guard import marks
         ("Is it safe to mix them?", "Is it not safe to mix them?"),
         ("Should I do it?", "Shouldn't I do it?"),
         ("Can I pay with cash?", "Can\u2019t I pay with cash?"),
+        ("Can I pay with cash?", "Can\u00b4t I pay with cash?"),
+        ("Can I pay with cash?", "Can`t I pay with cash?"),
+        ("Can I pay with cash?", "Can\u02bct I pay with cash?"),
+        ("Can I pay with cash?", "Can\u2018t I pay with cash?"),
+        ("Is it safe?", "Isn\u2032t it safe?"),
+        ("É seguro?", "Na\u0303o é seguro?"),
         ("Does it work with sugar", "Does it work without sugar"),
         ("Which is cheaper: more or less?", "Which is cheaper: less?"),
         ("open the door", "close the door"),
@@ -25,6 +31,11 @@ from runtime.replay.guard import marks
         ("what does `rm` do", "what does `mv` do"),
         ("translate “cat”", "translate “dog”"),
         ("traduis «chat»", "traduis «chien»"),
+        ("translate 'cat'", "translate 'dog'"),
+        ("translate \u2018cat\u2019", "translate \u2018dog\u2019"),
+        ("übersetze „Katze“", "übersetze „Hund“"),
+        ("übersetze »Katze«", "übersetze »Hund«"),
+        ("「猫」を訳して", "「犬」を訳して"),
         ("what is in /etc/passwd", "what is in /etc/shadow"),
         ("what is user.name", "what is user.age"),
         ("what does getName do", "what does getAge do"),
@@ -46,6 +57,9 @@ def test_they_differ(one: str, other: str) -> None:
         ("How do I reset my password?", "How can I reset my password"),
         ("What are your opening hours in 2024?", "In 2024, what are your opening hours?"),
         ("I can't log in.", "Why can\u2019t I log in?"),
+        ("I can't log in.", "Why can\u00b4t I log in?"),
+        ("How do I open my parents' door?", "How can I open my parents' door?"),
+        ("Não é seguro?", "Na\u0303o e\u0301 seguro?"),
     ],
 )
 def test_they_are_the_same(one: str, other: str) -> None:
@@ -56,7 +70,7 @@ SCRIPT = """
 import resource
 from runtime.replay.guard import marks
 resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
-for piece in ("a", "A", "ab-", "_", "a_", "\u4e0d", "\u201c", "\u00ab", '"', "`", ".", "a.", "-", "1", "a'"):
+for piece in ("a", "A", "ab-", "_", "a_", "\u4e0d", "\u201c", "\u00ab", "\u201e", "\u300c", '"', "`", "'", " '", " 'a", ".", "a.", "-", "1", "a'"):
     marks(piece * 100_000)
 """
 """Needs a tenth of the seconds of a processor that it may take, or an hour."""
