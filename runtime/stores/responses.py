@@ -29,6 +29,8 @@ ROWS: Final = 500
 """Rows written or asked for in one statement; databases bound how many values one may have."""
 ROW_BYTES: Final = 200
 """What a row takes beside its body."""
+LINK_BYTES: Final = 50
+"""What it takes that a response lists an item, with its places in two indexes: more than all else, in long conversations."""
 
 _RUNS: Final = responses.c.status.in_(sorted(RUNNING))
 _LISTED: Final = select(items.c.id, items.c.body).join(links, links.c.item == items.c.number)
@@ -100,7 +102,7 @@ async def _put(db: AsyncConnection, response: StoredResponse, context: Sequence[
         "created_s": response.created_s,
         "background": response.background,
         "lease_until_s": response.lease_until_s,
-        "bytes": len(response.body) + ROW_BYTES,
+        "bytes": len(response.body) + ROW_BYTES + LINK_BYTES * (len(context) + len(output)),
         "body": response.body,
     }
     number = (await db.execute(insert(responses).values(row).returning(responses.c.number))).scalar_one()
@@ -135,10 +137,11 @@ async def _numbers(db: AsyncConnection, owner: str, wanted: dict[bytes, Item]) -
 
 
 async def _set_status(db: AsyncConnection, key: Key, status: Status, body: bytes, output: Sequence[Item]) -> bool:
+    more = len(body) + LINK_BYTES * len(output)
     change = (
         update(responses)
         .where(responses.c.owner == key[0], responses.c.id == key[1], _RUNS)
-        .values(status=status, body=body, bytes=len(body) + ROW_BYTES)
+        .values(status=status, body=body, bytes=responses.c.bytes - func.length(responses.c.body) + more)
     )
     number = (await db.execute(change.returning(responses.c.number))).scalar()
     if number is None:

@@ -207,3 +207,21 @@ async def test_the_oldest_go_until_all_fits(store: ResponseStore) -> None:
     assert 10 <= swept <= 12
     assert [await store.get(key) is not None for key in keys] == [False] * swept + [True] * (20 - swept)
     assert await store.sweep(0.0, 1_000_000) == 0
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_what_it_takes_that_each_of_a_long_conversation_lists_all_its_items_counts(
+    store: ResponseStore, background: bool
+) -> None:
+    """7320 places of 240 small items."""
+    listed: tuple[Item, ...] = ()
+    for number in range(60):
+        key, answer = ("anna", f"resp_{number}"), items(*(f"a{number}.{place}" for place in range(4)))
+        one = response(key, "queued" if background else "completed", created_s=float(number))
+        await store.put(one, listed, () if background else answer)
+        if background:
+            assert await store.set_status(key, "completed", b"{}", answer)
+        listed += tuple(answer)
+
+    assert 0 == await store.sweep(0.0, 450_000)
+    assert 0 < await store.sweep(0.0, 300_000)

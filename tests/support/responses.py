@@ -78,4 +78,4 @@ class MemoryResponses(ResponseStore):
         pass
 
     def _bytes(self) -> int:
-        return sum(len(row.response.body) for row in self.rows.values())
+        return sum(len(row.response.body) + 50 * len(row.context + row.output) for row in self.rows.values())
