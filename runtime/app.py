@@ -11,11 +11,13 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from runtime.config.effective import Effective
+from runtime.handover import REPLACED, tell_open
 from runtime.lasting import Lasting, Ready, adopt, lasting
 from runtime.lifespan import Life, beside
 from runtime.living import lives
@@ -73,6 +75,8 @@ def assemble(ready: Ready) -> Assembled:
     parts.told.update(first.told)
     parts.good_keys.adopt(parts.good_keys.configured, first.public)
     ends = [_following(overrides), _ending(parts, ready.plan.server.shutdown_grace_ms / 1000), _supervised(parts)]
+    if ready.opened is not None:
+        ends.append(beside(partial(tell_open, ready.port, ready.opened)))
     surface = Surface(first.services, first.front, parts.on_fault)
     worker = Worker(surface, [*lives(parts), *ends, beside(surface.register)])
     parts.log.info("worker_built", connections=sorted(ready.secrets.connections), keys=len(ready.plan.keys))
@@ -132,7 +136,7 @@ def _ending(parts: Lasting, grace_s: float) -> Life:
 
     Granian waits for running calls at SIGTERM without telling them. The signal is therefore taken here first: new calls
     are refused, running ones get their grace and then an honest end; only then Granian is told, by the signal it also
-    stops on. Where another worker has taken over, Granian is told first, so that new calls reach that one.
+    stops on. Where another worker has taken over, which REPLACED says, Granian is told first, so that new calls reach that one.
     """
 
     @asynccontextmanager
@@ -140,8 +144,8 @@ def _ending(parts: Lasting, grace_s: float) -> Life:
         loop = asyncio.get_running_loop()
         stopping: list[asyncio.Task[None]] = []
 
-        async def stop() -> None:
-            if parts.replaced:
+        async def stop(which: signal.Signals) -> None:
+            if which is REPLACED:
                 os.kill(os.getpid(), signal.SIGINT)
                 await asyncio.sleep(min(ARRIVED_S, grace_s))
                 await parts.door.close(max(0.0, grace_s - ARRIVED_S))
@@ -149,13 +153,14 @@ def _ending(parts: Lasting, grace_s: float) -> Life:
                 await parts.door.close(grace_s)
                 os.kill(os.getpid(), signal.SIGINT)
 
-        def on_signal() -> None:
+        def on_signal(which: signal.Signals) -> None:
             if not stopping:
-                stopping.append(loop.create_task(stop()))
+                stopping.append(loop.create_task(stop(which)))
 
         with suppress(NotImplementedError, RuntimeError):  # no signals here: not in the main thread, as under tests
-            loop.add_signal_handler(signal.SIGTERM, on_signal)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # held since the worker was forked
+            for order in (signal.SIGTERM, REPLACED):
+                loop.add_signal_handler(order, on_signal, order)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, REPLACED})  # held since the worker was forked
         yield
         await parts.upstream.aclose()
 

@@ -76,7 +76,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     ``resealed`` stored secrets were encrypted anew, with another key than before.
     ``unix_offset_s`` is what the clock that nobody sets lacked of Unix seconds then.
     ``workers`` is how many serve, ``supervisor`` the process that keeps the workers, where one of ours does; ``start`` is what
-    they and nobody else know this start by.
+    they and nobody else know this start by. ``opened`` is the file to which a worker that takes another's place says that it can.
     """
 
     effective: Effective
@@ -95,6 +95,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     unix_offset_s: float | None = None
     supervisor: int | None = None
     start: str = ""
+    opened: int | None = None
 
     @property
     def plan(self) -> Plan:
@@ -110,10 +111,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lasting(msgspec.Struct, kw_only=True):
-    """The parts. ``log`` and ``serving`` change with the plan; ``told`` holds what is done with news of colleagues.
-
-    ``replaced``: when this worker is told to stop, another one serves in its place already.
-    """
+    """The parts. ``log`` and ``serving`` change with the plan; ``told`` holds what is done with news of colleagues."""
 
     ready: Ready
     lines: Lines
@@ -155,7 +153,6 @@ class Lasting(msgspec.Struct, kw_only=True):
     clock: SteadyClock
     reserves: Reserves
     on_fault: Callable[[Exception, str], None]
-    replaced: bool = False
 
     @property
     def plan(self) -> Plan:

@@ -31,7 +31,7 @@ from runtime.surface import Served, served
 from runtime.web.address import Network, network
 from runtime.web.key import KeyRecord
 
-__all__ = ["entrance_of", "operated", "told_restart", "told_system", "trusted_proxies"]
+__all__ = ["entrance_of", "operated", "told_system", "trusted_proxies"]
 
 
 def operated(
@@ -45,21 +45,11 @@ def operated(
     """The services and what they implement. ``control`` and ``report`` are those of the plan's own operations."""
     return [
         served(login.build_routes, _logging_in(parts, found, overrides, entrance)),
-        served(compliance.build_routes, Compliance(parts.audit.store, entrance)),
+        served(compliance.build_routes, Compliance(parts.audit.store, entrance, parts.ready.pepper)),
         served(backups.build_routes, _backups(parts, found, overrides, entrance)),
         served(ip_filter.build_routes, IpFiltering(overrides, parts.askings.now, time.time)),
         served(system.build_routes, _system(parts, found, control, report)),
     ]
-
-
-def told_restart(parts: Lasting) -> Told:
-    """What a worker does at RESTART: nothing where another gateway is replaced, which only shares with ours."""
-
-    def answer(start: bytes) -> None:
-        if start == parts.ready.start.encode():
-            parts.replaced = True
-
-    return answer
 
 
 def told_system(parts: Lasting, found: Effective) -> Told:
@@ -141,7 +131,6 @@ def _system(parts: Lasting, found: Effective, control: ResilienceControl, report
             reset=control.reset_resilience,
             health=report.get_health,
             order=_orders(parts.ready.supervisor),
-            start=parts.ready.start,
         ),
         parts.audit,
         time.time,

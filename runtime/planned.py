@@ -39,7 +39,7 @@ from runtime.limits.admission import Admission
 from runtime.limits.rules import Rulings
 from runtime.managed import managed
 from runtime.metered import metered
-from runtime.operated import entrance_of, operated, told_restart, told_system, trusted_proxies
+from runtime.operated import entrance_of, operated, told_system, trusted_proxies
 from runtime.replay.parts import Clocks, build_replay
 from runtime.resilience.quota_news import QUOTA, told_quota
 from runtime.routing import RouteTable
@@ -68,7 +68,7 @@ from runtime.services.response_request import Reader
 from runtime.services.responses import Kept, Responses
 from runtime.services.root import Root
 from runtime.services.scraping import COUNTED, Scraping, told_counted
-from runtime.services.system import RESTART, SYSTEM
+from runtime.services.system import SYSTEM
 from runtime.shared.colleagues import Told
 from runtime.surface import Served, served
 from runtime.telemetry import Recorder
@@ -172,7 +172,6 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
         KEYS: parts.good_keys.told,
         COUNTED: told_counted(parts.metrics, parts.worker, parts.ready.start),
         OVERRIDES: overrides.told,
-        RESTART: told_restart(parts),
         SYSTEM: told_system(parts, found),
     }
     services = [

@@ -30,6 +30,7 @@ from runtime.config.lock import load_artefact
 from runtime.config.plan import LOCAL_EMBEDDING, Plan, SecretRef
 from runtime.config.secrets import environment, resolve_secrets
 from runtime.errors import ConfigError, GatewayError, InvalidRequest
+from runtime.handover import REPLACED
 from runtime.in_force import in_force, open_vault, read_stored
 from runtime.protocols import CODECS, DIALECTS, client_codec
 from runtime.replay.local import demand_minilm
@@ -47,6 +48,7 @@ from runtime.supervisor import Supervisor
 from runtime.web.head import readable_bytes
 from runtime.web.key import mint
 from runtime.web.password import demand_good_password, hash_password
+from runtime.worker import Worker
 
 __all__ = ["load_codecs", "prepare", "serve"]
 
@@ -96,8 +98,13 @@ def serve(
         process_name=None,
     )
     granian.on_open = lambda: out("\n".join(banner(ready)))
+    granian.say = out
     _hold_orders_while_workers_start()
-    granian.serve(target_loader=lambda: build(ready), wrap_loader=False)
+
+    def load(opened: int | None = None) -> Worker:
+        return build(msgspec.structs.replace(ready, opened=opened))
+
+    granian.serve(target_loader=load, wrap_loader=False)
     if granian.gave_up:
         out("The gateway ends: its workers died again as soon as they were started.")
         return 1
@@ -164,12 +171,12 @@ def _open_files() -> int:
 
 
 def _hold_orders_while_workers_start() -> None:
-    """Keep an order to stop waiting until the worker can take it.
+    """Keep orders to stop waiting until the worker can take them.
 
     A worker begins with the handlers of its parent, which do nothing for it, then has Granian's, which drop what comes too
     early. An order lost there would be waited out for the whole kill timeout. The application takes it when it is ready.
     """
-    orders = {signal.SIGTERM}
+    orders = {signal.SIGTERM, REPLACED}
     os.register_at_fork(
         before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, orders),
         after_in_parent=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, orders),

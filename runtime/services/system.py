@@ -7,7 +7,6 @@ import platform
 import shutil
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -46,10 +45,7 @@ from runtime.stores.migrate import SCHEMA
 from runtime.stores.people import SqlPeople
 from runtime.web.key import KeyRecord
 
-__all__ = ["RESTART", "SYSTEM", "Neighbours", "System", "Worker", "memory_bytes"]
-
-RESTART: Final = "restart"
-"""The news that every worker of one gateway is about to be replaced; the body names that."""
+__all__ = ["SYSTEM", "Neighbours", "System", "Worker", "memory_bytes"]
 
 SYSTEM: Final = "system"
 """The question what a worker is and takes."""
@@ -72,16 +68,12 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Neighbours(msgspec.Struct, frozen=True, kw_only=True):
-    """What of other services is asked. ``order`` sends a signal to the process that keeps the workers, if there is one.
-
-    ``start`` names the gateway whose workers they are.
-    """
+    """What of other services is asked. ``order`` sends a signal to the process that keeps the workers, if there is one."""
 
     resilience: Callable[[], Awaitable[Resilience]]
     reset: Callable[[], Awaitable[ResilienceReset]]
     health: Callable[[], Awaitable[Health]]
     order: Callable[[signal.Signals], None] | None
-    start: str
 
 
 class System:
@@ -190,9 +182,6 @@ class System:
             await self._audit.write(action, actor=caller, resource_type="system")
         except StoreError as error:
             raise RouteUnavailable("the order cannot be written to the audit log now", retry_after_s=1) from error
-        if order is signal.SIGHUP:
-            with suppress(SharedError):  # then they refuse calls while they end, as at a stop
-                await self._colleagues.tell(RESTART, self._neighbours.start.encode())
         asyncio.get_running_loop().call_later(ANSWERED_S, send, order)
         return Ordered(ordered=True, message=message)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import os
+import signal
 import sqlite3
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from tests.support.asking import FOREIGN, GUEST, KEYS, TWO_TENANTS, ask
 from tests.support.gateway import Running, gateway
 
 CHAT = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
+HEADERS = {"authorization": f"Bearer {GUEST}", "content-type": "application/json"}
 PAUSE_S = 0.01
 """Between the calls of one caller. Without it callers take the processor from the workers that are to start meanwhile."""
 
@@ -37,8 +41,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 def stream(served: Running, words: int) -> Any:
     """A stream that began."""
     body = {"model": "sim/slow", "stream": True, "messages": [{"role": "user", "content": "w " * words}]}
-    headers = {"authorization": f"Bearer {GUEST}", "content-type": "application/json"}
-    request = urllib.request.Request(f"{served.url}/v1/chat/completions", json.dumps(body).encode(), headers)
+    request = urllib.request.Request(f"{served.url}/v1/chat/completions", json.dumps(body).encode(), HEADERS)
     opened = urllib.request.urlopen(request, timeout=60)
     opened.readline()
     return opened
@@ -97,10 +100,20 @@ def unsent(error: Exception) -> bool:
     return isinstance(error, urllib.error.URLError) and isinstance(error.reason, BrokenPipeError | ConnectionResetError)
 
 
-def test_a_restart_replaces_every_worker_and_no_call_fails(served: Running) -> None:
+def ordered_restart(served: Running) -> None:
+    status, ordered = ask(served, "POST", "/api/restart")
+    assert (status, ordered["ordered"]) == (202, True)
+
+
+def hang_up(served: Running) -> None:
+    served.process.send_signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize("order", [ordered_restart, hang_up])
+def test_a_restart_replaces_every_worker_and_no_call_fails(served: Running, order: Callable[[Running], None]) -> None:
     before = {each["pid"] for each in ask(served, "GET", "/api/system-info")[1]["workers"]}
     streams = [stream(served, 25) for _ in range(4)]
-    stop, failed, answered = threading.Event(), [], []
+    stop, failed, answered = threading.Event(), list[object](), list[int]()
 
     def call() -> None:
         while not stop.wait(PAUSE_S):
@@ -112,12 +125,22 @@ def test_a_restart_replaces_every_worker_and_no_call_fails(served: Running) -> N
                 continue
             (answered if status == 200 else failed).append(status)
 
-    callers = [threading.Thread(target=call) for _ in range(3)]
+    def call_again_and_again() -> None:
+        """Over one connection, until it is closed while no call is on it, which is no fault."""
+        while not stop.is_set():
+            kept = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+            with closing(kept), suppress(BrokenPipeError, ConnectionResetError):
+                while not stop.wait(PAUSE_S):
+                    kept.request("POST", "/v1/chat/completions", json.dumps(CHAT), HEADERS)
+                    with kept.getresponse() as response:
+                        response.read()
+                    (answered if response.status == 200 else failed).append(response.status)
+
+    callers = [threading.Thread(target=each) for each in (call, call, call, call_again_and_again, call_again_and_again)]
     for caller in callers:
         caller.start()
     try:
-        status, ordered = ask(served, "POST", "/api/restart")
-        assert (status, ordered["ordered"]) == (202, True)
+        order(served)
         deadline = time.monotonic() + 100
         while before & (now := {each["pid"] for each in ask(served, "GET", "/api/system-info")[1]["workers"]}):
             assert time.monotonic() < deadline
@@ -132,6 +155,37 @@ def test_a_restart_replaces_every_worker_and_no_call_fails(served: Running) -> N
     assert len(answered) > 20
     assert not failed
     assert served.process.poll() is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
+def test_a_worker_whose_successor_does_not_start_serves_on(tmp_path: Path) -> None:
+    with gateway(tmp_path, TWO_TENANTS.replace("workers: 2", "workers: 1"), KEYS) as running:
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+        before = set(children.read_text().split())
+        hang_up(running)
+        while not (started := set(children.read_text().split()) - before):
+            assert running.process.poll() is None
+        os.kill(int(started.pop()), signal.SIGKILL)
+        running.logged("could not be replaced")
+
+        assert before == {str(each["pid"]) for each in ask(running, "GET", "/api/system-info")[1]["workers"]}
+        hang_up(running)  # and another try succeeds
+        deadline = time.monotonic() + 60
+        while before & set(children.read_text().split()):
+            assert time.monotonic() < deadline
+            assert ask(running, "POST", "/v1/chat/completions", CHAT, GUEST)[0] == 200
+        assert ask(running, "POST", "/v1/chat/completions", CHAT, GUEST)[0] == 200
+
+
+def test_a_stop_while_workers_are_replaced_does_not_wait_for_that(tmp_path: Path) -> None:
+    """Answers under way have their grace all the same."""
+    with gateway(tmp_path, TWO_TENANTS, KEYS) as running:
+        streams = [stream(running, 12) for _ in range(4)]
+        hang_up(running)
+        running.process.send_signal(signal.SIGTERM)
+
+        assert all(b"[DONE]" in each.read() for each in streams)
+        assert running.process.wait(60) == 0
 
 
 def test_a_shutdown_lets_running_calls_end_and_is_audited(tmp_path: Path) -> None:

@@ -6,17 +6,14 @@ import asyncio
 import time
 from collections import Counter
 from itertools import count
-from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.lifespan import beside
 from runtime.services.scraping import COUNTED, Scraping, told_counted
-from runtime.services.system import RESTART
 from runtime.shared.colleagues import Colleagues
 from runtime.shared.memory import MemoryState
 from runtime.telemetry import Metrics
-from tests.services.desk import Desk
 
 
 class Worker:
@@ -65,13 +62,3 @@ async def test_however_many_ask_at_once_the_others_are_asked_once() -> None:
     assert {texts[0]} == set(texts)
     assert texts[0] == later
     assert 2 == two.asked
-
-
-async def test_news_of_a_restart_are_for_the_workers_of_that_gateway(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    parts = desk.built.parts
-
-    parts.told[RESTART](b"another machine's")
-    assert not parts.replaced
-    parts.told[RESTART](parts.ready.start.encode())
-    assert parts.replaced
