@@ -1,4 +1,4 @@
-"""Settings that another one leaves without effect."""
+"""Settings that another one leaves without effect, or that nothing here looks at yet."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from runtime.source.unit import written
 
 __all__ = ["check_idle"]
 
+CALLED: Final = ("chat", "embeddings")
 _ADAPTIVE: Final = ("effort", "base_tokens", "complexity_multiplier")
 _BY_MODE: Final[Mapping[str, str]] = MappingProxyType({"tokens": "custom", **dict.fromkeys(_ADAPTIVE, "adaptive")})
 
 
 def check_idle(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every check has this shape
-    """Check what is said of thinking, of answers that are cached, and of addresses that may call."""
+    """Check what is said of thinking, of answers that are cached, of addresses that may call, and of models."""
     _check_thinking(scope)
     for name, cache in (("exact", scope.config.cache.exact), ("semantic", scope.config.cache.semantic)):
         if cache is not None and cache.max_answer_bytes > cache.max_bytes:
@@ -28,6 +29,22 @@ def check_idle(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every ch
             span = scope.at.value("cache", name, path)
             scope.diagnostics.warn("limit-never-reached", span, message, "raise `max_bytes`, or lower it")
     _check_ip_filter(scope)
+    for provider, settings in scope.config.providers.items():
+        for model in settings.models:
+            _check_model(scope, ("providers", provider, "models", model))
+
+
+def _check_model(scope: Scope, path: tuple[str, ...]) -> None:
+    """What the catalogue knows of a model need not be called here; what somebody writes is meant to be."""
+    settings = scope.config.providers[path[1]].models[path[-1]]
+    if _written(scope, *path, "endpoint") and settings.endpoint not in CALLED:
+        message = f"nothing here calls a model for {settings.endpoint!r}"
+        hint = "models can be called for chat and embeddings; remove this one"
+        scope.diagnostics.warn("ignored-setting", scope.at.key(*path, "endpoint"), message, hint)
+    if _written(scope, *path, "prices", "image"):
+        message = "images are not counted in what models answer, so that this price adds nothing to any call"
+        hint = "remove it; tokens of images cost as `output` says"
+        scope.diagnostics.warn("ignored-setting", scope.at.key(*path, "prices", "image"), message, hint)
 
 
 def _check_ip_filter(scope: Scope) -> None:
