@@ -14,6 +14,7 @@ from runtime.stores.audit import AuditEntry, AuditQuestion, SqlAudit
 from runtime.stores.base import StoreError
 from runtime.web.exchange import Exchange
 from runtime.web.header import KEPT_BY_NOBODY
+from runtime.web.place import Places
 
 __all__ = ["Compliance"]
 
@@ -24,10 +25,11 @@ STATUSES: Final = ("success", "refused", "failed")
 
 
 class Compliance:
-    """Implements `generated.api.compliance.ComplianceService`."""
+    """Implements `generated.api.compliance.ComplianceService`. ``pepper`` seals where pages begin."""
 
-    def __init__(self, store: SqlAudit, entrance: Entrance) -> None:
+    def __init__(self, store: SqlAudit, entrance: Entrance, pepper: bytes) -> None:
         self._store = store
+        self._places = Places(pepper, "audit-log")
         self._entrance = entrance
 
     async def list_audit_log(self, exchange: Exchange) -> None:
@@ -36,6 +38,7 @@ class Compliance:
         status = query.get("status")
         if status is not None and status not in STATUSES:
             raise InvalidRequest(f"status: one of {', '.join(STATUSES)}", param="status")
+        before = query.get("before")
         question = AuditQuestion(
             action=query.get("action"),
             actor=query.get("actor"),
@@ -48,19 +51,22 @@ class Compliance:
             to_s=_time(query.get("to"), "to"),
             limit=_number(query.get("limit", "50"), "limit", 1, MAX_LIMIT),
             offset=_number(query.get("offset", "0"), "offset", 0, MAX_OFFSET),
+            before=None if before is None else int.from_bytes(self._places.read(before, "before"), "big"),
         )
         try:
             found = await self._store.find(question)
         except StoreError as error:
             raise RouteUnavailable("the audit log cannot be read now", retry_after_s=1) from error
-        headers = (
+        headers = [
             ("content-type", "application/json"),
             KEPT_BY_NOBODY,
             ("x-request-id", exchange.request_id),
             ("x-total-count", str(found.total)),
             ("x-page-limit", str(question.limit)),
             ("x-page-offset", str(question.offset)),
-        )
+        ]
+        if found.before is not None:
+            headers.append(("x-page-before", self._places.told(found.before.to_bytes(8, "big"))))
         await exchange.respond(200, headers, msgspec.json.encode([_shown(entry) for entry in found.entries]))
 
 

@@ -43,7 +43,10 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries are wanted; None does not narrow. ``action`` matches what begins with it, too: `auth` is `auth.login`."""
+    """Which entries are wanted; None does not narrow. ``action`` matches what begins with it, too: `auth` is `auth.login`.
+
+    ``before`` is where a page before this one ended.
+    """
 
     action: str | None = None
     actor: str | None = None
@@ -56,13 +59,15 @@ class AuditQuestion(msgspec.Struct, frozen=True, kw_only=True):
     to_s: float | None = None
     limit: int = 50
     offset: int = 0
+    before: int | None = None
 
 
 class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest first. ``total`` counts all that match."""
+    """Newest first. ``total`` counts all that match, on whichever page; ``before`` is where this one ended, None at the end."""
 
     entries: tuple[AuditEntry, ...]
     total: int
+    before: int | None = None
 
 
 class SqlAudit:
@@ -95,8 +100,12 @@ async def _find(db: AsyncConnection, question: AuditQuestion) -> AuditPage:
     wanted = _conditions(question)
     total = await db.scalar(select(func.count()).select_from(audit_log).where(*wanted))
     newest = select(audit_log).where(*wanted).order_by(audit_log.c.number.desc())
-    rows = await db.execute(newest.limit(question.limit).offset(question.offset))
-    return AuditPage(entries=tuple(_entry(row) for row in rows), total=total or 0)
+    if question.before is not None:
+        newest = newest.where(audit_log.c.number < question.before)
+    rows = (await db.execute(newest.limit(question.limit + 1).offset(question.offset))).all()
+    shown = rows[: question.limit]
+    before = shown[-1].number if len(rows) > question.limit else None
+    return AuditPage(entries=tuple(map(_entry, shown)), total=total or 0, before=before)
 
 
 async def _sweep(db: AsyncConnection, before_s: float) -> int:

@@ -28,7 +28,7 @@ FALLBACK_PROTOCOL: Final = "openai_chat"
 EXPOSED: Final = (
     b"request-id, retry-after, x-gatewright-build, x-gatewright-cost, x-gatewright-decision, x-gatewright-dropped, x-gatewright-served,"
     b" x-gatewright-similarity, x-gatewright-token-count, x-omniroute-cache, x-omniroute-idempotent,"
-    b" x-omniroute-progress, x-request-id"
+    b" x-omniroute-progress, x-page-before, x-page-limit, x-page-offset, x-request-id, x-total-count"
 )
 
 _FIT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")

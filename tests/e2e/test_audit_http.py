@@ -56,6 +56,24 @@ def log(served: Running, key: str | None = ADMIN, **query: object) -> tuple[int,
     return ask(served, f"/api/compliance/audit-log?{urllib.parse.urlencode(query)}", key=key)
 
 
+def test_pages_follow_each_other_and_say_nothing_of_how_much_there_is(served: Running) -> None:
+    seen: list[str] = []
+    query: dict[str, object] = {"action": "combo.created", "limit": 1}
+    while True:
+        status, found, headers = log(served, **query)
+        assert (200, 1, "3") == (status, len(found), headers["x-total-count"])
+        seen += [each["target"] for each in found]
+        before = headers["x-page-before"]
+        if before is None:
+            break
+        assert len(before) >= 24
+        query["before"] = before
+    assert ["combos.c2", "combos.c1", "combos.c0"] == seen
+    for wrong in ("2", "x", ""):
+        status, problem, _ = log(served, before=wrong)
+        assert (400, "before") == (status, problem["param"])
+
+
 def test_who_changed_what_from_where_is_there(served: Running) -> None:
     status, found, headers = log(served, action="combo.created")
 

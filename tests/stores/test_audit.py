@@ -68,6 +68,25 @@ async def test_each_filter_narrows(audit: SqlAudit, question: AuditQuestion, fou
     assert page.total == (3 if question.limit == 1 or question.offset else len(found))
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+async def test_pages_hold_each_entry_once_whatever_is_added_meanwhile(audit: SqlAudit, limit: int) -> None:
+    for number in range(6):
+        await audit.add(entry(number, actor="ann" if number == 3 else "root"))
+
+    seen: list[str] = []
+    before: int | None = None
+    while True:
+        page = await audit.find(AuditQuestion(actor="root", limit=limit, before=before))
+        assert len(page.entries) <= limit
+        seen += [each.id for each in page.entries]
+        before = page.before
+        if before is None:
+            break
+        await audit.add(entry(10 + len(seen)))
+    assert ["e5", "e4", "e2", "e1", "e0"] == seen
+    assert page.total > 5, "those that came meanwhile are counted"
+
+
 async def test_what_is_old_goes(audit: SqlAudit) -> None:
     for number in range(4):
         await audit.add(entry(number))

@@ -1,12 +1,35 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import InvalidRequest
 from runtime.web.front import Cors, request_id
+from tests.support.document import DOCUMENT, OPERATIONS
 from tests.web.script import front
 
 SPOKEN = (("/v1beta", "gemini"), ("/api/v1", "negotiated"), ("/api", "ollama_chat"), ("/v1", "negotiated"))
+
+
+def test_a_page_may_read_every_header_that_the_document_tells_of() -> None:
+    """But for cookies, which no page may read. What is not exposed is there and cannot be seen."""
+    exposed = dict(Cors(origins=("*",)).answer(b"https://page.test"))[b"access-control-expose-headers"].decode()
+    told = {
+        name.lower()
+        for operation in OPERATIONS
+        for said in operation.said["responses"].values()
+        for name in resolved(said).get("headers", ())
+    }
+
+    assert told - {"set-cookie"} <= set(exposed.split(", "))
+    assert {"x-total-count", "x-request-id"} <= told
+
+
+def resolved(said: dict[str, Any]) -> dict[str, Any]:
+    name = said.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = DOCUMENT["components"]["responses"][name] if name else said
+    return found
 
 
 @pytest.mark.parametrize("given_id", ["a", "req_01-AZ.9", "x" * 64, "550e8400-e29b-41d4-a716-446655440000"])
