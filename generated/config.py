@@ -839,6 +839,22 @@ class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     long_output_nano_usd: NanoUsd | None = msgspec.field(name="long_output", default=None)
     """Tokens that are answered to a long prompt."""
 
+    flex_input_nano_usd: NanoUsd | None = msgspec.field(name="flex_input", default=None)
+    """Tokens that are sent in a request whose answer says that the provider served it in the tier `flex`; what else has
+    a price of its own costs less in the same proportion.
+    """
+
+    flex_output_nano_usd: NanoUsd | None = msgspec.field(name="flex_output", default=None)
+    """Tokens that are answered in the tier `flex`."""
+
+    priority_input_nano_usd: NanoUsd | None = msgspec.field(name="priority_input", default=None)
+    """Tokens that are sent in a request whose answer says that the provider served it in the tier `priority` (`fast`);
+    what else has a price of its own is dearer in the same proportion.
+    """
+
+    priority_output_nano_usd: NanoUsd | None = msgspec.field(name="priority_output", default=None)
+    """Tokens that are answered in the tier `priority`."""
+
     source: str = "gateway.yaml"
     """Where the numbers were read."""
 
@@ -2976,6 +2992,38 @@ SETTINGS: tuple[Setting, ...] = (
         type="usd",
         default=None,
         help="Tokens that are answered to a long prompt.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.flex_input",
+        type="usd",
+        default=None,
+        help="Tokens that are sent in a request whose answer says that the provider served it in the tier `flex`; what else has a price of its own costs less in the same proportion.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.flex_output",
+        type="usd",
+        default=None,
+        help="Tokens that are answered in the tier `flex`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.priority_input",
+        type="usd",
+        default=None,
+        help="Tokens that are sent in a request whose answer says that the provider served it in the tier `priority` (`fast`); what else has a price of its own is dearer in the same proportion.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.priority_output",
+        type="usd",
+        default=None,
+        help="Tokens that are answered in the tier `priority`.",
         secret=False,
         reload="dynamic",
     ),

@@ -32,6 +32,8 @@ _BYTES_PER_TOKEN: Final = 2
 
 _CACHE_MARKS: Final = (b"cache_control", b"prompt_cache_breakpoint")
 """How the dialects ask for a part to be written to a cache. Each may be sent on as the other."""
+_HURRIED: Final = frozenset({"priority", "fast", "auto"})
+"""Tiers that a request asks for and that may cost more than usual."""
 
 Reply = TypeVar("Reply", bound=Complete | Streaming)
 
@@ -93,6 +95,7 @@ class Limiting:
             caches=any(mark in call.envelope.body for mark in _CACHE_MARKS),
             unasked=[each.id for each in prepared.candidates if each.target.provider.quirks.caches_unasked],
             searches=any(tool.search is not None for tool in request.tools),
+            hurried=request.service_tier in _HURRIED,
         )
 
 

@@ -77,6 +77,10 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
         "long_above": "Prompts that have more tokens than this, cached ones included, cost `long_input` and `long_output`.",
         "long_input": "A million tokens that are sent in a long prompt.",
         "long_output": "A million tokens that are answered to a long prompt.",
+        "flex_input": "A million tokens that are sent in a request that was served in the tier `flex`.",
+        "flex_output": "A million tokens that are answered to it.",
+        "priority_input": "A million tokens that are sent in a request that was served in the tier `priority`, or `fast`.",
+        "priority_output": "A million tokens that are answered to it.",
     },
     "ParameterRules": {
         "drop": "Fields that are removed.",

@@ -129,7 +129,7 @@ PROVIDER: Provider = Provider(
             lacks=(Capability.LOGPROBS, Capability.PREFILL),
             limits=Limits(context=1_050_000, max_input=922_000, max_output=128_000),
             prices=Prices(
-                source="developers.openai.com/api/docs/pricing, stored copy",
+                source="developers.openai.com/api/docs/pricing, stored copy; priority from openai.com/api-fast-mode",
                 date="2026-11-21",
                 input=2_000_000_000,
                 output=12_000_000_000,
@@ -138,6 +138,8 @@ PROVIDER: Provider = Provider(
                 long_above=272_000,
                 long_input=4_000_000_000,
                 long_output=18_000_000_000,
+                priority_input=4_000_000_000,
+                priority_output=24_000_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -170,7 +172,7 @@ PROVIDER: Provider = Provider(
             lacks=(Capability.LOGPROBS, Capability.PREFILL),
             limits=Limits(context=1_050_000, max_input=922_000, max_output=128_000),
             prices=Prices(
-                source="developers.openai.com/api/docs/pricing, stored copy",
+                source="developers.openai.com/api/docs/pricing, stored copy; priority from openai.com/api-fast-mode",
                 date="2026-11-21",
                 input=200_000_000,
                 output=1_200_000_000,
@@ -179,6 +181,8 @@ PROVIDER: Provider = Provider(
                 long_above=272_000,
                 long_input=400_000_000,
                 long_output=1_800_000_000,
+                priority_input=400_000_000,
+                priority_output=2_400_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -211,7 +215,7 @@ PROVIDER: Provider = Provider(
             lacks=(Capability.LOGPROBS, Capability.PREFILL),
             limits=Limits(context=1_050_000, max_output=128_000),
             prices=Prices(
-                source="developers.openai.com/api/docs/pricing, stored copy",
+                source="developers.openai.com/api/docs/pricing, stored copy; flex at half of it, tokenmix.ai/blog/openai-api-cost-2026-gpt-5-5-5-4-nano-batch; priority from openai.com/api-fast-mode",
                 date="2026-11-21",
                 input=5_000_000_000,
                 output=30_000_000_000,
@@ -219,6 +223,10 @@ PROVIDER: Provider = Provider(
                 long_above=272_000,
                 long_input=10_000_000_000,
                 long_output=45_000_000_000,
+                flex_input=2_500_000_000,
+                flex_output=15_000_000_000,
+                priority_input=12_500_000_000,
+                priority_output=75_000_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -250,7 +258,7 @@ PROVIDER: Provider = Provider(
             lacks=(Capability.LOGPROBS, Capability.PREFILL),
             limits=Limits(context=1_050_000, max_output=128_000),
             prices=Prices(
-                source="developers.openai.com/api/docs/pricing, stored copy",
+                source="developers.openai.com/api/docs/pricing, stored copy; flex at half of it, tokenmix.ai/blog/openai-api-cost-2026-gpt-5-5-5-4-nano-batch; priority from openai.com/api-fast-mode",
                 date="2026-11-21",
                 input=2_500_000_000,
                 output=15_000_000_000,
@@ -258,6 +266,10 @@ PROVIDER: Provider = Provider(
                 long_above=272_000,
                 long_input=5_000_000_000,
                 long_output=22_500_000_000,
+                flex_input=1_250_000_000,
+                flex_output=7_500_000_000,
+                priority_input=5_000_000_000,
+                priority_output=30_000_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -289,11 +301,15 @@ PROVIDER: Provider = Provider(
             lacks=(Capability.LOGPROBS, Capability.PREFILL),
             limits=Limits(context=400_000, max_output=128_000),
             prices=Prices(
-                source="developers.openai.com/api/docs/pricing, stored copy",
+                source="developers.openai.com/api/docs/pricing, stored copy; flex at half of it, tokenmix.ai/blog/openai-api-cost-2026-gpt-5-5-5-4-nano-batch; priority from openai.com/api-fast-mode",
                 date="2026-11-21",
                 input=750_000_000,
                 output=4_500_000_000,
                 cache_read=75_000_000,
+                flex_input=375_000_000,
+                flex_output=2_250_000_000,
+                priority_input=1_500_000_000,
+                priority_output=9_000_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -325,11 +341,13 @@ PROVIDER: Provider = Provider(
             lacks=(Capability.LOGPROBS, Capability.PREFILL),
             limits=Limits(context=400_000, max_output=128_000),
             prices=Prices(
-                source="developers.openai.com/api/docs/pricing, stored copy",
+                source="developers.openai.com/api/docs/pricing, stored copy; flex at half of it, tokenmix.ai/blog/openai-api-cost-2026-gpt-5-5-5-4-nano-batch",
                 date="2026-11-21",
                 input=200_000_000,
                 output=1_250_000_000,
                 cache_read=20_000_000,
+                flex_input=100_000_000,
+                flex_output=625_000_000,
             ),
             parameters=ParameterRules(
                 drop=(
@@ -614,6 +632,7 @@ PROVIDER: Provider = Provider(
     website="https://platform.openai.com",
     source="developers.openai.com/api/docs/models; older models from OmniRoute registry 3.8.47",
     notes=(
+        "What GPT-5.6 and GPT-5.6 Sol cost at priority beside their promotional price, and the GPT-5.6 models at flex, is not stated in the sources: they count at the usual price there.",
         "Prompts of the 1.05M models above 272,000 input tokens cost twice the input and 1.5 times the output price.",
         "The prices of GPT-5.6 and GPT-5.6 Sol are announced as promotional until at least 2026-11-21.",
         "With function tools, Chat Completions takes GPT-5.4 and later only at reasoning effort none; GPT-5.6 must be told so explicitly.",

@@ -339,6 +339,9 @@ class UsageMetadata(msgspec.Struct, kw_only=True):
     candidatesTokensDetails: list[ModalityTokenCount] | None | msgspec.UnsetType = msgspec.UNSET
     trafficType: str | None | msgspec.UnsetType = msgspec.UNSET
 
+    serviceTier: str | None | msgspec.UnsetType = msgspec.UNSET
+    """What the Gemini API says where Vertex says the traffic: flex, standard or priority."""
+
 
 class WebChunk(msgspec.Struct, kw_only=True):
     """A page that was found."""

@@ -67,6 +67,22 @@ class ModelPrices(msgspec.Struct, kw_only=True):
     long_output: float | msgspec.UnsetType = msgspec.UNSET
     """Tokens that are answered to a long prompt."""
 
+    flex_input: float | msgspec.UnsetType = msgspec.UNSET
+    """Tokens that are sent in a request that was served in the tier `flex`; what else has a price of its own costs less
+    in the same proportion.
+    """
+
+    flex_output: float | msgspec.UnsetType = msgspec.UNSET
+    """Tokens that are answered in the tier `flex`."""
+
+    priority_input: float | msgspec.UnsetType = msgspec.UNSET
+    """Tokens that are sent in a request that was served in the tier `priority`; what else has a price of its own is
+    dearer in the same proportion.
+    """
+
+    priority_output: float | msgspec.UnsetType = msgspec.UNSET
+    """Tokens that are answered in the tier `priority`."""
+
 
 ProviderPrices: TypeAlias = dict[str, ModelPrices]
 """Prices by the provider's own names of its models."""

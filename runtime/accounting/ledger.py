@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from math import floor
 from typing import Final, Literal
@@ -33,17 +33,22 @@ MAX_BACKLOG: Final = 10_000
 RETRY_S: Final = 1.0
 _MAX_PRICED: Final = 1024
 """Prices are kept as a plan holds them, and every change of the plan brings new ones: of those of before, a megabyte at most."""
+_TIERS: Final[tuple[Literal["flex", "priority"], ...]] = ("flex", "priority")
 _REACHED: Final = frozenset({"cancelled", "diverged", "timeout"})
 """How attempts end that were under way without an answer: the provider may have worked, and charges what it was sent."""
 
 
 class Priced(msgspec.Struct, frozen=True):
-    """Prices that calls name, with what is the same for all of these; ``told`` is their version, and the journal's frame of them."""
+    """Prices that calls name, with what is the same for all of these.
+
+    ``told`` is their version, and the journal's frames of them and of those of their ``tiers``, which stand by their names.
+    """
 
     prices: Prices
     rates: Rates
     version: str
     told: tuple[str, bytes]
+    tiers: Mapping[str, Priced]
 
 
 class Ledger:
@@ -253,6 +258,8 @@ class Ledger:
         requests, counts, cost = 0, NO_COUNTS, NOTHING
         if usage is not None:
             requests, counts = attempt.requests, counts_of(usage)
+            if usage.tier and priced is not None:
+                priced = priced.tiers.get(usage.tier, priced)
             cost = price(usage, None) if priced is None else priced.rates.cost(usage, requests)
         nano_usd, unpriced = cost.nano_usd, cost.unpriced
         if nano_usd:
@@ -280,10 +287,17 @@ class Ledger:
         """With the first call at these prices."""
         if len(self._priced) >= _MAX_PRICED:
             self._priced.clear()
-        version = price_version(prices)
-        told = version, encode_frame(PriceTable(version, prices))
-        made = self._priced[id(prices)] = Priced(prices, rates_of(prices), version, told)  # keeps the id its own
+        made = self._priced[id(prices)] = _priced(prices)  # keeps the id its own
         return made
+
+
+def _priced(prices: Prices) -> Priced:
+    version = price_version(prices)
+    tiers: dict[str, Priced] = {
+        tier: _priced(theirs) for tier in _TIERS if (theirs := prices.of_tier(tier)) is not prices
+    }
+    told = b"".join((encode_frame(PriceTable(version, prices)), *(each.told[1] for each in tiers.values())))
+    return Priced(prices, rates_of(prices), version, (version, told), tiers)
 
 
 def _filled(attempt: AttemptRecord, usage: Usage) -> Usage:
@@ -319,6 +333,7 @@ def _used(attempt: AttemptRecord) -> tuple[Usage | None, bool]:
             image_input=usage.image_input,
             search_requests=usage.search_requests,
             estimated=True,
+            tier=usage.tier,
         ), True
     return usage, usage.estimated
 

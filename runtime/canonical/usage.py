@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from runtime.canonical.base import Value
@@ -14,7 +16,8 @@ class Usage(Value, frozen=True):
 
     ``input`` counts fresh input only: neither ``cache_read`` nor either cache write is inside it. ``output`` counts all
     that was generated, ``reasoning`` is the part of it that was thinking. Audio and image counts are parts of ``input``
-    and ``output``. ``estimated`` says that a count of ours stands where the vendor gave none.
+    and ``output``. ``estimated`` says that a count of ours stands where the vendor gave none. ``tier`` is the one that the
+    vendor says it served this in, where that may cost other than usual.
     """
 
     input: int = 0
@@ -30,12 +33,13 @@ class Usage(Value, frozen=True):
     rejected_prediction: int = 0
     search_requests: int = 0
     estimated: bool = False
+    tier: Literal["", "flex", "priority"] = ""
 
     def __add__(self, other: Usage) -> Usage:
         """What two answers took together; an estimate in either makes one of the sum."""
         mine, theirs = msgspec.structs.asdict(self), msgspec.structs.asdict(other)
-        counts = {name: count + theirs[name] for name, count in mine.items()}
-        return Usage(**{**counts, "estimated": self.estimated or other.estimated})
+        counts = {name: count + theirs[name] for name, count in mine.items() if name != "tier"}
+        return Usage(**{**counts, "estimated": self.estimated or other.estimated}, tier="")
 
     @property
     def total_input(self) -> int:

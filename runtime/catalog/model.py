@@ -25,8 +25,9 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     None is "no price of its own": cache reads and writes then cost as input, reasoning as output. A request whose prompt,
     cached tokens included, has more than ``long_above`` tokens costs ``long_input`` and ``long_output`` instead, and
-    what else is sent or answered dearer in the same proportion. ``source`` and ``date`` (YYYY-MM-DD) say where the numbers
-    were read and when.
+    what else is sent or answered dearer in the same proportion. ``flex_*`` and ``priority_*`` are those of requests that
+    their provider served in that tier, with all else in proportion, too. ``source`` and ``date`` (YYYY-MM-DD) say where the
+    numbers were read and when.
     """
 
     source: str
@@ -45,6 +46,10 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     long_above: int | None = None
     long_input: NanoUsd | None = None
     long_output: NanoUsd | None = None
+    flex_input: NanoUsd | None = None
+    flex_output: NanoUsd | None = None
+    priority_input: NanoUsd | None = None
+    priority_output: NanoUsd | None = None
 
     @property
     def complaint(self) -> str | None:
@@ -57,24 +62,37 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
         return None
 
     def of_prompt(self, tokens: int) -> Prices:
-        """Those of a request whose prompt has so many tokens, without any for longer ones where it is such."""
+        """Those of a request whose prompt has so many tokens; where it is a long one, without any for others."""
         if self.long_above is None or tokens <= self.long_above:
             return self
-        long_input = self.input if self.long_input is None else self.long_input
-        long_output = self.output if self.long_output is None else self.long_output
+        return msgspec.structs.replace(
+            self._at(self.long_input, self.long_output), long_above=None, long_input=None, long_output=None
+        )
+
+    def of_tier(self, tier: Literal["flex", "priority"]) -> Prices:
+        """Those of a request that was served in ``tier``, without any for others; these where it has no price of its own."""
+        at = (self.flex_input, self.flex_output) if tier == "flex" else (self.priority_input, self.priority_output)
+        return self if at == (None, None) else self._at(*at)
+
+    def _at(self, into: int | None, out: int | None) -> Prices:
+        """With these for input and output, where they are given, and all else in proportion to them."""
+        into, out = self.input if into is None else into, self.output if out is None else out
         return msgspec.structs.replace(
             self,
-            input=long_input,
-            output=long_output,
-            cache_read=_in_proportion(self.input, long_input, self.cache_read),
-            cache_write_5m=_in_proportion(self.input, long_input, self.cache_write_5m),
-            cache_write_1h=_in_proportion(self.input, long_input, self.cache_write_1h),
-            audio_input=_in_proportion(self.input, long_input, self.audio_input),
-            reasoning=_in_proportion(self.output, long_output, self.reasoning),
-            audio_output=_in_proportion(self.output, long_output, self.audio_output),
-            long_above=None,
-            long_input=None,
-            long_output=None,
+            input=into,
+            output=out,
+            cache_read=_in_proportion(self.input, into, self.cache_read),
+            cache_write_5m=_in_proportion(self.input, into, self.cache_write_5m),
+            cache_write_1h=_in_proportion(self.input, into, self.cache_write_1h),
+            audio_input=_in_proportion(self.input, into, self.audio_input),
+            reasoning=_in_proportion(self.output, out, self.reasoning),
+            audio_output=_in_proportion(self.output, out, self.audio_output),
+            long_input=_in_proportion(self.input, into, self.long_input),
+            long_output=_in_proportion(self.output, out, self.long_output),
+            flex_input=None,
+            flex_output=None,
+            priority_input=None,
+            priority_output=None,
         )
 
 

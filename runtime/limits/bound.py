@@ -57,11 +57,13 @@ def bound_of(
     caches: bool = False,
     unasked: Container[str] = (),
     searches: bool = False,
+    hurried: bool = False,
 ) -> Bound:
     """For targets by their ids.
 
     ``max_output`` is what the request says, of each of so many ``answers``; ``at_once`` targets may be asked. ``caches`` and
-    ``searches``: the request asks for that; targets of ``unasked`` write to a cache whether it does or not.
+    ``searches``: the request asks for that; targets of ``unasked`` write to a cache whether it does or not. ``hurried``: it
+    may be served in the tier `priority`.
     """
     output, input_nano_usd, per_output = 0, 0, 0
     unbounded, unpriced = False, None
@@ -72,10 +74,13 @@ def bound_of(
         if model.prices is None:
             unpriced = unpriced or id_
             continue
-        prices = model.prices.of_prompt(input_tokens)
         writes = caches or id_ in unasked
-        input_nano_usd = max(input_nano_usd, _input_nano_usd(prices, input_tokens, caches=writes, searches=searches))
-        per_output = max(per_output, prices.output, prices.reasoning or 0, prices.audio_output or 0)
+        for tier in (model.prices, model.prices.of_tier("priority")) if hurried else (model.prices,):
+            prices = tier.of_prompt(input_tokens)
+            input_nano_usd = max(
+                input_nano_usd, _input_nano_usd(prices, input_tokens, caches=writes, searches=searches)
+            )
+            per_output = max(per_output, prices.output, prices.reasoning or 0, prices.audio_output or 0)
     return Bound(
         input_tokens=input_tokens * at_once,
         output_tokens=output * answers * at_once,

@@ -34,6 +34,10 @@ PRICES: Final[Mapping[str, str]] = MappingProxyType(
         "long_above": "long_above",
         "long_input": "long_input",
         "long_output": "long_output",
+        "flex_input": "flex_input",
+        "flex_output": "flex_output",
+        "priority_input": "priority_input",
+        "priority_output": "priority_output",
     }
 )
 """The API's words for the kinds of price, and gateway.yaml's."""

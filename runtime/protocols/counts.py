@@ -7,13 +7,15 @@ the types that vendors document, and only one that does not fit them is looked a
 from __future__ import annotations
 
 import re
-from typing import Final, TypeVar, cast
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal, TypeVar, cast
 
 import msgspec
 
 from runtime.protocols.splice import replace
 
-__all__ = ["count", "read_counted"]
+__all__ = ["billed_tier", "count", "read_counted"]
 
 T = TypeVar("T")
 
@@ -24,6 +26,9 @@ _DIGITS: Final = re.compile(r"\s*(\d{1,18})(?:\.0*)?\s*", re.ASCII)
 _IS_COUNT: Final = re.compile("token|count|requests|duration", re.IGNORECASE)
 _IS_GROUP: Final = re.compile("details$|^cache_creation$|^server_tool_use$|^web_search$", re.IGNORECASE)
 _IS_WORD: Final = frozenset({"service_tier", "modality", "trafficType"})
+_TIERS: Final[Mapping[str, Literal["flex", "priority"]]] = MappingProxyType(
+    {"flex": "flex", "priority": "priority", "fast": "priority"}
+)
 _FAULTS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -33,6 +38,11 @@ def count(value: float | msgspec.UnsetType | None) -> int:
     if isinstance(value, float) and not value.is_integer():
         return 0
     return int(value) if value and 0 < value <= _MOST else 0
+
+
+def billed_tier(word: str | msgspec.UnsetType | None) -> Literal["", "flex", "priority"]:
+    """The tier by its vendor's ``word``, where it may cost other than usual."""
+    return _TIERS.get(word, "") if word else ""
 
 
 def read_counted(decoder: msgspec.json.Decoder[T], data: bytes, *places: tuple[str, ...]) -> T | None:

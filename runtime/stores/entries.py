@@ -115,4 +115,4 @@ def counts_of(usage: Usage | None) -> Counts:
 
 def usage_of(counts: Counts, *, estimated: bool = False) -> Usage:
     """As everybody else has it."""
-    return Usage(**dict(zip(COUNTS, counts, strict=True)), estimated=estimated)
+    return Usage(**dict(zip(COUNTS, counts, strict=True)), estimated=estimated, tier="")

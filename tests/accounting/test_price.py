@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
+from typing import Literal
 
 import msgspec
 import pytest
@@ -126,9 +128,46 @@ def test_prices_of_a_prompt_have_none_for_longer_ones(
     assert price(Usage(input=tokens, output=1), both) == price(Usage(input=tokens, output=1), found)
 
 
-def test_prices_without_any_for_long_prompts_keep_their_version() -> None:
+TIERED = msgspec.structs.replace(
+    LONG,
+    flex_input=1_500_000_000,
+    flex_output=7_500_000_000,
+    priority_input=7_500_000_000,
+    priority_output=37_500_000_000,
+)
+"""A half, and two and a half times as much."""
+
+
+@pytest.mark.parametrize(("tier", "times"), [("flex", Fraction(1, 2)), ("priority", Fraction(5, 2))])
+@given(
+    usage=st.builds(
+        Usage,
+        input=st.integers(0, 1500),
+        output=st.integers(0, 10**4),
+        cache_read=st.integers(0, 1500),
+        reasoning=st.integers(0, 10**4),
+    )
+)
+def test_a_tier_s_prices_are_in_proportion_for_long_prompts_too(
+    tier: Literal["flex", "priority"], times: Fraction, usage: Usage
+) -> None:
+    usual, found = price(usage, LONG), price(usage, TIERED.of_tier(tier))
+
+    assert usual == price(usage, TIERED), "without a tier it costs as usual"
+    assert abs(usual.nano_usd * times - found.nano_usd) <= 2
+
+
+def test_a_tier_without_prices_costs_as_usual_and_one_of_two_may_be_given() -> None:
+    half = msgspec.structs.replace(PLAIN, flex_input=1)
+
+    assert PLAIN is PLAIN.of_tier("flex")
+    assert half is half.of_tier("priority")
+    assert msgspec.structs.replace(PLAIN, input=1) == half.of_tier("flex")
+
+
+def test_prices_without_any_for_long_prompts_or_tiers_keep_their_version() -> None:
     """So that the ledger of a release before says the same."""
-    assert b"long" not in msgspec.json.encode(PLAIN)
+    assert not re.search(rb"long|flex|priority", msgspec.json.encode(PLAIN))
     assert price_version(PLAIN) != price_version(LONG)
 
 

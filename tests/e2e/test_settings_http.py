@@ -122,8 +122,10 @@ def test_a_price_is_the_ledgers_and_gets_a_version(served: Running) -> None:
     for wrong in (1.5, True, 0):
         assert 400 == ask(served, "PATCH", "/api/pricing", {"own": {"one": {"long_above": wrong}}})[0]
     assert 422 == ask(served, "PATCH", "/api/pricing", {"own": {"one": {"long_above": None}}})[0], "which are long?"
-    none = dict.fromkeys(long)
-    assert ask(served, "PATCH", "/api/pricing", {"own": {"one": none}})[1]["own"]["one"].keys().isdisjoint(long)
+    tiers = {"flex_input": 0.5, "flex_output": 1, "priority_input": 20, "priority_output": 40}
+    assert ask(served, "PATCH", "/api/pricing", {"own": {"one": tiers}})[1]["own"]["one"].items() >= tiers.items()
+    none = dict.fromkeys(long | tiers)
+    assert ask(served, "PATCH", "/api/pricing", {"own": {"one": none}})[1]["own"]["one"].keys().isdisjoint(none)
     source = {each["id"]: each["source"] for each in ask(served, "GET", "/api/pricing/models")[1]["models"]}
     assert ("management API", len(before)) == (source["own/one"], len(source))
     own = ask(served, "GET", "/api/pricing/models?provider=own")[1]

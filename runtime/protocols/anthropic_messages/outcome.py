@@ -25,7 +25,7 @@ from generated.types.anthropic_messages import (
 from generated.types.anthropic_messages import Usage as WireUsage
 from runtime.canonical import Finish, FinishReason, Usage
 from runtime.protocols.absent import present
-from runtime.protocols.counts import count
+from runtime.protocols.counts import billed_tier, count
 
 __all__ = [
     "COUNTED", "decode_finish", "decode_tier", "decode_usage", "encode_delta_usage", "encode_details", "encode_stop_reason", "encode_usage", "merge",
@@ -70,6 +70,7 @@ def decode_usage(given: ReceivedUsage | None) -> Usage:
         cache_write_1h=long,
         reasoning=count(details.thinking_tokens) if details else 0,
         search_requests=count(server.web_search_requests) if server else 0,
+        tier=billed_tier(given.service_tier),
     )
 
 

@@ -16,7 +16,7 @@ from generated.types.gemini import Candidate, GenerateContentResponse, ModalityT
 from runtime.canonical import Finish, FinishReason, Usage
 from runtime.errors import UpstreamProtocolError
 from runtime.protocols.absent import present
-from runtime.protocols.counts import count
+from runtime.protocols.counts import billed_tier, count
 from runtime.protocols.gemini.wire import generation
 
 __all__ = [
@@ -54,6 +54,7 @@ _FINISH_IN: Final = _REASONS.decode(msgspec.json.encode(FACTS.finish_in))
 _KEEPS_ITS_REASON: Final = frozenset({"length", "context_full", "content_filter", "refusal", "pause"})
 _TRAFFIC: Final = MappingProxyType({"default": "ON_DEMAND", "priority": "ON_DEMAND_PRIORITY", "flex": "ON_DEMAND_FLEX"})
 _TIERS: Final = MappingProxyType({traffic: tier for tier, traffic in _TRAFFIC.items()})
+_SERVED: Final = MappingProxyType({"standard": "default", "priority": "priority", "flex": "flex"})
 _BILLED_PER_QUERY_SINCE: Final = 3
 
 
@@ -81,6 +82,7 @@ def decode_usage(given: UsageMetadata, searched: int = 0) -> Usage:
         audio_output=_of("AUDIO", said),
         image_input=max(0, _of("IMAGE", details) - _of("IMAGE", kept)),
         search_requests=searched,
+        tier=billed_tier(decode_tier(given)),
     )
 
 
@@ -109,7 +111,10 @@ def encode_usage(usage: Usage, service_tier: str | None = None) -> UsageMetadata
 
 
 def decode_tier(given: UsageMetadata | None) -> str | None:
-    return _TIERS.get((present(given.trafficType) or "") if given else "")
+    if given is None:
+        return None
+    tier = present(given.serviceTier)
+    return _TIERS.get(present(given.trafficType) or "") if not tier else _SERVED.get(tier.lower())
 
 
 class Searches:

@@ -71,7 +71,7 @@ def read_response(body: bytes, outgoing: Outgoing) -> Response:
         model=wire.model or "",
         created=int(wire.created or 0),
         choices=tuple([_choice(choice, wire.id or "", outgoing) for choice in choices]),
-        usage=read_usage(wire.usage) if wire.usage else Usage(),
+        usage=read_usage(wire.usage, wire.service_tier) if wire.usage else Usage(),
         service_tier=wire.service_tier or None,
         extensions={PROTOCOL: extensions} if extensions else {},
     )

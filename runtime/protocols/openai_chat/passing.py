@@ -46,7 +46,7 @@ def pass_request(envelope: Envelope, target: Target) -> Outgoing:
 def pass_answer(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     """Raises as `read_response` does: what is no answer must not pass for one."""
     wire: ChatCompletion = check_answer(body)
-    usage = read_usage(wire.usage) if wire.usage else None
+    usage = read_usage(wire.usage, wire.service_tier) if wire.usage else None
     return (renamed(body, model) if wire.model else replace(body, ("model",), raw(model))), usage
 
 

@@ -59,6 +59,7 @@ class ChatDecoder(StreamDecoder):
         self._outgoing = outgoing
         self._choices: dict[int, _Choice] = {}
         self._id = ""
+        self._tier: str | None = None
         self._started = False
         self._done = False
         self._failure: GatewayError | None = None
@@ -120,7 +121,9 @@ class ChatDecoder(StreamDecoder):
             choice = self._choices.get(index) or self._choice(index)
             choice.take(wire, events, marked=marked)
         if chunk.usage:
-            events.append(UsageReported(usage=read_usage(chunk.usage), service_tier=chunk.service_tier or None))
+            self._tier = chunk.service_tier or self._tier
+            usage = read_usage(chunk.usage, self._tier)
+            events.append(UsageReported(usage=usage, service_tier=chunk.service_tier or None))
         elif self._like.learns and len(wires) == 1 and not marked:
             self._learn(frame.data, wires[0])
 
@@ -135,6 +138,7 @@ class ChatDecoder(StreamDecoder):
     def _start(self, chunk: ChatCompletionChunk, events: list[Event]) -> None:
         self._started = True
         self._id = chunk.id or ""
+        self._tier = chunk.service_tier or None
         events.append(
             Started(
                 id=self._id,

@@ -54,6 +54,7 @@ class ChatTap(EventTap):
         self._early = False  # a reason was named before the last words
         self._done = False
         self._readable = False
+        self._tier: str | None = None
 
     @property
     @override
@@ -200,8 +201,9 @@ class ChatTap(EventTap):
                 raise said
             if failed or named_error:
                 raise UpstreamProtocolError("The provider sent an error event that says nothing.")
+        self._tier = chunk.service_tier or self._tier
         if chunk.usage:
-            self.usage = read_usage(chunk.usage)
+            self.usage = read_usage(chunk.usage, self._tier)
             self._counted = not chunk.choices
             self._hidden = self._hides_usage and self._counted
         choices = chunk.choices or ()

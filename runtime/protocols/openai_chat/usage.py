@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from generated.types.openai_chat import CompletionUsage
 from runtime.canonical import Usage
-from runtime.protocols.counts import count
+from runtime.protocols.counts import billed_tier, count
 
 __all__ = ["read_usage", "write_usage"]
 
 
-def read_usage(wire: CompletionUsage) -> Usage:
+def read_usage(wire: CompletionUsage, tier: str | msgspec.UnsetType | None) -> Usage:
     """Chat counts cached input inside ``prompt_tokens`` and thinking inside ``completion_tokens``; missing counts are 0.
 
     Two slips of compatible servers are seen by their sums: cached tokens that exceed the prompt were counted beside it,
@@ -24,7 +26,7 @@ def read_usage(wire: CompletionUsage) -> Usage:
         or (out and (out.reasoning_tokens or out.audio_tokens))
         or (out and (out.accepted_prediction_tokens or out.rejected_prediction_tokens))
     ):
-        return Usage(input=prompt, output=output)
+        return Usage(input=prompt, output=output, tier=billed_tier(tier))
     cached, written = count(cached), count(into and into.cache_write_tokens)
     reasoning = count(out and out.reasoning_tokens)
     if reasoning and wire.total_tokens == prompt + output + reasoning:
@@ -41,6 +43,7 @@ def read_usage(wire: CompletionUsage) -> Usage:
         image_input=count(into and into.image_tokens),
         accepted_prediction=count(out and out.accepted_prediction_tokens),
         rejected_prediction=count(out and out.rejected_prediction_tokens),
+        tier=billed_tier(tier),
     )
 
 

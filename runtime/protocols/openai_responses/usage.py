@@ -8,7 +8,7 @@ import msgspec
 
 from generated.types.openai_responses import ResponseObject
 from runtime.canonical import Usage
-from runtime.protocols.counts import count, read_counted
+from runtime.protocols.counts import billed_tier, count, read_counted
 
 __all__ = ["read_object", "read_usage", "search_json", "usage_json"]
 
@@ -44,6 +44,7 @@ def read_usage(response: ResponseObject) -> Usage | None:
         cache_write_5m=written,
         reasoning=count(out and out.reasoning_tokens),
         search_requests=count(searches.num_requests) if searches else 0,
+        tier=billed_tier(response.service_tier),
     )
 
 
