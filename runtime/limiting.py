@@ -20,6 +20,7 @@ from runtime.limits.admission import Admission, Reservation
 from runtime.limits.bound import Bound, bound_of
 from runtime.limits.headers import RATE_HEADERS, limit_headers
 from runtime.routing import Prepared, RouteTable
+from runtime.sending import sizes_of_texts
 from runtime.shaping import Shaping
 from runtime.telemetry import CallRecord
 from runtime.web.key import KeyRecord
@@ -29,6 +30,9 @@ __all__ = ["Limiting", "permitted", "stamped"]
 _SPARE_TOKENS: Final = 32
 _BYTES_PER_TOKEN: Final = 2
 """Of what is embedded, at least, on common scripts."""
+
+_TOKENS_PER_TEXT: Final = 2
+"""Where models put a sign before each text and one behind it, they are counted, too."""
 
 _CACHE_MARKS: Final = (b"cache_control", b"prompt_cache_breakpoint")
 """How the dialects ask for a part to be written to a cache. Each may be sent on as the other."""
@@ -69,7 +73,9 @@ class Limiting:
 
         One that is made aside is kept aside for and counted, but is no request; without a price it is let in all the same.
         """
-        tokens = len(call.envelope.body) // _BYTES_PER_TOKEN
+        sizes = sizes_of_texts(call.embedder, call.envelope)
+        most = len(call.envelope.body) if sizes is None else sum(sizes)
+        tokens = most // _BYTES_PER_TOKEN + _TOKENS_PER_TEXT * len(sizes or ())
         bound = bound_of([(each.id, each.target.model) for each in prepared.candidates], tokens, 0)
         if not call.aside:
             return await self._admit(call.record, call.key, prepared, lambda: bound)

@@ -22,7 +22,7 @@ from runtime.telemetry import AttemptRecord, CallRecord, Recorder
 from runtime.upstream.address import Headers
 from runtime.upstream.types import Destination, Limits, Upstream, UpstreamRequest, UpstreamResponse
 
-__all__ = ["MAX_ERROR_BYTES", "Sender", "quarter", "quarter_of_texts"]
+__all__ = ["MAX_ERROR_BYTES", "Sender", "quarter", "quarter_of_texts", "sizes_of_texts"]
 
 MAX_ERROR_BYTES: Final = 1 << 20
 MAX_WAYS: Final = 4096
@@ -181,8 +181,13 @@ def quarter(body: bytes) -> int:
 
 def quarter_of_texts(embedder: Embedder, envelope: Envelope) -> int:
     """The same of the texts that are to become vectors, whatever is written around them and however it is escaped."""
+    sizes = sizes_of_texts(embedder, envelope)
+    return quarter(envelope.body) if sizes is None else sum(-(-size // 4) for size in sizes)
+
+
+def sizes_of_texts(embedder: Embedder, envelope: Envelope) -> list[int] | None:
+    """How many bytes each text has that is to become a vector; None for what only its provider can read."""
     try:
-        texts = embedder.decode_request(envelope).inputs
-        return sum(-(-len(text.encode("utf-8", "surrogatepass")) // 4) for text in texts)
-    except InvalidRequest:  # no texts: only its provider can read it
-        return quarter(envelope.body)
+        return [len(text.encode("utf-8", "surrogatepass")) for text in embedder.decode_request(envelope).inputs]
+    except InvalidRequest:
+        return None

@@ -229,6 +229,21 @@ def test_vectors_are_limited_like_everything_else(served: Running) -> None:
     assert (429, "0") == (second.status, second.headers["x-ratelimit-remaining-requests"])
 
 
+def test_vectors_need_room_for_their_texts_and_not_for_what_is_written_around_them(served: Running) -> None:
+    _, key = made(served, limits=[{"tokens": 400, "per": "1h"}])
+    each = {"model": "models/blank/vectors", "content": {"parts": [{"text": "hi"}]}, "taskType": "RETRIEVAL_DOCUMENT"}
+    path = "/v1beta/models/blank/vectors:batchEmbedContents"
+    short = ask(served, "POST", path, {"requests": [each] * 100}, key)
+    long = ask(served, "POST", "/v1/embeddings", {"model": "blank/vectors", "input": "hi" * 500}, key)
+    escaped = ask(served, "POST", "/v1/embeddings", {"model": "blank/vectors", "input": "\u4f60" * 200}, key)
+    tokens = ask(served, "POST", "/v1/embeddings", {"model": "blank/vectors", "input": [1] * 500}, key)
+
+    assert [True, False, True, False] == [each.status >= 500 for each in (short, long, escaped, tokens)], (
+        "nobody is there"
+    )
+    assert [429, 429] == [long.status, tokens.status]
+
+
 def test_counting_tokens_is_not_counted(served: Running) -> None:
     _, key = made(served, limits=[{"requests": 1, "per": "1h"}])
     body = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
