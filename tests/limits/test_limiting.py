@@ -28,7 +28,7 @@ from tests.support.dialect import DIALECT
 from tests.support.pipeline import compiled
 
 LENGTH = 4000
-PRICES = "{input: 1, output: 0, cache_write_5m: 10, cache_write_1h: 100, source: test, date: '2026-11-01'}"
+PRICES = "{input: 1, output: 0, priority_input: 5, flex_input: 0, cache_write_5m: 10, cache_write_1h: 100, source: test, date: '2026-11-01'}"
 PROVIDERS = f"""
 providers:
   asked: {{base_url: 'http://127.0.0.1:9', local: true, auth: {{scheme: none}}, surfaces: {{anthropic_messages: {{}}}},
@@ -43,7 +43,7 @@ def part(**more: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [{"type": "text", "text": "word " * LENGTH, **more}]}]
 
 
-async def kept_usd(client: str, model: str, messages: list[dict[str, Any]]) -> int:
+async def kept_usd(client: str, model: str, messages: list[dict[str, Any]], **more: Any) -> int:
     """What is kept aside, in nano-dollars for each token that the text has at least."""
     plan, clock = compiled(PROVIDERS), Clock(1_700_000_000_000)
     reserves = Reserves(MemoryCounters(clock), Ledger(), "w", clock)
@@ -51,7 +51,7 @@ async def kept_usd(client: str, model: str, messages: list[dict[str, Any]]) -> i
         Admission(Rulings(plan), LimitSettings(), reserves, clock), Estimator(), Shaping(RequestSettings())
     )
     speak, asked = codec(client), DIALECT[client].asked(model, stream=False)
-    body = {"model": model, "max_tokens": 1, "messages": messages}
+    body = {"model": model, "max_tokens": 1, "messages": messages, **more}
     record = CallRecord(id="r", operation="chat", protocol=client, started_s=0.0, model=model)
     call = Call(codec=speak, envelope=speak.peek(json.dumps(body).encode(), asked), headers={}, key=KEY, record=record)
     held = await limiting.chat(
@@ -78,3 +78,13 @@ async def test_a_prompt_that_is_to_be_cached_is_kept_aside_for_at_that_price(cli
 async def test_a_provider_that_caches_unasked_may_always_want_the_price_of_that() -> None:
     assert 10_000 <= await kept_usd("openai_chat", "unasked/m", part())
     assert 10_000 <= await kept_usd("anthropic_messages", "unasked/m", part())
+
+
+@pytest.mark.parametrize(
+    ("tier", "dearer"),
+    [("priority", True), ("fast", True), ("auto", True), ("default", False), ("flex", False), (None, False)],
+)
+async def test_a_tier_that_may_cost_more_is_kept_aside_for(tier: str | None, dearer: bool) -> None:
+    more = {} if tier is None else {"service_tier": tier}
+
+    assert (5000 <= await kept_usd("openai_chat", "asked/m", part(), **more)) == dearer
