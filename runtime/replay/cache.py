@@ -15,6 +15,7 @@ import msgspec
 from generated.config import ExactCacheSettings, SemanticCacheSettings
 from runtime.call import Call, Complete, Streaming
 from runtime.config.plan import Plan
+from runtime.config.resolve import resolve
 from runtime.config.wildcard import allows
 from runtime.replay.exact import ExactCache
 from runtime.replay.kept import Kept, Origin, gathering, opened
@@ -94,7 +95,7 @@ class Cache:
         """Whether the exact and the semantic cache are for ``name``, or for what it is an alias of."""
         known = self._for.get(name)
         if known is None:
-            route = self._plan.routes.get(name)
+            route = resolve(self._plan, name)
             names = (name, *route.path) if route is not None else (name,)
             settings = self._plan.cache
             known = (

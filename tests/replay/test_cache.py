@@ -26,7 +26,7 @@ from runtime.shared.memory import MemoryState
 from tests.replay.support import Model, body_of, make_call
 
 PIECES = [b"data: one\n\n", b"data: two\n\n", b"data: [DONE]\n\n"]
-CONFIG = b"version: 1\ndiscovery: {providers: none}\nproviders: {sim: {}}\naliases: {quick: sim/echo}\n"
+CONFIG = b"version: 1\ndiscovery: {providers: none}\nproviders: {sim: {}}\naliases: {quick: sim/echo, 'fast-*': quick, 'any-*': 'sim/*'}\n"
 
 
 class Words:
@@ -152,7 +152,8 @@ async def test_a_client_may_refuse_the_cache(headers: dict[str, str], asked: int
 
 async def test_only_the_models_that_are_named_are_cached_and_aliases_of_them() -> None:
     desk, model = cache(models=("sim/*",)), Model()
-    for name, expected in (("m", None), ("sim/echo", "MISS"), ("quick", "MISS")):
+    names = ("sim/echo", "quick", "fast-1", "any-echo")
+    for name, expected in (("m", None), ("nobody", None), *((name, "MISS") for name in names)):
         reply = await desk.infer(make_call({"model": name, "messages": [], "temperature": 0}), model)
         assert expected == said(reply), name
 
