@@ -128,11 +128,12 @@ class RouteTable:
     def spelt(self, name: str, allowed: Callable[[str], bool]) -> str:
         """``name`` as `public` gives it.
 
-        Raises InvalidRequest for one of several models that are ``allowed``, ModelNotFound for what is too long for a name.
+        Raises InvalidRequest for one of several models that are ``allowed``, ModelNotFound for what is too long for a name, or
+        has characters that nobody sees: providers that take any name would be asked, and no store need hold such a one.
         """
         if name in self._full:
             return name
-        if len(name) > MAX_NAME_CHARS:
+        if len(name) > MAX_NAME_CHARS or not name.isprintable():
             raise self.unknown(name)
         ids = meant(self._plan, name, self._absent)
         if len(ids) < 2 or not any(map(allowed, ids)):

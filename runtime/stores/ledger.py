@@ -110,7 +110,7 @@ async def _take(db: AsyncConnection, piece: Taken, into: _Insertions, post: Post
             {"version": version, "document": msgspec.json.encode(each)} for version, each in piece.prices.items()
         ]
         await db.execute(insert_new(db, prices), documents)
-    new = await _new(db, piece.settlements)
+    new = [_storable(each) for each in await _new(db, piece.settlements)]
     if new:
         await db.exec_driver_sql(into.settlements, [_settlement_row(each, into.flags) for each in new])
         rows = [_attempt_row(each.id, attempt, into.flags) for each in new for attempt in each.attempts]
@@ -201,6 +201,22 @@ def summed(given: Iterable[Settlement]) -> dict[Where, list[int]]:
 # -- rows
 
 
+def _storable(each: Settlement) -> Settlement:
+    """With a mark for each NUL in what clients may say: PostgreSQL holds none, and one row must not be in the way of all the others."""
+    texts = (each.model, each.target, each.session, *(attempt.target for attempt in each.attempts))
+    if not any(_NUL in text for text in texts):
+        return each
+    return msgspec.structs.replace(
+        each,
+        model=each.model.replace(_NUL, _MARK),
+        target=each.target.replace(_NUL, _MARK),
+        session=each.session.replace(_NUL, _MARK),
+        attempts=tuple(
+            msgspec.structs.replace(attempt, target=attempt.target.replace(_NUL, _MARK)) for attempt in each.attempts
+        ),
+    )
+
+
 def _settlement_row(each: Settlement, flags: Flags) -> tuple[object, ...]:
     row = msgspec.structs.astuple(each)
     spent = (flags[each.estimated], flags[each.unpriced], min(each.cost_nano_usd, MOST))
@@ -255,6 +271,8 @@ def _insertion(database: Database, table: Table, *names: str) -> str:
 
 
 _SPENT: Final = ("estimated", "unpriced", "cost_nano_usd")
+_NUL: Final = "\0"
+_MARK: Final = "\ufffd"
 _STREAM: Final = Settlement.__struct_fields__.index("stream")
 _PLAIN: Final = Settlement.__struct_fields__.index("counts")
 _PLAIN_ATTEMPT: Final = AttemptEntry.__struct_fields__.index("counts")

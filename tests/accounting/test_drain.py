@@ -81,6 +81,24 @@ async def test_what_was_settled_is_in_the_ledger_once(database: Database, tmp_pa
     assert 0 == books.journal.waiting_bytes
 
 
+async def test_a_name_that_no_store_holds_is_in_nobodys_way(database: Database, tmp_path: Path) -> None:
+    books = Books(tmp_path, database)
+    odd = books.begin()
+    odd.model = odd.session = "p/m\0"
+    answered(asked(books, odd, target="p/m\0"))
+    books.ledger.settle(odd)
+    other = call(books)
+    await books.drain.once()
+
+    assert [] == books.behind
+    assert {each.settlement: ("ok", 4_500_000) for each in (odd, other)} == await rows(database)
+    assert (2, 2, 9_000_000) == await totals(database)
+    found = await History(database).request(None, odd.settlement)
+    assert found is not None
+    settled = found.settlement
+    assert {"p/m\ufffd"} == {settled.model, settled.target, settled.session, settled.attempts[0].target}
+
+
 async def test_a_request_is_read_back_as_it_was_settled(database: Database, tmp_path: Path) -> None:
     books = Books(tmp_path, database)
     record = call(books)

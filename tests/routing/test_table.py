@@ -111,6 +111,12 @@ def test_what_is_too_long_for_a_name_does_not_exist_even_where_any_name_is_taken
         table.spelt("open/" + "a" * 1000, lambda _: True)
 
 
+@pytest.mark.parametrize("name", ["open/a\0b", "open/a\r\nb", "open/\udcff", "open/\u202ea"])
+def test_what_nobody_sees_is_in_no_name_even_where_any_name_is_taken(name: str) -> None:
+    with pytest.raises(ModelNotFound):
+        RouteTable(plan(), ALL).spelt(name, lambda _: True)
+
+
 def test_bare_name_is_spelt_out_where_one_provider_has_it() -> None:
     table = RouteTable(plan(), ALL)
 
