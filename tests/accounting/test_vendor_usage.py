@@ -266,3 +266,34 @@ def test_every_transcript_costs_the_same_whole_and_streamed_passed_and_translate
 
     assert costs[0].nano_usd > 0
     assert [costs[0]] * 4 == costs
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "counted"),
+    [
+        ({"input_tokens": 120, "cache_read_input_tokens": 30}, {"input_tokens": 0}, (120, 30, 5)),
+        (
+            {"input_tokens": 120},
+            {"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0},
+            (120, 0, 5),
+        ),
+        ({"input_tokens": 0}, {"input_tokens": 120, "cache_read_input_tokens": 30}, (120, 30, 5)),
+        ({"input_tokens": 150}, {"input_tokens": 0, "cache_read_input_tokens": 150}, (0, 150, 5)),
+        ({"input_tokens": 150}, {}, (150, 0, 5)),
+    ],
+)
+def test_what_was_sent_is_paid_whether_a_stream_says_it_at_its_start_or_at_its_end(
+    start: dict[str, int], end: dict[str, int], counted: tuple[int, int, int]
+) -> None:
+    text = (WIRE / "anthropic_messages/plain.sse").read_text()
+    text = _with(text, '"usage":{"input_tokens"', json.dumps({**start, "output_tokens": 0}, separators=(",", ":")))
+    last = json.dumps({**end, "output_tokens": 5}, separators=(",", ":"))
+    data = re.sub(r'("type":"message_delta".*?"usage":)\{.*?\}(?=\}\n)', rf"\g<1>{last}", text).encode()
+    speaks = codec("anthropic_messages")
+    passing = Passing(speaks.stream_tap(ANSWER), speaks.stream_encoder(ANSWER))
+    translating = Translating(speaks.stream_decoder(OUTGOING), codec("openai_chat").stream_encoder(ANSWER))
+
+    for relay in (passing, translating):
+        usage = relayed(relay, data, 1 << 20)
+        assert usage is not None
+        assert counted == (usage.input, usage.cache_read, usage.output)

@@ -38,13 +38,17 @@ _REASONS: Final = msgspec.json.Decoder(dict[str, FinishReason])
 _FINISH_IN: Final = _REASONS.decode(msgspec.json.encode(FACTS.finish_in))
 _FINISH_OUT: Final = msgspec.json.decode(msgspec.json.encode(FACTS.finish_out), type=dict[str, StopReason])
 _TIERS_IN: Final = MappingProxyType({"standard": "default"})
+_SENT: Final = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _KEEPS_ITS_REASON: Final = frozenset({"length", "context_full", "content_filter", "refusal", "pause"})
 """Reasons that stay, though the answer holds calls."""
 _CATEGORIES: Final = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
 
 
 def merge(first: ReceivedUsage | None, then: ReceivedUsage | None) -> ReceivedUsage | None:
-    """Counts of a stream so far: what ``then`` says replaces what ``first`` said."""
+    """Counts of a stream so far: what ``then`` says replaces what ``first`` said.
+
+    Compatible servers say at the end that nothing was sent, and said at the start how much it was.
+    """
     if first is None or then is None:
         return then or first
     said = {
@@ -52,6 +56,8 @@ def merge(first: ReceivedUsage | None, then: ReceivedUsage | None) -> ReceivedUs
         for name in then.__struct_fields__
         if (value := getattr(then, name)) is not None and value is not msgspec.UNSET
     }
+    if not any(said.get(name) for name in _SENT):
+        said = {name: value for name, value in said.items() if name not in _SENT}
     if "cache_creation_input_tokens" in said and "cache_creation" not in said and not _agrees(first, then):
         said["cache_creation"] = None  # the parts at the start no longer make up the sum
     return msgspec.structs.replace(first, **said)
