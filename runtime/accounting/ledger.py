@@ -322,6 +322,7 @@ def _used(attempt: AttemptRecord) -> tuple[Usage | None, bool]:
     if usage is None:
         sent = 0 if attempt.measure is None else attempt.measure()
         return Usage(input=sent, output=came, estimated=True), True
+    usage = _filled(attempt, usage)
     if came > usage.output:  # what it said at the beginning, and what came since
         return Usage(
             input=usage.input,
