@@ -19,7 +19,7 @@ from runtime.source import closest
 
 __all__ = ["RouteTable"]
 
-MAX_NAME_CHARS: Final = 1000
+MAX_NAME_BYTES: Final = 1000
 """Some providers take any name, and what is asked for is logged, counted and remembered."""
 
 MAX_MADE_UP: Final = 1000
@@ -133,7 +133,7 @@ class RouteTable:
         """
         if name in self._full:
             return name
-        if len(name) > MAX_NAME_CHARS or not name.isprintable():
+        if not name.isprintable() or len(name.encode()) > MAX_NAME_BYTES:
             raise self.unknown(name)
         ids = meant(self._plan, name, self._absent)
         if len(ids) < 2 or not any(map(allowed, ids)):

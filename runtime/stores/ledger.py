@@ -202,19 +202,27 @@ def summed(given: Iterable[Settlement]) -> dict[Where, list[int]]:
 
 
 def _storable(each: Settlement) -> Settlement:
-    """With a mark for each NUL in what clients may say: PostgreSQL holds none, and one row must not be in the way of all the others."""
+    """As PostgreSQL can hold it and have it in its indexes: one row must not be in the way of all the others."""
     texts = (each.model, each.target, each.session, *(attempt.target for attempt in each.attempts))
-    if not any(_NUL in text for text in texts):
+    if all(_is_storable(text) for text in texts):
         return each
+    attempts = (msgspec.structs.replace(attempt, target=_cut(attempt.target)) for attempt in each.attempts)
     return msgspec.structs.replace(
         each,
-        model=each.model.replace(_NUL, _MARK),
-        target=each.target.replace(_NUL, _MARK),
-        session=each.session.replace(_NUL, _MARK),
-        attempts=tuple(
-            msgspec.structs.replace(attempt, target=attempt.target.replace(_NUL, _MARK)) for attempt in each.attempts
-        ),
+        model=_cut(each.model),
+        target=_cut(each.target),
+        session=_cut(each.session),
+        attempts=tuple(attempts),
     )
+
+
+def _is_storable(text: str) -> bool:
+    return _NUL not in text and len(text) <= _SURE_CHARS
+
+
+def _cut(text: str) -> str:
+    """With a mark for each NUL, and without what is too long."""
+    return text.replace(_NUL, _MARK).encode()[:_INDEXED_BYTES].decode(errors="ignore")
 
 
 def _settlement_row(each: Settlement, flags: Flags) -> tuple[object, ...]:
@@ -273,6 +281,9 @@ def _insertion(database: Database, table: Table, *names: str) -> str:
 _SPENT: Final = ("estimated", "unpriced", "cost_nano_usd")
 _NUL: Final = "\0"
 _MARK: Final = "\ufffd"
+_INDEXED_BYTES: Final = 1000
+"""Of one text. All columns of an index have 2704 together (PostgreSQL, "B-Tree Indexes")."""
+_SURE_CHARS: Final = _INDEXED_BYTES // 4
 _STREAM: Final = Settlement.__struct_fields__.index("stream")
 _PLAIN: Final = Settlement.__struct_fields__.index("counts")
 _PLAIN_ATTEMPT: Final = AttemptEntry.__struct_fields__.index("counts")

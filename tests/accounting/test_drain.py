@@ -7,6 +7,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -81,11 +82,22 @@ async def test_what_was_settled_is_in_the_ledger_once(database: Database, tmp_pa
     assert 0 == books.journal.waiting_bytes
 
 
-async def test_a_name_that_no_store_holds_is_in_nobodys_way(database: Database, tmp_path: Path) -> None:
+LONG = "p/" + "".join(map(chr, Random(7).sample(range(0x20000, 0x2A6D0), 990)))
+"""A thousand characters that nothing compresses."""
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("p/m\0", "p/m\ufffd"), (LONG, LONG[:251]), ("p/" + "m" * 998, "p/" + "m" * 998)],
+    ids=["NUL", "long", "fit"],
+)
+async def test_a_name_that_no_store_holds_is_in_nobodys_way(
+    database: Database, tmp_path: Path, name: str, kept: str
+) -> None:
     books = Books(tmp_path, database)
     odd = books.begin()
-    odd.model = odd.session = "p/m\0"
-    answered(asked(books, odd, target="p/m\0"))
+    odd.model = odd.session = name
+    answered(asked(books, odd, target=name))
     books.ledger.settle(odd)
     other = call(books)
     await books.drain.once()
@@ -96,7 +108,7 @@ async def test_a_name_that_no_store_holds_is_in_nobodys_way(database: Database, 
     found = await History(database).request(None, odd.settlement)
     assert found is not None
     settled = found.settlement
-    assert {"p/m\ufffd"} == {settled.model, settled.target, settled.session, settled.attempts[0].target}
+    assert {kept} == {settled.model, settled.target, settled.session, settled.attempts[0].target}
 
 
 async def test_a_request_is_read_back_as_it_was_settled(database: Database, tmp_path: Path) -> None:

@@ -109,6 +109,8 @@ def test_what_is_too_long_for_a_name_does_not_exist_even_where_any_name_is_taken
     assert "open/" + "a" * 900 == table.spelt("open/" + "a" * 900, lambda _: True)
     with pytest.raises(ModelNotFound):
         table.spelt("open/" + "a" * 1000, lambda _: True)
+    with pytest.raises(ModelNotFound):
+        table.spelt("open/" + "\U00020000" * 250, lambda _: True)
 
 
 @pytest.mark.parametrize("name", ["open/a\0b", "open/a\r\nb", "open/\udcff", "open/\u202ea"])
