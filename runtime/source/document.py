@@ -23,6 +23,7 @@ __all__ = ["Entry", "MappingNode", "Node", "ScalarNode", "ScalarValue", "Sequenc
 ScalarValue: TypeAlias = "str | int | float | bool | None"
 
 MAX_VALUES = 1_000_000  # after aliases are expanded; a 3,000-line gateway.yaml has about 10,000
+MAX_REPEATED = 100_000  # of them, those that aliases repeat: some hundred bytes can stand for any number
 MAX_DEPTH = 100  # collections in collections; gateway.yaml has 9, an OpenAPI document 30. The C composer knows no limit
 MAX_DIGITS = 40  # of a whole number; what is longer is larger than any setting, and Python reads no more than 4,300
 
@@ -94,7 +95,38 @@ def parse(text: str | bytes, file: str, diagnostics: Diagnostics) -> Node | None
     if root is None:
         diagnostics.error("yaml-empty", Span(file, 1, 1), "the file is empty")
         return None
+    if (bomb := _expanding(root)) is not None:
+        span = Span(file, bomb.start_mark.line + 1, bomb.start_mark.column + 1)
+        message = f"aliases repeat more than {MAX_REPEATED:,} values up to here"
+        diagnostics.error("yaml-too-large", span, message, "no configuration needs so many; write out what is meant")
+        return None
     return _Reader(file, diagnostics).read(root)
+
+
+def _expanding(root: yaml.Node) -> yaml.Node | None:
+    """The first collection that grows too large when aliases are written out; found without writing them out."""
+    written, closed, sizes = 1, list[yaml.Node](), dict[int, int]()
+    waiting: list[tuple[yaml.Node, bool]] = [(root, False)]
+    opened: set[int] = set()
+    while waiting:
+        node, is_read = waiting.pop()
+        if is_read:
+            closed.append(node)
+        elif id(node) not in opened and not isinstance(node, yaml.ScalarNode):
+            opened.add(id(node))
+            inside = _inside(node)
+            written += len(inside)
+            waiting.append((node, True))
+            waiting.extend((each, False) for each in reversed(inside))
+    for node in closed:  # what stands in another closes before it; what does not is a cycle, which the reader tells of
+        sizes[id(node)] = size = 1 + sum(sizes.get(id(each), 1) for each in _inside(node))
+        if size > written + MAX_REPEATED:
+            return node
+    return None
+
+
+def _inside(node: yaml.Node) -> list[yaml.Node]:
+    return [value for _, value in node.value] if isinstance(node, yaml.MappingNode) else list(node.value)
 
 
 _UNTAGGED = "?"
@@ -171,7 +203,7 @@ _AMBIGUOUS = re.compile(
     r"""y|Y|yes|Yes|YES|n|N|no|No|NO|on|On|ON|off|Off|OFF   # booleans of YAML 1.1
       | [-+]?0[0-9_]+                                        # octal there, decimal here
       | [-+]?0b[01_]+                                        # binary there, text here
-      | [-+]?[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?                # 1_000: a number there, text here
+      | [-+]?[0-9]+_[0-9_]*(\.[0-9_]*)?                      # 1_000: a number there, text here
       | [-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?         # 12:30 is 750 there
       | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt\ \t].*)?          # a date there, text here
     """,

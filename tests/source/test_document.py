@@ -112,12 +112,37 @@ def test_encoding_fault_counts_characters_not_bytes() -> None:
     assert complaints[0].startswith("f.yaml:1:5: ")
 
 
+def test_what_aliases_repeat_is_refused_where_it_is_too_much_before_it_is_written_out() -> None:
+    """Nothing of it is read: 10 to the power of 40 values would never be."""
+    levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    levels += [f"a{n + 1}: &a{n + 1} {{{', '.join(f'k{m}: *a{n}' for m in range(10))}}}" for n in range(40)]
+    node, complaints = read("\n".join(levels))
+
+    assert node is None
+    assert 1 == len(complaints)
+    assert complaints[0].startswith("f.yaml:5:5: error[yaml-too-large]: ")
+
+
+def test_long_chain_of_aliases_is_refused_without_recursion() -> None:
+    _, complaints = read("a0: &a0 [x]\n" + "".join(f"a{n + 1}: &a{n + 1} [*a{n}]\n" for n in range(5_000)))
+
+    assert 1 == len(complaints)
+    assert "yaml-too-large" in complaints[0]
+
+
+def test_a_long_plain_scalar_is_looked_at_once() -> None:
+    """Where each of its `_` might be the one that is looked for, half a megabyte takes hours."""
+    node, complaints = read("a: " + "1_" * 250_000 + "x")
+
+    assert isinstance(node, MappingNode)
+    assert [] == complaints
+
+
 def test_alias_expansion_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MAX_VALUES <= 1_000_000
     monkeypatch.setattr("runtime.source.document.MAX_VALUES", 10_000)  # a million takes seconds
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{name}: &{name} [{', '.join(['*' + previous] * 10)}]\n"
-        for previous, name in zip("abcdef", "bcdefg", strict=True)
+        f"{name}: &{name} [{', '.join(['*' + previous] * 10)}]\n" for previous, name in zip("abc", "bcd", strict=True)
     )
 
     _, complaints = read(bomb)
