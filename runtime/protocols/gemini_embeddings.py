@@ -25,6 +25,7 @@ from generated.types.gemini_embeddings import (
 from runtime.canonical import EmbeddingRequest, EmbeddingResponse, Usage
 from runtime.errors import GatewayError, InvalidRequest, UpstreamProtocolError
 from runtime.protocols import splice
+from runtime.protocols.absent import NULL, is_null
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
 from runtime.protocols.counts import count, read_counted
 from runtime.protocols.embedding import Embedder
@@ -137,8 +138,7 @@ class GeminiEmbeddings(Embedder):
 def _requests(envelope: Envelope) -> list[EmbedContentRequest]:
     """The client's requests, with field names in one spelling. Raises InvalidRequest naming the field."""
     batch = envelope.variant == "batch"
-    each = _listed(envelope) if batch else [dict(envelope.fields)]
-    spelled = [{_CAMEL.get(name, name): value for name, value in one.items()} for one in each]
+    spelled = [{_CAMEL.get(name, name): value for name, value in one.items()} for one in _said(envelope)]
     try:
         return _BATCH.decode(msgspec.json.encode({"requests": spelled})).requests
     except msgspec.ValidationError as error:
@@ -150,11 +150,28 @@ def _requests(envelope: Envelope) -> list[EmbedContentRequest]:
 def _unknown(envelope: Envelope) -> tuple[str, ...]:
     """What of a request that could be read was not. Raises InvalidRequest for what is shown beside words: it is a part of the meaning."""
     if envelope.variant != "batch":
-        return tuple(_unread(dict(envelope.fields), ""))
+        return tuple(_unread(_said(envelope)[0], ""))
     found = [name for name in envelope.fields if name not in {"requests", "model"}]
-    for at, one in enumerate(_listed(envelope)):
+    for at, one in enumerate(_said(envelope)):
         found += _unread(one, f"requests[{at}].")
     return tuple(found)
+
+
+def _said(envelope: Envelope) -> list[dict[str, msgspec.Raw]]:
+    """The client's requests without what is null, and one part that stands without its list in one, as the vendor takes both."""
+    each = _listed(envelope) if envelope.variant == "batch" else [dict(envelope.fields)]
+    return [_without_nulls(one) for one in each]
+
+
+def _without_nulls(one: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+    said = {name: value for name, value in one.items() if not is_null(value)}
+    if bytes(memoryview(said.get("content", NULL))[:1]) == b"{":
+        content = {name: value for name, value in _FIELDS.decode(said["content"]).items() if not is_null(value)}
+        parts = content.get("parts", NULL)
+        if bytes(memoryview(parts)[:1]) == b"{":
+            content["parts"] = msgspec.Raw(msgspec.json.encode([parts]))
+        said["content"] = msgspec.Raw(msgspec.json.encode(content))
+    return said
 
 
 def _unread(one: dict[str, msgspec.Raw], place: str) -> Iterable[str]:

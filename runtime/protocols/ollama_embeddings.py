@@ -12,6 +12,7 @@ from generated.types.ollama_embeddings import EmbedAnswer, EmbedRequest
 from runtime.canonical import EmbeddingRequest, EmbeddingResponse, Extensions, Usage
 from runtime.errors import GatewayError, InvalidRequest, UpstreamProtocolError
 from runtime.protocols import splice
+from runtime.protocols.absent import NULL, is_null
 from runtime.protocols.base import Asked, Envelope, Outgoing, Target
 from runtime.protocols.counts import count, read_counted
 from runtime.protocols.embedding import Embedder
@@ -52,7 +53,7 @@ class OllamaEmbeddings(Embedder):
         if not texts or not all(texts):
             raise InvalidRequest("input must not be empty", param="input")
         known = EmbedRequest.__struct_fields__
-        own: Extensions = {name: envelope.fields[name] for name in _OWN if name in envelope.fields}
+        own: Extensions = {name: value for name in _OWN if not is_null(value := envelope.fields.get(name, NULL))}
         return EmbeddingRequest(
             model=envelope.model,
             inputs=texts,

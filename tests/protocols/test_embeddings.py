@@ -183,6 +183,17 @@ def test_what_only_gemini_knows_is_named_and_never_left_out_in_silence(variant: 
         assert ("y", *(first + each for each in inner), *(second + each for each in top + inner)) == unknown
 
 
+def test_what_is_null_says_nothing_and_one_part_needs_no_list() -> None:
+    nothing = {"title": None, "taskType": None, "outputDimensionality": None, "autoTruncate": None}
+    body = {"content": {"parts": {"text": "a"}, "role": None}, **nothing}
+    envelope = peek("gemini_embeddings", body, "one")
+    own = {"truncate": None, "options": None, "keep_alive": None, "dimensions": None, "odd": None}
+    other = embedder("ollama_embeddings").decode_request(peek("ollama_embeddings", {"model": "m", "input": "a", **own}))
+
+    assert EmbeddingRequest(model="m", inputs=("a",)) == embedder("gemini_embeddings").decode_request(envelope)
+    assert EmbeddingRequest(model="m", inputs=("a",), unknown=("odd",)) == other
+
+
 @pytest.mark.parametrize("name", ["inlineData", "inline_data", "fileData", "file_data"])
 def test_a_picture_beside_words_is_refused_by_who_reads_words_alone(name: str) -> None:
     body: dict[str, Any] = {"content": {"parts": [{"text": "a"}, {"text": "b", name: {}}]}}
