@@ -320,6 +320,7 @@ def _asyncpg(url: URL) -> URL:
 def _engine(url: URL) -> Engine:
     # The one that was used last goes first: it has in its cache what it wrote, and what others wrote makes it read anew.
     pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": BUSY_S, "pool_use_lifo": True}
+    pool["hide_parameters"] = True  # errors are logged, and what was to be written is no matter of a log's
     if url.get_backend_name() != "sqlite":
         timing = {"timeout": BUSY_S, "command_timeout": STATEMENT_S}
         return create_engine(url, connect_args=timing, pool_pre_ping=True, **pool)

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection as Line
@@ -45,6 +46,17 @@ async def put(store: SqlResponses, id_: str, owner: str = "anna") -> None:
     await store.put(
         StoredResponse(owner=owner, id=id_, status="completed", created_s=1.0, body=b"{}"), items[:1], items[1:]
     )
+
+
+async def test_an_error_says_nothing_of_what_was_to_be_written(database: Database) -> None:
+    """It is logged with all that led to it, and prompts are in no log."""
+    statement, said = text("INSERT INTO nowhere VALUES (:body)"), "the prompt"
+    with pytest.raises(StoreError) as caught:
+        await database.write(lambda connection: connection.execute(statement, {"body": said}))
+
+    told = "".join(traceback.format_exception(caught.value))
+    assert "INSERT INTO nowhere" in told
+    assert said not in told
 
 
 @pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
