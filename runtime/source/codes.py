@@ -82,6 +82,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "reference-not-read": "A reference stands in a field that does not take one.",
         "missing-secret": "A variable or file that holds a configured secret is absent here and now.",
         "open-server": "The server would answer everyone on its network without a key.",
+        "open-to-pages": "No key or login is asked for, and the pages of every web site may call.",
+        "trusts-anybody": "Proxies are believed at addresses that anybody may have, so that clients could forge their own.",
         "unshared-workers": "Several workers serve, and each would know only what happened to itself.",
         "useless-key": "The key may do nothing.",
         "unknown-tenant": "The section `tenants` has no such name.",

@@ -15,6 +15,13 @@ __all__ = ["check_server", "is_loopback"]
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\.?")
 
+OWN_BITS_4: Final = 8
+OWN_BITS_6: Final = 16
+"""A block of fewer bits is larger than any that one network has: a /8 of IPv4 is, and a /19 of IPv6 is the largest given."""
+
+UNIQUE_LOCAL: Final = ipaddress.IPv6Network("fc00::/7")
+"""What private networks choose from (RFC 4193, section 3)."""
+
 
 def check_server(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every check has this shape
     """Check host, authentication, proxies, CORS origins and the data directory."""
@@ -36,6 +43,10 @@ def check_server(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every 
             at = scope.at.value("server", "trusted_proxies", index)
             hint = "write an address or a CIDR block without host bits, such as 10.0.0.0/8"
             scope.diagnostics.error("invalid-value", at, f"{proxy!r} is no network", hint)
+        elif _is_anybodys(proxy):
+            at = scope.at.value("server", "trusted_proxies", index)
+            message = f"whoever calls from {proxy} could say that it calls from any address"
+            scope.diagnostics.warn("trusts-anybody", at, message, "name the addresses of your proxies alone")
     if (complaint := _complaint_of_directory(server.data_dir)) is not None:
         code, message, hint = complaint
         scope.diagnostics.error(code, scope.at.value("server", "data_dir"), f"data_dir: {message}", hint)
@@ -44,6 +55,11 @@ def check_server(scope: Scope, draft: Draft) -> None:  # noqa: ARG001 — every 
             at = scope.at.value("server", "cors_origins", index)
             hint = "write scheme, host and port only, such as https://app.example.com"
             scope.diagnostics.error("bad-url", at, f"{origin!r} is no web origin", hint)
+        elif origin == "*" and (server.authentication == "none" or not scope.config.login.required):
+            at = scope.at.value("server", "cors_origins", index)
+            what = "call" if server.authentication == "none" else "manage"
+            message = f"a page of any web site that is open on this machine could {what} the gateway: nobody is asked for a key"
+            scope.diagnostics.warn("open-to-pages", at, message, "name the origins whose pages may")
 
 
 def is_loopback(host: str) -> bool:
@@ -83,6 +99,14 @@ def _is_network(written: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_anybodys(written: str) -> bool:
+    """Whether so many addresses can be nobody's own; blocks that are kept for private networks can."""
+    found = network(written)
+    if found.version == 4:
+        return found.prefixlen < OWN_BITS_4
+    return found.prefixlen < OWN_BITS_6 and not found.subnet_of(UNIQUE_LOCAL)
 
 
 def _is_origin(origin: str) -> bool:

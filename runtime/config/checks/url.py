@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -105,6 +106,17 @@ def _check(scope: Scope, url: str, span: Span, *, local: bool) -> None:
         message = f"base_url: keys and prompts would travel to {host} in clear"
         hint = "write https://, or `local: true` if that network is your own"
         scope.diagnostics.error("plain-http", span, message, hint)
+    elif parts.scheme == "http" and _is_public(host):
+        message = f"base_url: keys and prompts travel to {host} in clear, which is an address of the internet"
+        hint = "write https://; `local: true` is for a network that is your own"
+        scope.diagnostics.warn("plain-http", span, message, hint)
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
 
 
 def _check_version(scope: Scope, provider: Provider) -> None:
