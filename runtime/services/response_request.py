@@ -22,6 +22,9 @@ __all__ = ["Asking", "Reader", "stored_responses"]
 
 _V = TypeVar("_V", str, bool)
 
+MAX_ID_BYTES: Final = 1000
+"""Of an item that is kept: every store can hold it, and find it again."""
+
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -77,7 +80,7 @@ class Reader:
             _check_background(envelope, keep=keep)
         earlier = await self._earlier(owner, previous)
         given = _given(fields)
-        items = await self._resolved(owner, given, self._max_bytes - _size(earlier))
+        items = await self._resolved(owner, given, self._max_bytes - _size(earlier), keep=keep)
         context = earlier + name_items(items, self._new_id)
         edits: dict[str, msgspec.Raw] = {}
         if previous is not None or any(new is not old for new, old in zip(items, given, strict=True)):
@@ -113,7 +116,9 @@ class Reader:
             )
         return items
 
-    async def _resolved(self, owner: str, given: Sequence[msgspec.Raw], left_bytes: int) -> list[msgspec.Raw]:
+    async def _resolved(
+        self, owner: str, given: Sequence[msgspec.Raw], left_bytes: int, *, keep: bool
+    ) -> list[msgspec.Raw]:
         """The items, with those that are kept in place of references to them.
 
         Each is read once, and none after those before it took more than ``left_bytes``: a reference is a few bytes, and
@@ -131,6 +136,12 @@ class Reader:
                     code="invalid_type",
                 ) from None
             kept = item
+            if keep and shape.id is not None and not _may_be_kept(shape.id):
+                raise InvalidRequest(
+                    f"Invalid 'input[{place}].id': an id has no NUL character, and {MAX_ID_BYTES} bytes at most.",
+                    param=f"input[{place}].id",
+                    code="invalid_value",
+                )
             if shape.refers:
                 kept = known.get(shape.id) or await self._kept(owner, shape.id, place)
                 known[shape.id] = kept
@@ -153,6 +164,10 @@ class Reader:
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the conversation is larger than {self._max_bytes} bytes")
+
+
+def _may_be_kept(item_id: str) -> bool:
+    return "\0" not in item_id and len(item_id.encode()) <= MAX_ID_BYTES
 
 
 def _size(items: Sequence[Item]) -> int:

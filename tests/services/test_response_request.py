@@ -118,6 +118,18 @@ async def test_an_unknown_or_foreign_response_cannot_be_continued(store: MemoryR
     assert (caught.value.param, caught.value.code) == ("previous_response_id", "previous_response_not_found")
 
 
+@pytest.mark.parametrize("id_", ["a\0b", "a" * 1001, "\U00020000" * 251])
+async def test_an_item_whose_id_not_every_store_can_hold_is_refused_where_it_is_to_be_kept(
+    store: MemoryResponses, id_: str
+) -> None:
+    given = [{"id": "a" * 1000, "role": "user", "content": "hi"}, {"id": id_, "role": "user", "content": "hi"}]
+    with pytest.raises(InvalidRequest) as caught:
+        await read(store, input=given)
+
+    assert (caught.value.param, caught.value.code) == ("input[1].id", "invalid_value")
+    assert not (await read(store, input=given, store=False)).keep
+
+
 async def test_a_response_that_still_runs_cannot_be_continued(store: MemoryResponses) -> None:
     await keep(store, "resp_2", "in_progress")
 
