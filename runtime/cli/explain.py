@@ -79,8 +79,8 @@ def _name(root: Path, name: str, endpoint: str, as_json: bool) -> int:
     from runtime.config.secrets import environment, resolve_secrets
 
     artefact = sound_artefact(root)
-    usable = resolve_secrets(artefact.plan, environment(root)).connections.keys()
-    explanation = plan.explain(artefact, name, Endpoint(endpoint), usable)
+    secrets = resolve_secrets(artefact.plan, environment(root))
+    explanation = plan.explain(artefact, name, Endpoint(endpoint), secrets.connections.keys(), secrets.dark)
     if as_json:
         print_json(explanation)
     else:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 
@@ -19,6 +21,8 @@ __all__ = [
     "ExplainedConnection", "ExplainedTarget", "Explanation", "PublicName", "explain", "public_names",
     "render_explanation", "written_at",
 ]  # fmt: skip
+
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class ExplainedConnection(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,9 +88,16 @@ def public_names(artefact: Artefact) -> tuple[PublicName, ...]:
 
 
 def explain(
-    artefact: Artefact, name: str, endpoint: Endpoint = Endpoint.CHAT, usable: AbstractSet[str] | None = None
+    artefact: Artefact,
+    name: str,
+    endpoint: Endpoint = Endpoint.CHAT,
+    usable: AbstractSet[str] | None = None,
+    dark: Mapping[str, str] = NOTHING,
 ) -> Explanation:
-    """Explain ``name``. ``usable`` are the connections that have their secret (`Secrets.connections`), None: unknown."""
+    """Explain ``name``. ``usable`` are the connections that have their secret (`Secrets.connections`), None: unknown.
+
+    ``dark`` says what is wrong with the secrets of others (`Secrets.dark`).
+    """
     plan = artefact.plan
     ids = meant(plan, name, absent(plan, usable) if usable is not None else ())
     route = resolve(plan, ids[0] if len(ids) == 1 else name)
@@ -97,7 +108,7 @@ def explain(
         near = closest(name, plan.routes)
         unknown = f"no model, alias or combo {name!r}" + (f"; did you mean {near!r}?" if near else "")
         return Explanation(name=name, endpoint=endpoint, problem=unknown)
-    targets = tuple(_target(artefact, target, usable, (name,) * len(ids)) for target in route.targets)
+    targets = tuple(_target(artefact, target, usable, dark, (name,) * len(ids)) for target in route.targets)
     order = explain_order(plan, artefact.origins, route.combo) if route.combo is not None else None
     first = next((target.model for target in targets if target.usable), None)
     chosen = first if order is None or said_once(order) else None
@@ -150,7 +161,11 @@ def _lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _target(
-    artefact: Artefact, target: PlannedTarget, usable: AbstractSet[str] | None, asked: tuple[str, ...]
+    artefact: Artefact,
+    target: PlannedTarget,
+    usable: AbstractSet[str] | None,
+    dark: Mapping[str, str],
+    asked: tuple[str, ...],
 ) -> ExplainedTarget:
     """``asked`` is the bare name it was reached by, if it was."""
     plan, path = artefact.plan, (*asked, *target.path)
@@ -164,7 +179,7 @@ def _target(
         protocols=surfaces if pinned is None else (pinned,),
         path=path,
         written=tuple(written_at(plan, artefact.origins, step) for step in path),
-        connections=tuple(_connection(artefact, id_, usable) for id_ in target.connections),
+        connections=tuple(_connection(artefact, id_, usable, dark) for id_ in target.connections),
         usable=None if usable is None else any(id_ in usable for id_ in target.connections),
     )
 
@@ -179,7 +194,9 @@ def written_at(plan: Plan, origins: Mapping[str, str], name: str) -> str | None:
     return next((origins.get(f"aliases.{item.pattern}") for item in plan.patterns if match(item.pattern, name)), None)
 
 
-def _connection(artefact: Artefact, id_: str, usable: AbstractSet[str] | None) -> ExplainedConnection:
+def _connection(
+    artefact: Artefact, id_: str, usable: AbstractSet[str] | None, dark: Mapping[str, str]
+) -> ExplainedConnection:
     connection = artefact.plan.connections[id_]
     name = id_.removeprefix(f"{connection.provider}/")
     lit = None if usable is None else id_ in usable
@@ -190,7 +207,7 @@ def _connection(artefact: Artefact, id_: str, usable: AbstractSet[str] | None) -
     elif lit is None:
         reason = f"needs {connection.secret}"
     else:
-        reason = f"{connection.secret} is {'set' if lit else 'not set'}"
+        reason = f"{connection.secret} {'is set' if lit else dark.get(id_, 'is not set')}"
     if connection.discovered:
         reason += " (found by its customary variable)"
     written = artefact.origins.get(f"providers.{connection.provider}.connections.{name}")

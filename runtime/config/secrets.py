@@ -51,14 +51,16 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
 
     ``connections`` maps each usable connection to its credential, None where it needs none; one that is absent is dark.
     ``keys`` maps a client key's id to the key, for those configured by reference, ``urls`` a setting (`store.url`) to the
-    URL behind it, ``proxies`` a connection to the URL of its proxy with the password in it. ``missing`` are references of what was configured by hand; a discovered connection without its variable
-    is merely dark, and one that is not enabled wants nothing.
+    URL behind it, ``proxies`` a connection to the URL of its proxy with the password in it. ``dark`` says of each connection
+    that has no credential what is wrong with it. ``missing`` are references of what was configured by hand; a discovered
+    connection without its variable is merely dark, and one that is not enabled wants nothing.
     """
 
     connections: dict[str, str | None]
     keys: dict[str, str]
     urls: dict[str, str] = {}
     proxies: dict[str, str] = {}
+    dark: dict[str, str] = {}
     missing: tuple[MissingSecret, ...] = ()
 
     @override
@@ -108,10 +110,13 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
     keys: dict[str, str] = {}
     urls: dict[str, str] = {}
     passwords: dict[str, str] = {}
+    dark: dict[str, str] = {}
     missing: list[MissingSecret] = []
     for kind, id_, entity, reference, wanted in _references(plan):
         secret = look_up(reference)
-        reason = _complaint(secret)
+        reason = _absence(reference) if secret is None else _complaint(secret)
+        if reason is not None and kind == "connection":
+            dark[id_] = reason
         if secret is not None and reason is None:
             match kind:
                 case "connection":
@@ -123,13 +128,7 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
                 case "proxy":
                     passwords[id_] = secret
         elif wanted:
-            missing.append(
-                MissingSecret(
-                    entity=entity,
-                    reference=reference,
-                    reason=reason or _absence(reference),
-                )
-            )
+            missing.append(MissingSecret(entity=entity, reference=reference, reason=reason or _absence(reference)))
     ordered = {id_: connections[id_] for id_, each in plan.connections.items() if id_ in connections and each.enabled}
     proxies = {
         id_: url
@@ -137,7 +136,7 @@ def resolve_secrets(plan: Plan, look_up: Lookup) -> Secrets:
         if (url := _through(connection.proxy, passwords.get(id_))) is not None
     }
     once = tuple({(item.entity, item.reference): item for item in missing}.values())
-    return Secrets(connections=ordered, keys=keys, urls=urls, proxies=proxies, missing=once)
+    return Secrets(connections=ordered, keys=keys, urls=urls, proxies=proxies, dark=dark, missing=once)
 
 
 def _through(proxy: Proxy | None, password: str | None) -> str | None:
@@ -207,8 +206,8 @@ def _mending(reference: SecretRef) -> tuple[str, str]:
     return "the file", f"write the secret to {reference.file}"
 
 
-def _complaint(secret: str | None) -> str | None:
+def _complaint(secret: str) -> str | None:
     """Why a secret cannot be sent in a header, or None."""
-    if secret is not None and _UNPRINTABLE.search(secret):
+    if _UNPRINTABLE.search(secret):
         return "holds a line break or another character that no header can carry"
     return None

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 
 
@@ -33,6 +35,30 @@ def test_json_holds_the_targets_in_order(run: Run, root: Path) -> None:
 
     assert ["sim/echo"] == [target["model"] for target in facts["targets"]]
     assert "sim/echo" == facts["chosen"]
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("${TEAM_KEY}", "${TEAM_KEY} holds a line break or another character that no header can carry"),
+        ("${NO_KEY}", "${NO_KEY} is not set"),
+        ("file:no-key", "file:no-key cannot be read"),
+        ("${GOOD_KEY}", "${GOOD_KEY} is set"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_said_to_be_what_it_is(
+    run: Run, root: Path, monkeypatch: pytest.MonkeyPatch, key: str, reason: str
+) -> None:
+    (root / "gateway.yaml").write_text(
+        "version: 1\ndiscovery: {providers: none}\n"
+        f'providers: {{openai: {{models: {{own: {{}}}}, connections: [{{id: team, key: "{key}"}}]}}}}\n'
+    )
+    monkeypatch.setenv("TEAM_KEY", "sk-secret\nsecond line")
+    monkeypatch.setenv("GOOD_KEY", "sk-secret")
+    ran = run("explain", "openai/own", "--root", root)
+
+    assert f"openai/team (gateway.yaml:3:55): {reason}\n" in ran.out
+    assert "sk-secret" not in ran.out
 
 
 def test_without_a_name_all_names_are_listed_with_where_they_are_written(run: Run, root: Path) -> None:
