@@ -10,7 +10,6 @@ from functools import partial
 
 from runtime.lasting import Lasting
 from runtime.lifespan import Job, Life, beside, closing, persistent
-from runtime.limits.reserves import Reserves
 from runtime.limits.sweeping import keep_spent_swept
 from runtime.replay.parts import Memory
 from runtime.resilience.quota_news import tell_quotas
@@ -40,7 +39,7 @@ def lives(parts: Lasting) -> list[Life]:
         closing(parts.passwords),
         _keys_life(parts.good_keys),
         _memory_life(parts.memory),
-        _limits_life(parts.reserves),
+        _limits_life(parts),
     ]
     if not parts.alone:
         quotas = partial(tell_quotas, parts.attempts.health, parts.worker, parts.colleagues, asyncio.sleep)
@@ -83,12 +82,16 @@ def _memory_life(memory: Memory) -> Life:
     return life
 
 
-def _limits_life(reserves: Reserves) -> Life:
-    """What counts limits was asked before the worker is ready, if it answers."""
+def _limits_life(parts: Lasting) -> Life:
+    """What limits begin from is there before the worker is ready, and what counts them was asked, if they answer.
+
+    A counter begins with what the ledger has: what a worker used that died is in its journal, and would be granted anew.
+    """
 
     @asynccontextmanager
     async def life() -> AsyncGenerator[None, None]:
-        await reserves.look()
+        await parts.drain.begun()
+        await parts.reserves.look()
         yield
 
     return life

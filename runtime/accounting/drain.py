@@ -30,6 +30,9 @@ Standing: TypeAlias = Literal["ok", "behind", "failing", "refusing"]
 
 EVERY_S: Final = 0.5
 ADOPT_S: Final = 5.0
+BEGUN_S: Final = 5.0
+"""How long a worker that starts waits for that. What there is after an hour without a store takes longer."""
+
 PRUNE_S: Final = 5.0
 PRUNE_BATCHES: Final = 20
 OWN: Final = "own"
@@ -74,6 +77,7 @@ class Drain:
         self._at = 0
         self._turn = asyncio.Lock()
         self._troubles: dict[str, str] = {}
+        self._begun = asyncio.Event()
 
     @property
     def trouble(self) -> str | None:
@@ -97,10 +101,18 @@ class Drain:
                 if loop.time() >= adopt_at:
                     adopt_at = loop.time() + ADOPT_S
                     await self._quietly(OTHERS, self.adopt())
+                self._begun.set()
                 if loop.time() >= prune_at:
                     prune_at = loop.time() + PRUNE_S
                     await self._quietly(OLD, self._prune())
+            self._begun.set()
             await asyncio.sleep(EVERY_S)
+
+    async def begun(self) -> None:
+        """Until `run` has taken in what dead workers left behind, or found that it cannot; for `BEGUN_S` at the most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEGUN_S):
+                await self._begun.wait()
 
     async def once(self) -> None:
         """Take in all that this worker's journal has, and hand it to the disk."""

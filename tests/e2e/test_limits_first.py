@@ -1,4 +1,4 @@
-"""A worker that takes connections has asked what counts limits, so that no call waits for the first look; it starts without it, too."""
+"""A worker that takes connections has asked what counts limits, and knows what was used before. It starts without them, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +17,10 @@ import pytest
 from redis import Redis
 
 from runtime.stores.database import DATABASE_FILE
-from tests.e2e.test_workers import a_worker, lines
+from tests.e2e.test_workers import HELLO, Line, a_worker, lines
+from tests.support import gateway as gateways
 from tests.support.callers import ask
-from tests.support.gateway import gateway
+from tests.support.gateway import Running, gateway
 from tests.support.postgres import Postgres
 from tests.support.redis_server import RedisServer, redis_server
 
@@ -104,3 +107,40 @@ def test_a_worker_starts_while_the_file_that_counts_limits_is_locked(tmp_path: P
         finally:
             locked.execute("ROLLBACK")
             locked.close()
+
+
+def wait_until_open(running: Running) -> None:
+    """In place of waiting until it says that it is ready."""
+    deadline = time.monotonic() + gateways.START_LIMIT_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", running.port), 5).close()
+        except OSError:
+            assert time.monotonic() < deadline, f"nothing listens:\n{running.log}"
+            time.sleep(0.002)
+        else:
+            return
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
+def test_what_a_worker_used_that_was_killed_is_counted_by_its_successors_first_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in its journal is in the ledger by then, however much that is."""
+    config = CONFIG.replace("workers: 2", "workers: 1").replace("requests: 100", "requests: 5")
+    with (
+        gateway(tmp_path, config, SECRETS) as running,
+        contextlib.closing(sqlite3.connect(tmp_path / "data" / DATABASE_FILE, isolation_level=None)) as locked,
+    ):
+        locked.execute("BEGIN IMMEDIATE")  # so that all of it stays in the journal
+        assert [200] * 5 + [429] == [ask(running, key=LIMITED).status for _ in range(6)]
+        with contextlib.closing(Line(running)) as line:
+            for _ in range(300):
+                line.call("POST", "/v1/chat/completions", HELLO)
+        for pid in (running.process.pid, a_worker(running.process.pid)):
+            os.kill(pid, signal.SIGKILL)
+        running.process.wait(10)
+        locked.execute("ROLLBACK")
+    monkeypatch.setattr(gateways, "_wait_until_ready", wait_until_open)
+    with gateway(tmp_path, config, SECRETS) as running:
+        assert [429] * 5 == [ask(running, key=LIMITED).status for _ in range(5)]
