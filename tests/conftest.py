@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.collect()
+    """What collecting left is not looked for: it is little, and to find it takes each worker a second."""
     gc.freeze()
     gc.enable()
 
