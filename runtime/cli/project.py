@@ -23,9 +23,13 @@ from runtime.config.load import load
 from runtime.config.lock import artefact_files
 from runtime.config.plan import Artefact
 from runtime.config.secrets import check_secrets, environment
-from runtime.source import Diagnostic, Diagnostics, Severity, Span
+from runtime.source import Diagnostic, Diagnostics, Severity, Span, closest
 
 __all__ = ["Outcome", "compile_project", "data_dir", "project_sources", "server_settings", "sound_artefact"]
+
+SCHEMAS: Final = "schemas"
+OWN_FOLDERS: Final = ("config", "protocols", "providers")
+"""What tells schemas of ours from a directory of the same name that is the project's own: one of them holds a file."""
 
 EDITOR_SCHEMA: Final = "generated/jsonschema/gateway.json"
 
@@ -121,8 +125,8 @@ def _unread(root: Path) -> Diagnostics:
 
 
 def _compile_schemas(root: Path) -> _Schemas:
-    if not (root / "schemas").is_dir():
-        return _Schemas()
+    if not any(any((root / SCHEMAS / folder).glob("*.yaml")) for folder in OWN_FOLDERS):
+        return _Schemas(diagnostics=tuple(_strange(root)))
     from codegen.pipeline import compile_schemas  # an image that only serves has no compiler
 
     compilation = compile_schemas(root)
@@ -132,6 +136,18 @@ def _compile_schemas(root: Path) -> _Schemas:
         diagnostics=compilation.diagnostics,
         failed=compilation.failed,
     )
+
+
+def _strange(root: Path) -> Diagnostics:
+    """What of a directory that is not ours is called nearly as ours would be."""
+    diagnostics = Diagnostics()
+    for folder in sorted(path for path in (root / SCHEMAS).glob("*") if path.is_dir() and any(path.glob("*.y*ml"))):
+        near = closest(folder.name, OWN_FOLDERS)
+        if near is not None:
+            name = f"{SCHEMAS}/{folder.name}"
+            hint = f"if it is meant for Gatewright, write its files as {SCHEMAS}/{near}/<name>.yaml"
+            diagnostics.warn("ignored-file", Span(name, 1, 1), f"nothing in {name} is read", hint)
+    return diagnostics
 
 
 def _catalog(schemas: _Schemas) -> Catalog:

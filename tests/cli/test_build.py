@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from runtime.config.lock import load_artefact
 from tests.cli.conftest import SOUND, Run
 
@@ -152,3 +154,28 @@ def test_a_new_setting_is_known_in_the_build_that_generates_it(tmp_path: Path) -
     assert ran.returncode == 0, ran.stderr
     assert '"flavour": "mint"' in (copy / "generated/plan.json").read_text("utf-8")
     assert "flavour" in (copy / "docs/reference/settings.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("file", ["user.yaml", "openapi/users.yaml", "api/user.json", "v1/orders.yml"])
+def test_a_directory_that_is_only_called_as_ours_is_left_alone(run: Run, root: Path, file: str) -> None:
+    """`schemas/` is a common name: what is in it is nobody's configuration, and nothing is made of it."""
+    (root / "schemas" / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / "schemas" / file).write_text("type: object\n")
+    (root / "generated").mkdir(exist_ok=True)
+    (root / "generated/__init__.py").write_text("mine = 1\n")
+    ran = run("build", "--root", root)
+
+    assert 0 == ran.code
+    assert "schemas" not in ran.out + ran.err
+    assert "mine = 1\n" == (root / "generated/__init__.py").read_text()
+    assert not (root / "generated/MANIFEST.json").exists()
+
+
+def test_a_folder_that_is_called_nearly_as_ours_is_warned_of(run: Run, root: Path) -> None:
+    (root / "schemas/provider").mkdir(parents=True)
+    (root / "schemas/provider/mine.yaml").write_text("version: 1\n")
+    ran = run("check", "--root", root)
+
+    assert 0 == ran.code
+    assert "schemas/provider:1:1: warning[ignored-file]: nothing in schemas/provider is read; " in ran.out
+    assert "schemas/providers/<name>.yaml" in ran.out
