@@ -171,7 +171,14 @@ def _password(from_stdin: bool) -> str:
     if from_stdin:
         plain = sys.stdin.readline().rstrip("\r\n")
     else:
-        plain = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+        try:
+            plain = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+        except click.Abort:
+            if sys.stdin.isatty():  # with Ctrl-C or Ctrl-D, by whom it was asked
+                raise
+            raise Stop(
+                FAULT, "there is nobody to ask for the password here; pipe it in with `--password-stdin`"
+            ) from None
     try:
         demand_good_password(plain)
     except RequestError as error:

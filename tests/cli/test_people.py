@@ -64,6 +64,19 @@ def test_a_tenant_and_scopes_are_given_and_have_to_exist(run: Run, built: Path) 
     assert run("people", "add", "x", "--root", built, "--scope", "chat").code == 1
 
 
+def test_where_nobody_can_be_asked_it_says_how_else_a_password_is_given(
+    run: Run, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_terminal(*_: object, **__: object) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", no_terminal)
+    refused = run("people", "add", "--root", built, stdin=b"")
+
+    assert refused.code == 1
+    assert "`--password-stdin`" in refused.err
+
+
 @pytest.mark.parametrize("stdin", [b"short\n", b"CHANGEMECHANGEME\n", b"", b"x" * 201 + b"\n"])
 def test_a_weak_password_is_none(run: Run, built: Path, stdin: bytes) -> None:
     refused = run("people", "add", "--root", built, "--password-stdin", stdin=stdin)
