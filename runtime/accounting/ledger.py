@@ -249,7 +249,7 @@ class Ledger:
         """At ``now_s`` of the clock, which is ``unix_s`` in Unix seconds."""
         usage, prices = attempt.usage, attempt.prices
         if usage is not None and attempt.outcome == "ok" and not attempt.free:
-            if not usage.output or not usage.total_input:
+            if not usage.output or not (usage.input or usage.total_input):
                 usage = _filled(attempt, usage)
             estimated = usage.estimated
         else:

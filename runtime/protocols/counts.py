@@ -35,9 +35,10 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def count(value: float | msgspec.UnsetType | None) -> int:
     """How many, of a decoded count. What is not there and what cannot be one is 0."""
-    if isinstance(value, float) and not value.is_integer():
+    if not value or not 0 < value <= _MOST:
         return 0
-    return int(value) if value and 0 < value <= _MOST else 0
+    whole = int(value)
+    return whole if whole == value else 0
 
 
 def billed_tier(word: str | msgspec.UnsetType | None) -> Literal["", "flex", "priority"]:
