@@ -66,7 +66,7 @@ fmt: $(TO_DEVELOP)  ## format and fix what can be fixed
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-test-slow: $(TO_DEVELOP) clients $(TO_TEST_SLOWLY)  ## faulty streams by the ten thousand, a foreign inference server, coding CLIs; takes an hour
+test-slow: $(TO_DEVELOP) clients $(TO_TEST_SLOWLY)  ## faulty streams by the twenty thousand, a foreign inference server, coding CLIs; takes an hour
 	MALLOC_ARENA_MAX=2 $(BIN)/pytest tests/slow  # as the image has it
 
 bench: $(TO_DEVELOP)  ## repeat every number of benchmarks/ and write its page

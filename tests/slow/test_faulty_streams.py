@@ -1,4 +1,4 @@
-"""Ten thousand streams with random faults, every client dialect against every upstream protocol: no answer looks complete
+"""Twenty thousand streams with random faults, every client dialect against every upstream protocol: no answer looks complete
 that is not, none hangs, and the process is afterwards as large as before.
 
 `GATEWRIGHT_STREAMS` sets another number, `GATEWRIGHT_SEED` another course of events.
@@ -25,13 +25,13 @@ from tests.slow.chaos import GARBAGE, Chaos, Told, text_of
 from tests.support.gateway import Running, gateway
 from tests.support.raw_server import each_request, raw_server
 
-STREAMS: Final = int(os.environ.get("GATEWRIGHT_STREAMS", "10000"))
+STREAMS: Final = int(os.environ.get("GATEWRIGHT_STREAMS", "20000"))
 SEED: Final = int(os.environ.get("GATEWRIGHT_SEED", "20261129"))
 AT_ONCE: Final = 48
 SETTLED: Final = 2 / 5
-"""Of all streams. Until then the gaps of the memory allocator grow most; what is in use does not, from the first thousand on."""
+"""Of all streams. By then the store has in memory what it may of its pages, and the gaps of the memory allocator have grown."""
 RISE: Final = 1.04
-"""Which less than a kilobyte that each stream leaves behind exceeds."""
+"""Half a kilobyte that each stream leaves behind exceeds it."""
 LIMIT_S: Final = 40.0
 """All limits of the gateway together are shorter."""
 
