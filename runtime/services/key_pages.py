@@ -6,7 +6,7 @@ A page begins behind a key and not behind a number of keys, so that one which is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -20,7 +20,7 @@ __all__ = ["KeyPages", "PageOfKeys"]
 Place: TypeAlias = tuple[float | None, str]
 """When a key was made, None for one of the configuration, and its id."""
 
-_PLACE = msgspec.json.Decoder(Place)
+_PLACE: Final[msgspec.json.Decoder[Place]] = msgspec.json.Decoder(Place)
 
 
 class PageOfKeys(msgspec.Struct, frozen=True, kw_only=True):

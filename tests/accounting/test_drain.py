@@ -18,26 +18,17 @@ from typing_extensions import override
 
 from runtime.accounting.drain import OLD, Drain
 from runtime.accounting.journal import journal_files
-from runtime.accounting.price import price_version
 from runtime.stores.base import StoreError
 from runtime.stores.database import Database, database_url
 from runtime.stores.entries import Settlement
-from runtime.stores.history import History, Wanted
+from runtime.stores.history import History
 from runtime.stores.ledger import SqlLedger, Taken
 from runtime.stores.migrate import migrate
 from runtime.stores.tables import attempts, days, journals, prices, settlements
 from runtime.telemetry import CallRecord
-from tests.support.accounting import NOW_S, PRICES, Books, answered, asked
+from tests.support.accounting import NOW_S, Books, answered, asked, call
 from tests.support.database import prepared
 from tests.support.ports import kept_port
-
-
-def call(books: Books, *, settle: bool = True) -> CallRecord:
-    record = books.begin()
-    answered(asked(books, record))
-    if settle:
-        books.ledger.settle(record)
-    return record
 
 
 async def rows(database: Database) -> dict[str, tuple[str, int]]:
@@ -109,27 +100,6 @@ async def test_a_name_that_no_store_holds_is_in_nobodys_way(
     assert found is not None
     settled = found.settlement
     assert {kept} == {settled.model, settled.target, settled.session, settled.attempts[0].target}
-
-
-async def test_a_request_is_read_back_as_it_was_settled(database: Database, tmp_path: Path) -> None:
-    books = Books(tmp_path, database)
-    record = call(books)
-    await books.drain.once()
-
-    found = await History(database).request(None, record.settlement)
-    assert found is not None
-    assert (record.settlement, "r1", "smart", "p/m", "p/main", NOW_S - 1.0) == (
-        found.settlement.id,
-        found.settlement.request_id,
-        found.settlement.model,
-        found.settlement.target,
-        found.settlement.connection,
-        found.settlement.at_s,
-    )
-    assert [(4_500_000, price_version(PRICES))] == [
-        (each.cost_nano_usd, each.price_version) for each in found.settlement.attempts
-    ]
-    assert 1100 == found.settlement.tokens
 
 
 async def test_the_journal_of_a_dead_worker_is_taken_in_by_another(database: Database, tmp_path: Path) -> None:
@@ -368,40 +338,6 @@ async def test_drains_of_one_worker_at_the_same_time_take_nothing_twice(database
     await asyncio.gather(*(books.drain.once() for _ in range(5)))
 
     assert (20, 20, 90_000_000) == await totals(database)
-
-
-async def test_tenants_see_their_own(database: Database, tmp_path: Path) -> None:
-    books = Books(tmp_path, database)
-    for tenant in ("a", "b", "a"):
-        record = books.begin()
-        record.tenant = tenant
-        answered(asked(books, record))
-        books.ledger.settle(record)
-    await books.drain.once()
-    history = History(database)
-
-    assert [2, 1, 3] == [
-        len((await history.requests(Wanted(tenant=tenant), limit=10)).requests) for tenant in ("a", "b", None)
-    ]
-    assert [2, 1, 3] == [(await history.totals(tenant))[0].requests for tenant in ("a", "b", None)]
-    first = (await history.requests(Wanted(tenant="a"), limit=10)).requests[0].settlement
-    assert await history.request("a", first.id) is not None
-    assert await history.request("b", first.id) is None
-
-
-async def test_pages_follow_each_other_newest_first(database: Database, tmp_path: Path) -> None:
-    books = Books(tmp_path, database)
-    made = [call(books).settlement for _ in range(5)]
-    await books.drain.once()
-    history, seen, before = History(database), [], None
-    while True:
-        page = await history.requests(Wanted(tenant=None, key="k"), limit=2, before=before)
-        seen += [each.settlement.id for each in page.requests]
-        before = page.before
-        if before is None:
-            break
-
-    assert made[::-1] == seen
 
 
 # -- any order of events

@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 
-from runtime.gateway import EmbedCall
-from runtime.protocols import embedder
 from runtime.stores.database import Database, database_url
 from runtime.stores.entries import AttemptEntry
-from runtime.web.key import KeyRecord
-from tests.accounting.test_paths import PRICED, keep_books, settlements
+from tests.accounting.test_paths import PRICED, keep_books, paid_vectors, settlements
 from tests.support.accounting import Books
 from tests.support.dialect import DIALECT
 from tests.support.pipeline import acts, pipeline, provider
@@ -150,25 +147,10 @@ VECTORS = {
 async def test_vectors_are_paid_whatever_form_their_counts_have(
     tmp_path: Path, client: str, upstream: str, told: bytes, counts: int | None
 ) -> None:
-    body = VECTORS[upstream].replace(b"%b", told)
+    asked = {"model": "a/m", "input": ["hi"]}
 
-    async def vectors(connection: RawConnection, request: RawRequest) -> None:
-        await connection.send(answer(body, "content-type: application/json"))
+    paid = await paid_vectors(tmp_path, VECTORS[upstream].replace(b"%b", told), asked, upstream=upstream, client=client)
 
-    books = Books(tmp_path, Database(database_url(None, tmp_path)))
-    model = "models: {m: {endpoint: embeddings, prices: {input: 3, output: 0}}}"
-    async with (
-        raw_server(acts(then=vectors)) as server,
-        pipeline(f"providers:\n{provider('a', server, model, protocol=upstream)}") as made,
-    ):
-        keep_books(made, books)
-        speaks = embedder(client)
-        record = made.recorder.begin("id-1", "embeddings", client)
-        key = KeyRecord(id="k", scopes=frozenset({"chat"}))
-        envelope = speaks.peek(b'{"model":"a/m","input":["hi"]}')
-        await made.gateway.embed(EmbedCall(embedder=speaks, envelope=envelope, key=key, record=record))
-        made.recorder.end(record)
-
-        (entry,) = settlements(books)[0].attempts
-        assert counts is None or (counts, False) == (entry.counts[0], entry.estimated)
-        assert counts is not None or (entry.estimated and 0 < entry.counts[0] < 100)
+    (entry,) = paid.attempts
+    assert counts is None or (counts, False) == (entry.counts[0], entry.estimated)
+    assert counts is not None or (entry.estimated and 0 < entry.counts[0] < 100)

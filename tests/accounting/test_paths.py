@@ -124,27 +124,37 @@ async def test_an_answer_without_usage_is_estimated_from_its_text(tmp_path: Path
         assert entry.counts[0] > 0
 
 
-async def test_vectors_are_paid(tmp_path: Path) -> None:
-    body = b'{"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[1.0]}],"usage":{"prompt_tokens":7,"total_tokens":7}}'
+async def paid_vectors(
+    root: Path, answered: bytes, asked: object, *, upstream: str, client: str = "openai_embeddings", variant: str = ""
+) -> Settlement:
+    """What it comes to that a provider ``answered`` what a client ``asked``; a token sent costs 3,000 nano-dollars."""
 
     async def vectors(connection: RawConnection, request: RawRequest) -> None:
-        await connection.send(answer(body, "content-type: application/json"))
+        await connection.send(answer(answered, "content-type: application/json"))
 
-    books = Books(tmp_path, Database(database_url(None, tmp_path)))
+    books = Books(root, Database(database_url(None, root)))
     model = "models: {m: {endpoint: embeddings, prices: {input: 3, output: 0}}}"
     async with (
         raw_server(acts(then=vectors)) as server,
-        pipeline(f"providers:\n{provider('a', server, model, protocol='openai_embeddings')}") as made,
+        pipeline(f"providers:\n{provider('a', server, model, protocol=upstream)}") as made,
     ):
         keep_books(made, books)
-        speaks = embedder("openai_embeddings")
-        record = made.recorder.begin("id-1", "embeddings", "openai_embeddings")
+        speaks = embedder(client)
+        record = made.recorder.begin("id-1", "embeddings", client)
         key = KeyRecord(id="k", scopes=frozenset({"chat"}))
-        envelope = speaks.peek(b'{"model":"a/m","input":"hi"}')
+        envelope = speaks.peek(json.dumps(asked).encode(), Asked(model="a/m", variant=variant) if variant else Asked())
         await made.gateway.embed(EmbedCall(embedder=speaks, envelope=envelope, key=key, record=record))
         made.recorder.end(record)
+    (settlement,) = settlements(books)
+    return settlement
 
-        assert (21_000, False) == (settlements(books)[0].cost_nano_usd, settlements(books)[0].estimated)
+
+async def test_vectors_are_paid(tmp_path: Path) -> None:
+    body = b'{"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[1.0]}],"usage":{"prompt_tokens":7,"total_tokens":7}}'
+
+    paid = await paid_vectors(tmp_path, body, {"model": "a/m", "input": "hi"}, upstream="openai_embeddings")
+
+    assert (21_000, False) == (paid.cost_nano_usd, paid.estimated)
 
 
 GEMINI = [{"model": "models/m", "content": {"parts": [{"text": text}]}} for text in ("hi", "\u4f60\u597d")]
@@ -167,25 +177,13 @@ async def test_vectors_whose_provider_says_nothing_of_it_are_paid_by_their_texts
         "gemini_embeddings": {"embeddings": [{"values": [1.0]}, {"values": [1.0]}]},
     }
 
-    async def vectors(connection: RawConnection, request: RawRequest) -> None:
-        await connection.send(answer(json.dumps(told[client]).encode(), "content-type: application/json"))
+    variant = "batch" if client == "gemini_embeddings" else ""
 
-    books = Books(tmp_path, Database(database_url(None, tmp_path)))
-    model = "models: {m: {endpoint: embeddings, prices: {input: 3, output: 0}}}"
-    async with (
-        raw_server(acts(then=vectors)) as server,
-        pipeline(f"providers:\n{provider('a', server, model, protocol=client)}") as made,
-    ):
-        keep_books(made, books)
-        speaks = embedder(client)
-        record = made.recorder.begin("id-1", "embeddings", client)
-        key = KeyRecord(id="k", scopes=frozenset({"chat"}))
-        asked = Asked(model="a/m", variant="batch") if client == "gemini_embeddings" else Asked()
-        envelope = speaks.peek(json.dumps(body).encode(), asked)
-        await made.gateway.embed(EmbedCall(embedder=speaks, envelope=envelope, key=key, record=record))
-        made.recorder.end(record)
+    paid = await paid_vectors(
+        tmp_path, json.dumps(told[client]).encode(), body, upstream=client, client=client, variant=variant
+    )
 
-        assert (tokens * 3_000, True) == (settlements(books)[0].cost_nano_usd, settlements(books)[0].estimated)
+    assert (tokens * 3_000, True) == (paid.cost_nano_usd, paid.estimated)
 
 
 async def test_a_stream_whose_client_did_not_ask_is_exact_where_providers_are_always_asked(tmp_path: Path) -> None:

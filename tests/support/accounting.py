@@ -14,7 +14,7 @@ from runtime.stores.database import Database
 from runtime.stores.ledger import Post, SqlLedger
 from runtime.telemetry import AttemptRecord, CallRecord
 
-__all__ = ["NOW_S", "PRICES", "USED", "Books", "answered", "asked", "attempt"]
+__all__ = ["NOW_S", "PRICES", "USED", "Books", "answered", "asked", "attempt", "call"]
 
 NOW_S = 1_800_000_000.0
 PRICES = Prices(source="s", date="2026-01-01", input=3_000_000_000, output=15_000_000_000)
@@ -82,3 +82,12 @@ def asked(books: Books, record: CallRecord, prices: Prices | None = PRICES, targ
 
 def answered(row: AttemptRecord, usage: Usage | None = USED, outcome: str = "ok", status: int | None = 200) -> None:
     row.outcome, row.usage, row.status, row.ended_s = outcome, usage, status, 99.9
+
+
+def call(books: Books, *, settle: bool = True) -> CallRecord:
+    """One that was answered, and is in the ledger unless it is not to ``settle``."""
+    record = books.begin()
+    answered(asked(books, record))
+    if settle:
+        books.ledger.settle(record)
+    return record
