@@ -16,25 +16,23 @@ from runtime.routing import Candidate
 from runtime.telemetry import CallRecord
 from runtime.upstream.types import UpstreamResponse
 
-__all__ = ["answer_headers", "gathered", "let_go", "relay_of", "shown", "translated", "unsaid", "whole_request"]
+__all__ = ["answer_headers", "let_go", "relay_of", "shown", "translated", "unsaid", "whole_request"]
 
 FORWARDED: Final = ("x-ratelimit-", "anthropic-ratelimit-", "retry-after", "x-gatewright-simulated")
 
 
 def translated(
-    client: ClientCodec, speaks: Codec, outgoing: Outgoing, body: bytes, answer: Answer
+    client: ClientCodec, speaks: Codec, outgoing: Outgoing, body: bytes, answer: Answer, streamed: bool
 ) -> tuple[bytes, Usage | None]:
-    """A whole answer of a provider that ``speaks`` another protocol, as ``client`` reads it, and what it took."""
-    response = speaks.decode_response(body, outgoing)
-    return client.encode_response(response, answer), response.usage
+    """A whole answer of a provider that ``speaks`` another protocol, as ``client`` reads it, and what it took.
 
-
-def gathered(
-    client: ClientCodec, speaks: Codec, outgoing: Outgoing, body: bytes, answer: Answer
-) -> tuple[bytes, Usage | None]:
-    """`translated`, for a provider that streams whether asked to or not."""
-    decoder = speaks.stream_decoder(outgoing)
-    response = collect([*decoder.feed(body), *decoder.close()])
+    ``streamed``: its provider streams whether asked to or not.
+    """
+    if streamed:
+        decoder = speaks.stream_decoder(outgoing)
+        response = collect([*decoder.feed(body), *decoder.close()])
+    else:
+        response = speaks.decode_response(body, outgoing)
     return client.encode_response(response, answer), response.usage
 
 

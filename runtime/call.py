@@ -18,7 +18,8 @@ __all__ = ["Call", "Complete", "Count", "EmbedCall", "Streaming"]
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One client request: whose, in which dialect, and the record of it that grows. ``headers`` are lower-case.
 
-    ``shown`` is how the answer calls the model, where the client's name for it is not the public one.
+    ``shown`` is how the answer calls the model, where the client's name for it is not the public one. ``keeps``: the answer
+    may be given to others, so that it has to be known whether it is at its end.
     """
 
     codec: ClientCodec
@@ -27,6 +28,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     key: KeyRecord
     record: CallRecord
     shown: str | None = None
+    keeps: bool = False
 
 
 class EmbedCall(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +47,11 @@ class EmbedCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Complete(msgspec.Struct, frozen=True, kw_only=True):
+    """``ended`` is False where a call `keeps` its answer and whoever gave it did not say that it is at its end."""
+
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    ended: bool = True
 
 
 class Streaming(msgspec.Struct, frozen=True, kw_only=True):

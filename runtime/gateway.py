@@ -19,7 +19,7 @@ import msgspec
 
 from generated.config import HedgeSettings
 from runtime.accounting.received import Received
-from runtime.answering import answer_headers, gathered, let_go, relay_of, shown, translated, unsaid, whole_request
+from runtime.answering import answer_headers, let_go, relay_of, shown, translated, unsaid, whole_request
 from runtime.call import Call, Complete, Count, EmbedCall, Streaming
 from runtime.canonical import Request, Usage
 from runtime.catalog import Capability, Certainty, Endpoint
@@ -328,19 +328,19 @@ class Gateway:
             )
         body = readable(await response.read(MAX_ANSWER_BYTES))
         attempt.answered()
+        streamed = response.headers.get("content-type", "").startswith(STREAMED)
         try:
-            if response.headers.get("content-type", "").startswith(STREAMED):
-                whole, usage = gathered(client, speaks, outgoing, body, self._answer(call, request))
-            elif candidate.protocol == client.protocol:
+            if candidate.protocol == client.protocol and not streamed:
                 whole, usage = speaks.splice_response(body, shown(call))
             else:
-                whole, usage = translated(client, speaks, outgoing, body, self._answer(call, request))
+                whole, usage = translated(client, speaks, outgoing, body, self._answer(call, request), streamed)
         finally:
             if usage is None or not usage.output:  # what it took can only be read off what came
                 attempt.record.received = Received(candidate.protocol, body)
         record.usage = usage
         attempt.end(usage=usage)
-        return Complete(headers=answer_headers(record, candidate, outgoing, response), body=whole)
+        headers, ended = answer_headers(record, candidate, outgoing, response), streamed or not call.keeps
+        return Complete(headers=headers, body=whole, ended=ended or speaks.ended(body))
 
     def _stream(
         self,

@@ -238,6 +238,10 @@ class Codec(ClientCodec, Protocol):
         """
         ...
 
+    def ended(self, body: bytes) -> bool:
+        """Whether a sound answer says that it is at its end, whatever ended it. Raises as `splice_response` does."""
+        ...
+
     def stream_tap(self, answer: Answer) -> StreamTap: ...
 
     def encode_request(self, request: Request, target: Target, headers: Mapping[str, str]) -> Outgoing:

@@ -1,7 +1,7 @@
 """What stands between a request and a model where caches are configured: look, else ask and keep what comes.
 
-Only whole answers that went well are kept. An answer from a cache is the same bytes again, its id, times and counts of
-tokens included; it costs nothing, and headers say so.
+Only whole answers that went well and say that they are at their end are kept. An answer from a cache is the same bytes
+again, its id, times and counts of tokens included; it costs nothing, and headers say so.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Cache:
         elif looked.semantic is not None and self.semantic is not None:
             looked = msgspec.structs.replace(looked, meant=await self.semantic.measure(looked.semantic, call))
         call.record.replay = "miss"
-        reply = await ask(call)
+        reply = await ask(msgspec.structs.replace(call, keeps=True) if write else call)
         return _with(await self._keeping(call, reply, looked) if write else reply, MISS)
 
     def _applies(self, name: str) -> tuple[bool, bool]:
@@ -151,9 +151,9 @@ class Cache:
     async def _keeping(self, call: Call, reply: Complete | Streaming, looked: _Looked) -> Complete | Streaming:
         headers = tuple(pair for pair in reply.headers if pair[0] in KEPT_HEADERS)
         if isinstance(reply, Complete):
-            await self._keep(
-                looked, Kept(headers=headers, body=reply.body, made_s=self._now(), origin=Origin.of(call.record))
-            )
+            if reply.ended:
+                kept = Kept(headers=headers, body=reply.body, made_s=self._now(), origin=Origin.of(call.record))
+                await self._keep(looked, kept)
             return reply
 
         async def end(body: bytes | None) -> None:

@@ -81,7 +81,8 @@ class Prompts:
             _gather(call.record, records)
         replies = [answered[at] for at in range(len(calls))]
         body = join_answers((reply.body for reply in replies), call.record.usage or Usage(), answer)
-        return Complete(headers=_headers(records, replies), body=body)
+        ended = all(reply.ended for reply in replies)
+        return Complete(headers=_headers(records, replies), body=body, ended=ended)
 
     async def _stream(self, call: Call, calls: list[Call], answer: Answer) -> Streaming:
         """The first prompts have all begun before a byte goes out, so that what fails at once gives a status."""

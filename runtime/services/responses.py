@@ -78,7 +78,8 @@ class Responses:
             call = msgspec.structs.replace(call, envelope=asking.envelope)
             if asking.background and self._kept is not None:
                 async with stored_responses():
-                    return Complete(headers=(), body=await self._kept.background.queue(call, asking))
+                    body = await self._kept.background.queue(call, asking)
+                    return Complete(headers=(), body=body, ended=False)
             reply = await self._gateway.infer(call)
             if asking.keep or asking.previous is not None:
                 reply = await self._keeping(exchange, call, asking).take(reply)

@@ -18,7 +18,7 @@ from runtime.protocols.anthropic_messages.encode_request import encode_count, en
 from runtime.protocols.anthropic_messages.encode_stream import Encoder
 from runtime.protocols.anthropic_messages.errors import encode_error, error_of
 from runtime.protocols.anthropic_messages.headers import request_headers
-from runtime.protocols.anthropic_messages.response import decode_response, encode_response, splice_response
+from runtime.protocols.anthropic_messages.response import decode_response, encode_response, has_ended, splice_response
 from runtime.protocols.anthropic_messages.seal import own_only
 from runtime.protocols.anthropic_messages.tap import Tap
 from runtime.protocols.anthropic_messages.wire import PROTOCOL, fault
@@ -85,6 +85,10 @@ class AnthropicMessages(Codec):
     @override
     def splice_response(self, body: bytes, model: str) -> tuple[bytes, Usage | None]:
         return splice_response(body, model)
+
+    @override
+    def ended(self, body: bytes) -> bool:
+        return has_ended(body)
 
     @override
     def stream_tap(self, answer: Answer) -> StreamTap:

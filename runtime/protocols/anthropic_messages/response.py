@@ -48,7 +48,15 @@ from runtime.protocols.free_text import unwrapped, wrapped
 from runtime.protocols.seal import wrap
 from runtime.protocols.splice import raw, renamed, replace
 
-__all__ = ["OutBlock", "decode_response", "encode_response", "own_seal", "splice_response", "wire_citation"]
+__all__ = [
+    "OutBlock",
+    "decode_response",
+    "encode_response",
+    "has_ended",
+    "own_seal",
+    "splice_response",
+    "wire_citation",
+]
 
 OutBlock: TypeAlias = TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock | msgspec.Raw
 
@@ -124,6 +132,11 @@ def splice_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     usage = present(given.usage)
     passed = renamed(body, model) if present(given.model) else replace(body, ("model",), raw(model))
     return passed, None if usage is None else decode_usage(usage)
+
+
+def has_ended(body: bytes) -> bool:
+    """Whether an answer says why it ended."""
+    return bool(_read(body).stop_reason)
 
 
 def own_seal(signature: str) -> tuple[str, str]:

@@ -30,7 +30,7 @@ from runtime.protocols.gemini.encode_request import encode_count, encode_request
 from runtime.protocols.gemini.encode_stream import Encoder
 from runtime.protocols.gemini.errors import encode_error, error_of
 from runtime.protocols.gemini.passing import pass_request
-from runtime.protocols.gemini.response import decode_response, encode_response, splice_response
+from runtime.protocols.gemini.response import decode_response, encode_response, has_ended, splice_response
 from runtime.protocols.gemini.tap import Tap
 from runtime.protocols.gemini.wire import PROTOCOL, pure
 
@@ -74,6 +74,10 @@ class Gemini(Codec):
     @override
     def splice_response(self, body: bytes, model: str) -> tuple[bytes, Usage | None]:
         return splice_response(body, model)
+
+    @override
+    def ended(self, body: bytes) -> bool:
+        return has_ended(body)
 
     @override
     def stream_tap(self, answer: Answer) -> StreamTap:

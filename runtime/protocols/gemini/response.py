@@ -17,13 +17,23 @@ from runtime.protocols.gemini.errors import error_of
 from runtime.protocols.gemini.grounding import write_grounding
 from runtime.protocols.gemini.logprobs import write_logprobs
 from runtime.protocols.gemini.parts import WirePart, shows_thoughts, write_parts
-from runtime.protocols.gemini.usage import COUNTED, Searches, encode_block, encode_finish, encode_usage, usage_of
+from runtime.protocols.gemini.usage import (
+    COUNTED,
+    FAILURES,
+    Searches,
+    blocked,
+    encode_block,
+    encode_finish,
+    encode_usage,
+    usage_of,
+)
 from runtime.protocols.gemini.wire import on_one_line, raw_of
 from runtime.protocols.splice import raw, replace
 
-__all__ = ["candidate", "decode_response", "encode_response", "feedback", "finished", "splice_response"]
+__all__ = ["candidate", "decode_response", "encode_response", "feedback", "finished", "has_ended", "splice_response"]
 
 _ANSWER: Final = msgspec.json.Decoder(GenerateContentResponse, strict=False)
+_NO_END: Final = FAILURES | {None, "", "FINISH_REASON_UNSPECIFIED"}
 
 
 def decode_response(body: bytes, outgoing: Outgoing) -> Response:
@@ -55,6 +65,13 @@ def splice_response(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     given = _read(body)
     searched = Searches().take(present(given.candidates) or (), present(given.modelVersion) or "")
     return replace(body, ("modelVersion",), raw(model)), usage_of(given, searched)
+
+
+def has_ended(body: bytes) -> bool:
+    """Whether every candidate of an answer says why it ended, and for none that is a failure; or why there is none."""
+    given = _read(body)
+    reasons = [present(each.finishReason) for each in present(given.candidates) or ()]
+    return _NO_END.isdisjoint(reasons) if reasons else blocked(given) is not None
 
 
 def candidate(parts: list[WirePart], index: int) -> Candidate:

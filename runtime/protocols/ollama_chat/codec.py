@@ -69,6 +69,10 @@ class OllamaChat(Codec):
         return renamed(body, model), read_usage(wire)
 
     @override
+    def ended(self, body: bytes) -> bool:
+        return check_whole(body).done is True
+
+    @override
     def stream_tap(self, answer: Answer) -> StreamTap:
         return OllamaTap(answer.model)
 

@@ -24,7 +24,7 @@ from runtime.protocols.base import (
 from runtime.protocols.openai_chat.answer import read_response
 from runtime.protocols.openai_chat.errors import read_error, write_error
 from runtime.protocols.openai_chat.outgoing import write_request
-from runtime.protocols.openai_chat.passing import pass_answer, pass_request
+from runtime.protocols.openai_chat.passing import has_ended, pass_answer, pass_request
 from runtime.protocols.openai_chat.reasoning import PROTOCOL
 from runtime.protocols.openai_chat.request import read_request
 from runtime.protocols.openai_chat.response import write_response
@@ -68,6 +68,10 @@ class OpenAIChat(Codec):
     @override
     def splice_response(self, body: bytes, model: str) -> tuple[bytes, Usage | None]:
         return pass_answer(body, model)
+
+    @override
+    def ended(self, body: bytes) -> bool:
+        return has_ended(body)
 
     @override
     def stream_tap(self, answer: Answer) -> StreamTap:

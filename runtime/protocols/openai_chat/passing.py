@@ -23,7 +23,7 @@ from runtime.protocols.openai_chat.turns import Wording, write_messages
 from runtime.protocols.openai_chat.usage import read_usage
 from runtime.protocols.splice import Fields, raw, renamed, replace, rewrite
 
-__all__ = ["pass_answer", "pass_request"]
+__all__ = ["has_ended", "pass_answer", "pass_request"]
 
 _MESSAGES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -48,6 +48,11 @@ def pass_answer(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     wire: ChatCompletion = check_answer(body)
     usage = read_usage(wire.usage, wire.service_tier) if wire.usage else None
     return (renamed(body, model) if wire.model else replace(body, ("model",), raw(model))), usage
+
+
+def has_ended(body: bytes) -> bool:
+    """Whether every choice of an answer says why it ended."""
+    return all(choice.finish_reason for choice in check_answer(body).choices or ())
 
 
 def _limit_renamed(fields: Fields, quirks: Quirks) -> Fields:

@@ -18,7 +18,7 @@ from runtime.protocols.openai_responses.lane import Sink
 from runtime.protocols.openai_responses.usage import read_object, read_usage
 from runtime.protocols.splice import raw, replace
 
-__all__ = ["pass_answer", "read_count", "read_response"]
+__all__ = ["has_ended", "pass_answer", "read_count", "read_response"]
 
 _COUNT: Final = msgspec.json.Decoder(InputTokenCount)
 
@@ -45,6 +45,11 @@ def pass_answer(body: bytes, model: str) -> tuple[bytes, Usage | None]:
     """Raises as `read_response` does, but for an answer that is not finished: its client polls for it."""
     wire = _check(body, whole=False)
     return replace(body, ("model",), raw(model)), read_usage(wire)
+
+
+def has_ended(body: bytes) -> bool:
+    """Whether an answer says that it is whole, or why it is not."""
+    return _check(body, whole=False).status in {"completed", "incomplete"}
 
 
 def read_count(body: bytes) -> int:

@@ -21,7 +21,7 @@ from runtime.protocols.base import (
     StreamTap,
     Target,
 )
-from runtime.protocols.openai_responses.answer import pass_answer, read_count, read_response
+from runtime.protocols.openai_responses.answer import has_ended, pass_answer, read_count, read_response
 from runtime.protocols.openai_responses.errors import read_error, write_error
 from runtime.protocols.openai_responses.outgoing import write_count, write_request
 from runtime.protocols.openai_responses.passing import pass_request
@@ -67,6 +67,10 @@ class OpenAIResponses(Codec):
     @override
     def splice_response(self, body: bytes, model: str) -> tuple[bytes, Usage | None]:
         return pass_answer(body, model)
+
+    @override
+    def ended(self, body: bytes) -> bool:
+        return has_ended(body)
 
     @override
     def stream_tap(self, answer: Answer) -> StreamTap:
