@@ -70,6 +70,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "unused-connection": "The connection repeats another one and adds nothing.",
         "unreachable-target": "The target can never be reached: an earlier one answers in its place.",
         "mixed-endpoints": "The targets of one combo answer different kinds of call.",
+        "mixed-vectors": "Vectors of one combo come from several models: they are in different spaces, and comparing them means nothing.",
         "missing-capability": "A public model promises what one of its targets is known to lack.",
         "unproved-capability": "A public model promises what one of its targets is not known to have.",
         "zero-weight": "The weights of a combo, or of its factors, sum to nothing, so they choose nothing.",

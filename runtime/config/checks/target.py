@@ -1,9 +1,13 @@
-"""Targets of combos: each can be reached, all answer the same kind of call, and the connections they demand exist."""
+"""Targets of combos: each can be reached, all answer the same kind of call, and the connections they demand exist.
+
+Vectors of one combo are of one model, as far as names tell: nobody states in which space a model's vectors are.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
+from runtime.catalog import Endpoint, Model
 from runtime.config.draft import Draft
 from runtime.config.lower.name import Use
 from runtime.config.lower.reach import Reached
@@ -31,6 +35,7 @@ def check_targets(scope: Scope, draft: Draft) -> None:
         if combo.strategy in IN_TURN | BY_FIGURES:
             _check_repetition(scope, draft, name, ends, alike=combo.strategy in BY_FIGURES)
         _check_endpoints(scope, draft, ends)
+        _check_vectors(scope, draft, name, ends)
 
 
 def _check_connection(scope: Scope, draft: Draft, use: Use) -> None:
@@ -83,3 +88,31 @@ def _check_endpoints(scope: Scope, draft: Draft, ends: tuple[Reached, ...]) -> N
             message = f"{end.model} answers {other.value}, the targets before it {first.value}"
             hint = "a combo's targets answer one kind of call"
             scope.diagnostics.error("mixed-endpoints", scope.at.value(*end.uses[0].path), message, hint, [note])
+
+
+def _check_vectors(scope: Scope, draft: Draft, name: str, ends: tuple[Reached, ...]) -> None:
+    """What a combo inside mixes, that one is told."""
+    said: set[tuple[str | int, ...]] = set()
+    for end in ends[1:]:
+        first, use = ends[0], end.uses[0]
+        facts, other = draft.models[first.model].facts, draft.models[end.model].facts
+        if facts.endpoint is not Endpoint.EMBEDDINGS or other.endpoint is not Endpoint.EMBEDDINGS:
+            continue
+        if use == first.uses[0] or use.path in said or _alike(facts, other):
+            continue
+        said.add(use.path)
+        note = Note(scope.at.value(*first.uses[0].path), f"others are made by {first.model}")
+        message = (
+            f"combo {name!r} gives vectors of {end.model} beside those of {first.model}, and they cannot be compared"
+        )
+        hint = "name one model, or a combo for each; if both are one and the same, give them the same `name`"
+        scope.diagnostics.warn("mixed-vectors", scope.at.value(*use.path), message, hint, [note])
+
+
+def _alike(one: Model, other: Model) -> bool:
+    """Whether two providers' models are the same one, by what people call it or by the last part of its id."""
+    return _last(one.id) == _last(other.id) or (one.name is not None and one.name == other.name)
+
+
+def _last(model: str) -> str:
+    return model.rpartition("/")[2].casefold().removesuffix(":latest")
