@@ -7,7 +7,8 @@ broken, and what refers to it is not blamed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Final, get_args, get_origin, get_type_hints
 
@@ -52,7 +53,7 @@ def load(sources: Sequence[Source], diagnostics: Diagnostics, overrides: Sequenc
     check_vocabulary(root, diagnostics)
     values: dict[str, object] = {}
     broken: set[tuple[str, str]] = set()
-    types = get_type_hints(GatewayConfig, include_extras=True)
+    types = _types()
     for entry in root.entries:
         node = _with_defaults(entry.node)
         if entry.key == "version":
@@ -69,6 +70,12 @@ def load(sources: Sequence[Source], diagnostics: Diagnostics, overrides: Sequenc
         return None  # every name may stand in the file that cannot be read
     config = msgspec.structs.replace(GatewayConfig(version=VERSION), **values)
     return Loaded(config, Positions(root), frozenset(broken), root)
+
+
+@cache
+def _types() -> Mapping[str, type[object]]:
+    """Of what type each section is."""
+    return MappingProxyType(get_type_hints(GatewayConfig, include_extras=True))
 
 
 def _read(source: Source, diagnostics: Diagnostics) -> MappingNode | None:
