@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 from typing import Final, cast
 
-import msgspec
 import orjson
 
 from runtime.config.data import plan_data
+from runtime.config.plain import plain
 from runtime.config.plan import Artefact, Plan
 
 __all__ = ["COMPILER", "build_id", "canonical", "digest", "render_artefact"]
@@ -25,12 +25,12 @@ _ORDERED: Final = frozenset({"surfaces", "connections"})
 
 def canonical(value: object) -> bytes:
     """``value``, a Struct or plain data, as canonical JSON."""
-    return orjson.dumps(_sorted(msgspec.to_builtins(value)))
+    return orjson.dumps(_sorted(plain(value)))
 
 
 def build_id(plan: Plan) -> str:
     """The first 16 hex digits of the SHA-256 of the canonical plan."""
-    return hashlib.sha256(canonical(plan_data(plan))).hexdigest()[:16]
+    return hashlib.sha256(orjson.dumps(_sorted(plan_data(plan)))).hexdigest()[:16]
 
 
 def digest(data: bytes) -> str:
@@ -40,10 +40,8 @@ def digest(data: bytes) -> str:
 
 def render_artefact(artefact: Artefact) -> bytes:
     """``plan.json``: canonical, and indented so that a difference can be read."""
-    return orjson.dumps(
-        _sorted(msgspec.to_builtins(artefact) | {"plan": plan_data(artefact.plan)}),
-        option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
-    )
+    data = {name: getattr(artefact, name) for name in artefact.__struct_fields__} | {"plan": plan_data(artefact.plan)}
+    return orjson.dumps(_sorted(data), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _sorted(value: object, *, ordered: bool = False) -> object:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import msgspec
 
+from runtime.config.plain import plain
 from runtime.config.plan import Plan
 
 __all__ = ["plan_data", "plan_sections"]
@@ -22,7 +24,7 @@ def _is_section(kind: object) -> bool:
 
 def plan_data(plan: Plan) -> dict[str, object]:
     """``plan`` in the order of its fields, under the names its JSON has."""
-    data: dict[str, object] = msgspec.to_builtins(plan)
+    data = cast("dict[str, object]", plain(plan))
     for section in plan_sections():
         data[section] = _complete(getattr(plan, section))
     if plan.provider_timeouts:
@@ -36,4 +38,4 @@ def _each(settings: Mapping[str, msgspec.Struct]) -> dict[str, object]:
 
 def _complete(settings: msgspec.Struct) -> dict[str, object]:
     fields = msgspec.structs.fields(settings)
-    return {field.encode_name: msgspec.to_builtins(getattr(settings, field.name)) for field in fields}
+    return {field.encode_name: plain(getattr(settings, field.name)) for field in fields}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -168,6 +169,32 @@ def test_bytes_are_the_same_under_another_hash_seed_locale_time_zone_and_directo
     assert here == there
     assert b"sound" not in here[:0]
     assert len(here) > 100_000
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "combo"),
+    [
+        ("", "strategy: priority"),
+        ("", "buffer_limit: 8MiB, refusals: pass, limits: []"),
+        ("", "rescue: none, handoff_percent: 100"),
+        ("efforts: [low, medium, high]", ""),
+    ],
+)
+def test_to_write_what_is_so_anyway_does_not_change_the_build(reasoning: str, combo: str) -> None:
+    def build(reasoning: str, combo: str) -> str | None:
+        models = f"{{own: {{reasoning: {{{reasoning}}}}}}}"
+        combos = f"{{smart: {{targets: [openai/own], {combo}}}}}"
+        return compiled(f"version: 1\nproviders: {{openai: {{models: {models}}}}}\ncombos: {combos}\n").build
+
+    assert build("", "") is not None
+    assert build("", "") == build(reasoning, combo)
+
+
+def test_the_build_in_our_own_repository_is_what_its_file_is_elsewhere() -> None:
+    """There the schemas are compiled first, and the catalogue is theirs; elsewhere it is the one that was generated."""
+    shipped = compile_plan([Source(MAIN, (ROOT / MAIN).read_bytes())], Catalog.shipped())
+
+    assert json.loads((ROOT / "gateway.lock").read_bytes())["build"] == shipped.build
 
 
 def test_the_build_id_is_of_the_plan_alone() -> None:
