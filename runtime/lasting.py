@@ -23,6 +23,7 @@ from generated.config import ConnectionLimit
 from runtime.accounting.drain import Drain
 from runtime.accounting.journal import JOURNAL, Journal
 from runtime.accounting.ledger import Ledger
+from runtime.accounting.refused import SetAside
 from runtime.config.build import COMPILER
 from runtime.config.effective import Base, Effective
 from runtime.config.plan import Plan
@@ -356,7 +357,14 @@ def _drain(ledger: Ledger, database: Database, parts: Callable[[], Lasting]) -> 
         settings = parts().plan.ledger
         return settings.retention_ms / 1000, settings.keep
 
-    return Drain(ledger, SqlLedger(database, post_spend), retention, time.time, changed)
+    def refused(row: SetAside) -> None:
+        parts().metrics.row_refused()
+        file, call, request_id = str(row.file), row.call, row.request_id
+        parts().log.error(
+            "row_refused", call=call, request_id=request_id, file=file, reason=row.reason, counted=row.counted
+        )
+
+    return Drain(ledger, SqlLedger(database, post_spend), retention, time.time, changed, refused)
 
 
 def _marks(ready: Ready, secrets: Secrets) -> dict[str, str]:

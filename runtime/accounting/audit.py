@@ -32,7 +32,10 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
-    """What the books hold. Days up to ``days_unchecked_to`` (since 1970) have lost requests to retention, and their sums stand alone."""
+    """What the books hold. Days up to ``days_unchecked_to`` (since 1970) have lost requests to retention, and their sums stand alone.
+
+    ``refused`` requests are not in the books, because the database does not take them: `examine` knows of none.
+    """
 
     requests: int
     attempts: int
@@ -45,6 +48,8 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     days_unchecked_to: int | None
     differing: int
     differences: tuple[Difference, ...]
+    refused: int = 0
+    refused_nano_usd: int = 0
 
 
 async def examine(books: Books) -> Examined:

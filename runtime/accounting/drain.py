@@ -1,7 +1,7 @@
 """From the journals into the ledger, at least once a second: this worker's, and those that dead workers left behind.
 
 A piece is taken in whole or not at all, and how far is written with it; so it does not matter when this is killed, nor how
-often it begins again. While the store cannot be reached the journals wait.
+often it begins again. While the store cannot be reached the journals wait. A row that it refuses, though it takes others, is set aside.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ import asyncio
 import fcntl
 import os
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
-from runtime.accounting.frames import Frame, Kept, Opened, PriceTable, Scanned, scan, scan_kept
+import msgspec
+
+from runtime.accounting.frames import Frame, Kept, Opened, PriceTable, Refused, Scanned, scan, scan_kept
 from runtime.accounting.journal import LOCK, file_name, journal_files, remove
 from runtime.accounting.ledger import Ledger
 from runtime.accounting.lost import lost_settlements
+from runtime.accounting.refused import Aside, SetAside, plain
 from runtime.catalog import Prices
-from runtime.stores.base import StoreError
+from runtime.stores.base import StoreError, StoreRefusedError
 from runtime.stores.entries import Settlement
 from runtime.stores.ledger import Taken
 
@@ -40,6 +43,9 @@ OTHERS: Final = "others"
 OLD: Final = "old"
 """What is done: one's own journal is drained, others' are taken in, what is old goes. Each may fail by itself."""
 
+_ROWS: Final = (Settlement, PriceTable, Refused)
+"""Of a journal's frames those that become rows."""
+
 PIECE_BYTES: Final = 256 << 10
 """What is taken in at once: some five hundred requests. Of a quarter of that, the statements around theirs cost as much as theirs."""
 
@@ -49,6 +55,7 @@ class Store(Protocol):
 
     async def drained(self, file: str) -> int: ...
     async def take(self, piece: Taken) -> int: ...
+    async def accepts(self, piece: Taken) -> bool: ...
     async def forget(self, file: str) -> None: ...
     async def prune(self, before_s: float, keep: int) -> int: ...
 
@@ -56,7 +63,7 @@ class Store(Protocol):
 class Drain:
     """``retention`` tells how long in seconds, and how many requests are kept one by one. ``now`` gives Unix seconds.
 
-    ``changed`` hears why the store does not take the journal, and None when it does again.
+    ``changed`` hears why the store does not take the journal, and None when it does again; ``refused`` of each row set aside.
     """
 
     def __init__(
@@ -66,6 +73,7 @@ class Drain:
         retention: Callable[[], tuple[float, int]],
         now: Callable[[], float],
         changed: Callable[[str | None], None] = lambda _: None,
+        refused: Callable[[SetAside], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
         self._journal = ledger.journal
@@ -73,6 +81,8 @@ class Drain:
         self._retention = retention
         self._now = now
         self._changed = changed
+        self._refused = refused
+        self._aside = Aside(self._journal.directory.parent)
         self._first = 1
         self._at = 0
         self._turn = asyncio.Lock()
@@ -208,11 +218,9 @@ class Drain:
             data, whole = _read(path, self._at, size)
             scanned = scan_kept(data)
             if scanned.frames:
-                piece = _piece(name, self._at, scanned, self._at)
-                self._at = await self._store.take(
-                    piece
-                )  # elsewhere than it ends where the store was brought back to a backup
-                self._journal.drained(scanned.sound)
+                taken = await self._bring(name, self._at, scanned.frames, scanned.ends, self._at)
+                self._journal.drained(max(0, taken - self._at))
+                self._at = taken  # elsewhere than they end where the store was brought back to a backup
                 pieces, size = pieces + 1, PIECE_BYTES
             elif whole:
                 return pieces
@@ -234,33 +242,89 @@ class Drain:
     async def _take_orphan(self, directory: Path) -> None:
         """All files of a journal, in order; then what was still open is lost, and the journal goes."""
         left = _Left()
-        at: dict[str, int] = {}
+        at: dict[str, tuple[int, int]] = {}
         for path in journal_files(directory):
             name = f"{directory.name.lstrip('.')}/{path.name}"
             at[name] = await self._take_orphan_file(name, path, left)
         if left.opened and at:
-            name, ends = next(reversed(at.items()))
-            lost = lost_settlements(left.opened.values(), left.prices)
-            await self._store.take(Taken(file=name, begins=ends, ends=ends, settlements=lost, prices=left.prices))
+            await self._settle_lost(*next(reversed(at.items())), left)
         remove(directory)
         for name in at:
             await self._store.forget(name)
 
-    async def _take_orphan_file(self, name: str, path: Path, left: _Left) -> int:
-        """Take in what is not in the ledger yet, and note what is open; how far it was taken in."""
+    async def _settle_lost(self, name: str, ends: tuple[int, int], left: _Left) -> None:
+        """As if they stood behind the file ``name``, a byte each: how many of them are in is known, whatever dies in between."""
+        at, begins = min(ends), ends[1]
+        prices = (PriceTable(version, each) for version, each in left.prices.items())
+        frames: list[Frame] = [*prices, *lost_settlements(left.opened.values(), left.prices)]
+        await self._bring_rest(name, begins, frames, range(1, len(frames) + 1), at)
+
+    async def _take_orphan_file(self, name: str, path: Path, left: _Left) -> tuple[int, int]:
+        """Take in what is not in the ledger yet, and note what is open; how far it is sound, and was taken in."""
         begins, at, size = await self._store.drained(name), 0, PIECE_BYTES
         while True:
             data, whole = _read(path, at, size)
             scanned = scan(data)
             if scanned.frames:
                 left.note(scanned)
-                if at + scanned.sound > begins:
-                    begins = await self._store.take(_piece(name, at, scanned, begins))
+                begins = await self._bring_rest(name, begins, scanned.frames, scanned.ends, at)
                 at, size = at + scanned.sound, PIECE_BYTES
             elif whole:
-                return begins
+                return at, begins
             else:
                 size *= 2
+
+    # -- into the store
+
+    async def _bring_rest(self, name: str, begins: int, frames: Sequence[Frame], ends: Sequence[int], at: int) -> int:
+        """Take in what of ``frames``, which begin at ``at``, stands behind ``begins``; how far the file was taken in."""
+        first = bisect_right(ends, begins - at)
+        if first == len(frames):
+            return begins
+        return await self._bring(name, max(at, begins), frames[first:], ends[first:], at)
+
+    async def _bring(self, name: str, begins: int, frames: Sequence[Frame | Kept], ends: Sequence[int], at: int) -> int:
+        """Take in ``frames``, which begin at ``begins`` and end so many bytes behind ``at``; how far the file was taken in.
+
+        What the store refuses of them is looked for by halves, and set aside.
+        """
+        piece = _piece(name, begins, frames, at + ends[-1])
+        try:
+            return await self._store.take(piece)
+        except StoreRefusedError as error:
+            rows = [index for index, each in enumerate(frames) if isinstance(each, _ROWS)]
+            if not rows:
+                raise
+            if len(rows) == 1:
+                return await self._set_aside(piece, frames[rows[0]], error)
+        middle = rows[len(rows) // 2]
+        taken = await self._bring(name, begins, frames[:middle], ends[:middle], at)
+        if taken != at + ends[middle - 1]:  # the store was brought back to a backup
+            return taken
+        return await self._bring(name, taken, frames[middle:], ends[middle:], at)
+
+    async def _set_aside(self, piece: Taken, row: Frame | Kept, error: StoreRefusedError) -> int:
+        """Take in ``piece`` without its only row. Limits count that row nevertheless, if the store takes as much.
+
+        Raises StoreRefusedError where the store refuses what nobody could have anything against: then this row is not at fault.
+        """
+        rest = Taken(file=piece.file, begins=piece.begins, ends=piece.ends, settlements=())
+        worker = piece.file.partition("/")[0]
+        if isinstance(row, PriceTable):
+            if not await self._store.accepts(rest):
+                raise error
+            if path := await asyncio.to_thread(self._aside.put, worker, row):
+                self._refused(SetAside(f"prices {row.version}", "", path, str(error), counted=False))
+            return await self._store.take(rest)
+        (settlement,) = piece.settlements
+        if not await self._store.accepts(msgspec.structs.replace(rest, settlements=(plain(settlement),))):
+            raise error
+        counting = msgspec.structs.replace(rest, spent=(settlement,))
+        before = bool(piece.counted)
+        counted = before or await self._store.accepts(counting)
+        if path := await asyncio.to_thread(self._aside.put, worker, Refused(settlement, counted)):
+            self._refused(SetAside(settlement.id, settlement.request_id, path, str(error), counted=counted))
+        return await self._store.take(counting if counted and not before else rest)
 
 
 class _Left:
@@ -277,20 +341,25 @@ class _Left:
                     self.opened.setdefault(frame.id, {})[frame.number] = frame
                 case Settlement():
                     self.opened.pop(frame.id, None)
+                case Refused():
+                    self.opened.pop(frame.settlement.id, None)
                 case PriceTable():
                     self.prices[frame.version] = frame.prices
 
 
-def _piece(name: str, at: int, scanned: Scanned[Frame] | Scanned[Kept], begins: int) -> Taken:
-    """What of ``scanned``, which begins at ``at``, stands behind ``begins``."""
-    first = bisect_right(scanned.ends, begins - at)
-    new = scanned.frames[first:]
+def _piece(name: str, begins: int, frames: Sequence[Frame | Kept], ends: int) -> Taken:
+    settlements = [each for each in frames if isinstance(each, Settlement)]
+    counted: frozenset[str] = frozenset()
+    if again := [each for each in frames if isinstance(each, Refused)]:
+        settlements += [each.settlement for each in again]
+        counted = frozenset(each.settlement.id for each in again if each.counted)
     return Taken(
         file=name,
-        begins=max(at, begins),
-        ends=at + scanned.sound,
-        settlements=[each for each in new if isinstance(each, Settlement)],
-        prices={each.version: each.prices for each in new if isinstance(each, PriceTable)},
+        begins=begins,
+        ends=ends,
+        settlements=settlements,
+        prices={each.version: each.prices for each in frames if isinstance(each, PriceTable)},
+        counted=counted,
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 from runtime.catalog import Prices
 from runtime.stores.entries import AttemptEntry, Settlement
 
-__all__ = ["Frame", "Kept", "Opened", "Passed", "PriceTable", "Scanned", "encode_frame", "scan", "scan_kept"]
+__all__ = ["Frame", "Kept", "Opened", "Passed", "PriceTable", "Refused", "Scanned", "encode_frame", "scan", "scan_kept"]
 
 MAX_BYTES: Final = 16 << 20
 """No frame is longer: a length beyond it is not one."""
@@ -64,8 +64,15 @@ class PriceTable(msgspec.Struct, frozen=True, array_like=True, tag=3):
     prices: Prices
 
 
-Frame: TypeAlias = Opened | Settlement | PriceTable
-Kept: TypeAlias = Passed | Settlement | PriceTable
+class Refused(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """What a request came to, which the database did not take. ``counted``: limits have counted it."""
+
+    settlement: Settlement
+    counted: bool
+
+
+Frame: TypeAlias = Opened | Settlement | PriceTable | Refused
+Kept: TypeAlias = Passed | Settlement | PriceTable | Refused
 """What the ledger is told of by a worker that lives."""
 
 F = TypeVar("F", bound="Frame | Kept")

@@ -7,6 +7,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import rich_click as click
 
 from runtime.cli.terminal import DIFFERS, FAULT, SAME, Stop, as_json, print_json, root_option
@@ -23,14 +24,15 @@ __all__ = ["audit"]
 def audit(root: Path, as_json: bool) -> int:
     """Go through the books: every cost again from its counts and price version, every sum from its rows.
 
-    A server may be writing meanwhile. Exits 2 when something differs.
+    A server may be writing meanwhile. Exits 2 when something differs, or is not in the ledger because the database refused it.
     """
     from runtime.accounting.price import usd
 
     found = _examined(root)
+    code = DIFFERS if found.differing or found.refused else SAME
     if as_json:
         print_json(found)
-        return DIFFERS if found.differing else SAME
+        return code
     for each in found.differences:
         click.echo(f"{each.kind:6} {each.where}: the ledger has {each.kept}, it should be {each.found}")
     click.echo(
@@ -41,12 +43,17 @@ def audit(root: Path, as_json: bool) -> int:
     if found.days_unchecked_to is not None:
         day = dt.date(1970, 1, 1) + dt.timedelta(days=found.days_unchecked_to)
         click.echo(f"up to {day} requests are gone by retention: their sums by day stand alone")
+    if found.refused:
+        cost = usd(found.refused_nano_usd)
+        click.echo(f"{found.refused:,} requests, ${cost}, are missing: the database refused them (`gatewright doctor`)")
     click.echo(f"{found.differing:,} differences" if found.differing else "nothing differs")
-    return DIFFERS if found.differing else SAME
+    return code
 
 
 def _examined(root: Path) -> Examined:
     from runtime.accounting.audit import examine
+    from runtime.accounting.journal import JOURNAL
+    from runtime.accounting.refused import read_refused, refused_files
     from runtime.config.lock import load_artefact
     from runtime.config.secrets import environment, resolve_secrets
     from runtime.stores.base import StoreError
@@ -56,7 +63,8 @@ def _examined(root: Path) -> Examined:
 
     plan = load_artefact(root).plan
     secrets = resolve_secrets(plan, environment(root))
-    url = database_url(secrets.urls.get("store.url"), root / plan.server.data_dir)
+    data_dir = root / plan.server.data_dir
+    url = database_url(secrets.urls.get("store.url"), data_dir)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         raise Stop(FAULT, f"there is no database at {url.database}")
 
@@ -73,6 +81,8 @@ def _examined(root: Path) -> Examined:
             await database.aclose()
 
     try:
-        return asyncio.run(read())
-    except StoreError as error:
+        refused = read_refused(refused_files(data_dir / JOURNAL))
+        cost = sum(each.cost_nano_usd for each in refused)
+        return msgspec.structs.replace(asyncio.run(read()), refused=len(refused), refused_nano_usd=cost)
+    except (StoreError, OSError) as error:
         raise Stop(FAULT, f"the ledger cannot be read: {error}") from error

@@ -21,7 +21,7 @@ import httpx
 import msgspec
 from sqlalchemy.engine import URL
 
-from runtime.cli.kept import backups, kept, waiting
+from runtime.cli.kept import backups, kept, refused, waiting
 from runtime.config.catalog import Catalog
 from runtime.config.effective import Base
 from runtime.config.files import read_sources
@@ -232,6 +232,12 @@ def keepings(plan: Plan, data_dir: Path, url: str | None) -> Iterator[Finding]:
     except (ConfigError, StoreError):
         return  # said already
     yield _finding("ledger", "ok", waiting(data_dir))
+    try:
+        message = refused(data_dir)
+    except OSError as error:
+        message = f"what the database refused cannot be read: {error}"
+    if message is not None:
+        yield _finding("ledger", "warning", message)
     for sound, message in backups(data_dir):
         yield _finding("backups", "ok" if sound else "warning", message)
 

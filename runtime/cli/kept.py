@@ -9,13 +9,15 @@ from pathlib import Path
 from sqlalchemy.engine import URL
 
 from runtime.accounting.journal import JOURNAL, journal_files
+from runtime.accounting.price import usd
+from runtime.accounting.refused import read_refused, refused_files
 from runtime.services.backup_files import BACKUPS, BackupFiles
 from runtime.stores.database import Database
 from runtime.stores.keys import SqlKeys
 from runtime.stores.migrate import SCHEMA, schema_version
 from runtime.stores.people import SqlPeople
 
-__all__ = ["backups", "kept", "waiting"]
+__all__ = ["backups", "kept", "refused", "waiting"]
 
 OLD_S = 30 * 86_400
 
@@ -44,6 +46,17 @@ def waiting(data_dir: Path) -> str:
     if not workers:
         return "no journal waits: all that calls cost is in the ledger"
     return f"{len(workers)} with {size // 1024} KiB; what dead workers left is taken in by the next that runs"
+
+
+def refused(data_dir: Path) -> str | None:
+    """How many calls the database refused, and where they are kept; None where there are none. Raises OSError."""
+    files = refused_files(data_dir / JOURNAL)
+    if not files:
+        return None
+    calls = read_refused(files)
+    cost = usd(sum(each.cost_nano_usd for each in calls))
+    where = ", ".join(map(str, files))
+    return f"{len(calls)} calls, ${cost}, are not in it: the database refused them, and they are kept in {where}"
 
 
 def backups(data_dir: Path) -> Iterator[tuple[bool, str]]:

@@ -16,6 +16,7 @@ __all__ = [
     "Status",
     "StoreError",
     "StoreGoneError",
+    "StoreRefusedError",
     "StoredResponse",
 ]
 
@@ -34,6 +35,10 @@ class StoreError(Exception):
 
 class StoreGoneError(StoreError):
     """It does not answer: locked, full or gone. The database says so itself, once for each time."""
+
+
+class StoreRefusedError(StoreError):
+    """It answers, and does not take what it was brought: a value that it cannot hold, or a rule of its own is against a row."""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):

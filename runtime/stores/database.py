@@ -33,13 +33,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util import greenlet_spawn
 
 from runtime.errors import ConfigError, InvalidRequest
-from runtime.stores.base import StoreError, StoreGoneError
+from runtime.stores.base import StoreError, StoreGoneError, StoreRefusedError
 from runtime.stores.connection import connect
 from runtime.stores.new_file import make_file
 from runtime.stores.threads import WRITES, Threads
@@ -84,6 +84,9 @@ _COLLISIONS: Final = frozenset({"40001", "40P01", "23503", "23505"})
 
 _UNFIT: Final = "22"
 """PostgreSQL's class of codes for values that it cannot hold, a NUL character in a text or a number beyond 64 bits."""
+
+_AGAINST: Final = ("22", "23", "54000", "P0001")
+"""PostgreSQL's codes, or how they begin, for what it has against a row: also too long for an index, and said by a trigger."""
 
 _SILENT: Final = (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError)
 """What it ends with to ask a database that is locked, full or gone."""
@@ -217,6 +220,8 @@ class Database:
     def _failed(self, error: Exception, what: Literal["reads", "writes"]) -> StoreError:
         cause = getattr(error, "orig", None) or error
         message = f"{self._where}: {str(cause).splitlines()[0] if str(cause) else type(cause).__name__}"
+        if _refused(error):
+            return StoreRefusedError(message)
         if not isinstance(error, _SILENT):
             return StoreError(message)
         if self._lost is None:
@@ -278,6 +283,13 @@ def _collided(error: Exception) -> bool:
 def _unfit(error: Exception) -> bool:
     code = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
     return isinstance(error, OverflowError | UnicodeEncodeError) or code.startswith(_UNFIT)
+
+
+def _refused(error: Exception) -> bool:
+    """Whether it is what was to be written that is at fault."""
+    code = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    against = isinstance(error, DataError | IntegrityError | OverflowError | UnicodeEncodeError)
+    return against or code.startswith(_AGAINST)
 
 
 async def give_back(connection: AsyncConnection) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Table, delete, func, insert, select
 
 from runtime.catalog import Prices
+from runtime.stores.base import StoreRefusedError
 from runtime.stores.database import MOST, Database, adding, among, give_back, insert_new
 from runtime.stores.entries import AttemptEntry, Counts, Settlement
 from runtime.stores.tables import USAGE, attempts, days, journals, ledger_marks, prices, settlements
@@ -55,13 +56,19 @@ SUMS: Final = (
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """One piece of a journal's file: what stands between two of its bytes."""
+    """One piece of a journal's file: what stands between two of its bytes.
+
+    ``spent`` is what only limits count, because its rows are refused. ``counted`` are the ids of ``settlements`` of which that was
+    done before.
+    """
 
     file: str
     begins: int
     ends: int
     settlements: Sequence[Settlement]
     prices: Mapping[str, Prices] = {}
+    spent: Sequence[Settlement] = ()
+    counted: frozenset[str] = frozenset()
 
 
 class SqlLedger:
@@ -77,8 +84,21 @@ class SqlLedger:
         return await self._database.read(partial(_drained, file=file))
 
     async def take(self, piece: Taken) -> int:
-        """Take ``piece`` in, unless it does not begin where the file was taken in up to. How far that is now."""
+        """Take ``piece`` in, unless it does not begin where the file was taken in up to. How far that is now.
+
+        Raises StoreRefusedError where the database has something against it; nothing of it is there then.
+        """
         return await self._database.write(partial(_take, piece=piece, into=self._into, post=self._post))
+
+    async def accepts(self, piece: Taken) -> bool:
+        """Whether the database has nothing against ``piece``. It is not taken in."""
+        try:
+            await self._database.write(partial(_try_out, piece=piece, into=self._into, post=self._post))
+        except _TriedOutError:
+            return True
+        except StoreRefusedError:
+            return False
+        raise AssertionError
 
     async def forget(self, file: str) -> None:
         """A journal's file is there no more."""
@@ -117,11 +137,21 @@ async def _take(db: AsyncConnection, piece: Taken, into: _Insertions, post: Post
         if rows:
             await db.exec_driver_sql(into.attempts, rows)
         await _add_days(db, new)
-        if post is not None:
-            await post(db, new)
+    if post is not None and (new or piece.spent):
+        uncounted = [each for each in new if each.id not in piece.counted] if piece.counted else new
+        await post(db, [*uncounted, *piece.spent] if piece.spent else uncounted)
     moved = journals.update().where(journals.c.file == piece.file).values(drained_bytes=piece.ends)
     await db.execute(moved)
     return piece.ends
+
+
+class _TriedOutError(Exception):
+    """Undoes a transaction that would have been one."""
+
+
+async def _try_out(db: AsyncConnection, piece: Taken, into: _Insertions, post: Post | None) -> None:
+    await _take(db, piece, into, post)
+    raise _TriedOutError
 
 
 async def _new(db: AsyncConnection, given: Sequence[Settlement]) -> list[Settlement]:

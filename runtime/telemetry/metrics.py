@@ -59,6 +59,10 @@ METRICS: Final = (
     ("gatewright_ledger_up", "Whether the store takes in what the journal holds: 1 or 0."),
     ("gatewright_journal_lost", "Settlements that could not be written anywhere since the start."),
     (
+        "gatewright_rows_refused_total",
+        "Rows of the ledger that the database refused; they are kept in files beside the journals.",
+    ),
+    (
         "gatewright_limits_reached_total",
         "Calls refused or stopped by a limit, by what it limits (`requests`, `tokens`, `usd`, `concurrency`) and of whom.",
     ),
@@ -148,6 +152,7 @@ class Metrics:
         self._waiting_bytes = gauge("gatewright_journal_waiting_bytes", int)
         self._lost = gauge("gatewright_journal_lost", int)
         gauge("gatewright_ledger_up", lambda: self._ledger_up)
+        self._rows_refused = counters("gatewright_rows_refused")
         self._limits_reached = counters("gatewright_limits_reached", "limit", "of")
         gauge("gatewright_limits_up", lambda: self._limits_up)
         self._log_lines_lost = counters("gatewright_log_lines_lost")
@@ -207,6 +212,10 @@ class Metrics:
     def ledger_changed(self, reason: str | None) -> None:
         """The store does not take in what the journal holds, for ``reason``, or does again."""
         self._ledger_up = reason is None
+
+    def row_refused(self) -> None:
+        """The store takes in what the journal holds, without this row."""
+        self._rows_refused.of().value += 1
 
     def watch_journal(self, waiting_bytes: Callable[[], int], lost: Callable[[], int]) -> None:
         """Asked when the metrics are read."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,63 @@ def test_fault_30_while_another_process_holds_the_file_calls_go_on(tmp_path: Pat
         locked.close()
         all_is_well(running, answered)
         assert 0 == run_cli("audit", root=tmp_path, env={"ADMIN_KEY": ADMIN}).returncode
+
+
+REFUSES = """
+CREATE TRIGGER a_rule BEFORE INSERT ON settlements WHEN NEW.model = 'odd' BEGIN SELECT RAISE(ABORT, 'no odd ones here'); END
+"""
+
+
+def statement(root: Path, words: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(root / "data" / DATABASE_FILE, timeout=30)) as database, database:
+        return database.execute(words).fetchall()
+
+
+def settled(root: Path, calls: list[Reply]) -> bool:
+    found = {row[0] for row in statement(root, "SELECT request_id FROM settlements")}
+    return {each.id for each in calls} <= found
+
+
+def test_fault_30_rows_that_the_database_refuses_are_in_nobodys_way_and_can_be_brought_in(tmp_path: Path) -> None:
+    config = CONFIG.format(more="server: {workers: 2}\naliases: {odd: sim/echo}")
+    env = {"ADMIN_KEY": ADMIN}
+    good: list[Reply] = []
+    odd: list[Reply] = []
+    for start in (1, 2):
+        with gateway(tmp_path, config, env) as running:
+            if start == 1:
+                statement(tmp_path, REFUSES)
+            for _ in range(4):
+                odd.append(ask(running, model="odd", key=ADMIN))
+                good.append(ask(running, key=ADMIN))
+            until(lambda: settled(tmp_path, good))
+            until(lambda: 4 == running.log.count('"row_refused"'))
+            assert all(checks(running).values())
+            said_of = [json.loads(line) for line in running.logged('"row_refused"')]
+            assert {each.id for each in odd[-4:]} == {each["request_id"] for each in said_of}
+            assert {("no odd ones here", True)} == {
+                (each["reason"].split(": ")[-1], each["counted"]) for each in said_of
+            }
+            assert b"gatewright_rows_refused_total" in send(running, "GET", "/metrics", key=ADMIN).raw
+    files = sorted((tmp_path / "data" / "journal").glob("*.refused"))
+    assert {0o600} == {each.stat().st_mode & 0o777 for each in files}
+    audited = run_cli("audit", root=tmp_path, env=env)
+    assert (2, True) == (audited.returncode, "8 requests, $" in audited.stdout), audited.stdout
+    facts = json.loads(run_cli("audit", "--json", root=tmp_path, env=env).stdout)
+    assert (8, 0) == (facts["refused"], facts["differing"])
+    told = run_cli("doctor", root=tmp_path, env=env).stdout
+    assert f"8 calls, ${facts['refused_nano_usd'] / 1e9:g}" in told
+    assert all(str(each) in told for each in files)
+
+    statement(tmp_path, "DROP TRIGGER a_rule")
+    (again := tmp_path / "data" / "journal" / "again").mkdir()
+    for number, path in enumerate(files, 1):
+        path.rename(again / f"{number:08d}.log")
+    (again / "lock").touch()
+    with gateway(tmp_path, config, env):
+        until(lambda: settled(tmp_path, [*good, *odd]))
+    assert 0 == run_cli("audit", root=tmp_path, env=env).returncode
+    (spent,) = statement(
+        tmp_path, "SELECT sum(requests), sum(nano_usd) FROM spent WHERE subject = 'key/root' AND span = 'day'"
+    )
+    assert (16, 2 * facts["refused_nano_usd"]) == spent, "once each"

@@ -63,6 +63,8 @@ def go_on(metrics: Metrics) -> None:
     metrics.shared_changed("gone")
     metrics.limits_changed("gone")
     metrics.ledger_changed("gone")
+    metrics.row_refused()
+    metrics.row_refused()
     metrics.watch_journal(lambda: 12_345_678, lambda: 3)
     metrics.log_lines_lost(4)
     metrics.log_lines_lost(3)
