@@ -1220,7 +1220,9 @@ class ResponseSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """How much all responses may take; beyond it the oldest go before their time. It is looked at once a minute."""
 
     background_limit: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
-    """How many responses one process makes in the background at the same time; another is answered 429."""
+    """How many responses one process makes in the background at the same time; another is answered 429. With 0 none is:
+    `background: true` is answered 400.
+    """
 
 
 class RetrySettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -3639,7 +3641,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="responses.background_limit",
         type="integer",
         default="100",
-        help="How many responses one process makes in the background at the same time; another is answered 429.",
+        help="How many responses one process makes in the background at the same time; another is answered 429. With 0 none is: `background: true` is answered 400.",
         secret=False,
         reload="dynamic",
     ),

@@ -157,7 +157,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
     entrance = entrance_of(parts, found)
     front = _front(parts, found, entrance)
     kept = _kept(parts, gateway, recorder)
-    reader = Reader(kept.store if kept is not None else None, new_id, plan.server.body_limit_bytes)
+    reader = Reader(parts.responses, parts.runs, new_id, plan.server.body_limit_bytes)
     keeping = Responses(inference, gateway, parts.access, reader, kept, time.time, new_id, on_fault)
     reasoner = Reasoner(artefact, secrets.connections.keys(), parts.decisions, time.monotonic, time.time)
     control = ResilienceControl(plan, routes, parts.attempts.health, overrides, parts.colleagues, time.time)

@@ -16,6 +16,7 @@ from runtime.errors import InvalidRequest, RouteUnavailable, TooLarge
 from runtime.protocols.base import Envelope
 from runtime.protocols.splice import Fields, raw
 from runtime.services.response_object import name_items
+from runtime.services.runs import Runs
 from runtime.stores.base import RUNNING, Item, ResponseStore, StoreError
 
 __all__ = ["Asking", "Reader", "stored_responses"]
@@ -63,10 +64,16 @@ async def stored_responses() -> AsyncGenerator[None, None]:
 
 
 class Reader:
-    """Reads requests against a store; without one nothing is kept, and there is nothing to continue."""
+    """Reads requests against a store; without one nothing is kept, and there is nothing to continue.
 
-    def __init__(self, store: ResponseStore | None, new_id: Callable[[], str], max_bytes: int) -> None:
+    ``runs`` knows how the store's responses stand, and is None where there is none.
+    """
+
+    def __init__(
+        self, store: ResponseStore | None, runs: Runs | None, new_id: Callable[[], str], max_bytes: int
+    ) -> None:
         self._store = store
+        self._runs = runs
         self._new_id = new_id
         self._max_bytes = max_bytes
 
@@ -101,7 +108,7 @@ class Reader:
     async def _earlier(self, owner: str, previous: str | None) -> tuple[Item, ...]:
         if previous is None:
             return ()
-        found = await self._store.get((owner, previous)) if self._store is not None else None
+        found = await self._runs.standing((owner, previous)) if self._runs is not None else None
         items = await self._store.conversation((owner, previous)) if self._store is not None else None
         if found is None or items is None:
             raise InvalidRequest(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -165,27 +164,10 @@ class Responses:
         """The response that the path names, if it is the key's own. Raises NotFound."""
         key = await self._access.admit(exchange.headers, exchange.query, exchange.required_scope)
         id_ = exchange.path_params["response_id"]
-        found = await self._kept.store.get((key.id, id_)) if self._kept is not None else None
+        found = await self._kept.runs.standing((key.id, id_)) if self._kept is not None else None
         if self._kept is None or found is None:
             raise _not_found(id_)
-        if found.status in RUNNING and self._kept.runs.lapsed(found.lease_until_s):
-            found = await self._declare_dead(self._kept, found)
         return self._kept, found
-
-    async def _declare_dead(self, kept: Kept, found: StoredResponse) -> StoredResponse:
-        """Whoever made it renews no lease any more, also where the store has just begun to answer again."""
-        await asyncio.sleep(kept.runs.doubt_s)
-        after = await kept.store.get(found.key)
-        if after is None:
-            raise _not_found(found.id)
-        if after.status not in RUNNING or not kept.runs.lapsed(after.lease_until_s):
-            return after
-        error = msgspec.Raw(b'{"code":"server_error","message":"The gateway stopped while it made this response."}')
-        await kept.store.set_status(found.key, "failed", with_fields(found.body, {"status": "failed", "error": error}))
-        after = await kept.store.get(found.key)
-        if after is None:
-            raise _not_found(found.id)
-        return after
 
     def _keeping(self, exchange: Exchange, call: Call, asking: Asking) -> Keeping:
         """An id that a client's own request id went into may come again; such a response gets another."""

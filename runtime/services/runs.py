@@ -1,4 +1,4 @@
-"""The responses that this process makes in the background: their tasks, their leases, and the word to stop.
+"""The responses that this process makes in the background: their tasks, their leases, the word to stop, and how they stand.
 
 Another process says it through the store: a response that does not run there any more is not made here any longer.
 """
@@ -10,8 +10,11 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Final
 
-from runtime.errors import RateLimited
-from runtime.stores.base import Key, ResponseStore, StoreError
+import msgspec
+
+from runtime.errors import InvalidRequest, RateLimited
+from runtime.services.response_object import with_fields
+from runtime.stores.base import RUNNING, Key, ResponseStore, StoredResponse, StoreError
 
 __all__ = ["LEASE_S", "Runs"]
 
@@ -21,8 +24,11 @@ DOUBT_S: Final = 2.0
 """How long after a store that was away is back its last user may notice; who asks for a response may have noticed at once."""
 
 
+GIVEN_UP: Final = msgspec.Raw(b'{"code":"server_error","message":"The gateway stopped while it made this response."}')
+
+
 class Runs:
-    """At most ``limit`` at once. ``now`` gives seconds that are the same in all processes and are never set back.
+    """At most ``limit`` at once, with 0 none at all. ``now`` gives seconds that are the same in all processes and are never set back.
 
     Attributes:
         poll_s: how long whoever makes a response leaves the store alone.
@@ -55,7 +61,16 @@ class Runs:
 
     @contextmanager
     def place(self) -> Generator[None, None, None]:
-        """Held for one that is not started yet. Raises RateLimited when there is no room for another."""
+        """Held for one that is not started yet.
+
+        Raises InvalidRequest where none are made here, RateLimited when there is no room for another.
+        """
+        if not self._limit:
+            raise InvalidRequest(
+                "Unsupported parameter: 'background'. Responses are not made in the background here; ask without it.",
+                param="background",
+                code="unsupported_parameter",
+            )
         if len(self._tasks) + self._preparing >= self._limit:
             raise RateLimited(f"{self._limit} responses are being made in the background; try again", retry_after_s=5)
         self._preparing += 1
@@ -71,6 +86,24 @@ class Runs:
     def lapsed(self, lease_until_s: float) -> bool:
         """Whether nobody makes the response any more that has this lease."""
         return lease_until_s < self._now()
+
+    async def standing(self, key: Key) -> StoredResponse | None:
+        """The response as it stands; one that nobody makes any more has failed from now on. Raises StoreError."""
+        found = await self._store.get(key)
+        if found is None or not self._abandoned(found):
+            return found
+        await asyncio.sleep(
+            self.doubt_s
+        )  # the store may have just begun to answer again, and its maker not have renewed
+        found = await self._store.get(key)
+        if found is None or not self._abandoned(found):
+            return found
+        failed = with_fields(found.body, {"status": "failed", "error": GIVEN_UP})
+        await self._store.set_status(key, "failed", failed)
+        return await self._store.get(key)
+
+    def _abandoned(self, found: StoredResponse) -> bool:
+        return found.status in RUNNING and self.lapsed(found.lease_until_s)
 
     def start(self, key: Key, run: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(run)

@@ -12,6 +12,7 @@ from typing_extensions import override
 from runtime.errors import InvalidRequest, TooLarge
 from runtime.protocols import splice
 from runtime.services.response_request import Asking, Reader
+from runtime.services.runs import Runs
 from runtime.stores.base import Item, Status, StoredResponse
 from tests.support.responses import MemoryResponses
 
@@ -25,9 +26,9 @@ async def store() -> MemoryResponses:
     return made
 
 
-async def keep(store: MemoryResponses, id_: str, status: Status = "completed") -> None:
+async def keep(store: MemoryResponses, id_: str, status: Status = "completed", lease_until_s: float = 100.0) -> None:
     await store.put(
-        StoredResponse(owner="anna", id=id_, status=status, created_s=1.0, body=b"{}"),
+        StoredResponse(owner="anna", id=id_, status=status, created_s=1.0, body=b"{}", lease_until_s=lease_until_s),
         [Item(id="msg_q", body=b'{"role":"user","content":"q"}')],
         [Item(id="msg_a", body=b'{"id":"msg_a","type":"message","role":"assistant","content":[]}')],
     )
@@ -36,7 +37,9 @@ async def keep(store: MemoryResponses, id_: str, status: Status = "completed") -
 async def read(store: MemoryResponses | None, owner: str = "anna", max_bytes: int = 1000, /, **fields: Any) -> Asking:
     numbers = itertools.count(1)
     body = json.dumps({"model": "m", **fields}).encode()
-    return await Reader(store, lambda: f"new{next(numbers)}", max_bytes).read(splice.peek(body), owner)
+    faults: list[Exception] = []
+    runs = None if store is None else Runs(store, 1, lambda: 50.0, lambda error, _: faults.append(error), doubt_s=0)
+    return await Reader(store, runs, lambda: f"new{next(numbers)}", max_bytes).read(splice.peek(body), owner)
 
 
 def ids(asking: Asking) -> list[str]:
@@ -51,7 +54,7 @@ def sent(asking: Asking) -> dict[str, Any]:
 
 async def test_a_request_that_asks_nothing_of_the_store_stays_byte_for_byte(store: MemoryResponses) -> None:
     envelope = splice.peek(b'{ "model" : "m",\n "input": [{"role":"user","content":"hi"}], "store": null }')
-    asking = await Reader(store, lambda: "1", 1000).read(envelope, "anna")
+    asking = await Reader(store, None, lambda: "1", 1000).read(envelope, "anna")
 
     assert asking.envelope is envelope
     assert (asking.keep, asking.background, asking.previous) == (True, False, None)
@@ -136,6 +139,16 @@ async def test_a_response_that_still_runs_cannot_be_continued(store: MemoryRespo
     with pytest.raises(InvalidRequest, match="still in_progress") as caught:
         await read(store, input="hi", previous_response_id="resp_2")
     assert caught.value.param == "previous_response_id"
+
+
+async def test_a_response_that_nobody_makes_any_more_has_failed_for_who_continues_it_too(
+    store: MemoryResponses,
+) -> None:
+    """Nobody needs to have asked for it before."""
+    await keep(store, "resp_2", "in_progress", lease_until_s=49.0)
+
+    assert ["msg_q"] == ids(await read(store, previous_response_id="resp_2"))
+    assert "failed" == store.rows["anna", "resp_2"].response.status
 
 
 @pytest.mark.parametrize("reference", [{"type": "item_reference", "id": "msg_a"}, {"id": "msg_a"}])

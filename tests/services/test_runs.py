@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 from typing_extensions import override
 
-from runtime.errors import RateLimited
+from runtime.errors import InvalidRequest, RateLimited
 from runtime.services.runs import LEASE_S, Runs
 from runtime.stores.base import Key, StoredResponse, StoreError
 from tests.support.responses import MemoryResponses
@@ -114,6 +114,17 @@ async def test_there_is_a_limit_and_room_again_below_it() -> None:
 
     await here.aclose()
     assert second.how == "stopped"
+
+
+def test_where_none_are_made_nobody_is_told_to_come_again() -> None:
+    here = runs(MemoryResponses(), limit=0)
+    with pytest.raises(InvalidRequest, match="not made in the background here") as caught, here.place():
+        pytest.fail("there is no place")
+
+    assert ("background", "unsupported_parameter") == (caught.value.param, caught.value.code)
+    here.configure(1)
+    with here.place():
+        pass
 
 
 def test_a_place_counts_from_when_it_is_taken_and_comes_back_unused() -> None:
