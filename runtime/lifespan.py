@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol, TypeAlias
 
-__all__ = ["Job", "Life", "beside", "closing", "persistent"]
+__all__ = ["Job", "Life", "beside", "closing", "overhearing", "persistent"]
 
 Life: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 Job: TypeAlias = Callable[[], Coroutine[object, object, object]]
@@ -47,6 +47,29 @@ def beside(*jobs: Job) -> Life:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    return life
+
+
+def overhearing(on_fault: Callable[[Exception, str], None]) -> Life:
+    """Tell ``on_fault`` what fails where nobody waits for it, in place of the process's own log.
+
+    That would also show what was being called, with its arguments, which may be a client's words.
+    """
+
+    def tell(_: asyncio.AbstractEventLoop, found: Mapping[str, object]) -> None:
+        error = found.get("exception")
+        on_fault(error if isinstance(error, Exception) else RuntimeError(str(found["message"])), "")
+
+    @asynccontextmanager
+    async def life() -> AsyncGenerator[None, None]:
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(tell)
+        try:
+            yield
+        finally:
+            loop.set_exception_handler(before)
 
     return life
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from runtime.lasting import Lasting
-from runtime.lifespan import Job, Life, beside, closing, persistent
+from runtime.lifespan import Job, Life, beside, closing, overhearing, persistent
 from runtime.limits.sweeping import keep_spent_swept
 from runtime.replay.parts import Memory
 from runtime.resilience.quota_news import tell_quotas
@@ -29,6 +29,7 @@ def lives(parts: Lasting) -> list[Life]:
 
     found = [
         closing(parts.lines),
+        overhearing(parts.on_fault),
         closing(parts.shared),
         closing(parts.database),
         closing(parts.reserves),

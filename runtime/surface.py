@@ -47,7 +47,7 @@ class Surface:
     def __init__(self, services: Sequence[Served], front: Front, on_fault: Callable[[Exception, str], None]) -> None:
         self._standing = {each.build: _Standing() for each in services}
         self._front = _Front()
-        self.use(services, front)
+        self._stand(services, front)
         self._on_fault = on_fault
         self._routes = [build(standing, self._front) for build, standing in self._standing.items()]
         self._app: Litestar | None = None
@@ -60,6 +60,9 @@ class Surface:
     def use(self, services: Sequence[Served], front: Front) -> None:
         """From now on calls come to these."""
         gc.unfreeze()  # what the plan before holds is to go
+        self._stand(services, front)
+
+    def _stand(self, services: Sequence[Served], front: Front) -> None:
         self._front.now = front
         for each in services:
             self._standing[each.build].now = each.service

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from runtime.lifespan import Life, beside, persistent
+from runtime.lifespan import Life, beside, overhearing, persistent
 from runtime.worker import Worker
 
 Message = dict[str, Any]
@@ -41,11 +42,8 @@ async def lived(*lives: Life) -> list[Message]:
     async def send(message: Message) -> None:
         told.append(message)
 
-    async def app(*_: object) -> None:
-        raise AssertionError
-
     try:
-        await Worker(app, lives)({"type": "lifespan"}, orders.get, send)  # type: ignore[arg-type]
+        await Worker(silent, lives)({"type": "lifespan"}, orders.get, send)  # type: ignore[arg-type]
     except ValueError:
         told.append({"type": "raised"})
     return told
@@ -122,3 +120,34 @@ async def test_a_job_that_fails_again_and_again_is_begun_more_and_more_seldom(mo
 
     assert [1, 2, 4, 8, 16, 30, 30] == pauses
     assert 7 == len(faults)
+
+
+async def test_what_fails_where_nobody_waits_is_told_once_and_without_what_was_called(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard: list[tuple[Exception, str]] = []
+    unheld = ValueError("nobody waits for this")
+
+    def fail(_: str) -> None:
+        raise unheld
+
+    async def fails_alone() -> None:
+        fail("a prompt")
+
+    loop = asyncio.get_running_loop()
+    async with Worker(silent, [overhearing(lambda error, request_id: heard.append((error, request_id)))]).lifespan():
+        loop.call_soon(fail, "a prompt")
+        task = asyncio.ensure_future(fails_alone())
+        await asyncio.wait([task])
+        del task
+        gc.collect()
+        loop.call_exception_handler({"message": "a connection was left open"})
+
+    assert [(unheld, ""), (unheld, "")] == heard[:2]
+    assert ["a connection was left open"] == [str(error) for error, _ in heard[2:]]
+    assert [] == caplog.records
+    assert loop.get_exception_handler() is None
+
+
+async def silent(*_: object) -> None:
+    raise AssertionError

@@ -6,7 +6,6 @@ a plan nor a service. That a worker registers them by itself is seen where a ser
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -15,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from unittest import mock
-
-from litestar.logging import LoggingConfig
 
 from runtime.app import Ready, assemble
 from runtime.config.catalog import Catalog
@@ -46,10 +43,6 @@ class Registered(Surface):
 
     def _register(self) -> Litestar:
         shared = _shared(tuple(self._standing))
-        config = shared.logging_config
-        assert config is not None
-        shared.get_logger = config.configure()  # as every application does it that is made
-        shared.logger = shared.get_logger("litestar")
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             asked = ASKED.set(self)
@@ -94,12 +87,11 @@ def register_before_forks() -> None:
 @cache
 def _shared(builds: tuple[Build, ...]) -> Litestar:
     front = _Front()
-    with mock.patch.object(LoggingConfig, "configure", return_value=logging.getLogger):  # it begins a thread
-        return application(
-            [build(_Service(build), front) for build in builds],
-            front,
-            lambda error, request_id: ASKED.get()._on_fault(error, request_id),
-        )
+    return application(
+        [build(_Service(build), front) for build in builds],
+        front,
+        lambda error, request_id: ASKED.get()._on_fault(error, request_id),
+    )
 
 
 def _ready(data: Path) -> Ready:
