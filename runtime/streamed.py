@@ -7,6 +7,7 @@ where the last one left off, and the client's bytes go on.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Final, TypeAlias
 
@@ -29,6 +30,7 @@ from runtime.web.patience import within
 __all__ = ["Flow", "Offer", "Rescue", "Speaker", "StreamedAnswer"]
 
 DIVERGED: Final = "diverged"
+_SAID: Final = re.compile(rb"^[^:\n]", re.MULTILINE)
 
 
 class Speaker(msgspec.Struct, frozen=True):
@@ -283,7 +285,7 @@ class StreamedAnswer:
 
 def _says_nothing(head: bytearray) -> bool:
     """Whether only comments came, with which a provider keeps a line open before it knows how the answer will go."""
-    return all(not line or line.startswith(b":") for line in head.split(b"\n"))
+    return _SAID.search(head) is None
 
 
 def _sum(before: Usage | None, usage: Usage | None) -> Usage | None:

@@ -167,12 +167,14 @@ class StreamTap(Protocol):
     """Watches a pass-through stream: forwards it untouched but for the model's name, and learns how it ended.
 
     ``usage`` is the last the upstream reported, or None; ``complete`` whether it said that the answer is complete;
-    ``started`` whether a first piece of the answer was seen. Errors are held back as a `StreamDecoder` does.
+    ``started`` whether a first piece of the answer was seen. Of what was given out last, ``ahead`` bytes at its beginning say
+    nothing of an end. Errors are held back as a `StreamDecoder` does.
     """
 
     usage: Usage | None
     complete: bool
     started: bool
+    ahead: int = 0
 
     @property
     def finished(self) -> bool:

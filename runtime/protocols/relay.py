@@ -12,7 +12,6 @@ from typing_extensions import override
 from runtime.canonical import Delta, Ended, Event, PartStarted, Started, Usage, UsageReported
 from runtime.errors import GatewayError
 from runtime.protocols.base import FailingTap, StreamDecoder, StreamEncoder, StreamTap
-from runtime.protocols.event_tap import EventTap
 
 __all__ = ["Passing", "Relay", "Translating"]
 
@@ -64,7 +63,6 @@ class Passing(Relay):
 
     def __init__(self, tap: StreamTap, encoder: StreamEncoder) -> None:
         self._tap = tap
-        self._events = tap if isinstance(tap, EventTap) else None
         self._encoder = encoder  # for its error event and its content type; it never encodes an answer here
 
     @property
@@ -105,7 +103,7 @@ class Passing(Relay):
     @property
     @override
     def ahead(self) -> int:
-        return 0 if self._events is None else self._events.ahead
+        return self._tap.ahead
 
     @override
     def feed(self, data: bytes) -> bytes:

@@ -7,6 +7,7 @@ once, by the gateway, in the vendor's own shape.
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from typing import Final
 
 import msgspec
@@ -47,7 +48,7 @@ class ChatTap(EventTap):
         self._old = b""  # `"model":"…"` as the upstream writes it, once an event has shown it
         self._new = b""
         self._head = self._new_head = self._end = b""  # around what is new in an event without news
-        self._seam = b""  # between two of them
+        self._seam = self._new_seam = b""  # between two of them
         self._begins = self._ends = 0  # how long that is
         self._choices: dict[int, bool] = {}  # index to whether it has ended
         self._counted = False  # what it took was said last in a chunk of its own
@@ -91,9 +92,10 @@ class ChatTap(EventTap):
     def _plain(self, block: bytes) -> bytes | None:
         """Events need no look that begin and end as the last one that was looked at and had no news; and these are whole.
 
-        Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote. Every line feed
-        is the end's or of a seam, so every event has that beginning and that end, in which its only finish reason is.
-        Slices take less than `startswith` and `endswith` do, `find` less than `count` and than `in`.
+        Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote. Of several events
+        all is known once what is new in each, put together as they were, gives them again: then each has that beginning and
+        that end, in which its only finish reason is. Slices take less than `startswith` and `endswith` do, `find` less than
+        `in`, and a line is found by its end in a tenth of what counting in all of them takes.
         """
         begins, ends = self._begins, self._ends
         if block[:begins] != self._head or block[-ends:] != self._end:
@@ -103,13 +105,10 @@ class ChatTap(EventTap):
             return None
         if LF not in new:
             return None if new.find(_FINISH) >= 0 else self._new_head + block[begins:]
-        head, lines = self._head, block.count(b"\n")
-        events = lines // 2
-        if block.count(_FINISH) != events or block.count(self._seam) != events - 1 or lines % 2:
+        news = [line[begins : 1 - ends] for line in BytesIO(block).readlines()[::2]]
+        if self._seam.join(news) != new or b"".join(news).find(_FINISH) >= 0:
             return None
-        if block.count(self._old) != events:  # a name further in is left alone
-            return block.replace(head, self._new_head)
-        return block.replace(self._old, self._new)
+        return b"%b%b%b" % (self._new_head, self._new_seam.join(news), self._end)
 
     @override
     def _run(self, block: bytes, start: int) -> int:
@@ -160,7 +159,7 @@ class ChatTap(EventTap):
             self._head = b"data: " + begins + _CHOICE
             self._new_head = b"data: " + renamed[:new_head] + _CHOICE
             self._end = ends + b"\n\n"
-            self._seam = self._end + self._head
+            self._seam, self._new_seam = self._end + self._head, self._end + self._new_head
             self._begins, self._ends = len(self._head), len(self._end)
 
     def _renamed(self, data: bytes) -> bytes:

@@ -82,6 +82,28 @@ def test_a_model_of_the_same_name_further_in_is_left_alone() -> None:
     assert data.replace(b"up-1", b"public/name", 1) == warmed().feed(data)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        transcript(chunk(piece("x"), moderation={"model": "up-1"})),
+        transcript(chunk(piece("x", "stop"), piece("y", index=1))),
+        transcript(chunk(piece("x"))).replace(b"\n\n", b"\nid: 7\n\n"),
+        b"id: 7\n" + transcript(chunk(piece("x"))),
+        b": " + transcript(chunk(piece("x"))),
+        b"\n" + transcript(chunk(piece("x"))),
+        transcript(chunk(piece("x"))).replace(b"\n\n", b"\r\n\r\n"),
+        transcript(chunk(piece("x"))).replace(b"\n\n", b" \n\n"),
+    ],
+)
+def test_events_that_come_together_are_what_each_is_alone(odd: bytes) -> None:
+    """Whatever stands between those without news: a name further in, a reason, a line more, another end of lines."""
+    events = [transcript(chunk(piece("c"))), transcript(chunk(piece(""))), odd, transcript(chunk(piece("d")))]
+    together, alone = warmed(), warmed()
+
+    assert b"".join(map(alone.feed, events)) == together.feed(b"".join(events))
+    assert (alone.complete, alone.usage) == (together.complete, together.usage)
+
+
 def test_an_endless_event_is_refused() -> None:
     tap = warmed()
     with pytest.raises(UpstreamProtocolError, match="more than"):
