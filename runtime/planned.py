@@ -159,7 +159,7 @@ def planned(parts: Lasting, found: Effective, overrides: Overrides) -> Planned:
     kept = _kept(parts, gateway, recorder)
     reader = Reader(parts.responses, parts.runs, new_id, plan.server.body_limit_bytes)
     keeping = Responses(inference, gateway, parts.access, reader, kept, time.time, new_id, on_fault)
-    reasoner = Reasoner(artefact, secrets.connections.keys(), parts.decisions, time.monotonic, time.time)
+    reasoner = Reasoner(artefact, secrets, parts.decisions, time.monotonic, time.time)
     control = ResilienceControl(plan, routes, parts.attempts.health, overrides, parts.colleagues, time.time)
     report = _health(parts, found, routes, overrides)
     told: dict[str, Told] = {

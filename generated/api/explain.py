@@ -27,8 +27,9 @@ class ExplainService(Protocol):
 
         Gives the reasons in order: what the name stood for, how each combo was ordered and by which figures, who was
         left out, each attempt and its outcome; and the inputs from which the same order follows again. A key sees its
-        own requests, one with the scope `admin` those of its tenant, or all if it is the operator's. Holds no text of
-        prompts or answers.
+        own requests, one with the scope `admin` those of its tenant, or all if it is the operator's. Another tenant's
+        key is not told the figures of connections that tenants share, nor the inputs. Holds no text of prompts or
+        answers.
 
         Answers GET /api/explain/{id}.
         """

@@ -72,7 +72,7 @@ class Decision(msgspec.Struct, kw_only=True):
     reasons: list[Reason]
     """The reasons, in order."""
 
-    inputs: DecisionInputs
+    inputs: DecisionInputs | msgspec.UnsetType = msgspec.UNSET
 
 
 class Reason(msgspec.Struct, kw_only=True):
@@ -101,7 +101,9 @@ class Reason(msgspec.Struct, kw_only=True):
     """When the target can be asked again, in Unix seconds."""
 
     choices: list[OrderedChoice] | msgspec.UnsetType = msgspec.UNSET
-    """What was put in order, the first one first, with the figures that were looked at."""
+    """What was put in order, the first one first, with the figures that were looked at, as far as they are the
+    operator's to know.
+    """
 
 
 class OrderedChoice(msgspec.Struct, kw_only=True):

@@ -107,6 +107,8 @@ def _inputs(root: Path, path: Path, as_json: bool) -> int:
     from runtime.routing.deriving import NoDecisionError, derive
 
     inputs, artefact = read_decision(path.read_bytes()).inputs, sound_artefact(root)
+    if not inputs:
+        raise Stop(FAULT, f"{path} holds no inputs: they are told to keys of the operator's tenant only")
     if inputs.build != artefact.build:
         note(f"decided by build {inputs.build}; the sources here are build {artefact.build}")
     try:

@@ -2,12 +2,15 @@
 
 Done when somebody asks, never on the request path. What a name stands for and which line says so comes from the plan and
 its origins; what happened comes from the call's record.
+
+Tenants share connections: how busy, how fast and how well one was says what the others do, and is for the operator alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 
 import msgspec
 from msgspec import UNSET
@@ -38,6 +41,9 @@ _WHY = {
 
 _DRAWING = frozenset({"weighted", "random", "strict-random", "p2c", "prefix-affinity"})
 
+_OWN = frozenset({"ready", "bound"})
+"""What of a choice's figures says nothing of other tenants' calls."""
+
 _BY = {"idempotent": ("idempotency",), "exact": ("cache.exact", "cache"), "semantic": ("cache.semantic", "cache")}
 
 _REPLAYED = {
@@ -48,9 +54,19 @@ _REPLAYED = {
 
 
 def explain_call(
-    artefact: Artefact, lit: AbstractSet[str], record: CallRecord, wall_s: Callable[[float], float]
+    artefact: Artefact,
+    lit: AbstractSet[str],
+    record: CallRecord,
+    wall_s: Callable[[float], float],
+    dark: Mapping[str, str] = MappingProxyType({}),
+    *,
+    operator: bool = True,
 ) -> Decision:
-    """Everything about ``record``. ``lit`` are the connections that have a credential; ``wall_s`` turns its times to Unix ones."""
+    """Everything about ``record``, or what is not the ``operator``'s alone to know.
+
+    ``lit`` are the connections that have a credential, ``dark`` says what is wrong with those of others (`Secrets.dark`);
+    ``wall_s`` turns the record's times to Unix ones.
+    """
     over, lines = record.ended_s > 0, Lines(artefact, record.model)
     return Decision(
         id=record.decision,
@@ -70,18 +86,20 @@ def explain_call(
         error=record.error or UNSET,
         duration_ms=round((record.ended_s - record.started_s) * 1000, 1) if over else UNSET,
         reasons=[
-            *_resolved(artefact, lit, lines, record),
-            *_steps(artefact, record, lines, wall_s),
+            *_resolved(artefact, lit, dark if operator else None, lines, record),
+            *_steps(artefact, record, lines, wall_s, operator=operator),
             *_end(record, lines),
         ],
-        inputs=decision_inputs(artefact.build, lit, record),
+        inputs=decision_inputs(artefact.build, lit, record) if operator else UNSET,
     )
 
 
 # -- what the name stands for
 
 
-def _resolved(artefact: Artefact, lit: AbstractSet[str], lines: Lines, record: CallRecord) -> Iterator[Reason]:
+def _resolved(
+    artefact: Artefact, lit: AbstractSet[str], dark: Mapping[str, str] | None, lines: Lines, record: CallRecord
+) -> Iterator[Reason]:
     route = resolve(artefact.plan, record.model) if record.model else None
     if route is None:
         return
@@ -97,18 +115,26 @@ def _resolved(artefact: Artefact, lit: AbstractSet[str], lines: Lines, record: C
         yield Reason(kind="resolve", text=text, written=written_at(plan, artefact.origins, name) or UNSET)
         if name in plan.combos:  # from here on it depends on the request
             break
-    yield from _dark(artefact, lit, lines, route)
+    yield from _dark(artefact, lit, dark, lines, route)
 
 
-def _dark(artefact: Artefact, lit: AbstractSet[str], lines: Lines, route: Route) -> Iterator[Reason]:
-    """The connections without a credential, each once."""
+def _dark(
+    artefact: Artefact, lit: AbstractSet[str], dark: Mapping[str, str] | None, lines: Lines, route: Route
+) -> Iterator[Reason]:
+    """The connections without a credential, each once; without ``dark`` not where one is looked for."""
     seen: set[tuple[str, str]] = set()
     for target in route.targets:
         for id_ in target.connections:
             if id_ in lit or (target.model, id_) in seen:
                 continue
             seen.add((target.model, id_))
-            text = f"the connection is dark: {artefact.plan.connections[id_].secret} is not set"
+            connection = artefact.plan.connections[id_]
+            if not connection.enabled:
+                text = "the connection is not enabled"
+            elif dark is None:
+                text = "the connection is dark: it has no credential here"
+            else:
+                text = f"the connection is dark: {connection.secret} {dark.get(id_, 'is not set')}"
             where = lines.connection(id_) or lines.target(target.model)
             yield Reason(kind="left_out", text=text, target=target.model, connection=id_, written=where)
 
@@ -116,7 +142,9 @@ def _dark(artefact: Artefact, lit: AbstractSet[str], lines: Lines, route: Route)
 # -- what happened
 
 
-def _steps(artefact: Artefact, record: CallRecord, lines: Lines, wall_s: Callable[[float], float]) -> Iterator[Reason]:
+def _steps(
+    artefact: Artefact, record: CallRecord, lines: Lines, wall_s: Callable[[float], float], *, operator: bool
+) -> Iterator[Reason]:
     told: set[str] = set()
     for step in record.trail:
         match step:
@@ -127,7 +155,7 @@ def _steps(artefact: Artefact, record: CallRecord, lines: Lines, wall_s: Callabl
                 if step.strategy == BY_SESSION:
                     yield _kept(artefact, step, record, lines)
                 elif step.choices:
-                    yield _ordered(artefact, step)
+                    yield _ordered(artefact, step, operator=operator)
             case Skipped():
                 due_s = round(wall_s(step.due_s), 3) if step.due_s is not None else UNSET
                 why = _WHY.get(step.reason, step.reason)
@@ -183,10 +211,11 @@ def _unmet(artefact: Artefact, ordering: Ordering, record: CallRecord) -> Iterat
             )
 
 
-def _ordered(artefact: Artefact, ordering: Ordering) -> Reason:
+def _ordered(artefact: Artefact, ordering: Ordering, *, operator: bool) -> Reason:
     figures: dict[int, dict[str, float | None]] = {}
     for what, key, value in ordering.seen:
-        figures.setdefault(key, {})[what] = value
+        if operator or what in _OWN:
+            figures.setdefault(key, {})[what] = value
     combo = ordering.entity.startswith("combos.")
     choices = [
         _choice(artefact, ordering, each, figures.get(each.key, {}), combo=combo)
@@ -197,7 +226,7 @@ def _ordered(artefact: Artefact, ordering: Ordering) -> Reason:
     of = f"the targets of {name}" if combo else f"the connections of {name}"
     names = ", ".join(choice.name for choice in choices)
     how = [f"drawn from {ordering.seed}"] if ordering.strategy in _DRAWING else []
-    how += [f"remembering {list(ordering.memory)}"] if ordering.memory else []
+    how += [f"remembering {list(ordering.memory)}"] if ordering.memory and operator else []
     basis = f", {', '.join(how)}" if how else ""
     where = artefact.origins.get(ordering.entity) or UNSET
     return Reason(kind="order", text=f"{of} by {ordering.strategy}{basis}: {names}", written=where, choices=choices)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from typing import Final
 
 import msgspec
 
 from generated.types.explain import Decision
 from runtime.config.plan import Artefact
+from runtime.config.secrets import Secrets
 from runtime.errors import NotFound
 from runtime.routing.reasons import explain_call
 from runtime.shared.colleagues import Colleagues
 from runtime.telemetry import Decisions
-from runtime.web.key import ADMIN, KeyRecord
+from runtime.web.key import ADMIN, OPERATOR, KeyRecord
 
 __all__ = ["EXPLAIN", "Explaining", "Reasoner"]
 
@@ -22,33 +22,43 @@ EXPLAIN: Final = "explain"
 """The kind of question that `Reasoner.answer` answers."""
 
 
+class _Asked(msgspec.Struct, frozen=True, array_like=True):
+    """``operator``: whoever asks may know what all tenants share."""
+
+    id: str
+    operator: bool
+
+
 class Reasoner:
-    """Puts this worker's own decisions into words. ``lit`` are the connections with a credential."""
+    """Puts this worker's own decisions into words."""
 
     def __init__(
         self,
         artefact: Artefact,
-        lit: AbstractSet[str],
+        secrets: Secrets,
         decisions: Decisions,
         clock: Callable[[], float],
         now: Callable[[], float],
     ) -> None:
         self._artefact = artefact
-        self._lit = lit
+        self._secrets = secrets
         self._decisions = decisions
         self._clock = clock
         self._now = now
 
-    def find(self, id_: str) -> Decision | None:
+    def find(self, id_: str, operator: bool) -> Decision | None:
+        """``operator``: it is for one who may know what all tenants share."""
         record = self._decisions.find(id_)
         if record is None:
             return None
         offset_s = self._now() - self._clock()
-        return explain_call(self._artefact, self._lit, record, lambda at_s: at_s + offset_s)
+        lit, dark = self._secrets.connections.keys(), self._secrets.dark
+        return explain_call(self._artefact, lit, record, lambda at_s: at_s + offset_s, dark, operator=operator)
 
     def answer(self, question: bytes) -> bytes | None:
         """`find`, for a colleague."""
-        found = self.find(question.decode())
+        asked = msgspec.json.decode(question, type=_Asked)
+        found = self.find(asked.id, asked.operator)
         return None if found is None else msgspec.json.encode(found)
 
 
@@ -61,11 +71,12 @@ class Explaining:
         self._keep = keep
 
     async def explain_request(self, caller: KeyRecord, id: str) -> Decision:  # noqa: A002 — the path's word
-        own = self._reasoner.find(id)
+        asked = _Asked(id, caller.tenant == OPERATOR)
+        own = self._reasoner.find(id, asked.operator)
         if own is not None and own.id == id:
             found = [own]
         else:
-            answers = await self._colleagues.ask(EXPLAIN, id.encode())
+            answers = await self._colleagues.ask(EXPLAIN, msgspec.json.encode(asked))
             found = [msgspec.json.decode(answer, type=Decision) for answer in answers.answers]
         seen = [each for each in found if _may_see(caller, each)]
         if not seen:

@@ -83,3 +83,13 @@ def test_two_questions_at_once_are_a_fault(run: Run, root: Path) -> None:
     ran = run("explain", "hello", "--request", "r", "--root", root)
 
     assert (1, "gatewright: give one of NAME, --request and --inputs\n") == (ran.code, ran.err)
+
+
+def test_a_decision_as_a_tenant_is_told_it_has_no_orders_to_be_made_again(run: Run, root: Path) -> None:
+    head = {"id": "d", "request_id": "r", "build": "b", "at": 1.0, "key": "k", "company_id": "acme"}
+    told = {**head, "operation": "chat", "protocol": "openai_chat", "outcome": "ok", "reasons": []}
+    (root / "decision.json").write_text(json.dumps(told))
+    ran = run("explain", "--inputs", root / "decision.json", "--root", root)
+
+    assert 1 == ran.code
+    assert "holds no inputs: they are told to keys of the operator's tenant only" in ran.err
