@@ -6,7 +6,7 @@ speak, because SDKs read nothing else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import msgspec
 from litestar import Request, Response
@@ -42,9 +42,11 @@ if TYPE_CHECKING:
 
     from runtime.web import wire
 
-__all__ = ["exception_handler"]
+__all__ = ["NOTED", "exception_handler"]
 
 AnyRequest: TypeAlias = Request[object, object, State]
+NOTED: Final = "noted"
+"""Marks a route that has noted the call's id."""
 
 
 class _Fault(msgspec.Struct, frozen=True):
@@ -85,7 +87,8 @@ def exception_handler(
 
     def handle(request: AnyRequest, error: Exception) -> Response[bytes]:
         front = fronts.now
-        identity = request_id(request.scope["headers"], front.new_id)
+        noted = NOTED in (_options(request) or {})
+        identity = front.askings.now().request_id if noted else request_id(request.scope["headers"], front.new_id)
         told = _told(request, _shut_out(request, front) or error)
         if isinstance(told, InternalError):
             on_fault(error, identity)

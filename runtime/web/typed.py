@@ -18,6 +18,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, PathParameter, QueryP
 from runtime.errors import InternalError, InvalidRequest, PermissionDenied
 from runtime.web.address import client_address
 from runtime.web.body import LINGER_S, UNWANTED_S, broken_off, linger
+from runtime.web.failure import NOTED
 from runtime.web.front import Doorway, Front, Fronts, request_id
 from runtime.web.head import demand_small_head
 from runtime.web.header import KEPT_BY_NOBODY, decode_headers, encode_headers
@@ -125,7 +126,7 @@ def typed(
         middleware=[stamped],
         request_max_body_size=MAX_BODY_BYTES,
         signature_namespace=_WORDS,
-        opt={"allow": ", ".join([*methods, "OPTIONS"]), **({LENIENT: True} if scope == PUBLIC else {})},
+        opt={"allow": ", ".join([*methods, "OPTIONS"]), NOTED: True, **({LENIENT: True} if scope == PUBLIC else {})},
     )
 
 
@@ -161,10 +162,12 @@ def _stamped(app: ASGIApp, fronts: Fronts, guarded: Callable[[Front], bool]) -> 
             if message["type"] == "http.response.start":
                 started = True
                 await body.leave(decode_headers(scope["headers"]))
-                own = [*fronts.now.base_headers, (b"x-request-id", identity.encode())]
+                headers = [*message["headers"]]
+                if all(name != b"x-request-id" for name, _ in headers):  # the answer to an error has all of these
+                    headers += [*fronts.now.base_headers, (b"x-request-id", identity.encode())]
                 if guarded(front):
-                    own += encode_headers([KEPT_BY_NOBODY])
-                message["headers"] = [*message["headers"], *own]
+                    headers += encode_headers([KEPT_BY_NOBODY])
+                message["headers"] = headers
             await send(message)
 
         try:

@@ -132,6 +132,21 @@ async def test_an_error_of_the_service_is_a_problem() -> None:
     assert (404, "not_found") == (answer.status, json.loads(answer.body)["kind"])
 
 
+@pytest.mark.parametrize("path", ["/things/none", "/things/a", "/nowhere"])
+@pytest.mark.parametrize("sent", [[], [("x-request-id", "mine")]])
+async def test_an_error_has_one_request_id_wherever_it_is_told(path: str, sent: list[tuple[str, str]]) -> None:
+    parts = front(keys=KEYS)
+    headers = sent if path == "/things/a" else [*AS_VIEWER, *sent]  # that one has no good key
+    answer = await call(app(parts), "GET", path, headers)
+
+    told = [value.decode() for name, value in answer.raw_headers if name == b"x-request-id"]
+    names = [name for name, _ in answer.raw_headers]
+    assert [json.loads(answer.body)["request_id"]] == told == ["mine" if sent else "new-1"]
+    assert sorted(set(names)) == sorted(names)
+    if path != "/nowhere":
+        assert told == [parts.askings.now().request_id]
+
+
 async def test_a_method_the_path_lacks_is_refused_with_those_it_has() -> None:
     answer = await call(app(front()), "PUT", "/text")
 
