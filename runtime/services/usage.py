@@ -53,11 +53,10 @@ class Usages:
     ) -> UsageHistory:
         tenant, since = caller.tenant_filter(company_id), read_range(range, self._now())
         async with readable():
-            whole = await self._by(tenant, since, api_key_id)
             found = [
                 await self._by(tenant, since, api_key_id, each) for each in ("provider", "model", "connection", "key")
             ]
-        sums = summed(whole)
+        sums = summed(found[0])
         by_provider, by_model, by_account, by_key = (_named(each) for each in found)
         return UsageHistory(
             totalRequests=sums.requests,

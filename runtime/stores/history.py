@@ -6,7 +6,7 @@ Whose rows may be read is always an argument: a tenant's own, or with None every
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import msgspec
@@ -17,6 +17,7 @@ from runtime.stores.entries import AttemptEntry, Counts, Settlement
 from runtime.stores.tables import USAGE, attempts, days, settlements
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Label
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["Dimension", "History", "Logged", "LoggedPage", "Total", "Wanted", "attempt_of", "settlement_of"]
@@ -146,16 +147,13 @@ async def _totals(
     db: AsyncConnection, by: Sequence[Dimension], since: int | None, until: int | None, only: dict[str, str | None]
 ) -> tuple[Total, ...]:
     named = [days.c[name] for name in by]
-    sums = [func.coalesce(func.sum(days.c[name]), 0).label(name) for name in (*_COUNTED, *USAGE)]
-    cost = days.c.cost_nano_usd  # in halves: SQLite refuses to add up what is more than 64 bits
-    high, low = (func.coalesce(func.sum(half), 0) for half in (cost.op(">>")(_BITS), cost.op("&")(_LOW)))
     limits = [days.c[name] == value for name, value in only.items() if value is not None]
     if since is not None:
         limits.append(days.c.day >= since)
     if until is not None:
         limits.append(days.c.day < until)
-    query = select(*named, *sums, high.label("high"), low.label("low")).where(and_(True, *limits)).group_by(*named)
-    dearest = func.sum(cast(cost, Double)).desc()
+    query = select(*named, *_sums()).where(and_(True, *limits)).group_by(*named)
+    dearest = func.sum(cast(days.c.cost_nano_usd, Double)).desc()
     return tuple(
         Total(
             by=tuple(str(value) for value in row[: len(by)]),
@@ -165,6 +163,15 @@ async def _totals(
         )
         for row in await db.execute(query.order_by(dearest, *named))
     )
+
+
+@cache
+def _sums() -> tuple[Label[int], ...]:
+    """The columns of a sum, which take longer to be put together than to be asked for."""
+    cost = days.c.cost_nano_usd  # in halves: SQLite refuses to add up what is more than 64 bits
+    summed: dict[str, ColumnElement[int]] = {name: days.c[name] for name in (*_COUNTED, *USAGE)}
+    summed |= {"high": cost.op(">>")(_BITS), "low": cost.op("&")(_LOW)}
+    return tuple(func.coalesce(func.sum(each), 0).label(name) for name, each in summed.items())
 
 
 def settlement_of(row: Row[*tuple[object, ...]], entries: tuple[AttemptEntry, ...]) -> Settlement:
