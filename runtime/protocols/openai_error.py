@@ -79,7 +79,7 @@ class OpenAIErrors(msgspec.Struct, frozen=True):
     ) -> GatewayError:
         """What the error's own object means."""
         code = said.get("code")
-        number = code if isinstance(code, int) else int(code) if isinstance(code, str) and code.isdecimal() else None
+        number = code if isinstance(code, int) else _number(code)
         rules = self.rules
         if status == 200:  # several servers put the status into the code; without one it was their fault
             known = number is not None and 400 <= number <= 599
@@ -137,6 +137,10 @@ def excerpt(body: bytes) -> str:
     """At most 500 characters of a body, for people."""
     text = message_of(body)
     return text if len(text) <= _EXCERPT_CHARS else text[: _EXCERPT_CHARS - 1] + "…"
+
+
+def _number(code: Any) -> int | None:
+    return int(code) if isinstance(code, str) and code.isdecimal() and len(code) < 19 else None
 
 
 def _text(value: Any) -> str | None:

@@ -217,7 +217,7 @@ def _limit(query: Mapping[str, str], name: str, default: int) -> int:
     raw = query.get(name)
     if not raw:
         return default
-    if not raw.isdecimal() or not 1 <= int(raw) <= MAX_LIMIT:
+    if not (raw.isascii() and raw.isdecimal() and len(raw) < 9 and 1 <= int(raw) <= MAX_LIMIT):
         raise InvalidRequest(f"{name} must be a whole number from 1 to {MAX_LIMIT}", param=name)
     return int(raw)
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast, get_args
 
 import msgspec
 
@@ -36,6 +36,8 @@ _STEP: Final = re.compile(r"\[(?P<place>\d+|\.\.\.)\]|\.?(?P<name>[^.\[]+)")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _ANY_KEY: Final = "..."
+_WHOLE: Final = re.compile(r"0|-?[1-9][0-9]{0,17}")
+"""A whole number as JSON writes it, that every store can hold."""
 NUL: Final = "\0"
 LENIENT: Final = "lenient"
 """In a route's `opt`: what else stands in a query is left alone, as load balancers and browsers add to it."""
@@ -72,13 +74,17 @@ def _check_query(request: Request[object, object, State]) -> None:
     if not given:
         return
     parameters = request.route_handler.parsed_fn_signature.parameters
-    known = {getattr(each.kwarg_definition, "name", None) or name for name, each in parameters.items()}
+    known = {
+        getattr(each.kwarg_definition, "name", None) or name: cast("object", each.annotation)
+        for name, each in parameters.items()
+    }
     lenient = LENIENT in request.route_handler.opt
     for name, texts in given.items():
         if name in known:
             if len(texts) > 1:
                 raise InvalidRequest(f"{brief(name)}: this parameter is written twice in the query", param=name)
             _demand_no_nul(texts[0], name)
+            _demand_whole(texts[0], name, known[name])
         elif name not in IN_QUERY and not lenient:
             near = closest(name, known)
             hint = f"; did you mean {near!r}?" if near else ""
@@ -89,6 +95,12 @@ def _demand_no_nul(value: object, path: str) -> None:
     """No name has one, and PostgreSQL keeps no text with one. Raises InvalidRequest."""
     if isinstance(value, str) and NUL in value:
         raise InvalidRequest(f"{brief(path)}: a text must not hold the NUL character", param=path)
+
+
+def _demand_whole(text: str, name: str, type_: object) -> None:
+    """Litestar takes `1e3` and `5.0`, too, for an integer. Raises InvalidRequest."""
+    if (type_ is int or int in get_args(type_)) and _WHOLE.fullmatch(text) is None:
+        raise InvalidRequest(f"{name}: expected a whole number in digits, not {brief(text)!r}", param=name)
 
 
 def check_json(body: bytes, shape: Shape, *, strict: bool = False) -> None:

@@ -67,6 +67,15 @@ async def test_parameters_of_other_clients_are_ignored(desk: Desk, path: str, he
     assert 200 == (await desk.call("GET", bare, headers=headers, query=query)).status
 
 
+@pytest.mark.parametrize(("name", "headers"), [("limit", ANTHROPIC), ("pageSize", GEMINI)])
+@pytest.mark.parametrize("written", ["1e1", "%D9%A5", "%C2%B2", "+5", "9" * 5000])
+async def test_a_limit_in_no_digits_is_refused(desk: Desk, name: str, headers: dict[str, str], written: str) -> None:
+    answer = await desk.call("GET", "/v1/models", headers=headers, query=f"{name}={written}")
+
+    assert 400 == answer.status, answer.body
+    assert f"{name} must be a whole number" in answer.body.decode()
+
+
 class TestNames:
     @pytest.mark.parametrize(
         "path",

@@ -97,7 +97,8 @@ class Refs:
         for step in reference[2:].split("/") if len(reference) > 1 else ():
             key = step.replace("~1", "/").replace("~0", "~")
             if is_list(place):
-                place = place[int(key)] if key.isdigit() and int(key) < len(place) else None
+                numbered = key.isascii() and key.isdecimal() and len(key) < 9
+                place = place[int(key)] if numbered and int(key) < len(place) else None
             else:
                 place = place.get(key) if is_object(place) else None
         return place

@@ -122,4 +122,5 @@ def _nullable(schema: Schema) -> Schema:
 
 
 def _number(value: object) -> object:
-    return int(value) if isinstance(value, str) and value.isdigit() else value
+    whole = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < 19
+    return int(value) if whole and isinstance(value, str) else value

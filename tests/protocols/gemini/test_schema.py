@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,13 @@ def test_a_schema_of_answers_that_is_no_object_is_refused_by_the_fields_name(fie
         decoded(generationConfig={"responseMimeType": "application/json", field: True})
 
     assert f"generationConfig.{field}" == caught.value.param
+
+
+@pytest.mark.parametrize("digits", ["²", "٥", "9" * 5000])
+def test_what_only_looks_like_a_number_is_none(digits: str) -> None:
+    """The client hears of it as of any other schema that means nothing, not of an error of the gateway's."""
+    schema = {"type": "array", "minItems": digits, "anyOf": [{"type": "string"}, {"$ref": f"#/anyOf/{digits}"}]}
+    with suppress(UnsayableError):
+        cleaned(schema)
+    vendors = msgspec.Raw(msgspec.json.encode({"type": "ARRAY", "minItems": digits}))
+    assert digits == msgspec.json.decode(json_schema_of(vendors, "schema"))["minItems"]

@@ -160,3 +160,10 @@ def test_bodies_in_other_shapes_are_read_too(body: bytes, message: str) -> None:
 
 def test_a_long_body_is_shown_in_part() -> None:
     assert 500 == len(CODEC.decode_error(500, {}, b"x" * 10_000).message)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_code_of_any_number_of_digits_is_read(status: int) -> None:
+    error = CODEC.decode_error(status, {}, msgspec.json.encode({"error": {"message": "m", "code": "9" * 5000}}))
+
+    assert ("m", 5) == (error.message, error.http_status // 100)
