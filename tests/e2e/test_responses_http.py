@@ -148,6 +148,23 @@ def test_store_false_keeps_nothing(anna: openai.OpenAI) -> None:
     assert errors(caught) == (400, "previous_response_id", "previous_response_not_found")
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"), [({}, True), ({"store": None}, True), ({"store": True}, True), ({"store": False}, False)]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_says_whether_it_is_kept(
+    served: Running, said: dict[str, bool | None], kept: bool, stream: bool
+) -> None:
+    """`store` is true unless a request says otherwise, as the vendor has it."""
+    headers = {"Authorization": f"Bearer {ANNA}"}
+    body = {"model": "sim/echo", "input": "kept?", "stream": stream, **said}
+    answer = httpx.post(f"{served.url}/v1/responses", json=body, headers=headers)
+    told = json.loads(answer.text.rpartition("data: ")[2])["response"] if stream else answer.json()
+    found = httpx.get(f"{served.url}/v1/responses/{told['id']}", headers=headers)
+
+    assert (told["store"], found.status_code) == (kept, 200 if kept else 404)
+
+
 def test_what_was_asked_is_listed_a_page_at_a_time(anna: openai.OpenAI) -> None:
     asked: Any = [{"role": "user", "content": f"number {number}"} for number in range(5)]
     made = anna.responses.create(model="sim/echo", input=asked)

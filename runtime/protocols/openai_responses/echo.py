@@ -74,7 +74,7 @@ def _echo(request: Request | None) -> dict[str, Any]:
         "prompt_cache_key": request.cache_key,
         "reasoning": _reasoning(request),
         "safety_identifier": None,
-        "store": bool(request.store),
+        "store": request.store is not False,
         "temperature": 1.0 if request.sampling.temperature is None else request.sampling.temperature,
         "text": _text(request),
         "tool_choice": "auto" if choice is None else choice,
