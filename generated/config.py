@@ -848,12 +848,20 @@ class PriceSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Tokens that are answered in the tier `flex`."""
 
     priority_input_nano_usd: NanoUsd | None = msgspec.field(name="priority_input", default=None)
-    """Tokens that are sent in a request whose answer says that the provider served it in the tier `priority` (`fast`);
-    what else has a price of its own is dearer in the same proportion.
+    """Tokens that are sent in a request whose answer says that the provider served it in the tier `priority` (OpenAI's
+    `fast`); what else has a price of its own is dearer in the same proportion.
     """
 
     priority_output_nano_usd: NanoUsd | None = msgspec.field(name="priority_output", default=None)
     """Tokens that are answered in the tier `priority`."""
+
+    fast_input_nano_usd: NanoUsd | None = msgspec.field(name="fast_input", default=None)
+    """Tokens that are sent in a request whose answer says that Anthropic served it at the speed `fast`; what else has a
+    price of its own is dearer in the same proportion.
+    """
+
+    fast_output_nano_usd: NanoUsd | None = msgspec.field(name="fast_output", default=None)
+    """Tokens that are answered at the speed `fast`."""
 
     source: str = "gateway.yaml"
     """Where the numbers were read."""
@@ -3017,7 +3025,7 @@ SETTINGS: tuple[Setting, ...] = (
         path="providers.*.models.*.prices.priority_input",
         type="usd",
         default=None,
-        help="Tokens that are sent in a request whose answer says that the provider served it in the tier `priority` (`fast`); what else has a price of its own is dearer in the same proportion.",
+        help="Tokens that are sent in a request whose answer says that the provider served it in the tier `priority` (OpenAI's `fast`); what else has a price of its own is dearer in the same proportion.",
         secret=False,
         reload="dynamic",
     ),
@@ -3026,6 +3034,22 @@ SETTINGS: tuple[Setting, ...] = (
         type="usd",
         default=None,
         help="Tokens that are answered in the tier `priority`.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.fast_input",
+        type="usd",
+        default=None,
+        help="Tokens that are sent in a request whose answer says that Anthropic served it at the speed `fast`; what else has a price of its own is dearer in the same proportion.",
+        secret=False,
+        reload="dynamic",
+    ),
+    Setting(
+        path="providers.*.models.*.prices.fast_output",
+        type="usd",
+        default=None,
+        help="Tokens that are answered at the speed `fast`.",
         secret=False,
         reload="dynamic",
     ),

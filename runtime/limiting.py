@@ -12,7 +12,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from runtime.call import Call, Complete, EmbedCall, Streaming
-from runtime.catalog import Endpoint
+from runtime.canonical import Request
+from runtime.catalog import Endpoint, Tier
 from runtime.errors import GatewayError
 from runtime.estimate import Estimator
 from runtime.guide import GUIDING, demand
@@ -38,6 +39,9 @@ _CACHE_MARKS: Final = (b"cache_control", b"prompt_cache_breakpoint")
 """How the dialects ask for a part to be written to a cache. Each may be sent on as the other."""
 _HURRIED: Final = frozenset({"priority", "fast", "auto"})
 """Tiers that a request asks for and that may cost more than usual."""
+
+_SPEEDS: Final = ("speed", "fallbacks")
+"""Where a request of Messages may ask to be served fast."""
 
 Reply = TypeVar("Reply", bound=Complete | Streaming)
 
@@ -101,8 +105,17 @@ class Limiting:
             caches=any(mark in call.envelope.body for mark in _CACHE_MARKS),
             unasked=[each.id for each in prepared.candidates if each.target.provider.quirks.caches_unasked],
             searches=any(tool.search is not None for tool in request.tools),
-            hurried=request.service_tier in _HURRIED,
+            tiers=_dearer_tiers(request),
         )
+
+
+def _dearer_tiers(request: Request) -> tuple[Tier, ...]:
+    """Those in which it may be served and that may cost more than usual."""
+    found: tuple[Tier, ...] = ("priority",) if request.service_tier in _HURRIED else ()
+    for fields in request.extensions.values():
+        if any(b'"fast"' in bytes(fields[name]) for name in _SPEEDS if name in fields):
+            found = (*found, "fast")
+    return found
 
 
 def _sole(prepared: Prepared) -> str:

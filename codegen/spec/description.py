@@ -79,8 +79,10 @@ DESCRIPTIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType({
         "long_output": "A million tokens that are answered to a long prompt.",
         "flex_input": "A million tokens that are sent in a request that was served in the tier `flex`.",
         "flex_output": "A million tokens that are answered to it.",
-        "priority_input": "A million tokens that are sent in a request that was served in the tier `priority`, or `fast`.",
+        "priority_input": "A million tokens that are sent in a request that was served in the tier `priority`, or OpenAI's `fast`.",
         "priority_output": "A million tokens that are answered to it.",
+        "fast_input": "A million tokens that are sent in a request that was served at the speed `fast` of Messages.",
+        "fast_output": "A million tokens that are answered to it.",
     },
     "ParameterRules": {
         "drop": "Fields that are removed.",

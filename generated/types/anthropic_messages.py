@@ -526,6 +526,9 @@ class Usage(msgspec.Struct, kw_only=True):
     server_tool_use: ServerToolUsage | msgspec.UnsetType = msgspec.UNSET
     service_tier: Literal["standard", "priority", "batch"] | msgspec.UnsetType = msgspec.UNSET
 
+    speed: str | None | msgspec.UnsetType = msgspec.UNSET
+    """standard or fast, where it was asked for."""
+
 
 class MessageDeltaUsage(msgspec.Struct, kw_only=True):
     """Cumulative counts at the end of a stream; they replace those of its start."""
@@ -813,6 +816,9 @@ class ReceivedUsage(msgspec.Struct, kw_only=True):
     output_tokens_details: ReceivedOutputDetails | None | msgspec.UnsetType = msgspec.UNSET
     server_tool_use: ReceivedServerToolUsage | None | msgspec.UnsetType = msgspec.UNSET
     service_tier: str | None | msgspec.UnsetType = msgspec.UNSET
+
+    speed: str | None | msgspec.UnsetType = msgspec.UNSET
+    """standard or fast."""
 
 
 class ReceivedCacheCreation(msgspec.Struct, kw_only=True):

@@ -83,6 +83,14 @@ class ModelPrices(msgspec.Struct, kw_only=True):
     priority_output: float | msgspec.UnsetType = msgspec.UNSET
     """Tokens that are answered in the tier `priority`."""
 
+    fast_input: float | msgspec.UnsetType = msgspec.UNSET
+    """Tokens that are sent in a request that Anthropic served at the speed `fast`; what else has a price of its own is
+    dearer in the same proportion.
+    """
+
+    fast_output: float | msgspec.UnsetType = msgspec.UNSET
+    """Tokens that are answered at the speed `fast`."""
+
 
 ProviderPrices: TypeAlias = dict[str, ModelPrices]
 """Prices by the provider's own names of its models."""

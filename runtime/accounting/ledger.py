@@ -20,7 +20,7 @@ from runtime.accounting.frames import Opened, PriceTable, encode_frame
 from runtime.accounting.journal import Journal
 from runtime.accounting.price import NOTHING, Rates, price, price_version, rates_of
 from runtime.canonical import Usage
-from runtime.catalog import Prices
+from runtime.catalog import Prices, Tier
 from runtime.errors import LedgerUnavailable
 from runtime.stores.entries import NO_COUNTS, AttemptEntry, Counts, Settlement, counts_of
 from runtime.telemetry import AttemptRecord, CallRecord
@@ -33,7 +33,7 @@ MAX_BACKLOG: Final = 10_000
 RETRY_S: Final = 1.0
 _MAX_PRICED: Final = 1024
 """Prices are kept as a plan holds them, and every change of the plan brings new ones: of those of before, a megabyte at most."""
-_TIERS: Final[tuple[Literal["flex", "priority"], ...]] = ("flex", "priority")
+_TIERS: Final[tuple[Tier, ...]] = ("flex", "priority", "fast")
 _REACHED: Final = frozenset({"cancelled", "diverged", "timeout"})
 """How attempts end that were under way without an answer: the provider may have worked, and charges what it was sent."""
 

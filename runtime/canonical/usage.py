@@ -33,7 +33,7 @@ class Usage(Value, frozen=True):
     rejected_prediction: int = 0
     search_requests: int = 0
     estimated: bool = False
-    tier: Literal["", "flex", "priority"] = ""
+    tier: Literal["", "flex", "priority", "fast"] = ""
 
     def __add__(self, other: Usage) -> Usage:
         """What two answers took together; an estimate in either makes one of the sum."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from runtime.catalog.capability import Capability, Certainty, Endpoint
 from runtime.source import NanoUsd
 
-__all__ = ["Limits", "Model", "ParameterRules", "Prices", "Range", "ReasoningFacts"]
+__all__ = ["Limits", "Model", "ParameterRules", "Prices", "Range", "ReasoningFacts", "Tier"]
+
+Tier: TypeAlias = Literal["flex", "priority", "fast"]
+"""How a request may be served at another price than usual; `fast` is what Messages calls a speed."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -25,8 +28,8 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
     None is "no price of its own": cache reads and writes then cost as input, reasoning as output. A request whose prompt,
     cached tokens included, has more than ``long_above`` tokens costs ``long_input`` and ``long_output`` instead, and
-    what else is sent or answered dearer in the same proportion. ``flex_*`` and ``priority_*`` are those of requests that
-    their provider served in that tier, with all else in proportion, too. ``source`` and ``date`` (YYYY-MM-DD) say where the
+    what else is sent or answered dearer in the same proportion. ``flex_*``, ``priority_*`` and ``fast_*`` are those of requests
+    that their provider served in that tier, with all else in proportion, too. ``source`` and ``date`` (YYYY-MM-DD) say where the
     numbers were read and when.
     """
 
@@ -50,6 +53,8 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     flex_output: NanoUsd | None = None
     priority_input: NanoUsd | None = None
     priority_output: NanoUsd | None = None
+    fast_input: NanoUsd | None = None
+    fast_output: NanoUsd | None = None
 
     @property
     def complaint(self) -> str | None:
@@ -69,9 +74,11 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
             self._at(self.long_input, self.long_output), long_above=None, long_input=None, long_output=None
         )
 
-    def of_tier(self, tier: Literal["flex", "priority"]) -> Prices:
+    def of_tier(self, tier: Tier) -> Prices:
         """Those of a request that was served in ``tier``, without any for others; these where it has no price of its own."""
-        at = (self.flex_input, self.flex_output) if tier == "flex" else (self.priority_input, self.priority_output)
+        at = (self.fast_input, self.fast_output) if tier == "fast" else (self.priority_input, self.priority_output)
+        if tier == "flex":
+            at = self.flex_input, self.flex_output
         return self if at == (None, None) else self._at(*at)
 
     def _at(self, into: int | None, out: int | None) -> Prices:
@@ -93,6 +100,8 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
             flex_output=None,
             priority_input=None,
             priority_output=None,
+            fast_input=None,
+            fast_output=None,
         )
 
 

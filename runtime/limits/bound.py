@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from runtime.catalog import Model, Prices
+from runtime.catalog import Model, Prices, Tier
 
 __all__ = ["Bound", "bound_of"]
 
@@ -57,13 +57,13 @@ def bound_of(
     caches: bool = False,
     unasked: Container[str] = (),
     searches: bool = False,
-    hurried: bool = False,
+    tiers: Sequence[Tier] = (),
 ) -> Bound:
     """For targets by their ids.
 
     ``max_output`` is what the request says, of each of so many ``answers``; ``at_once`` targets may be asked. ``caches`` and
-    ``searches``: the request asks for that; targets of ``unasked`` write to a cache whether it does or not. ``hurried``: it
-    may be served in the tier `priority`.
+    ``searches``: the request asks for that; targets of ``unasked`` write to a cache whether it does or not. It may be
+    served in one of ``tiers``.
     """
     output, input_nano_usd, per_output = 0, 0, 0
     unbounded, unpriced = False, None
@@ -75,8 +75,8 @@ def bound_of(
             unpriced = unpriced or id_
             continue
         writes = caches or id_ in unasked
-        for tier in (model.prices, model.prices.of_tier("priority")) if hurried else (model.prices,):
-            prices = tier.of_prompt(input_tokens)
+        for own in (model.prices, *(model.prices.of_tier(tier) for tier in tiers)):
+            prices = own.of_prompt(input_tokens)
             input_nano_usd = max(
                 input_nano_usd, _input_nano_usd(prices, input_tokens, caches=writes, searches=searches)
             )

@@ -38,6 +38,8 @@ PRICES: Final[Mapping[str, str]] = MappingProxyType(
         "flex_output": "flex_output",
         "priority_input": "priority_input",
         "priority_output": "priority_output",
+        "fast_input": "fast_input",
+        "fast_output": "fast_output",
     }
 )
 """The API's words for the kinds of price, and gateway.yaml's."""

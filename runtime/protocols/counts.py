@@ -25,7 +25,7 @@ _MOST: Final = 10**12
 _DIGITS: Final = re.compile(r"\s*(\d{1,18})(?:\.0*)?\s*", re.ASCII)
 _IS_COUNT: Final = re.compile("token|count|requests|duration", re.IGNORECASE)
 _IS_GROUP: Final = re.compile("details$|^cache_creation$|^server_tool_use$|^web_search$", re.IGNORECASE)
-_IS_WORD: Final = frozenset({"service_tier", "modality", "trafficType"})
+_IS_WORD: Final = frozenset({"service_tier", "speed", "modality", "trafficType"})
 _TIERS: Final[Mapping[str, Literal["flex", "priority"]]] = MappingProxyType(
     {"flex": "flex", "priority": "priority", "fast": "priority"}
 )

@@ -22,13 +22,19 @@ from tests.support.accounting import PRICES, USED, Books, answered, asked
 from tests.support.vendor import SPEECH, WIRE
 
 TIERED = msgspec.structs.replace(
-    PRICES, priority_input=6_000_000_000, priority_output=30_000_000_000, flex_input=1_500_000_000
+    PRICES,
+    priority_input=6_000_000_000,
+    priority_output=30_000_000_000,
+    flex_input=1_500_000_000,
+    fast_input=18_000_000_000,
 )
 OUTGOING = Outgoing("/", (), b"", stream=True)
 ANSWER = Answer(model="public", id="id", created=0, headers={})
 
 
-@pytest.mark.parametrize(("tier", "nano_usd"), [("", 4_500_000), ("priority", 9_000_000), ("flex", 3_000_000)])
+@pytest.mark.parametrize(
+    ("tier", "nano_usd"), [("", 4_500_000), ("priority", 9_000_000), ("flex", 3_000_000), ("fast", 19_500_000)]
+)
 async def test_the_ledger_bills_the_tier_and_the_audit_agrees(
     database: Database, tmp_path: Path, tier: str, nano_usd: int
 ) -> None:
@@ -91,6 +97,7 @@ TOLD: dict[str, Callable[[dict[str, Any], str], None]] = {
     "openai_chat": _answer,
     "openai_responses": _answer,
     "anthropic_messages": _usage("service_tier"),
+    "anthropic_messages, as a speed": _usage("speed"),
     "gemini": _usage("trafficType"),
     "gemini, as its API says it": _usage("serviceTier"),
 }
@@ -99,6 +106,7 @@ WORDS = [
     *(("openai_chat", each, "") for each in ("default", "auto", "scale", "new")),
     *(("openai_responses", *each) for each in (("priority", "priority"), ("flex", "flex"), ("default", ""))),
     *(("anthropic_messages", *each) for each in (("priority", "priority"), ("standard", ""), ("batch", ""))),
+    *(("anthropic_messages, as a speed", *each) for each in (("fast", "fast"), ("standard", ""), ("new", ""))),
     *(("gemini", *each) for each in (("ON_DEMAND_PRIORITY", "priority"), ("ON_DEMAND_FLEX", "flex"), ("ON_DEMAND", ""))),
     *(("gemini, as its API says it", *each) for each in (("PRIORITY", "priority"), ("flex", "flex"), ("standard", ""))),
 ]  # fmt: skip

@@ -336,7 +336,7 @@ def test_a_bound_knows_what_makes_calls_dearer() -> None:
     assert (6_006_000, 4 * 10**9) == (dearer.input_nano_usd, dearer.per_output_nano_usd)
     tiers = prices(input=10**9, output=10**9, flex_input=5, priority_input=3 * 10**9, priority_output=5 * 10**9)
     tiered = msgspec.structs.replace(model, prices=tiers)
-    calm, hurried = (bound_of([("m", tiered)], 1000, 10, hurried=each) for each in (False, True))
+    calm, hurried = (bound_of([("m", tiered)], 1000, 10, tiers=each) for each in ((), ("priority",)))
     assert (10**6, 10**9) == (calm.input_nano_usd, calm.per_output_nano_usd)
     assert (3 * 10**6, 5 * 10**9) == (hurried.input_nano_usd, hurried.per_output_nano_usd)
     twice = bound_of([("m", model)], 1000, 10, answers=3, at_once=2)

@@ -28,7 +28,7 @@ from tests.support.dialect import DIALECT
 from tests.support.pipeline import compiled
 
 LENGTH = 4000
-PRICES = "{input: 1, output: 0, priority_input: 5, flex_input: 0, cache_write_5m: 10, cache_write_1h: 100, source: test, date: '2026-11-01'}"
+PRICES = "{input: 1, output: 0, priority_input: 5, flex_input: 0, fast_input: 7, cache_write_5m: 10, cache_write_1h: 100, source: test, date: '2026-11-01'}"
 PROVIDERS = f"""
 providers:
   asked: {{base_url: 'http://127.0.0.1:9', local: true, auth: {{scheme: none}}, surfaces: {{anthropic_messages: {{}}}},
@@ -88,3 +88,12 @@ async def test_a_tier_that_may_cost_more_is_kept_aside_for(tier: str | None, dea
     more = {} if tier is None else {"service_tier": tier}
 
     assert (5000 <= await kept_usd("openai_chat", "asked/m", part(), **more)) == dearer
+
+
+@pytest.mark.parametrize(
+    ("more", "dearer"),
+    [({"speed": "fast"}, True), ({"fallbacks": [{"model": "n", "speed": "fast"}]}, True)]
+    + [(each, False) for each in ({"speed": "standard"}, {"speed": None}, {"service_tier": "auto"})],
+)
+async def test_a_speed_that_costs_more_is_kept_aside_for(more: dict[str, Any], dearer: bool) -> None:
+    assert (7000 <= await kept_usd("anthropic_messages", "asked/m", part(), **more)) == dearer

@@ -21,6 +21,7 @@ _MOST: Final = 2_000 * NANO_USD
 _PER_TOKEN: Final = (
     "input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning", "audio_input", "audio_output",
     "long_input", "long_output", "flex_input", "flex_output", "priority_input", "priority_output",
+    "fast_input", "fast_output",
 )  # fmt: skip
 
 

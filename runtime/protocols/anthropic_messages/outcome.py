@@ -76,7 +76,7 @@ def decode_usage(given: ReceivedUsage | None) -> Usage:
         cache_write_1h=long,
         reasoning=count(details.thinking_tokens) if details else 0,
         search_requests=count(server.web_search_requests) if server else 0,
-        tier=billed_tier(given.service_tier),
+        tier="fast" if given.speed == "fast" else billed_tier(given.service_tier),
     )
 
 
@@ -96,6 +96,8 @@ def encode_usage(usage: Usage, service_tier: str | None = None) -> WireUsage:
         output_tokens=usage.output,
         service_tier="priority" if service_tier == "priority" else "batch" if service_tier == "batch" else "standard",
     )
+    if usage.tier == "fast":
+        wire.speed = "fast"
     if usage.reasoning:
         wire.output_tokens_details = OutputTokensDetails(thinking_tokens=usage.reasoning)
     if usage.search_requests:
