@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import cast
 
 import msgspec
@@ -13,6 +14,7 @@ from runtime.config.plan import Plan
 __all__ = ["plan_data", "plan_sections"]
 
 
+@cache
 def plan_sections() -> tuple[str, ...]:
     """The sections of the configuration that a plan holds as they are."""
     return tuple(field.name for field in msgspec.structs.fields(Plan) if _is_section(field.type))
@@ -37,5 +39,10 @@ def _each(settings: Mapping[str, msgspec.Struct]) -> dict[str, object]:
 
 
 def _complete(settings: msgspec.Struct) -> dict[str, object]:
-    fields = msgspec.structs.fields(settings)
-    return {field.encode_name: plain(getattr(settings, field.name)) for field in fields}
+    return {written: plain(getattr(settings, name)) for written, name in _names(type(settings))}
+
+
+@cache
+def _names(type_: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+    """How each field is written, and its name. To find that takes longer than all else about a plan."""
+    return tuple((field.encode_name, field.name) for field in msgspec.structs.fields(type_))
