@@ -1,8 +1,8 @@
 """Servers that need not import what they run: one process has, and forks for every `gatewright serve` that a test wants.
 
 To import takes most of a start, and to register routes most of the rest, which is done here, too. What a server does from its
-command line on is the same otherwise; that it starts as a program of its own is seen by the tests of its life, of `--watch` and
-of what is told on the command line.
+command line on is the same otherwise, but that passwords are quick to compare; that it starts as a program of its own is seen
+by the tests of its life, of `--watch` and of what is told on the command line.
 """
 
 from __future__ import annotations
@@ -234,9 +234,11 @@ def _import_all() -> None:
     from runtime.server import load_codecs
 
     load_codecs()
+    from tests.support.passwords import compare_quickly
     from tests.support.registered import register_before_forks
 
     register_before_forks()
+    compare_quickly()
     gc.collect()
     gc.freeze()
 
