@@ -17,10 +17,10 @@ import pytest
 from redis import Redis
 
 from runtime.stores.database import DATABASE_FILE
-from tests.e2e.test_workers import HELLO, Line, a_worker, lines
 from tests.support import gateway as gateways
 from tests.support.callers import ask
 from tests.support.gateway import Running, gateway
+from tests.support.lines import HELLO, Line, a_worker, lines
 from tests.support.postgres import Postgres
 from tests.support.redis_server import RedisServer, redis_server
 

@@ -424,10 +424,16 @@ def test_whichever_worker_is_asked(tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while call(served, "GET", "/api/resilience", "ONE")[2]["heard"] < 2:
             assert time.monotonic() < deadline, "the workers do not hear of each other"
-        ids = [chat(served, "smart")[1]["x-gatewright-decision"] for _ in range(12)]
-        told = [call(served, "GET", f"/api/explain/{id_}", "ONE")[0] for id_ in ids]
+        ids: list[str] = []
+        while len({id_.partition("-")[0] for id_ in ids}) < 2:  # until both workers have served
+            assert time.monotonic() < deadline, f"only one worker serves: {ids}"
+            ids.append(chat(served, "smart")[1]["x-gatewright-decision"])
+        for id_ in ids * 3:  # one that is busy may answer too late to be heard
+            while call(served, "GET", f"/api/explain/{id_}", "ONE")[0] != 200:
+                assert time.monotonic() < deadline, f"a worker cannot explain {id_}"
+        while (summary := call(served, "GET", "/api/telemetry/summary", "ONE")[2])["heard"] < 2:
+            assert time.monotonic() < deadline, summary
         call(served, "PATCH", "/api/resilience", "BOSS", {"retries": {"attempts": 3}})
-        summary = call(served, "GET", "/api/telemetry/summary", "ONE")[2]
         deadline = time.monotonic() + 60
         seen = 0
         while seen < 20:
@@ -436,6 +442,4 @@ def test_whichever_worker_is_asked(tmp_path: Path) -> None:
             )
             assert time.monotonic() < deadline, "a worker does not know of the change"
 
-    assert [200] * 12 == told
-    assert 2 == len({id_.partition("-")[0] for id_ in ids}), "both workers served"
-    assert (12, 2) == (summary["providers"]["sim"]["count"], summary["heard"])
+    assert (len(ids), 2) == (summary["providers"]["sim"]["count"], summary["heard"])

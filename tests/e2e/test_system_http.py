@@ -24,7 +24,7 @@ from tests.support.gateway import Running, gateway
 
 CHAT = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
 HEADERS = {"authorization": f"Bearer {GUEST}", "content-type": "application/json"}
-PAUSE_S = 0.01
+PAUSE_S = 0.05
 """Between the calls of one caller. Without it callers take the processor from the workers that are to start meanwhile."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import re
@@ -14,18 +13,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from benchmarks.proxy.machine import descendants
+from tests.support.asking import ADMIN
 from tests.support.gateway import Running, gateway, run_cli
+from tests.support.lines import HELLO, Line, a_worker, lines
 from tests.support.patience import within_a_second
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.vendor import KEY, vendor
 
-ADMIN = "gw-an-admin-of-the-tests-0123456789"
 SECRETS = {"VENDOR_KEY": KEY, "ADMIN_KEY": ADMIN}
 CONFIG = """version: 1
 discovery: {{providers: none}}
@@ -45,8 +44,6 @@ retries: {{per_target: 0}}
 breakers: {{minimum_calls: 6, window: 5m, open_for: 5m, max_open_for: 5m}}
 {shared}
 """
-
-HELLO = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
 
 
 @pytest.fixture(scope="module")
@@ -78,62 +75,6 @@ def logged_by_both(running: Running, mark: str) -> None:
     while len([line for line in running.log.splitlines() if mark in line]) < 2:
         assert time.monotonic() < deadline, f"not twice {mark!r} in the log:\n{running.log}"
         time.sleep(0.02)
-
-
-def a_worker(parent: int) -> int:
-    """One of the processes that serve."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return next(int(each) for each in children if b"resource_tracker" not in Path(f"/proc/{each}/cmdline").read_bytes())
-
-
-class Line:
-    """One connection, which one worker answers from its first call to its last."""
-
-    def __init__(self, running: Running) -> None:
-        self._line = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=30)
-        self._headers = {"authorization": f"Bearer {ADMIN}", "content-type": "application/json"}
-
-    def name(self) -> str:
-        """What the worker calls itself."""
-        return self.talk("POST", "/v1/chat/completions", HELLO)[1]["x-gatewright-decision"].partition("-")[0]
-
-    def call(self, method: str, path: str, body: object = None) -> Any:
-        status, _, answer = self.talk(method, path, body)
-        assert status == 200, answer
-        return answer
-
-    def may_ask(self, model: str) -> bool:
-        """Whether this worker would ask the only target of ``model`` now."""
-        return bool(self.call("POST", "/api/models/availability", {"model": model})["available"])
-
-    def text(self, path: str) -> str:
-        self._line.request("GET", path, headers=self._headers)
-        response = self._line.getresponse()
-        assert response.status == 200
-        return response.read().decode()
-
-    def close(self) -> None:
-        self._line.close()
-
-    def talk(self, method: str, path: str, body: object) -> tuple[int, dict[str, str], Any]:
-        self._line.request(method, path, json.dumps(body), self._headers)
-        response = self._line.getresponse()
-        return response.status, {name.lower(): value for name, value in response.headers.items()}, json.load(response)
-
-
-@contextlib.contextmanager
-def lines(running: Running) -> Iterator[dict[str, Line]]:
-    """A connection to each of the two workers that serve, by the names they give themselves."""
-    deadline = time.monotonic() + 60
-    with contextlib.ExitStack() as stack:
-        found: dict[str, Line] = {}
-        while len(found) < 2:
-            assert time.monotonic() < deadline, f"only {sorted(found)} answer:\n{running.log}"
-            line = Line(running)
-            stack.callback(line.close)
-            with contextlib.suppress(OSError):  # of a worker that was killed
-                found.setdefault(line.name(), line)
-        yield found
 
 
 @pytest.mark.parametrize("where", ["file", "redis"])
