@@ -36,6 +36,9 @@ SECRETS: Final = {
         "redis password", "pepper", "store key", "client header", "prompt", "prompt refused", "tool result",
     )
 }  # fmt: skip
+MARKS: Final = (b"canary-", b"Y2FuYXJ5", b"63616e617279")
+"""What every form of every secret holds one of: where none is, no secret is."""
+
 ENVIRONMENT: Final = {
     "FIRST_KEY": SECRETS["provider key in the environment"],
     "ADMIN_KEY": SECRETS["admin key"],
@@ -291,15 +294,23 @@ def _printed(root: Path, environment: Mapping[str, str]) -> dict[str, bytes]:
 
 def _found(said: Mapping[str, bytes]) -> list[str]:
     """Which secrets are where."""
+    forms = {name: _forms(secret) for name, secret in SECRETS.items()}
     return sorted(
         f"{name}: {where}"
         for place, data in said.items()
         for where, inside in _unpacked(place, data)
-        for name, secret in SECRETS.items()
-        if any(form in inside for form in _forms(secret))
+        if any(mark in inside for mark in MARKS)
+        for name in SECRETS
+        if any(form in inside for form in forms[name])
         and WHERE_THEY_ARE.get(where) != name
         and not (name in TOLD_BACK and where.startswith(CLIENTS))
     )
+
+
+def test_every_form_of_a_secret_is_looked_for() -> None:
+    for name, secret in SECRETS.items():
+        for form in _forms(secret):
+            assert [f"{name}: here"] == _found({"here": b"x" + form + b"x"})
 
 
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from contextlib import closing
+from typing import Any, Final, NamedTuple
 
-import httpx
 import pytest
 
 from runtime.stores.database import Database, database_url
@@ -68,6 +69,43 @@ BODIES: Final = {name: {"requireLogin": True} for name in ("setRequireLogin", "s
 """What is sent where the smallest body would ask for less than the operation's scope: people set their own passwords there."""
 
 
+class Answer(NamedTuple):
+    asked: str
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def text(self) -> str:
+        return self.raw.decode()
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.raw)
+
+
+class Client:
+    """Thousands of calls, so it does no more than they need. Each has a connection of its own: who is refused before the body
+    came may lose the line."""
+
+    def __init__(self, running: Running) -> None:
+        self.url = running.url
+        self._port = running.port
+
+    def ask(self, verb: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)) as connection:
+            connection.request(verb, path, body or None, {"connection": "close", **headers})
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(verb, path.partition("?")[0], answer.status, found, answer.read())
+
+    def manage(self, verb: str, path: str, body: object = None, **headers: str) -> Answer:
+        """With a body of JSON."""
+        sent = {"content-type": "application/json", **{name.replace("_", "-"): said for name, said in headers.items()}}
+        return self.ask(verb, path, sent, b"" if body is None else json.dumps(body).encode())
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     config, environment = managed_config(CONFIG, workers=1)
@@ -78,10 +116,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="module")
-def client(served: Running) -> Iterator[httpx.Client]:
-    one_call_each = httpx.Limits(max_keepalive_connections=0)  # who is refused before the body came may lose the line
-    with httpx.Client(base_url=served.url, timeout=30, trust_env=False, limits=one_call_each) as made:
-        yield made
+def client(served: Running) -> Client:
+    return Client(served)
 
 
 async def _hired(running: Running) -> None:
@@ -94,22 +130,22 @@ async def _hired(running: Running) -> None:
     await database.aclose()
 
 
-def _cookie(client: httpx.Client, name: str) -> str:
-    answer = httpx.post(f"{client.base_url}/api/auth/login", json={"username": name, "password": PASSWORD})
-    assert 200 == answer.status_code, answer.text
-    return f"auth_token={answer.cookies['auth_token']}"
+def _cookie(client: Client, name: str) -> str:
+    answer = client.manage("POST", "/api/auth/login", {"username": name, "password": PASSWORD})
+    assert 200 == answer.status, answer.text
+    return answer.headers["set-cookie"].partition(";")[0]
 
 
-def _made(client: httpx.Client, fields: object) -> tuple[str, str]:
+def _made(client: Client, fields: object) -> tuple[str, str]:
     """The id of a key that is made through the API, and the key."""
-    answer = client.post("/api/keys", json=fields, headers={"x-api-key": ADMIN})
-    assert 201 == answer.status_code, answer.text
-    return answer.json()["id"], answer.json()["key"]
+    answer = client.manage("POST", "/api/keys", fields, x_api_key=ADMIN)
+    assert 201 == answer.status, answer.text
+    return answer.body["id"], answer.body["key"]
 
 
 def asked(
-    client: httpx.Client, operation: Operation, headers: Mapping[str, str], path: str, body: bytes | None = None
-) -> httpx.Response:
+    client: Client, operation: Operation, headers: Mapping[str, str], path: str, body: bytes | None = None
+) -> Answer:
     """One call to the operation as it wants to be called, but for what ``body`` says."""
     if body is None:
         given = BODIES.get(operation.id, json_body(operation.said))
@@ -118,19 +154,19 @@ def asked(
         r"\{(\w+)\}", lambda found: PLACES.get(f"{operation.verb} {found[1]}", PLACES.get(found[1], "a")), path
     )
     whole = {"content-type": "application/json", **headers} if body else dict(headers)
-    return client.request(operation.verb, filled, content=body, headers=whole)
+    return client.ask(operation.verb, filled, whole, body)
 
 
-def unanswered(answer: httpx.Response, status: int) -> str:
+def unanswered(answer: Answer, status: int) -> str:
     """What is wrong with the refusal; empty: nothing."""
-    if answer.status_code != status:
-        return f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text[:200]}"
-    told = [name for name in NAMES if name in answer.text.replace(answer.request.url.path, "")]
-    return f"{answer.request.method} {answer.request.url.path} tells of {told}" if told else ""
+    if answer.status != status:
+        return f"{answer.asked} {answer.path}: {answer.status} {answer.text[:200]}"
+    told = [name for name in NAMES if name in answer.text.replace(answer.path, "")]
+    return f"{answer.asked} {answer.path} tells of {told}" if told else ""
 
 
 def everywhere(
-    client: httpx.Client,
+    client: Client,
     operations: list[Operation],
     headers: Mapping[str, str],
     status: int,
@@ -172,21 +208,21 @@ NOBODIES: Final = {
 
 
 @pytest.mark.parametrize("headers", NOBODIES.values(), ids=NOBODIES)
-def test_nobody_is_answered(client: httpx.Client, headers: dict[str, str]) -> None:
+def test_nobody_is_answered(client: Client, headers: dict[str, str]) -> None:
     assert [] == everywhere(client, CLOSED, headers, 401, aliases=not headers)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"a":1,"a":2}'], ids=["cut off", "a list", "a field twice"])
-def test_nobody_is_told_what_is_wrong_with_a_body(client: httpx.Client, body: bytes) -> None:
+def test_nobody_is_told_what_is_wrong_with_a_body(client: Client, body: bytes) -> None:
     changing = [one for one in CLOSED if one.changes and one.manages]
 
     assert [] == everywhere(client, changing, {"x-api-key": "gw-nobody"}, 401, body=body)
 
 
-def test_a_key_that_is_over_is_not_answered(client: httpx.Client) -> None:
+def test_a_key_that_is_over_is_not_answered(client: Client) -> None:
     id_, key = _made(client, {"name": "short", "scopes": ["admin"]})
-    assert 200 == client.get("/api/keys", headers={"x-api-key": key}).status_code
-    assert 200 == client.post(f"/api/keys/{id_}/revoke", headers={"x-api-key": ADMIN}).status_code
+    assert 200 == client.ask("GET", "/api/keys", {"x-api-key": key}).status
+    assert 200 == client.manage("POST", f"/api/keys/{id_}/revoke", x_api_key=ADMIN).status
 
     assert [] == everywhere(client, CLOSED, {"x-api-key": key}, 401)
 
@@ -196,22 +232,22 @@ def test_a_key_that_is_over_is_not_answered(client: httpx.Client) -> None:
     [(CLIENT, {"public", "chat"}), (VIEWER, {"public", "view"})],
     ids=["chat only", "view only"],
 )
-def test_a_key_without_the_scope_is_not_answered(client: httpx.Client, key: str, has: set[str]) -> None:
+def test_a_key_without_the_scope_is_not_answered(client: Client, key: str, has: set[str]) -> None:
     lacking = [one for one in OPERATIONS if one.scope not in has]
 
     assert [] == everywhere(client, lacking, {"x-api-key": key}, 403)
     assert {"view", "admin"} - has <= {one.scope for one in lacking}
 
 
-def test_a_login_is_no_key_for_models(client: httpx.Client) -> None:
-    headers = {"cookie": _cookie(client, "ada"), "origin": str(client.base_url).rstrip("/")}
+def test_a_login_is_no_key_for_models(client: Client) -> None:
+    headers = {"cookie": _cookie(client, "ada"), "origin": client.url}
 
-    assert 200 == client.get("/api/keys", headers=headers).status_code
+    assert 200 == client.ask("GET", "/api/keys", headers).status
     assert [] == everywhere(client, [one for one in OPERATIONS if one.scope == "chat"], headers, 401)
 
 
-def test_a_login_without_the_scope_is_not_answered(client: httpx.Client) -> None:
-    headers = {"cookie": _cookie(client, "vic"), "origin": str(client.base_url).rstrip("/")}
+def test_a_login_without_the_scope_is_not_answered(client: Client) -> None:
+    headers = {"cookie": _cookie(client, "vic"), "origin": client.url}
 
     assert [] == everywhere(client, [one for one in OPERATIONS if one.scope == "admin"], headers, 403)
 
@@ -221,7 +257,7 @@ def test_a_login_without_the_scope_is_not_answered(client: httpx.Client) -> None
     [{"origin": "https://evil.test"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {}],
     ids=["another site", "no site", "across sites", "unsaid"],
 )
-def test_a_page_of_another_site_changes_nothing_with_a_login(client: httpx.Client, page: dict[str, str]) -> None:
+def test_a_page_of_another_site_changes_nothing_with_a_login(client: Client, page: dict[str, str]) -> None:
     headers = {"cookie": _cookie(client, "ada"), **page}
     changing = [one for one in MANAGING if one.changes and one.scope not in {"public", "chat"}]
 
@@ -231,7 +267,7 @@ def test_a_page_of_another_site_changes_nothing_with_a_login(client: httpx.Clien
 @pytest.mark.parametrize(
     "headers", [{}, {"x-api-key": CLIENT}, {"x-api-key": OTHER}], ids=["nobody", "client", "other"]
 )
-def test_what_is_public_names_nothing_of_the_configuration(client: httpx.Client, headers: dict[str, str]) -> None:
+def test_what_is_public_names_nothing_of_the_configuration(client: Client, headers: dict[str, str]) -> None:
     public = [one for one in MANAGING if one.scope == "public"]
     told = [
         (operation.id, name)
@@ -244,8 +280,8 @@ def test_what_is_public_names_nothing_of_the_configuration(client: httpx.Client,
 
 
 @pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"x-api-key": CLIENT}, 403)], ids=["nobody", "client"])
-def test_head_tells_no_more_than_get(client: httpx.Client, headers: dict[str, str], status: int) -> None:
+def test_head_tells_no_more_than_get(client: Client, headers: dict[str, str], status: int) -> None:
     asking = [one for one in MANAGING if one.verb == "GET" and one.scope in {"view", "admin"}]
-    heads = [client.head(re.sub(r"\{(\w+)\}", "a", one.path), headers=headers).status_code for one in asking]
+    heads = [client.ask("HEAD", re.sub(r"\{(\w+)\}", "a", one.path), headers).status for one in asking]
 
     assert [status] * len(asking) == heads
