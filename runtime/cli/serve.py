@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import rich_click as click
 from click import option  # typed, which rich_click's are not
 
+from runtime.cli.staying import staying
 from runtime.cli.terminal import root_option
 
 __all__ = ["serve"]
@@ -31,20 +29,9 @@ def serve(root: Path, host: str | None, port: int | None, workers: int | None, w
         from runtime.cli.watch import watch_project
 
         return watch_project(root, host=host, port=port, workers=workers)
-    with _staying():
+    with staying():
         from runtime.server import load_codecs
         from runtime.server import serve as run
 
         load_codecs()
     return run(root, host=host, port=port, workers=workers, out=click.echo)
-
-
-@contextmanager
-def _staying() -> Generator[None, None, None]:
-    """What is imported in the block stays: the garbage collector looks at it neither now, a tenth of a start, nor in a worker."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
