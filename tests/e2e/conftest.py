@@ -1,4 +1,4 @@
-"""One gateway for the module tests below: two strict vendors behind it, the simulated provider beside them.
+"""One gateway for the modules below, ended behind the last: two strict vendors behind it, the simulated provider beside them.
 
 Nothing is asked twice, and nothing is held against a vendor: each test stands alone.
 """
@@ -42,19 +42,19 @@ UPSTREAMS = ("chatty", "messy")
 """Provider ids: the first speaks openai_chat, the second anthropic_messages."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chatty() -> Iterator[Vendor]:
     with vendor("openai_chat") as fake:
         yield fake
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def messy() -> Iterator[Vendor]:
     with vendor("anthropic_messages") as fake:
         yield fake
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(chatty: Vendor, messy: Vendor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     config = CONFIG.format(chatty=chatty.url, messy=messy.url)
     with gateway(tmp_path_factory.mktemp("gateway"), config, {"VENDOR_KEY": KEY}) as running:

@@ -144,12 +144,13 @@ def test_compressed_body_is_read_and_a_bomb_is_413(served: Running) -> None:
 def test_no_key_and_wrong_method_and_unknown_path(served: Running, dialect: str) -> None:
     url = served.url + PATHS[dialect]
 
-    keyless = httpx.post(url, json=CHAT)
-    wrong_method = httpx.put(url, json=CHAT)
+    keyless = httpx.post(url, json=CHAT, timeout=60)
+    wrong_method = httpx.put(url, json=CHAT, timeout=60)
     unknown = httpx.post(
         f"{served.url}/v1/no/such/path",
         json=CHAT,
         headers={"anthropic-version": "2023-06-01"} if dialect == "anthropic" else {},
+        timeout=60,
     )
 
     assert [401, 405, 404] == [keyless.status_code, wrong_method.status_code, unknown.status_code]
@@ -168,7 +169,7 @@ def test_every_prefix_and_every_place_for_a_key(served: Running, prefix: str, wh
     value = form.format(served.key)
     query, headers = ({"key": value}, {}) if name == "?key=" else ({}, {name: value})
 
-    reply = httpx.post(f"{served.url}{prefix}/chat/completions", json=CHAT, params=query, headers=headers)
+    reply = httpx.post(f"{served.url}{prefix}/chat/completions", json=CHAT, params=query, headers=headers, timeout=60)
 
     assert reply.status_code == 200
 

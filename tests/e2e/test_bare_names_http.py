@@ -97,7 +97,9 @@ def test_a_bare_name_of_a_key_is_the_model_it_stands_for_and_its_patterns_are_of
 
 def test_a_key_that_was_made_at_run_time_is_judged_alike(served: Running) -> None:
     root = {"authorization": f"Bearer {ADMIN}"}
-    made = httpx.post(served.url + "/api/keys", json={"name": "one", "allowedModels": ["echo"]}, headers=root).json()
+    made = httpx.post(
+        served.url + "/api/keys", json={"name": "one", "allowedModels": ["echo"]}, headers=root, timeout=60
+    ).json()
 
     assert 200 == ask(served, "messages", "echo", made["key"]).status_code
     assert 200 == ask(served, "messages", "sim/echo", made["key"]).status_code
@@ -110,13 +112,13 @@ def test_a_provider_before_the_slash_wins_over_another_ones_model_of_that_name(s
 
 def test_lists_hold_public_ids_and_one_model_is_found_by_its_bare_name(served: Running) -> None:
     root = {"authorization": f"Bearer {ADMIN}"}
-    listed = {each["id"] for each in httpx.get(served.url + "/v1/models", headers=root).json()["data"]}
+    listed = {each["id"] for each in httpx.get(served.url + "/v1/models", headers=root, timeout=60).json()["data"]}
 
     assert {"sim/echo", "lab/own", "echoing"} <= listed
     assert not {"echo", "own", "tools"} & listed
-    assert "sim/echo" == httpx.get(served.url + "/v1/models/echo", headers=root).json()["id"]
-    assert 400 == httpx.get(served.url + "/v1/models/tools", headers=root).status_code
-    asked = httpx.post(served.url + "/api/models/availability", json={"model": "own"}, headers=root)
+    assert "sim/echo" == httpx.get(served.url + "/v1/models/echo", headers=root, timeout=60).json()["id"]
+    assert 400 == httpx.get(served.url + "/v1/models/tools", headers=root, timeout=60).status_code
+    asked = httpx.post(served.url + "/api/models/availability", json={"model": "own"}, headers=root, timeout=60)
     assert ("lab/own", True) == (asked.json()["model"], asked.json()["available"])
 
 
@@ -124,6 +126,6 @@ def test_the_reasons_say_what_the_name_stood_for(served: Running) -> None:
     root = {"authorization": f"Bearer {ADMIN}"}
     decision = ask(served, "chat", "echo").headers["x-gatewright-decision"]
 
-    reasons = httpx.get(f"{served.url}/api/explain/{decision}", headers=root).json()["reasons"]
+    reasons = httpx.get(f"{served.url}/api/explain/{decision}", headers=root, timeout=60).json()["reasons"]
 
     assert "echo is a bare name of sim/echo" in [each["text"] for each in reasons]

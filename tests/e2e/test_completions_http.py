@@ -62,6 +62,7 @@ def test_one_line_of_the_log_tells_of_all_calls(served: Running) -> None:
         f"{served.url}/v1/completions",
         json={"model": "sim/echo", "prompt": ["One", "Two"]},
         headers={"authorization": f"Bearer {served.key}", "x-request-id": "two-prompts"},
+        timeout=60,
     )
 
     assert 200 == reply.status_code
@@ -76,6 +77,7 @@ def test_a_providers_own_path_takes_them_as_well(served: Running) -> None:
         f"{served.url}/v1/providers/sim/completions",
         json={"model": "echo", "prompt": ["One", "Two"], "max_tokens": 50},
         headers={"authorization": f"Bearer {served.key}"},
+        timeout=60,
     )
 
     assert 200 == reply.status_code, reply.text

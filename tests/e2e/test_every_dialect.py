@@ -126,7 +126,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
             next(lines)
         served.process.send_signal(signal.SIGTERM)
         rest = {name: list(lines) for name, lines in replies.items()}
-        assert served.process.wait(20) == 0
+        assert served.process.wait(60) == 0
     return rest
 
 
@@ -148,7 +148,7 @@ def test_metrics_count_each_end_of_a_stream_once(tmp_path: Path) -> None:
             next(reply.iter_lines())
         served.logged('"outcome":"client_closed"')
 
-        told = httpx.get(f"{served.url}/metrics", headers=auth(served)).text
+        told = httpx.get(f"{served.url}/metrics", headers=auth(served), timeout=60).text
         counts = [line for line in told.splitlines() if line.startswith("gatewright_requests_total{")]
         ends = sorted((label(line, "outcome"), label(line, "error_type"), line.split()[-1]) for line in counts)
 

@@ -127,9 +127,9 @@ def test_a_key_is_taken_from_each_of_its_five_places_and_never_logged(served: Ru
 
 def test_models_are_listed_and_found_in_geminis_shape(served: Running) -> None:
     headers = {"authorization": f"Bearer {served.key}"}
-    listed = httpx.get(f"{served.url}/v1beta/models?pageSize=1000&key=", headers=headers).json()
-    one = httpx.get(f"{served.url}/v1beta/models/sim%2Fecho", headers=headers).json()
-    same = httpx.get(f"{served.url}/v1/models/sim/echo", headers={"x-goog-api-key": served.key}).json()
+    listed = httpx.get(f"{served.url}/v1beta/models?pageSize=1000&key=", headers=headers, timeout=60).json()
+    one = httpx.get(f"{served.url}/v1beta/models/sim%2Fecho", headers=headers, timeout=60).json()
+    same = httpx.get(f"{served.url}/v1/models/sim/echo", headers={"x-goog-api-key": served.key}, timeout=60).json()
 
     assert "models/sim/echo" in {model["name"] for model in listed["models"]}
     assert one == same
@@ -173,7 +173,11 @@ def test_a_request_that_cannot_be_understood_names_its_field(
 )
 def test_what_is_not_there_is_told_in_geminis_shape(served: Running, method: str, path: str, status: str) -> None:
     reply = httpx.request(
-        method, served.url + path, json=HI if method == "POST" else None, headers={"x-goog-api-key": served.key}
+        method,
+        served.url + path,
+        json=HI if method == "POST" else None,
+        headers={"x-goog-api-key": served.key},
+        timeout=60,
     )
 
     assert error(reply)["status"] == status

@@ -64,7 +64,7 @@ def made(served: Running, **fields: object) -> tuple[str, str]:
 
 def settled(served: Running, key: str, status: int) -> float:
     """How many seconds it took until every worker answered so."""
-    return seconds_until(lambda: {status} == {chat(served, key) for _ in range(12)})
+    return seconds_until(lambda: all(status == chat(served, key) for _ in range(12)))
 
 
 def test_a_key_is_good_in_every_worker_within_a_second_and_is_shown_once(served: Running) -> None:

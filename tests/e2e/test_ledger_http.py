@@ -352,7 +352,7 @@ def test_fault_30_a_store_that_is_locked_stops_no_call_and_misses_none(site: Sit
     began = time.monotonic()
     answers = [call(site, "openai_chat", "chatty/plain") for _ in range(5)]
     assert {200} == {each.status for each in answers}
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20, "five that waited their 5 s would take longer"
     locked.execute("ROLLBACK")
     locked.close()
 

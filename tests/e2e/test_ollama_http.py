@@ -72,12 +72,12 @@ def test_the_bare_address_says_what_each_client_looks_for(served: Running) -> No
 
     assert said == b"Ollama is running"
     assert bare.headers["content-type"] == "text/plain; charset=utf-8"
-    assert httpx.get(served.url, headers={"accept": "application/json"}).json()["name"] == "Gatewright"
+    assert httpx.get(served.url, headers={"accept": "application/json"}, timeout=60).json()["name"] == "Gatewright"
 
 
 def test_models_are_listed_and_shown(served: Running) -> None:
     headers = {"authorization": f"Bearer {served.key}"}
-    listed = httpx.get(f"{served.url}/api/tags", headers=headers).json()["models"]
+    listed = httpx.get(f"{served.url}/api/tags", headers=headers, timeout=60).json()["models"]
     shown = post(served, "/api/show", {"model": "sim/tools:latest"}).json()
 
     assert {"quick", "sim/echo"} <= {one["name"] for one in listed}

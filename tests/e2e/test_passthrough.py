@@ -33,7 +33,7 @@ def body(protocol: str, model: str, *, stream: bool) -> bytes:
 
 def call(served: Running, protocol: str, content: bytes) -> httpx.Response:
     headers = {"authorization": f"Bearer {served.key}", "anthropic-version": "2023-06-01", "x-stainless-lang": "python"}
-    return httpx.post(served.url + PATHS[protocol], content=content, headers=headers)
+    return httpx.post(served.url + PATHS[protocol], content=content, headers=headers, timeout=60)
 
 
 def upstream_models(data: bytes, protocol: str, name: str) -> bytes:
@@ -92,7 +92,7 @@ def test_clients_credential_and_fingerprint_stay_here(served: Running, fakes: di
 
 def test_answer_headers_name_the_build_and_who_served(served: Running, fakes: dict[str, Vendor]) -> None:
     reply = call(served, "openai_chat", body("openai_chat", "chatty/plain", stream=False))
-    health: Any = httpx.get(f"{served.url}/health").json()
+    health: Any = httpx.get(f"{served.url}/health", timeout=60).json()
 
     assert health["build"] == reply.headers["x-gatewright-build"]
     assert reply.headers["x-gatewright-served"] == "chatty/plain"

@@ -54,7 +54,7 @@ def test_another_providers_model_is_400_and_an_unknown_provider_404(served: Runn
 
 def test_models_are_listed_by_the_providers_own_names(served: Running) -> None:
     headers = {"authorization": f"Bearer {served.key}"}
-    listed = httpx.get(f"{served.url}/v1/providers/sim/models", headers=headers).json()["data"]
+    listed = httpx.get(f"{served.url}/v1/providers/sim/models", headers=headers, timeout=60).json()["data"]
 
     assert {"echo", "tools"} <= {one["id"] for one in listed}
     assert not any("/" in one["id"] for one in listed)
