@@ -36,17 +36,27 @@ def check(root: Path, file: Path | None, form: str, strict: bool, secrets: bool)
     also when there is a warning.
     """
     from runtime.cli.project import compile_project
-    from runtime.cli.report import FORMATS, summary
+    from runtime.cli.report import FORMATS, moved, summary
 
     sources = (_read(file), *_parts(root, file)) if file else None
     outcome = compile_project(root, sources=sources, look_for_secrets=secrets)
-    report = FORMATS[form](outcome.diagnostics)
+    diagnostics = outcome.diagnostics
+    if form in {"sarif", "github"} and file is None:
+        diagnostics = moved(diagnostics, _in_repository(root))
+    report = FORMATS[form](diagnostics)
     if report:
         click.echo(report)
     if form == "text":
         note(summary(outcome.diagnostics))
     faulty = outcome.failed or (strict and bool(outcome.diagnostics))
     return FAULT if faulty else SAME
+
+
+def _in_repository(root: Path) -> Path:
+    """Where ``root`` is in the repository that holds it: code hosts look for files from its top, wherever we are called."""
+    whole = root.resolve()
+    top = next((each for each in (whole, *whole.parents) if (each / ".git").exists()), whole)
+    return whole.relative_to(top)
 
 
 def _read(file: Path) -> Source:

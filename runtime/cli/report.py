@@ -7,14 +7,15 @@ commands", whose values escape `%`, line ends and, in properties, `:` and `,`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
 import rich_click as click
 
-from runtime.source import CODES, Diagnostic, Severity
+from runtime.source import CODES, Diagnostic, Note, Severity, Span
 
-__all__ = ["FORMATS", "as_github", "as_json", "as_sarif", "as_text", "summary"]
+__all__ = ["FORMATS", "as_github", "as_json", "as_sarif", "as_text", "moved", "summary"]
 
 REFERENCE = "docs/reference/diagnostics.md"
 
@@ -47,6 +48,20 @@ def as_github(diagnostics: Sequence[Diagnostic]) -> str:
 FORMATS: Mapping[str, Callable[[Sequence[Diagnostic]], str]] = MappingProxyType(
     {"text": as_text, "json": as_json, "sarif": as_sarif, "github": as_github}
 )
+
+
+def moved(diagnostics: Sequence[Diagnostic], below: Path) -> tuple[Diagnostic, ...]:
+    """``diagnostics`` of files that stand ``below`` where they are looked for."""
+
+    def span(old: Span) -> Span:
+        return msgspec.structs.replace(old, file=(below / old.file).as_posix())
+
+    def note(old: Note) -> Note:
+        return msgspec.structs.replace(old, span=span(old.span))
+
+    return tuple(
+        msgspec.structs.replace(item, span=span(item.span), notes=tuple(map(note, item.notes))) for item in diagnostics
+    )
 
 
 def summary(diagnostics: Sequence[Diagnostic]) -> str:

@@ -98,6 +98,22 @@ def test_github_format_writes_one_command_per_fault(run: Run, root: Path) -> Non
     assert all(line.startswith("::error file=gateway.yaml,line=") for line in ran.out.splitlines())
 
 
+@pytest.mark.parametrize(("form", "written"), [("github", "file={},line="), ("sarif", '"uri": "{}"')])
+def test_code_hosts_are_told_where_a_file_is_in_its_repository(run: Run, root: Path, form: str, written: str) -> None:
+    """They look for it from the top, wherever the command was called."""
+    (root / ".git").mkdir()
+    below = root / "deploy" / "gateway"
+    (below / "gateway.d").mkdir(parents=True)
+    (below / "gateway.yaml").write_bytes(FAULTY)
+    (below / "gateway.d" / "more.yaml").write_text("version: 1\nalias: {}\n")
+    ran = run("check", "--root", below, "--format", form)
+
+    assert written.format("deploy/gateway/gateway.yaml") in ran.out
+    assert written.format("deploy/gateway/gateway.d/more.yaml") in ran.out
+    assert "gateway.yaml:" in run("check", "--root", below).out
+    assert "deploy" not in run("check", "--root", below).out
+
+
 MISSING = """\
 version: 1
 providers:
