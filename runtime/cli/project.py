@@ -5,6 +5,7 @@ Reads files and writes none. Both compilers run even when the first one finds fa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -97,8 +98,8 @@ def sound_artefact(root: Path) -> Artefact:
 
 
 def project_sources(root: Path) -> tuple[Source, ...]:
-    """The configuration files below ``root``. Raises Stop when there is no `gateway.yaml`."""
-    if not (root / MAIN).is_file():
+    """The configuration files below ``root``. Raises Stop when there is no `gateway.yaml`, ConfigError as `read_sources` does."""
+    if not os.path.lexists(root / MAIN):
         raise Stop(FAULT, f"there is no {MAIN} in {root.absolute()}; `gatewright init` writes one")
     return read_sources(root)
 

@@ -35,9 +35,24 @@ class Server(Protocol):
 
 def snapshot(root: Path) -> Mapping[Path, tuple[int, int]]:
     """The time and size of every file a build reads."""
-    found = [root / "gateway.yaml", *(root / "gateway.d").glob("*.yaml"), *(root / "schemas").rglob("*.yaml")]
-    stats = {path: path.stat() for path in sorted(found) if path.is_file()}
-    return {path: (stat.st_mtime_ns, stat.st_size) for path, stat in stats.items()}
+    found = {root / "gateway.yaml", *_below(root / "gateway.d", "*.yaml"), *_below(root / "schemas", "**/*.yaml")}
+    return {path: seen for path in sorted(found) if (seen := _seen(path)) is not None}
+
+
+def _below(directory: Path, pattern: str) -> list[Path]:
+    try:
+        return list(directory.glob(pattern))
+    except OSError:  # a directory in it went while it was looked at; it is looked at again
+        return []
+
+
+def _seen(path: Path) -> tuple[int, int] | None:
+    """None where there is nothing: an editor may take a file away for a moment."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def follow(

@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from runtime.config.build import COMPILER, canonical, digest, render_artefact
-from runtime.config.files import Source, source_names
+from runtime.config.files import Source, read_file, source_names
 from runtime.config.plan import Artefact, Plan
 from runtime.errors import ConfigError
 
@@ -91,7 +91,7 @@ def _read_lock(root: Path) -> Lock:
 
 def _read(root: Path, name: str) -> bytes:
     try:
-        return (root / name).read_bytes()
+        return read_file(root, name)
     except FileNotFoundError as error:
         raise _stale(f"{name} is missing") from error
     except OSError as error:

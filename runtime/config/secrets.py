@@ -94,8 +94,9 @@ def environment(root: Path, variables: Mapping[str, str] | None = None) -> Looku
             return values.get(reference.env, "").strip() or None
         if reference.stored is not None:
             return None
+        path = root / str(reference.file)
         try:
-            return (root / str(reference.file)).read_text("utf-8").strip() or None
+            return (path.read_text("utf-8").strip() or None) if path.is_file() else None  # a pipe would be waited for
         except (OSError, UnicodeDecodeError):
             return None
 
