@@ -260,6 +260,8 @@ class Admission:
                 message += "; fewer output tokens may fit"
             elif error.due_ms is None:
                 message += " beside what running calls may take; fewer output tokens may fit"
+            elif error.left > 0 and not begin:
+                message += "; fewer output tokens may fit"
         reached = _kind(error)(message, retry_after_s=wait_s)
         reached.at_s = now_ms / 1000
         reached.standings = tuple(

@@ -94,7 +94,7 @@ def test_policies_bar_models_and_limit_those_that_fit(served: Running) -> None:
 def test_a_call_that_could_take_more_than_is_left_is_refused_and_a_smaller_one_fits(served: Running) -> None:
     refused = chat(served, "tokens", max_tokens=400)
     assert 429 == refused.status
-    assert "400 tokens of it is left" in refused.body["error"]["message"]
+    assert "400 tokens of it is left; fewer output tokens may fit" in refused.body["error"]["message"]
     answer = chat(served, "tokens", max_tokens=100)
     assert 200 == answer.status
     assert int(answer.headers["x-ratelimit-remaining-tokens"]) < 400
