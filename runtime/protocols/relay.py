@@ -93,7 +93,7 @@ class Passing(Relay):
     @property
     @override
     def finished(self) -> bool:
-        return self._tap.finished
+        return self._tap.complete and self._tap.finished  # with most events neither
 
     @property
     @override

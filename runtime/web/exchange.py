@@ -58,19 +58,6 @@ class Exchange:
         left: whether it is known that the client has left.
     """
 
-    started: bool = False
-    finished: bool = False
-    body_read: bool = False
-    left: bool = False
-    _query: Mapping[str, str] | None = None
-    _untouched: bool = True
-    _on_body: Callable[[], None] | None = None
-    _beat: Beat | None = None
-    _writing: bool = False
-    _offered: Left | None = None
-    _last_sent_s: float = 0.0
-    _unyielded_bytes: int = 0
-
     def __init__(
         self,
         scope: HttpScope,
@@ -101,8 +88,16 @@ class Exchange:
         self._base_headers = base_headers
         self._write_limit_s = write_limit_s
         self._lookout = lookout
-        if self.method in {"GET", "HEAD"}:
-            self.body_read, self._untouched = True, False
+        self.body_read = self.method in {"GET", "HEAD"}
+        self._untouched = not self.body_read
+        self.started = self.finished = self.left = False
+        self._query: Mapping[str, str] | None = None
+        self._on_body: Callable[[], None] | None = None
+        self._beat: Beat | None = None
+        self._writing = False
+        self._offered: Left | None = None
+        self._last_sent_s = 0.0
+        self._unyielded_bytes = 0
 
     # -- the request
 
@@ -278,7 +273,7 @@ class Exchange:
     # -- inside
 
     def _head(self, headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-        head = encode_headers(headers)
+        head = encode_headers(headers, self.request_id)
         given = dict(head)
         for pair in self._base_headers:
             if pair[0] not in given:

@@ -36,19 +36,22 @@ def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, str], in
     return headers, size
 
 
-def encode_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Encode ``headers``. What cannot stand in a value (a line break above all) becomes a space or a question mark."""
-    return [(_remembered if len(pair[1]) <= REMEMBERED else _encoded)(*pair) for pair in headers]
+def encode_headers(headers: Iterable[tuple[str, str]], once: str = "") -> list[tuple[bytes, bytes]]:
+    """Encode ``headers``. What cannot stand in a value (a line break above all) becomes a space or a question mark.
 
-
-@lru_cache(maxsize=1024)
-def _remembered(name: str, value: str) -> tuple[bytes, bytes]:
-    """Nearly all answers say the same."""
-    return _encoded(name, value)
+    ``once`` is a value that no other answer has, and need not be remembered for one.
+    """
+    return [
+        (_encoded if pair[1] is once or len(pair[1]) > REMEMBERED else _remembered)(*pair) for pair in headers
+    ]  # fmt: skip
 
 
 def _encoded(name: str, value: str) -> tuple[bytes, bytes]:
     return name.lower().encode(), value.encode() if value.isascii() and value.isprintable() else _printable(value)
+
+
+_remembered: Final = lru_cache(maxsize=1024)(_encoded)
+"""Nearly all answers say the same."""
 
 
 def _printable(value: str) -> bytes:
