@@ -81,6 +81,22 @@ async def test_a_quick_target_is_asked_alone() -> None:
         assert [] == servers["b"].requests
 
 
+async def test_beside_a_target_the_same_one_is_asked_over_its_next_connection_first() -> None:
+    config = "combos: {smart: {targets: [a/m, b/m], hedge: {after: 50ms}}}\n"
+    two = "connections: [{id: one}, {id: two}], models: {m: {}}"
+    held = Held(BROKEN)
+    async with several(config + "retries: {per_target: 0}\n", {"a": held, "b": healthy}, {"a": two}) as (made, servers):
+        calling = asyncio.create_task(made.call())
+        while len(servers["a"].requests) < 2:
+            await asyncio.sleep(0.01)
+        assert [] == servers["b"].requests
+        held.answers.set()
+        said = await calling
+
+        asked = [(each.target, each.connection) for each in said.record.attempts]
+        assert [("a/m", "a/one"), ("a/m", "a/two"), ("b/m", "b/default")] == asked
+
+
 async def test_no_more_than_are_allowed_are_asked_at_once() -> None:
     held = [Held(BROKEN) for _ in range(3)]
     config = HEDGED + "retries: {per_target: 0}\n"
