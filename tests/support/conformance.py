@@ -5,25 +5,18 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
-import schemathesis
+import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis import GenerationMode
-from schemathesis.core.failures import FailureGroup
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from tests.support.document import DOCUMENT
 from tests.support.gateway import Running
 from tests.support.managing import ADMIN
 
-__all__ = ["CONFIG", "ENDS", "THERE", "TRIED", "WHOLE", "Tried", "documented", "wrong_answers"]
+__all__ = ["CONFIG", "ENDS", "LIKE", "THERE", "WHOLE", "Tried", "documented", "tried", "varied", "wrong_answers"]
 
 CONFIG: Final = """combos: {pair: {targets: [sim/echo, sim/tools]}}
 aliases: {quick: sim/echo}
@@ -83,24 +76,46 @@ WHOLE: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """Bodies that mean something, where a schema says little of what they may hold; parts of them are drawn anew."""
 
+LIKE: Final = {
+    "callResource": "callModel",
+    "countMessageTokens": "createMessage",
+    "countResponseInputTokens": "createResponse",
+    "createProviderChatCompletion": "createChatCompletion",
+    "createProviderCompletion": "createCompletion",
+    "createProviderEmbeddings": "createEmbeddings",
+    "createProviderMessage": "createMessage",
+    "createProviderResponse": "createResponse",
+}
+"""Operations whose bodies are read as those of another: what may stand there takes seconds to draw, and is drawn there."""
+
 ANY_JSON: Final = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
 )
-CHECKS: Final = [
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-    response_headers_conformance,
-]
 
 Tried = Any
-"""An operation as schemathesis has it."""
+"""An operation as schemathesis has it. What comes of schemathesis is imported where it is used: every worker collects tests
+that ask this module, and one or two of them ask schemathesis."""
 
 
-def _tried() -> dict[str, Tried]:
+@cache
+def _checks() -> list[Any]:
+    from schemathesis.specs.openapi import checks
+
+    return [
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_schema_conformance,
+        checks.response_headers_conformance,
+    ]
+
+
+@cache
+def tried() -> dict[str, Tried]:
     """The operations by their ids. The key is ours to send, and a piece of gateway.yaml may be any JSON."""
+    import schemathesis
+
     document = copy.deepcopy(DOCUMENT)
     del document["components"]["securitySchemes"]
     for item in document["paths"].values():
@@ -115,9 +130,6 @@ def _tried() -> dict[str, Tried]:
     return {one.definition.raw["operationId"]: one for one in found}
 
 
-TRIED: Final = _tried()
-
-
 def documented(
     running: Running, name: str, key: str | None, body: object = None, **named: Mapping[str, object]
 ) -> tuple[int, Any]:
@@ -126,26 +138,54 @@ def documented(
     ``named`` are its parameters: `path_parameters`, `query`.
     """
     given = {} if body is None else {"body": body, "media_type": "application/json"}
-    case = TRIED[name].Case(**named, **given)
+    case = tried()[name].Case(**named, **given)
     headers = {} if key is None else {"authorization": f"Bearer {key}"}
     answer = case.call(base_url=running.url, headers=headers, timeout=60)
-    case.validate_response(answer, checks=CHECKS)
+    case.validate_response(answer, checks=_checks())
     return answer.status_code, answer.json()
 
 
+def varied(name: str) -> bool:
+    """Whether calls of the operation ``name`` differ, and otherwise than those of another do."""
+    operation = tried()[name]
+    said = operation.path_parameters or operation.query or operation.headers or operation.cookies or operation.body
+    return bool(said) and name not in LIKE
+
+
 def wrong_answers(running: Running, name: str, examples: int) -> list[str]:
-    """What is wrong with the answers to so many calls of the operation ``name``; the shortest complaints."""
-    operation = TRIED[name]
+    """What is wrong with the answers to so many calls of each kind of the operation ``name``; the shortest complaints."""
+    from schemathesis import GenerationMode
+
+    operation = tried()[name]
     complaints: list[str] = []
-    for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-        if mode == GenerationMode.NEGATIVE and not (operation.query or operation.body or operation.headers):
-            continue  # nothing about it could be wrong
-        _drawn(running, operation, operation.as_strategy(generation_mode=mode), examples, complaints.append)
+    with requests.Session() as session:
+        session.trust_env = False
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            if mode == GenerationMode.NEGATIVE and not (operation.query or operation.body or operation.headers):
+                continue  # nothing about it could be wrong
+            _call(running, session, operation.as_strategy(generation_mode=mode), examples, complaints.append)
+        if name in WHOLE:
+            _call(running, session, _meant(operation, WHOLE[name]), examples, complaints.append)
     return sorted(complaints, key=len)[:3]
 
 
-def _drawn(running: Running, operation: Tried, cases: Any, examples: int, complain: Callable[[str], None]) -> None:
-    whole = WHOLE.get(operation.definition.raw["operationId"])
+def _meant(operation: Tried, whole: Mapping[str, Any]) -> st.SearchStrategy[Tried]:
+    """Calls with ``whole`` for a body, as it is and with a part of it drawn anew."""
+    named = {one.name: THERE.get(one.name, "drawn") for one in operation.path_parameters}
+    replaced = st.dictionaries(st.sampled_from(sorted(whole)), ANY_JSON, max_size=1)
+    return replaced.map(
+        lambda drawn: operation.Case(path_parameters=named, body={**whole, **drawn}, media_type="application/json")
+    )
+
+
+def _call(
+    running: Running,
+    session: requests.Session,
+    cases: st.SearchStrategy[Any],
+    examples: int,
+    complain: Callable[[str], None],
+) -> None:
+    from schemathesis.core.failures import FailureGroup
 
     @settings(
         max_examples=examples,
@@ -154,19 +194,15 @@ def _drawn(running: Running, operation: Tried, cases: Any, examples: int, compla
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    @given(case=cases, there=st.booleans(), meant=st.booleans(), data=st.data())
-    def call(case: Any, there: bool, meant: bool, data: st.DataObject) -> None:
+    @given(case=cases, there=st.booleans())
+    def call(case: Any, there: bool) -> None:
         if there and case.path_parameters:
             case.path_parameters |= {name: THERE[name] for name in case.path_parameters if name in THERE}
-        if meant and whole is not None:
-            replaced = data.draw(st.dictionaries(st.sampled_from(sorted(whole)), ANY_JSON, max_size=1))
-            case.body = {**whole, **replaced}
-            case.media_type = "application/json"
-        answer = case.call(base_url=running.url, headers={"x-api-key": ADMIN}, timeout=30)
+        answer = case.call(base_url=running.url, headers={"x-api-key": ADMIN}, timeout=60, session=session)
         if answer.status_code == 500:
             complain(f"500 {case.as_curl_command()} {answer.text}")
         try:
-            case.validate_response(answer, checks=CHECKS)
+            case.validate_response(answer, checks=_checks())
         except FailureGroup as failure:
             complain(f"{answer.status_code} {failure}")
 
