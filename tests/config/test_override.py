@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.config.compile import compile_plan
@@ -16,6 +16,7 @@ from runtime.config.files import MAIN, Source
 from runtime.config.override import Held, Override, json_path, section_shape, static_settings
 from runtime.source import Diagnostics, Span, parse, plain
 from tests.config.catalog import CATALOG
+from tests.support.examples import few
 
 GATEWAY = """version: 1
 providers:
@@ -76,7 +77,7 @@ def after(steps: list[tuple[bool, Override]]) -> tuple[Override, ...]:
     return tuple(kept[place] for place in sorted(kept))
 
 
-@settings(max_examples=40, deadline=None)
+@few()
 @given(STEPS)
 def test_what_changes_lead_to_is_what_the_written_outcome_compiles_to(steps: list[tuple[bool, Override]]) -> None:
     overrides = after(steps)

@@ -25,6 +25,7 @@ from runtime.management.setting import (
     shown_system_prompt,
     shown_thinking_budget,
 )
+from tests.support.examples import few
 
 SCALARS = st.none() | st.booleans() | st.integers(-5, 10**12) | st.floats(allow_nan=False) | st.text(max_size=9)
 WORDS = st.sampled_from(
@@ -110,6 +111,7 @@ READ: dict[str, Callable[[Any, Any], object]] = {
 
 
 @pytest.mark.parametrize("what", list(READ))
+@few()
 @given(body=BODIES, before=BODIES)
 def test_a_body_is_read_or_refused(what: str, body: dict[str, Any], before: dict[str, Any]) -> None:
     try:

@@ -16,6 +16,7 @@ from runtime.protocols import CODECS, codec
 from runtime.protocols.base import Outgoing, Target
 from runtime.protocols.field_name import beyond, field_name
 from tests.support.canonical import requests
+from tests.support.examples import few
 
 SAID = [
     ("openai_chat", "tools[1].parameters.properties.a", "tools[1].function.parameters.properties.a"),
@@ -54,6 +55,7 @@ def sent(request: Request, protocol: str) -> Outgoing:
 
 
 @pytest.mark.parametrize("protocol", CODECS)
+@few()
 @given(request_=requests())
 def test_losses_are_told_by_canonical_paths(protocol: str, request_: Request) -> None:
     known = set(Request.__struct_fields__) | set(beyond(request_.extensions, ""))

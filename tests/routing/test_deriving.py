@@ -29,6 +29,7 @@ from runtime.routing.steering import Steering
 from runtime.routing.strategies import STRATEGIES
 from runtime.routing.view import LiveView
 from runtime.telemetry import CallRecord, Skipped
+from tests.support.examples import few
 from tests.support.pipeline import compiled
 from tests.support.routing import Time
 
@@ -66,6 +67,7 @@ def busy(health: Health, clock: Time, rng: Random) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
+@few()
 @given(seed=st.integers(0, 10**6), requests=st.integers(1, 5), taken=st.integers(0, 12))
 def test_the_same_inputs_give_the_same_order(name: str, seed: int, requests: int, taken: int) -> None:
     made = artefact(name)
@@ -159,6 +161,7 @@ def steered(name: str, steering: Steering, seed: int, *, session: str = "s-1") -
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
+@few()
 @given(steering=STEERINGS, seed=st.integers(0, 99))
 def test_what_a_session_decided_follows_again_from_its_inputs(name: str, steering: Steering, seed: int) -> None:
     made, told = steered(name, steering, seed)
@@ -206,6 +209,7 @@ def edited(draw: st.DrawFn, value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(STRATEGIES))
+@few()
 @given(data=st.data(), times=st.integers(1, 3))
 def test_an_edited_decision_is_another_one_or_none(name: str, data: st.DataObject, times: int) -> None:
     made, told = steered(name, Steering(connections={"p": "p/two"}), 7)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.protocols import codec
@@ -23,6 +23,7 @@ from runtime.protocols.relay import Translating
 from runtime.rescue import Telling
 from tests.routing.test_faults import FORMS, answered, healthy, next_call_works, two
 from tests.support.dialect import DIALECT
+from tests.support.examples import few
 from tests.support.pipeline import Pipeline, acts, pipeline, provider
 from tests.support.raw_server import RawConnection, RawRequest, raw_server
 from tests.support.vendor import WIRE
@@ -49,7 +50,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 @pytest.mark.parametrize("name", ["plain", "two-tools", "unicode"])
-@settings(max_examples=25, deadline=None)
+@few()
 @given(st.lists(st.integers(0, 1 << 20), max_size=12))
 def test_fault_09_any_split_gives_the_same(upstream: str, name: str, places: list[int]) -> None:
     data = (WIRE / upstream / f"{name}{DIALECT[upstream].suffix}").read_bytes()

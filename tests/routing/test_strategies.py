@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from generated.config import AutoFactors, ComboSettings, ProviderSettings
 from runtime.routing.base import Choice, Strategy
 from runtime.routing.strategies import STRATEGIES, strategy
+from tests.support.examples import few
 
 
 class Known(msgspec.Struct):
@@ -99,6 +100,7 @@ def test_the_configuration_offers_exactly_these() -> None:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
+@few()
 @given(scene=SCENES, seed=st.integers(0, 99))
 def test_every_choice_comes_exactly_once(name: str, scene: Scene, seed: int) -> None:
     made, rng = strategy(name), Random(seed)
@@ -108,6 +110,7 @@ def test_every_choice_comes_exactly_once(name: str, scene: Scene, seed: int) -> 
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
+@few()
 @given(scene=SCENES, seed=st.integers(0, 99), data=st.data())
 def test_choices_may_come_and_go_between_requests(name: str, scene: Scene, seed: int, data: st.DataObject) -> None:
     """Conditions hold for one request and not for the next."""

@@ -25,8 +25,8 @@ __all__ = [
     "transcript",
 ]
 
-APART = 500
-"""Bytes: more than most frames have."""
+APART = 250
+"""Bytes: more than most frames have, and in a longer one still far from each other."""
 
 
 def transcript(*frames: bytes | str | dict[str, object], end: bytes = b"\n\n") -> bytes:
