@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
+import jsonschema_rs
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
@@ -75,8 +76,21 @@ def flaw(protocol: str, what: str, value: Any) -> str | None:
     return _first(_reply(protocol, what), value)
 
 
-def _first(validator: Draft202012Validator, value: Any) -> str | None:
-    errors = sorted(validator.iter_errors(value), key=lambda error: len(error.absolute_path))
+class _Judge(NamedTuple):
+    """Two validators of one schema: ``quick`` knows at once whether all is well, ``telling`` what is not."""
+
+    quick: jsonschema_rs.Draft202012Validator
+    telling: Draft202012Validator
+
+
+def _judge(schema: Any) -> _Judge:
+    return _Judge(jsonschema_rs.Draft202012Validator(schema), Draft202012Validator(schema))
+
+
+def _first(judge: _Judge, value: Any) -> str | None:
+    if judge.quick.is_valid(value):
+        return None
+    errors = sorted(judge.telling.iter_errors(value), key=lambda error: len(error.absolute_path))
     if not errors:
         return None
     deepest = max(_leaves(errors), key=lambda error: len(error.absolute_path))
@@ -95,7 +109,7 @@ def _leaves(errors: Any) -> list[Any]:
 
 
 @cache
-def _request(protocol: str, kind: str) -> Draft202012Validator:
+def _request(protocol: str, kind: str) -> _Judge:
     schema = SCHEMAS[protocol](kind)
     schema.setdefault("properties", {}).update(EXTRAS.get(protocol, {}))
     for name, fields in ECHOED.items():
@@ -105,7 +119,7 @@ def _request(protocol: str, kind: str) -> Draft202012Validator:
         if name in schema.get("$defs", {}):
             definition = schema["$defs"][name]
             definition["required"] = [field for field in definition.get("required", ()) if field not in fields]
-    return Draft202012Validator(_closed(schema))
+    return _judge(_closed(schema))
 
 
 def _chat(kind: str) -> dict[str, Any]:
@@ -213,9 +227,8 @@ def _camel(name: str) -> str:
 
 
 @cache
-def _reply(protocol: str, what: str) -> Draft202012Validator:
-    schema = _schema(_reply_type(protocol, what))
-    return Draft202012Validator(schema)
+def _reply(protocol: str, what: str) -> _Judge:
+    return _judge(_schema(_reply_type(protocol, what)))
 
 
 def _reply_type(protocol: str, what: str) -> Any:
