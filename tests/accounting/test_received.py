@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import pytest
 
@@ -13,6 +14,7 @@ from runtime.protocols import codec
 from runtime.protocols.base import Outgoing
 from tests.routing.test_rescue import frames
 from tests.support.dialect import DIALECT
+from tests.support.each import each
 from tests.support.vendor import WIRE
 
 NAMES = ("plain", "two-tools", "thinking-text", "unicode", "world")
@@ -31,9 +33,7 @@ def said(protocol: str, name: str) -> int:
     return approximate("".join(texts))
 
 
-@pytest.mark.parametrize("size", [1, 100, 1 << 20])
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("protocol", DIALECT)
+@each([*product(DIALECT, NAMES, (1, 100, 1 << 20))])
 def test_of_a_stream_its_text_is_counted(protocol: str, name: str, size: int) -> None:
     data, received = b"".join(frames(protocol, name)), Received(protocol)
     for at in range(0, len(data), size):
@@ -42,8 +42,7 @@ def test_of_a_stream_its_text_is_counted(protocol: str, name: str, size: int) ->
     assert said(protocol, name) == pytest.approx(received.tokens(), rel=0.25, abs=6)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("protocol", DIALECT)
+@each([*product(DIALECT, NAMES)])
 def test_of_a_whole_answer_its_text_is_counted(protocol: str, name: str) -> None:
     body = json.dumps(json.loads((WIRE / protocol / f"{name}.json").read_bytes())).encode()
 

@@ -52,7 +52,7 @@ def test_fault_has_a_place_in_the_file_a_known_code_and_a_hint(path: Path) -> No
         assert 1 <= item.span.column <= len(lines[item.span.line - 1]) + 1
 
 
-@pytest.mark.parametrize("path", SOUND, ids=lambda path: path.stem)
+@each(SOUND)
 def test_sound_case_has_no_complaint(path: Path) -> None:
     result = compiled(path)
 

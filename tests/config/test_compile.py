@@ -28,6 +28,7 @@ from runtime.source import NANO_USD, Severity
 from tests.config.catalog import CATALOG, PROVIDERS
 from tests.config.golden import CASES, read_case
 from tests.config.large import large_gateway
+from tests.support.each import each
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = sorted((CASES / "sound").glob("*.case"))
@@ -130,7 +131,7 @@ def test_a_fact_of_the_catalogue_changes_the_build() -> None:
     assert compiled(text).build != compiled(text, other).build
 
 
-@pytest.mark.parametrize("path", SOUND, ids=lambda path: path.stem)
+@each(SOUND)
 def test_compiling_twice_gives_the_same(path: Path) -> None:
     sources = read_case(path).sources
     first, second = compile_plan(sources, CATALOG), compile_plan(sources, CATALOG)

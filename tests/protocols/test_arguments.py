@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,8 +38,7 @@ def test_any_text_is_json_as_strict_readers_read_it(text: str) -> None:
     assert isinstance(json.loads(as_object(text)), dict)
 
 
-@pytest.mark.parametrize("text", CUT)
-@pytest.mark.parametrize("client", sorted(CODECS))
+@each([*product(sorted(CODECS), CUT)])
 def test_a_call_that_was_cut_in_its_arguments_leaves_the_answer_sound(client: str, text: str) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "shell", "arguments": text}}
     choice = {"index": 0, "message": {"role": "assistant", "tool_calls": [call]}, "finish_reason": "length"}
@@ -49,8 +48,7 @@ def test_a_call_that_was_cut_in_its_arguments_leaves_the_answer_sound(client: st
     assert "shell" in json.dumps(json.loads(answer))
 
 
-@pytest.mark.parametrize("text", CUT)
-@pytest.mark.parametrize("upstream", sorted(CODECS))
+@each([*product(sorted(CODECS), CUT)])
 def test_such_a_call_in_history_leaves_the_next_request_sound(upstream: str, text: str) -> None:
     called = {"type": "function_call", "call_id": "call_1", "name": "shell", "arguments": text}
     result = {"type": "function_call_output", "call_id": "call_1", "output": "no such command"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from runtime.config.protocol import USUAL
 from runtime.protocols import CODECS, codec
 from runtime.protocols.base import Answer, Asked, Outgoing, Target
 from tests.support.dialect import DIALECT
+from tests.support.each import each
 from tests.support.stream import decode_stream, sse_data
 from tests.support.vendor import WIRE
 
@@ -217,10 +219,7 @@ SEALERS = [owner for owner in SEALS if owner in CODECS]
 CLIENTS = [client for client in CARRIERS if client in CODECS]
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("case", ["thinking-tool", "thinking-text"])
-@pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("owner", SEALERS)
+@each([*product(SEALERS, CLIENTS, ("thinking-tool", "thinking-text"), (False, True))])
 def test_pitfall_097_a_seal_comes_home_through_any_client(owner: str, client: str, case: str, stream: bool) -> None:
     turn = first_turn(owner, client, case, stream=stream)
     body = second_turn(client, turn, owner)
@@ -229,10 +228,7 @@ def test_pitfall_097_a_seal_comes_home_through_any_client(owner: str, client: st
     assert b"gw1." not in body
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("case", ["thinking-tool", "thinking-text"])
-@pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("owner", SEALERS)
+@each([*product(SEALERS, CLIENTS, ("thinking-tool", "thinking-text"), (False, True))])
 def test_pitfall_100_the_thinking_of_a_seal_comes_home_with_it_unchanged(
     owner: str, client: str, case: str, stream: bool
 ) -> None:
@@ -253,10 +249,7 @@ def test_pitfall_100_the_thinking_of_a_seal_comes_home_with_it_unchanged(
         assert ("functionCall" in signed[0]) == (case == "thinking-tool")
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("other", CODECS)
-@pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("owner", SEALERS)
+@each([*product(SEALERS, CLIENTS, CODECS, (False, True))])
 def test_pitfall_099_a_seal_is_dropped_never_forged_when_the_target_changed(
     owner: str, client: str, other: str, stream: bool
 ) -> None:

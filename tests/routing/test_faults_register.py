@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-import pytest
 
+from tests.support.each import each
 from tests.support.register import known_tests, read_register
 
 REGISTER = Path(__file__).with_name("faults.yaml")
@@ -47,7 +47,7 @@ def test_no_test_claims_a_number_that_is_unknown() -> None:
     assert {} == {number: names for number, names in claims().items() if number not in NUMBERS}
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@each(NUMBERS)
 def test_a_fault_is_injected_or_says_why_not(number: str) -> None:
     entry = register()[number]
     held = [*claims().get(number, []), *entry.by]
@@ -60,7 +60,7 @@ def test_a_fault_is_injected_or_says_why_not(number: str) -> None:
         assert entry.waits.endswith(".")
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@each(NUMBERS)
 def test_tests_that_an_entry_names_exist(number: str) -> None:
     named = [test.partition("::") for test in register()[number].by]
 

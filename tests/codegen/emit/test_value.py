@@ -7,6 +7,7 @@ from codegen.emit.value import classes, expression
 from generated.catalog import PROVIDER_IDS, load
 from runtime import catalog
 from runtime.catalog import Capability, Limits, Model
+from tests.support.each import each
 
 
 def test_defaults_are_left_out_and_enums_go_by_name():
@@ -16,7 +17,7 @@ def test_defaults_are_left_out_and_enums_go_by_name():
     assert sorted(classes(model)) == ["Capability", "Limits", "Model"]
 
 
-@pytest.mark.parametrize("provider_id", PROVIDER_IDS)
+@each(PROVIDER_IDS)
 def test_a_provider_is_rebuilt_from_its_expression(provider_id: str):
     provider = load(provider_id)
 

@@ -50,6 +50,7 @@ from tests.protocols.anthropic_messages.given import (
     target,
     user,
 )
+from tests.support.each import each
 
 CALL = ToolCall(id="a", name="f", arguments="{}")
 PICTURE = Image(source=UrlSource(url="https://e.example/a.png"))
@@ -251,7 +252,7 @@ TAGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", sorted(LOSSES))
+@each(sorted(LOSSES))
 def test_a_loss_names_a_field_of_canonical_and_says_why(path: str) -> None:
     first, _, rest = path.partition(".")
 

@@ -22,6 +22,7 @@ from runtime.protocols.gemini.plain import Renaming, read_plain
 from tests.protocols.anthropic_messages.given import told
 from tests.protocols.gemini.given import CODEC
 from tests.support.canonical import responses
+from tests.support.each import each
 from tests.support.vendor import WIRE
 
 TRANSCRIPTS = sorted(
@@ -67,7 +68,7 @@ def test_plain_pieces_are_taken_by_the_short_way() -> None:
     assert " the capital" == piece.candidates[0].content.parts[0].text
 
 
-@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@each(TRANSCRIPTS)
 def test_every_transcript_comes_out_the_same(path: Path) -> None:
     data = path.read_bytes()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import msgspec
-import pytest
 
 from generated.protocols.openai_responses import FACTS
 from runtime.canonical import collect
@@ -37,7 +36,7 @@ def test_a_complete_answer_is_what_its_stream_ends_in(upstream: str, case: str) 
     assert last["response"]["usage"] == msgspec.json.decode(answer)["usage"]
 
 
-@pytest.mark.parametrize(("upstream", "case"), BROKEN)
+@each(BROKEN)
 def test_pitfall_039_a_failed_answer_ends_in_one_event_that_says_so(upstream: str, case: str) -> None:
     events, error = read(upstream, case)
     assert error is not None
