@@ -151,6 +151,7 @@ def test_changes_at_once_lose_nothing(served: Running) -> None:
     deadline_s = time.monotonic() + 60
     while missing := lacks():
         assert time.monotonic() < deadline_s, missing
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def served(running: Running) -> Iterator[Running]:
 def settled(served: Running, address: str, status: int) -> None:
     """Both workers answer ``address`` so, as soon as they serve the new plan."""
     deadline = time.monotonic() + 60
-    while {status} != {ask(served, "GET", "/api/keys", of=address)[0] for _ in range(8)}:
+    while any(status != ask(served, "GET", "/api/keys", of=address)[0] for _ in range(8)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

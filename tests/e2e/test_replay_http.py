@@ -305,6 +305,7 @@ def test_what_is_given_again_says_who_made_it_and_costs_nothing(place: Place) ->
     deadline_s, logs = time.monotonic() + 30, list[dict[str, Any]]()
     while len(logs) < 6:
         assert time.monotonic() < deadline_s, logs
+        time.sleep(0.1)
         logs = [each for each in place.usage("call-logs?limit=50")["logs"] if each["requestId"] in ids]
     assert {"chatty/plain"} == {each["model"] for each in logs}
     assert {("chatty", "chatty/main")} == {(each["provider"], each["account"]) for each in logs}
