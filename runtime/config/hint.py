@@ -26,6 +26,8 @@ _BY_CODE: Final = (
     ("yaml-encoding", "save the file as UTF-8 text"),
     ("key-not-text", "write a name"),
 )
+_MARKS: Final = frozenset("*&@`%")
+"""What YAML keeps for itself at the beginning of a value."""
 _ANY: Final = "docs/reference/settings.md says what the setting takes"
 
 
@@ -38,13 +40,17 @@ def with_hint(item: Diagnostic, lines: Mapping[str, list[str]]) -> Diagnostic:
 
 def _hint(item: Diagnostic, lines: list[str]) -> str:
     if item.code == "yaml-syntax":
-        return _syntax_hint(lines[item.span.line - 1] if item.span.line <= len(lines) else "")
+        return _syntax_hint(lines[item.span.line - 1] if item.span.line <= len(lines) else "", item.span.column - 1)
     found = [hint for code, hint in _BY_CODE if code == item.code]
     found += [hint for part, hint in _EXPECTED if part in item.message]
     return found[0] if found else _ANY
 
 
-def _syntax_hint(line: str) -> str:
+def _syntax_hint(line: str, at: int) -> str:
+    """``at`` is where the fault was found: at a mark that was misread, or right behind it."""
+    mark = next((mark for mark in (line[at : at + 1], line[max(at - 1, 0) : at]) if mark in _MARKS), None)
+    if mark is not None:
+        return f'quote a value that begins with {mark}: "{mark}…"'
     if "${" in line and "{" in line.replace("${", ""):
         return 'inside braces quote a reference: "${NAME}"'
     if line[: len(line) - len(line.lstrip())].count("\t"):
