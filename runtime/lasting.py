@@ -52,6 +52,7 @@ from runtime.shared.watched import WatchedState
 from runtime.stores.audit import SqlAudit
 from runtime.stores.base import StoreGoneError
 from runtime.stores.database import Database
+from runtime.stores.heard import KNOWN_KEYS, HeardKeys
 from runtime.stores.keys import SqlKeys
 from runtime.stores.ledger import SqlLedger
 from runtime.stores.overrides import SqlOverrides
@@ -202,7 +203,8 @@ def lasting(ready: Ready) -> Lasting:
     asked = plan.server.authentication == "required"
     access = Access(configured, time.time, required=asked, origins=plan.server.cors_origins)
     keys = SqlKeys(database)
-    good_keys = GoodKeys(configured, keys, access, door, on_fault)
+    heard = HeardKeys(ready.data_dir / KNOWN_KEYS, ready.pepper)
+    good_keys = GoodKeys(configured, keys, access, door, on_fault, heard=heard)
     access.before_refusing(good_keys.look_again)
     clocks = Clocks(now=time.time, monotonic=time.monotonic)
     responses = SqlResponses(database) if plan.responses.storage != "none" else None

@@ -54,11 +54,17 @@ def lives(parts: Lasting) -> list[Life]:
 
 
 def _keys_life(good: GoodKeys) -> Life:
-    """Knows the stored keys before the worker is ready, and follows their changes while it lives."""
+    """Knows the stored keys before the worker is ready, and follows their changes while it lives.
+
+    Without the store it begins with what was heard of it last, as the workers do that it joins.
+    """
 
     @asynccontextmanager
     async def life() -> AsyncGenerator[None, None]:
-        await good.refresh()
+        try:
+            await good.refresh()
+        except StoreError:
+            await good.recall()
         try:
             async with beside(good.run)():
                 yield

@@ -236,6 +236,7 @@ def _health(parts: Lasting, found: Effective, routes: RouteTable, overrides: Ove
         lambda: parts.drain.standing,
         parts.store_watch,
         lambda: overrides.behind,
+        lambda: parts.access.unheard,
     )
 
 

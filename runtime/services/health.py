@@ -8,7 +8,7 @@ from typing import Final
 from generated.types.health import Health, HealthCheck, Liveness
 from runtime.accounting.drain import Standing
 from runtime.config.plan import Artefact
-from runtime.errors import LedgerUnavailable, RouteUnavailable, ShuttingDown
+from runtime.errors import KeysUnavailable, LedgerUnavailable, RouteUnavailable, ShuttingDown
 from runtime.resilience import Door
 from runtime.routing import RouteTable
 from runtime.services.scraping import Scraping
@@ -28,7 +28,7 @@ class HealthReport:
     """Implements `generated.api.health.HealthService`. ``clock`` is monotonic seconds, ``trouble`` why nothing is shared now.
 
     ``standing`` tells whether what calls cost is written down, ``store`` how the store is, ``behind`` why a change of the
-    configuration is not in force here.
+    configuration is not in force here, ``unheard`` whether nobody knows yet which keys are good.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class HealthReport:
         standing: Callable[[], Standing] = lambda: "ok",
         store: StoreWatch | None = None,
         behind: Callable[[], str | None] = lambda: None,
+        unheard: Callable[[], bool] = lambda: False,
     ) -> None:
         self._artefact = artefact
         self._version = version
@@ -56,6 +57,7 @@ class HealthReport:
         self._standing = standing
         self._store = store
         self._behind = behind
+        self._unheard = unheard
 
     async def get_health(self) -> Health:
         return await self._report()
@@ -68,6 +70,8 @@ class HealthReport:
             raise ShuttingDown("the gateway is shutting down", retry_after_s=1)
         if self._standing() == "refusing":
             raise LedgerUnavailable(_LEDGER["refusing"], retry_after_s=1)
+        if self._unheard():
+            raise KeysUnavailable("it is not known yet which keys are good: the store was not heard", retry_after_s=1)
         if self._store is not None and (await self._store.state()).too_old:
             raise RouteUnavailable((await self._store.state()).detail, retry_after_s=1)
         return await self._report()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Final
 
 from runtime.errors import AuthenticationFailed
 from runtime.resilience import Door
 from runtime.services.access import Access
 from runtime.stores.base import StoreError
+from runtime.stores.heard import HeardKeys
 from runtime.stores.keys import KeySet, SqlKeys
 from runtime.web.key import KeyRecord, KeyRing
 from runtime.web.patience import within
@@ -54,14 +56,16 @@ class GoodKeys:
         door: Door,
         on_fault: Callable[[Exception, str], None],
         public: Callable[[str], str] = lambda name: name,
+        heard: HeardKeys | None = None,
     ) -> None:
-        """``public`` gives the public id that a bare model name stands for, and any other name as it is."""
+        """``public`` gives the public id that a bare model name stands for, and any other name as it is; ``heard`` keeps what is read."""
         self.configured = configured
         self._store = store
         self._access = access
         self._door = door
         self._on_fault = on_fault
         self._public = public
+        self._heard = heard
         self._known: KeySet | None = None
         self._revision = -1
         self._wake = asyncio.Event()
@@ -78,7 +82,7 @@ class GoodKeys:
         self.configured, self._public = configured, public
         if self._known is not None:
             self._apply(self._known)
-        else:
+        elif not self._access.unheard:
             self._access.use(configured)
 
     def told(self, _: bytes) -> None:
@@ -89,6 +93,19 @@ class GoodKeys:
         """Read the store if it was changed. Raises StoreError."""
         async with self._turn:
             await self._read()
+
+    async def recall(self) -> None:
+        """Begin without the store, with what it said when it was last heard on this machine.
+
+        Where nobody knows that, no key is good, also none of the configuration: it may have been revoked.
+        """
+        found = None if self._heard is None else await asyncio.to_thread(self._heard.read)
+        if found is not None:
+            self._apply(found)
+            self._known = found
+        else:
+            self._access.unheard = True
+            self._access.use(self.configured.changed({}, self.configured.hashes))
 
     def look_again(self, digest: str) -> Coroutine[object, object, bool] | None:
         """Read the store if it was changed, for a key whose hash is not known here: it may have been made a moment ago.
@@ -142,6 +159,8 @@ class GoodKeys:
 
     def _is_known(self, digest: str) -> bool:
         """Whether a key has it, good or not."""
+        if self._access.unheard:
+            return False
         revoked = () if self._known is None else self._known.revoked
         return digest in self._kept or digest in self.configured.hashes or digest in revoked
 
@@ -180,8 +199,12 @@ class GoodKeys:
         if revision == self._revision:
             return
         found = await self._store.all()
+        self._access.unheard = False
         self._apply(found)
         self._known, self._revision = found, found.revision
+        if self._heard is not None:
+            with suppress(OSError):  # nothing is kept then, which is safe
+                await asyncio.to_thread(self._heard.keep, found)
 
     def _apply(self, found: KeySet) -> None:
         good = {
