@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.counters import BACKENDS, Place, place
-from tests.support.redis_server import RedisServer, redis_server
+from tests.support.database import prepared_on
+from tests.support.postgres import Postgres
 
 
-@pytest.fixture(scope="session")
-def redis_at() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
+@pytest.fixture
+def prepared_postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """An empty database in its present shape."""
+    with prepared_on(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(params=BACKENDS)
@@ -24,7 +26,7 @@ async def counted(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     if request.param == "redis":
         url = request.getfixturevalue("redis_at").url
     elif request.param == "postgresql":
-        url = request.getfixturevalue("postgres_server").url()
-    made = await place(request.param, tmp_path, url)
+        url = request.getfixturevalue("prepared_postgres_url")
+    made = place(request.param, tmp_path, url)
     yield made
     await made.aclose()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from runtime.shared import SharedState
+from tests.support.examples import few
 from tests.support.redis_server import RedisServer
 from tests.support.shared import BACKENDS, Backend, backend
 
@@ -328,5 +329,5 @@ def test_any_sequence_of_questions_is_answered_like_by_a_dictionary(kind: str, r
     Kind.url = redis_at.url if redis_at is not None else ""
     run_state_machine_as_test(
         Kind,
-        settings=settings(stateful_step_count=25, suppress_health_check=[HealthCheck.too_slow], deadline=None),
+        settings=settings(few(), stateful_step_count=25, suppress_health_check=[HealthCheck.too_slow], deadline=None),
     )

@@ -64,7 +64,7 @@ async def test_an_error_says_nothing_of_what_was_to_be_written(database: Databas
 async def test_what_no_store_can_hold_is_nowhere(
     request: pytest.FixtureRequest, tmp_path: Path, backend: str, value: int | str
 ) -> None:
-    url = request.getfixturevalue("postgres_url") if backend == "postgresql" else None
+    url = request.getfixturevalue("prepared_postgres_url") if backend == "postgresql" else None
     database = Database(database_url(url, tmp_path))
     statement = text(f"SELECT 1 WHERE CAST(:value AS {'TEXT' if isinstance(value, str) else 'BIGINT'}) IS NULL")
     try:

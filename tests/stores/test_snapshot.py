@@ -24,6 +24,7 @@ from runtime.stores.responses import SqlResponses
 from runtime.stores.restore import ADDED, LEDGER, REPLACED, fit, restore
 from runtime.stores.snapshot import LEFT_OUT, Unfit, examine, snapshot
 from runtime.stores.tables import METADATA, settlements
+from tests.support.database import prepared
 
 KEY = StoredKey(id="key_1", name="ci", prefix="gw-abcd", hash="0" * 64, scopes=("chat",), created_s=5.0)
 ADA = Person(name="ada", password="h1", created_s=1.0, changed_s=1.0)
@@ -33,10 +34,10 @@ ITEMS = (Item(id="i1", body=b'{"a":1}'), Item(id="i2", body=b'{"a":2}'))
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    (tmp_path / "data").mkdir()
-    database = Database(database_url(url, tmp_path / "data"))
-    await migrate(database)
+    url = prepared(tmp_path / "data")
+    if request.param == "postgresql":
+        url = database_url(request.getfixturevalue("prepared_postgres_url"), tmp_path / "data")
+    database = Database(url)
     yield database
     await database.aclose()
 

@@ -14,7 +14,6 @@ from runtime.limits.redis import RedisCounters
 from runtime.limits.sql import SqlCounters
 from runtime.stores.counters import SqlCounterRows
 from runtime.stores.database import Database, database_url
-from runtime.stores.migrate import migrate
 from tests.support.database import prepared
 
 BACKENDS = ("memory", "sqlite", "postgresql", "redis")
@@ -94,8 +93,8 @@ class PostgresPlace(Place):
         await self._database.write(lambda db: db.execute(statement, {"ms": ms}))
 
 
-async def place(kind: str, directory: Path, url: str = "") -> Place:
-    """``url`` is that of a Redis or a PostgreSQL, where ``kind`` says so."""
+def place(kind: str, directory: Path, url: str = "") -> Place:
+    """``url`` is that of a Redis or of a PostgreSQL database in its present shape, where ``kind`` says so."""
     clock = Clock()
     if kind == "memory":
         only = MemoryCounters(clock)
@@ -106,5 +105,4 @@ async def place(kind: str, directory: Path, url: str = "") -> Place:
         database = Database(prepared(directory))
         return Place(clock, lambda: SqlCounters(SqlCounterRows(database, clock)), database)
     database = Database(database_url(url, directory))
-    await migrate(database)
     return PostgresPlace(clock, lambda: SqlCounters(SqlCounterRows(database, clock)), database)
