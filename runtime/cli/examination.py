@@ -22,6 +22,7 @@ import msgspec
 from sqlalchemy.engine import URL
 
 from runtime.cli.kept import backups, kept, refused, waiting
+from runtime.cli.lookup import look_up_below
 from runtime.config.catalog import Catalog
 from runtime.config.effective import Base
 from runtime.config.files import read_sources
@@ -64,7 +65,7 @@ def examine(root: Path, *, probe: bool) -> tuple[Finding, ...]:
         artefact = load_artefact(root)
     except ConfigError as error:
         return (*findings, _finding("plan", "fault", error.message))
-    secrets = resolve_secrets(artefact.plan, environment(root))
+    secrets = resolve_secrets(artefact.plan, look_up_below(root, artefact.plan))
     server = artefact.plan.server
     findings += [*plan(artefact), *port(server.host, server.port), *data_directory(root / server.data_dir)]
     findings += credentials(artefact.plan, secrets)

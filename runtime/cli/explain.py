@@ -74,12 +74,13 @@ def _names(root: Path, as_json: bool) -> int:
 
 
 def _name(root: Path, name: str, endpoint: str, as_json: bool) -> int:
+    from runtime.cli.lookup import look_up_below
     from runtime.cli.project import sound_artefact
     from runtime.config import explain as plan
-    from runtime.config.secrets import environment, resolve_secrets
+    from runtime.config.secrets import resolve_secrets
 
     artefact = sound_artefact(root)
-    secrets = resolve_secrets(artefact.plan, environment(root))
+    secrets = resolve_secrets(artefact.plan, look_up_below(root, artefact.plan))
     explanation = plan.explain(artefact, name, Endpoint(endpoint), secrets.connections.keys(), secrets.dark)
     if as_json:
         print_json(explanation)

@@ -15,6 +15,7 @@ import msgspec
 
 from generated.config import ServerSettings
 from runtime.catalog import Provider
+from runtime.cli.lookup import look_up_below
 from runtime.cli.report import as_text, summary
 from runtime.cli.terminal import FAULT, Stop, note
 from runtime.config.catalog import Catalog
@@ -23,7 +24,7 @@ from runtime.config.files import MAIN, Source, read_sources, unread_names
 from runtime.config.load import load
 from runtime.config.lock import artefact_files
 from runtime.config.plan import Artefact
-from runtime.config.secrets import check_secrets, environment
+from runtime.config.secrets import check_secrets
 from runtime.source import Diagnostic, Diagnostics, Severity, Span, closest
 
 __all__ = ["Outcome", "compile_project", "data_dir", "project_sources", "server_settings", "sound_artefact"]
@@ -78,7 +79,7 @@ def compile_project(
     found = [*schemas.diagnostics, *compiled.diagnostics, *_unread(root)]
     if look_for_secrets and compiled.artefact is not None:
         artefact = compiled.artefact
-        found += check_secrets(artefact.plan, artefact.origins, environment(root))
+        found += check_secrets(artefact.plan, artefact.origins, look_up_below(root, artefact.plan))
     return Outcome(
         diagnostics=tuple(found),
         pages=schemas.pages,

@@ -13,7 +13,7 @@ from runtime.config.plan import SecretRef
 from runtime.config.secrets import Lookup
 from runtime.errors import ConfigError
 
-__all__ = ["PEPPER", "STORE_KEY", "STORE_KEY_BEFORE", "kept_secret", "pepper", "store_keys"]
+__all__ = ["PEPPER", "STORE_KEY", "STORE_KEY_BEFORE", "STORE_KEY_FILE", "kept_secret", "pepper", "store_keys"]
 
 PEPPER: Final = SecretRef(env="GATEWRIGHT_PEPPER")
 """Where the pepper of client keys may be given; several machines that share keys share it."""
@@ -21,6 +21,9 @@ PEPPER: Final = SecretRef(env="GATEWRIGHT_PEPPER")
 
 STORE_KEY: Final = SecretRef(env="GATEWRIGHT_STORE_KEY")
 """Where the key of stored secrets may be given; several machines that share a database share it."""
+
+STORE_KEY_FILE: Final = "store-key"
+"""In the data directory: the key of stored secrets where none is given."""
 
 STORE_KEY_BEFORE: Final = SecretRef(env="GATEWRIGHT_STORE_KEY_BEFORE")
 """Keys that stored secrets may still be encrypted with, apart by spaces; they are encrypted anew at the start."""
@@ -37,10 +40,10 @@ def store_keys(data_dir: Path, look_up: Lookup) -> tuple[Callable[[], str], tupl
     before = tuple((look_up(STORE_KEY_BEFORE) or "").split())
 
     def current() -> str:
-        return given or kept_secret(data_dir / "store-key", lambda: secrets.token_hex(32))
+        return given or kept_secret(data_dir / STORE_KEY_FILE, lambda: secrets.token_hex(32))
 
-    if given is not None and (data_dir / "store-key").exists():
-        before = (*before, kept_secret(data_dir / "store-key", lambda: ""))
+    if given is not None and (data_dir / STORE_KEY_FILE).exists():
+        before = (*before, kept_secret(data_dir / STORE_KEY_FILE, lambda: ""))
     return current, before
 
 

@@ -14,6 +14,8 @@ import pytest
 from runtime.config.catalog import Catalog
 from runtime.config.compile import compile_plan
 from runtime.config.files import MAIN, Source
+from runtime.config.secrets import environment
+from runtime.in_force import open_vault
 from runtime.stores.audit import AuditQuestion, SqlAudit
 from runtime.stores.database import Database
 from runtime.stores.overrides import OverrideChange, SqlOverrides, StoredOverride
@@ -232,3 +234,30 @@ def test_a_section_of_comments_alone_is_imported_as_nothing(run: Run, root: Path
 
     assert 0 == run("import", "-", "--root", root, stdin=text).code
     assert run("overrides", "--root", root).out.startswith("combos/z ")
+
+
+def test_a_credential_that_was_exported_is_found_where_it_stays(run: Run, root: Path) -> None:
+    """After `export --whole` the file refers to the store, and no override does. `serve` starts with it."""
+
+    async def keep() -> str:
+        sealed = open_vault(root / "data", environment(root)).seal("sk-0123456789", 1.0)
+        database = Database(prepared(root / "data"))
+        await SqlOverrides(database).change(OverrideChange(secrets=(sealed,)), 0, [])
+        await database.aclose()
+        return sealed.id
+
+    (root / "data").mkdir(mode=0o700)
+    id_ = asyncio.run(keep())
+    text = f"version: 1\nproviders: {{openai: {{connections: [{{id: team, key: 'stored:{id_}'}}]}}}}\n"
+    (root / "gateway.yaml").write_text(text)
+
+    assert (0, "") == run("check", "--strict", "--root", root)[:2]
+    assert (0, True) == ((found := run("explain", "openai/gpt-5.6", "--root", root)).code, "dark" not in found.out)
+    assert 0 == run("build", "--root", root).code
+    examined = json.loads(run("doctor", "--json", "--root", root).out)
+    assert "usable: openai/team" in next(each["message"] for each in examined if each["subject"] == "providers")
+    assert not [each for each in examined if each["subject"] == "secrets"]
+
+    (root / "data" / "store-key").unlink()
+    assert "is not in the store" in run("check", "--strict", "--root", root).out
+    assert not (root / "data" / "store-key").exists()
