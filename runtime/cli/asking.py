@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from runtime.cli.terminal import FAULT, Stop
 
@@ -37,23 +38,40 @@ def client_key(root: Path, given: str | None) -> str | None:
     from runtime.cli.project import data_dir
 
     own = data_dir(root) / "dev-key"
-    return own.read_text().strip() if own.is_file() else None
+    try:
+        return own.read_text("ascii").strip() if own.is_file() else None
+    except UnicodeDecodeError:
+        raise Stop(FAULT, f"{own} holds no key; delete it, and the next start makes a new one") from None
 
 
 def ask(url: str, path: tuple[str, ...], key: str | None) -> bytes:
     """The answer to a GET below ``url``. Raises Stop."""
     target = "/".join([url, *(quote(step, safe="") for step in path)])
-    request = urllib.request.Request(target, headers={"authorization": f"Bearer {key}"} if key else {})  # noqa: S310
-    if request.type not in {"http", "https"}:
-        raise Stop(FAULT, f"{url} is no address of a gateway; write it as http://host:port")
+    request = _request(url, target, {"authorization": f"Bearer {key}"} if key else {})
     try:
         with urllib.request.urlopen(request, timeout=LIMIT_S) as response:  # noqa: S310 — the scheme was looked at
             return bytes(response.read())
     except urllib.error.HTTPError as error:
         raise Stop(FAULT, f"{url} answered {error.code}: {_detail(error.read(), error.code)}") from None
+    except http.client.HTTPException as error:
+        raise Stop(FAULT, f"what answers at {url} does not speak HTTP ({type(error).__name__})") from None
+    except ValueError:
+        raise Stop(
+            FAULT, f"the key cannot be sent: it holds what no header can carry; look at {KEY_VARIABLE}"
+        ) from None
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise Stop(FAULT, f"no gateway answers at {url} ({reason}); is `gatewright serve` running there?") from None
+
+
+def _request(url: str, target: str, headers: dict[str, str]) -> urllib.request.Request:
+    try:
+        request = urllib.request.Request(target, headers=headers)  # noqa: S310 — the scheme is looked at
+        if request.type in {"http", "https"} and request.host and urlsplit(target).port != 0:
+            return request
+    except ValueError:  # no scheme, a port that is none, half an IPv6 address
+        pass
+    raise Stop(FAULT, f"{url} is no address of a gateway; write it as http://host:port")
 
 
 def _detail(body: bytes, status: int) -> str:

@@ -122,5 +122,5 @@ def _decoded(data: bytes, name: str) -> Artefact:
 
     try:
         return msgspec.json.decode(data, type=Artefact)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Stop(FAULT, f"{name} is not a plan of this version: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -169,21 +170,40 @@ def _password(from_stdin: bool) -> str:
     from runtime.web.password import demand_good_password
 
     if from_stdin:
-        plain = sys.stdin.readline().rstrip("\r\n")
-    else:
         try:
-            plain = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
-        except click.Abort:
-            if sys.stdin.isatty():  # with Ctrl-C or Ctrl-D, by whom it was asked
-                raise
-            raise Stop(
-                FAULT, "there is nobody to ask for the password here; pipe it in with `--password-stdin`"
-            ) from None
+            plain = sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise Stop(FAULT, "the password is no text in UTF-8") from None
+    else:
+        plain = _asked()
     try:
         demand_good_password(plain)
     except RequestError as error:
         raise Stop(FAULT, error.message) from error
     return plain
+
+
+def _asked() -> str:
+    nobody = Stop(FAULT, "there is nobody to ask for the password here; pipe it in with `--password-stdin`")
+    if not _somebody_is_there():
+        raise nobody
+    try:
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    except click.Abort:
+        if sys.stdin.isatty():  # with Ctrl-C or Ctrl-D, by whom it was asked
+            raise
+        raise nobody from None
+
+
+def _somebody_is_there() -> bool:
+    """Without a terminal what asks would warn that it cannot hide the answer, and take what was piped in for one."""
+    if sys.stdin.isatty():
+        return True
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _demand_tenant(root: Path, tenant: str) -> None:

@@ -95,7 +95,10 @@ def _read(path: Path) -> str:
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise ConfigError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
-    secret = path.read_text(encoding="ascii").strip()
+    try:
+        secret = path.read_text(encoding="ascii").strip()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is damaged: it holds more than ASCII; put back what was there") from None
     if not secret:
         raise ConfigError(f"{path} is empty; delete it, and a new one is made")
     return secret

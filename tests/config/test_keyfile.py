@@ -72,3 +72,12 @@ def test_pepper_of_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
     assert kept == pepper(tmp_path, lambda _: None)
     assert pepper(tmp_path, lambda _: "from the environment") == b"from the environment"
+
+
+def test_a_damaged_secret_is_refused_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "pepper"
+    path.write_bytes(b"\xff\xfe0123")
+    path.chmod(0o600)
+
+    with pytest.raises(ConfigError, match="pepper is damaged: it holds more than ASCII"):
+        kept_secret(path, lambda: "new")
