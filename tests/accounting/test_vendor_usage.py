@@ -74,6 +74,39 @@ CASES: dict[str, list[tuple[str, dict[str, Any], dict[str, int]]]] = {
             },
             {"input": 10, "output": 90},
         ),
+        (
+            "Google's: thinking is in the total alone",
+            {"completion_tokens": 424, "prompt_tokens": 20, "total_tokens": 1016},
+            {"input": 20, "output": 424, "reasoning": 572},
+        ),
+        (
+            "Google's, where nothing but thinking came",
+            {"completion_tokens": 0, "prompt_tokens": 21, "total_tokens": 81},
+            {"input": 21, "reasoning": 60},
+        ),
+        (
+            "xAI's: thinking is counted beside the answer",
+            {
+                "prompt_tokens": 32,
+                "completion_tokens": 9,
+                "total_tokens": 135,
+                "prompt_tokens_details": {"text_tokens": 32, "audio_tokens": 0, "image_tokens": 0, "cached_tokens": 6},
+                "completion_tokens_details": {"reasoning_tokens": 94, "audio_tokens": 0},
+            },
+            {"input": 26, "cache_read": 6, "output": 9, "reasoning": 94},
+        ),
+        (
+            "cached tokens that the total holds and the prompt does not",
+            {
+                "prompt_tokens": 500,
+                "completion_tokens": 20,
+                "total_tokens": 720,
+                "prompt_tokens_details": {"cached_tokens": 200},
+            },
+            {"input": 500, "cache_read": 200, "output": 20},
+        ),
+        ("a total without the prompt", {"completion_tokens": 9, "total_tokens": 30}, {"input": 21, "output": 9}),
+        ("a total that is less", {"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 3}, {"input": 21, "output": 9}),
     ],
     "openai_responses": [
         (

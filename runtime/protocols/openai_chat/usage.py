@@ -14,24 +14,32 @@ __all__ = ["read_usage", "write_usage"]
 def read_usage(wire: CompletionUsage, tier: str | msgspec.UnsetType | None) -> Usage:
     """Chat counts cached input inside ``prompt_tokens`` and thinking inside ``completion_tokens``; missing counts are 0.
 
-    Two slips of compatible servers are seen by their sums: cached tokens that exceed the prompt were counted beside it,
-    and thinking that the total holds but the completion does not.
+    Slips of compatible servers are seen by their sums: cached tokens that exceed the prompt were counted beside it, and so were
+    those by which the total exceeds its parts; thinking that the total holds but the completion does not (xAI). What else the total
+    holds beyond them is thinking that is told nowhere else, as Google's is; and the prompt, where nothing is said of that.
     """
     prompt, output = count(wire.prompt_tokens), count(wire.completion_tokens)
     into, out = wire.prompt_tokens_details or None, wire.completion_tokens_details or None
+    total = wire.total_tokens
     cached = (into and into.cached_tokens) or wire.prompt_cache_hit_tokens or wire.cached_tokens
     if not (
         cached
         or (into and (into.cache_write_tokens or into.audio_tokens or into.image_tokens))
         or (out and (out.reasoning_tokens or out.audio_tokens))
         or (out and (out.accepted_prediction_tokens or out.rejected_prediction_tokens))
+        or (total and total > prompt + output)
     ):
         return Usage(input=prompt, output=output, tier=billed_tier(tier))
     cached, written = count(cached), count(into and into.cache_write_tokens)
     reasoning = count(out and out.reasoning_tokens)
-    if reasoning and wire.total_tokens == prompt + output + reasoning:
-        output += reasoning
-    inside = cached + written <= prompt
+    more = count(total) - prompt - output
+    if more > 0 and not prompt:
+        prompt, more = more, 0
+    beside = more == cached + written
+    if more > 0 and not beside and reasoning in {0, more}:
+        reasoning = more
+        output += more
+    inside = not beside and cached + written <= prompt
     return Usage(
         input=prompt - cached - written if inside else prompt,
         output=output,
