@@ -8,7 +8,7 @@ import rich_click as click
 from click import option  # typed, which rich_click's are not
 
 from runtime.cli.staying import staying
-from runtime.cli.terminal import root_option
+from runtime.cli.terminal import FAULT, Stop, root_option
 
 __all__ = ["serve"]
 
@@ -25,6 +25,8 @@ def serve(root: Path, host: str | None, port: int | None, workers: int | None, w
     Compiles nothing: a plan whose sources have changed since `gatewright build` is refused. With `--watch` a build that
     fails says why and leaves the last good one serving.
     """
+    if host is not None and not host.strip():
+        raise Stop(FAULT, f"{host!r} is no host to listen on; write a name or an address, such as 127.0.0.1")
     if watch:
         from runtime.cli.watch import watch_project
 

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import click
 import msgspec
+import pytest
 
 from generated.config import ServerSettings
 from runtime.cli.serve import serve
+from tests.cli.conftest import Run
 
 
 def test_neither_what_draws_help_nor_what_seals_secrets_is_loaded_before_it_is_needed() -> None:
@@ -29,3 +32,13 @@ def test_options_take_what_the_settings_take_that_they_replace() -> None:
         bounds = get_args(hints[name])[1]
         assert isinstance(bounds, msgspec.Meta)
         assert (bounds.ge, bounds.le) == (of.min, of.max)
+
+
+@pytest.mark.parametrize("host", ["", " "])
+@pytest.mark.parametrize("more", [[], ["--watch"]], ids=["once", "watched"])
+def test_a_host_of_no_letters_is_not_every_address(run: Run, root: Path, host: str, more: list[str]) -> None:
+    assert 0 == run("build", "--root", root).code
+    ran = run("serve", "--host", host, "--port", "0", "--root", root, *more)
+
+    assert 1 == ran.code
+    assert f"gatewright: {host!r} is no host to listen on" in ran.err
