@@ -92,10 +92,8 @@ class ChatTap(EventTap):
     def _plain(self, block: bytes) -> bytes | None:
         """Events need no look that begin and end as the last one that was looked at and had no news; and these are whole.
 
-        Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote. Of several events
-        all is known once what is new in each, put together as they were, gives them again: then each has that beginning and
-        that end, in which its only finish reason is. Slices take less than `startswith` and `endswith` do, `find` less than
-        `in`, and a line is found by its end in a tenth of what counting in all of them takes.
+        Quotes inside JSON texts are escaped, so what is searched for cannot be something the model wrote. Slices take less
+        than `startswith` and `endswith` do, `find` less than `in`.
         """
         begins, ends = self._begins, self._ends
         if block[:begins] != self._head or block[-ends:] != self._end:
@@ -103,9 +101,18 @@ class ChatTap(EventTap):
         new = block[begins:-ends]
         if CR in new:
             return None
-        if LF not in new:
-            return None if new.find(_FINISH) >= 0 else self._new_head + block[begins:]
-        news = [line[begins : 1 - ends] for line in BytesIO(block).readlines()[::2]]
+        if LF in new:
+            return self._several(block, new)
+        return None if new.find(_FINISH) >= 0 else self._new_head + block[begins:]
+
+    def _several(self, block: bytes, new: bytes) -> bytes | None:
+        """`_plain` of a block that has more lines: ``new`` is what stands between its beginning and its end.
+
+        What is new in each event, put together as they were, must give ``new`` again: then each has that beginning and that
+        end, in which its only finish reason is. To cut lines takes a tenth of what counting in all of them does.
+        """
+        begins, ends = self._begins, 1 - self._ends
+        news = [line[begins:ends] for line in BytesIO(block).readlines()[::2]]
         if self._seam.join(news) != new or b"".join(news).find(_FINISH) >= 0:
             return None
         return b"%b%b%b" % (self._new_head, self._new_seam.join(news), self._end)
