@@ -85,7 +85,7 @@ def _read_lock(root: Path) -> Lock:
     data = _read(root, LOCK)
     try:
         return msgspec.json.decode(data, type=Lock)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _stale(f"{LOCK} cannot be read") from error
 
 

@@ -123,7 +123,9 @@ def test_a_missing_file_is_refused_by_name(root: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [PLAN, LOCK])
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"\xff", b'{"build": "\xff"}', b'{"more": ' + b"[" * 100_000], ids=lambda data: data[:15]
+)
 def test_a_broken_file_is_refused_by_name(root: Path, name: str, data: bytes) -> None:
     (root / name).write_bytes(data)
 
