@@ -366,3 +366,11 @@ def test_the_same_faults_are_found_whatever_else_is_wrong() -> None:
     result = compiled("version: 1\n" + "".join(section() for section in sections.values()))
 
     assert set(sections) == {item.code for item in result.diagnostics}
+
+
+def test_a_parameter_nested_beyond_all_bounds_is_a_fault_with_a_place() -> None:
+    deep = "[" * 100_000
+    (fault,) = compiled(f"version: 1\nproviders:\n  sim: {{parameters: {{add: {{a: '{deep}'}}}}}}\n").diagnostics
+
+    assert ("invalid-value", 3, "add: the value of a is not JSON") == (fault.code, fault.span.line, fault.message)
+    assert len(str(fault)) < 500

@@ -9,6 +9,7 @@ import msgspec
 from generated.config import ModelSettings, ParameterSettings
 from runtime.config.draft import Draft
 from runtime.config.scope import Scope
+from runtime.errors import brief
 
 __all__ = ["check_facts"]
 
@@ -52,8 +53,8 @@ def _check_parameters(scope: Scope, path: tuple[str, ...], rules: ParameterSetti
     for name, text in rules.add.items():
         try:
             msgspec.json.decode(text.encode())
-        except msgspec.DecodeError:
-            hint = f"""write it as JSON text, such as '"{text}"' for a text"""
+        except (msgspec.DecodeError, RecursionError):
+            hint = f"""write it as JSON text, such as '"{brief(text)}"' for a text"""
             span = scope.at.value(*path, "add", name)
             scope.diagnostics.error("invalid-value", span, f"add: the value of {name} is not JSON", hint)
 
@@ -61,6 +62,6 @@ def _check_parameters(scope: Scope, path: tuple[str, ...], rules: ParameterSetti
 def _check_pattern(scope: Scope, path: tuple[str, ...], pattern: str) -> None:
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         message = f"tool_call_id: no regular expression ({error})"
         scope.diagnostics.error("invalid-value", scope.at.value(*path), message, "write one such as [a-zA-Z0-9]{9}")
