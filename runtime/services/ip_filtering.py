@@ -59,7 +59,8 @@ class IpFiltering:
         made = _made(new, self._now) if new.enabled else None
         if made is not None and address and not is_loopback(address) and not made.admits(address):
             raise Conflict(f"that would shut out {address}, from where it was asked; allow that first")
-        return Change(section="server", name="ip_filter", document=msgspec.to_builtins(new))
+        document = msgspec.to_builtins(new) | {"enabled": new.enabled}  # a filter that is silent of it is doubted
+        return Change(section="server", name="ip_filter", document=document)
 
     @property
     def _settings(self) -> IpFilterSettings:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from runtime.in_force import peek
+from runtime.stores.database import database_url
 from tests.services.desk import CONFIG, Desk
 from tests.web.script import call
 
@@ -35,3 +38,13 @@ async def test_the_audit_log_has_the_address_that_the_proxy_tells(filtering: Des
 
     (entry,) = await filtering.json("GET", "/api/compliance/audit-log", key="gw-viewer", query="action=key.created")
     assert entry["ip_address"] == "203.0.113.8"
+
+
+async def test_one_that_is_switched_off_says_so(tmp_path: Path) -> None:
+    """A list that nothing is said of is doubted by `gatewright check`, also when it was exported."""
+    desk = Desk(tmp_path, CONFIG.replace("scopes: [view]", "scopes: [admin]"))
+    wish = {"enabled": False, "blacklist": ["203.0.113.7"]}
+    await desk.json("PUT", "/api/settings/ip-filter", wish, key="gw-viewer")
+
+    (kept,) = (await peek(database_url(None, tmp_path))).overrides
+    assert {"enabled": False, "deny": ["203.0.113.7/32"]} == json.loads(kept.document or "")
