@@ -118,5 +118,5 @@ class AnthropicMessages(Codec):
     def decode_count(self, body: bytes) -> int:
         try:
             return _COUNT.decode(body).input_tokens
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise UpstreamProtocolError("The provider's token count is not one of its protocol.") from None

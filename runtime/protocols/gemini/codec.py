@@ -107,7 +107,7 @@ class Gemini(Codec):
     def decode_count(self, body: bytes) -> int:
         try:
             tokens = _COUNT.decode(body).totalTokens
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             tokens = msgspec.UNSET
         if isinstance(tokens, msgspec.UnsetType):
             raise UpstreamProtocolError("The provider's token count is not one of its protocol.")

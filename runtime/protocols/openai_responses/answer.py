@@ -55,7 +55,7 @@ def has_ended(body: bytes) -> bool:
 def read_count(body: bytes) -> int:
     try:
         return _COUNT.decode(body).input_tokens
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         raise UpstreamProtocolError("The provider's token count is not one of its protocol.") from None
 
 
