@@ -32,6 +32,7 @@ from runtime.estimate import Estimator
 from runtime.limits.choose import open_counters
 from runtime.limits.clock import SteadyClock
 from runtime.limits.reserves import Reserves
+from runtime.limits.whole import WholeLedger
 from runtime.protocols import CODECS, DIALECTS, EMBEDDERS, client_codec, codec, embedder
 from runtime.protocols.base import ClientCodec, Codec
 from runtime.protocols.embedding import Embedder
@@ -344,7 +345,8 @@ def _reserves(
     url = ready.secrets.urls.get("shared.url")
     counters = open_counters(plan.shared, ready.workers, url, database, clock.now_ms, _steady(ready))
     found = plan.limits.when_unreachable
-    return Reserves(counters, spending, worker, clock.now_ms, when_unreachable=found, changed=changed)
+    ledger = WholeLedger(spending, lambda: parts().drain.caught_up)
+    return Reserves(counters, ledger, worker, clock.now_ms, when_unreachable=found, changed=changed)
 
 
 def _drain(ledger: Ledger, database: Database, parts: Callable[[], Lasting]) -> Drain:

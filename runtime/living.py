@@ -92,7 +92,8 @@ def _memory_life(memory: Memory) -> Life:
 def _limits_life(parts: Lasting) -> Life:
     """What limits begin from is there before the worker is ready, and what counts them was asked, if they answer.
 
-    A counter begins with what the ledger has: what a worker used that died is in its journal, and would be granted anew.
+    A counter begins with what the ledger has: what a worker used that died is in its journal, and would be granted anew. Where that
+    takes longer than a start should, calls that need such a counter are refused meanwhile (`WholeLedger`).
     """
 
     @asynccontextmanager

@@ -64,6 +64,9 @@ class Drain:
     """``retention`` tells how long in seconds, and how many requests are kept one by one. ``now`` gives Unix seconds.
 
     ``changed`` hears why the store does not take the journal, and None when it does again; ``refused`` of each row set aside.
+
+    Attributes:
+        caught_up: whether what dead workers had left behind at the start is in the ledger, or cannot be read.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Drain:
         self._turn = asyncio.Lock()
         self._troubles: dict[str, str] = {}
         self._begun = asyncio.Event()
+        self.caught_up = False
 
     @property
     def trouble(self) -> str | None:
@@ -110,7 +114,7 @@ class Drain:
             if OWN not in self._troubles:  # else the store would say the same again
                 if loop.time() >= adopt_at:
                     adopt_at = loop.time() + ADOPT_S
-                    await self._quietly(OTHERS, self.adopt())
+                    await self._quietly(OTHERS, self._catch_up())
                 self._begun.set()
                 if loop.time() >= prune_at:
                     prune_at = loop.time() + PRUNE_S
@@ -152,6 +156,17 @@ class Drain:
                 adopted += 1
             finally:
                 os.close(lock)
+        return adopted
+
+    async def _catch_up(self) -> int:
+        """`adopt`, and note that it was done once. What can never be read is not waited for; a store that is away is."""
+        try:
+            adopted = await self.adopt()
+        except Exception as error:
+            waits = isinstance(error, StoreError) and not isinstance(error, StoreRefusedError)
+            self.caught_up = self.caught_up or not waits
+            raise
+        self.caught_up = True
         return adopted
 
     async def _quietly(self, what: str, job: Awaitable[int]) -> None:

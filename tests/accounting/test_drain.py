@@ -464,3 +464,28 @@ async def test_a_journal_that_cannot_be_taken_in_is_told_of_until_it_is(database
     running.cancel()
     assert ("ok", None) == (books.drain.standing, books.behind[-1])
     assert 2 == len(await rows(database))
+
+
+async def test_it_has_caught_up_when_what_the_dead_left_is_in_or_can_never_be(
+    database: Database, tmp_path: Path
+) -> None:
+    lost, books = Books(tmp_path, database, "w0"), Books(tmp_path, database)
+    call(lost)
+    lost.journal.close_files()
+    take = books.store.take
+    books.store.take = _gone  # type: ignore[method-assign]
+    with contextlib.suppress(StoreError):
+        await books.drain._catch_up()
+    assert not books.drain.caught_up
+
+    books.store.take = take  # type: ignore[method-assign]
+    await books.drain._catch_up()
+    assert books.drain.caught_up
+
+    odd, other = Books(tmp_path, database, "w2"), Books(tmp_path, database, "w3")
+    call(odd)
+    odd.journal.close_files()
+    (odd.journal.directory / "00000000.log").mkdir()
+    with pytest.raises(IsADirectoryError):
+        await other.drain._catch_up()
+    assert other.drain.caught_up

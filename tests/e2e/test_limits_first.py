@@ -144,3 +144,33 @@ def test_what_a_worker_used_that_was_killed_is_counted_by_its_successors_first_c
     monkeypatch.setattr(gateways, "_wait_until_ready", wait_until_open)
     with gateway(tmp_path, config, SECRETS) as running:
         assert [429] * 5 == [ask(running, key=LIMITED).status for _ in range(5)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in /proc")
+def test_what_a_killed_worker_used_cannot_be_used_again_however_long_it_takes_to_take_that_in(tmp_path: Path) -> None:
+    config = CONFIG.replace("workers: 2", "workers: 1").replace("requests: 100", "requests: 5")
+    with (
+        gateway(tmp_path, config, SECRETS) as running,
+        contextlib.closing(sqlite3.connect(tmp_path / "data" / DATABASE_FILE, isolation_level=None)) as locked,
+    ):
+        locked.execute("BEGIN IMMEDIATE")  # the journal is not taken in until this ends, and everything can be read
+        assert [200] * 5 + [429] == [ask(running, key=LIMITED).status for _ in range(6)]
+        os.kill(a_worker(running.process.pid), signal.SIGKILL)
+        assert 200 == answered(running, key=ADMIN), "what nothing limits goes on"
+        assert [503] * 3 == [ask(running, key=LIMITED).status for _ in range(3)]
+        locked.execute("ROLLBACK")
+        deadline = time.monotonic() + gateways.START_LIMIT_S
+        while (status := ask(running, key=LIMITED).status) == 503:
+            assert time.monotonic() < deadline
+        assert 429 == status
+
+
+def answered(running: Running, key: str) -> int:
+    """The first status that somebody gives."""
+    deadline = time.monotonic() + gateways.START_LIMIT_S
+    while True:
+        try:
+            return ask(running, key=key).status
+        except OSError:
+            assert time.monotonic() < deadline, f"nobody answers:\n{running.log}"
+            time.sleep(0.01)
