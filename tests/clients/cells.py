@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["EXPECTED", "FEATURES", "Adapter", "Ask", "Call", "Failure", "Said", "main"]
+__all__ = ["EXPECTED", "FEATURES", "LIMIT_S", "SCRIPT_LIMIT_S", "Adapter", "Ask", "Call", "Failure", "Said", "main"]
 
 EXPECTED: Mapping[str, Any] = json.loads((Path(__file__).parent / "expected.json").read_text(encoding="utf-8"))
 AT_ONCE = 6
 LIMIT_S = 60.0
+SCRIPT_LIMIT_S = 400
 
 
 class Call(NamedTuple):

@@ -13,15 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.clients.cells import EXPECTED
-from tests.clients.table import SCRIPTS, Script
+from tests.clients.cells import EXPECTED, SCRIPT_LIMIT_S
+from tests.clients.table import Script, commands
 from tests.support.gateway import Running, gateway
 from tests.support.vendor import KEY, Vendor, vendor
 
 __all__ = ["Outcome", "Stage", "run_scripts", "stage"]
 
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 400.0
 AT_ONCE = 2
 SPLIT = 7
 """Bytes per write of a stream: no event arrives whole."""
@@ -104,36 +103,34 @@ def stage(root: Path) -> Iterator[Stage]:
 def run_scripts(on: Stage, *wanted: str) -> dict[tuple[str, str, str], Outcome]:
     """What every script printed, by client, upstream and feature. One that dies leaves its cells out, and says why."""
     cells: dict[tuple[str, str, str], Outcome] = {}
-    longest_first = sorted(SCRIPTS, key=lambda each: (each.runner != "python-clients", -len(each.clients)))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for script, (lines, errors) in zip(
-            longest_first, pool.map(lambda each: _run(each, on, wanted), longest_first), strict=True
-        ):
+        for scripts, lines, errors in pool.map(lambda each: _run(each[0], each[1], on), commands(*wanted)):
             for line in lines:
                 cell = json.loads(line)
                 cells[cell["client"], cell["upstream"], cell["feature"]] = Outcome(cell["outcome"], cell["detail"])
-            for client in script.clients:
-                cells.setdefault((client, "", ""), Outcome("failed", errors))
+            for script in scripts:
+                for client in script.clients:
+                    cells.setdefault((client, "", ""), Outcome("failed", errors))
     return cells
 
 
-def _run(script: Script, on: Stage, wanted: tuple[str, ...]) -> tuple[list[str], str]:
-    command = script.command()
+def _run(scripts: tuple[Script, ...], command: list[str], on: Stage) -> tuple[tuple[Script, ...], list[str], str]:
+    limit_s = SCRIPT_LIMIT_S * (len(scripts) + 1)
     env = {"GATEWAY_URL": on.gateway.url, "GATEWAY_KEY": on.gateway.key, "PYTHONWARNINGS": "ignore"}
     try:
         ended = subprocess.run(
-            [*command, *wanted],
+            command,
             cwd=ROOT,
             env=_quiet() | env,
             capture_output=True,
             text=True,
-            timeout=LIMIT_S,
+            timeout=limit_s,
             check=False,
         )
     except subprocess.TimeoutExpired as late:
         output = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
-        return _lines(output), f"{command} took more than {LIMIT_S} s"
-    return _lines(ended.stdout), f"{command} ended with {ended.returncode}: {ended.stderr[-3000:]}"
+        return scripts, _lines(output), f"{command} took more than {limit_s} s"
+    return scripts, _lines(ended.stdout), f"{command} ended with {ended.returncode}: {ended.stderr[-3000:]}"
 
 
 def _lines(output: str) -> list[str]:

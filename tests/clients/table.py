@@ -14,7 +14,7 @@ import yaml
 
 from tests.clients.cells import EXPECTED
 
-__all__ = ["CLIENTS", "FEATURES", "SCRIPTS", "UPSTREAMS", "Script", "impossible", "node", "versions"]
+__all__ = ["CLIENTS", "FEATURES", "SCRIPTS", "UPSTREAMS", "Script", "commands", "impossible", "node", "versions"]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -28,12 +28,6 @@ class Script(NamedTuple):
     file: str
     runner: str
     clients: Mapping[str, str]
-
-    def command(self) -> list[str]:
-        if self.runner == "node":
-            return [str(node()), str(HERE / self.file)]
-        python = sys.executable if self.runner == "python" else str(ROOT / ".venv-clients" / "bin" / "python")
-        return [python, "-m", "tests.clients." + self.file.removesuffix(".py").replace("/", ".")]
 
 
 SCRIPTS = (
@@ -96,6 +90,21 @@ SCRIPTS = (
         },
     ),
 )
+
+
+def commands(*wanted: str) -> list[tuple[tuple[Script, ...], list[str]]]:
+    """What runs them, the longest first: those in Python together, for what they share is imported once."""
+    made: list[tuple[tuple[Script, ...], list[str]]] = []
+    for runner, python in (
+        ("python-clients", str(ROOT / ".venv-clients" / "bin" / "python")),
+        ("python", sys.executable),
+    ):
+        scripts = tuple(script for script in SCRIPTS if script.runner == runner)
+        names = [Path(script.file).stem for script in scripts]
+        made.append((scripts, [python, "-m", "tests.clients.python", *names, "--", *wanted]))
+    of_node = sorted((script for script in SCRIPTS if script.runner == "node"), key=lambda each: -len(each.clients))
+    return made + [((script,), [str(node()), str(HERE / script.file), *wanted]) for script in of_node]
+
 
 CLIENTS: Mapping[str, str] = {client: title for script in SCRIPTS for client, title in script.clients.items()}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import anthropic
 
-from tests.clients.cells import Adapter, Ask, Call, Failure, Said, main
+from tests.clients.cells import LIMIT_S, Adapter, Ask, Call, Failure, Said, main
 
 
 class Messages(Adapter):
@@ -17,7 +17,7 @@ class Messages(Adapter):
 
     def __init__(self, url: str, key: str) -> None:
         super().__init__(url, key)
-        self.client = anthropic.AsyncAnthropic(base_url=url, api_key=key, max_retries=0)
+        self.client = anthropic.AsyncAnthropic(base_url=url, api_key=key, max_retries=0, timeout=LIMIT_S)
 
     async def close(self) -> None:
         await self.client.close()

@@ -20,7 +20,7 @@ from agents import (
 from agents.items import ReasoningItem, ToolCallItem
 from openai.types.shared import Reasoning
 
-from tests.clients.cells import EXPECTED, Adapter, Ask, Call, Failure, Said, main
+from tests.clients.cells import EXPECTED, LIMIT_S, Adapter, Ask, Call, Failure, Said, main
 
 QUIET = RunConfig(tracing_disabled=True)
 
@@ -54,7 +54,7 @@ class Agents(Adapter):
 
     def __init__(self, url: str, key: str) -> None:
         super().__init__(url, key)
-        self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+        self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=LIMIT_S)
 
     async def close(self) -> None:
         await self.client.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 
-from tests.clients.cells import Adapter, Ask, Call, Failure, Said, main
+from tests.clients.cells import LIMIT_S, Adapter, Ask, Call, Failure, Said, main
 
 FAILURES = {"429": Failure("RateLimitError", 429), "500": Failure("InternalServerError", 500)}
 
@@ -18,7 +18,7 @@ class OpenAI(Adapter):
 
     def __init__(self, url: str, key: str) -> None:
         super().__init__(url, key)
-        self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
+        self.client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=LIMIT_S)
 
     async def close(self) -> None:
         await self.client.close()
