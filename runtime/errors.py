@@ -7,7 +7,6 @@ GatewayError
 │   ├── ContextTooLong          400
 │   ├── ContentRefused          400
 │   ├── AuthenticationFailed    401
-│   ├── BillingRequired         402
 │   ├── PermissionDenied        403
 │   ├── NotFound                404
 │   │   └── ModelNotFound
@@ -44,7 +43,7 @@ import re
 from typing import ClassVar, Final, NamedTuple
 
 __all__ = [
-    "AuthenticationFailed", "BillingRequired", "BudgetExceeded", "ClientClosed", "ConfigError", "Conflict", "ContentRefused",
+    "AuthenticationFailed", "BudgetExceeded", "ClientClosed", "ConfigError", "Conflict", "ContentRefused",
     "ContextTooLong", "Fault", "GatewayError", "InternalError", "InvalidRequest", "KeysUnavailable", "LedgerUnavailable", "LimitExceeded", "MethodNotAllowed", "ModelNotFound", "NotFound",
     "OutOfFiles", "PermissionDenied", "RateLimited", "Refused", "RequestError", "RouteUnavailable", "ShuttingDown", "TooLarge", "UnsupportedMedia",
     "UpstreamAuthFailed", "UpstreamError", "UpstreamFailed", "UpstreamOverloaded", "UpstreamProtocolError",
@@ -150,11 +149,6 @@ class ContentRefused(RequestError):
 class AuthenticationFailed(RequestError):
     kind = "authentication"
     http_status = 401
-
-
-class BillingRequired(RequestError):
-    kind = "billing"
-    http_status = 402
 
 
 class PermissionDenied(RequestError):

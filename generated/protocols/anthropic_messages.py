@@ -62,7 +62,6 @@ FACTS: WireProtocol = WireProtocol(
         ErrorShape(kind="context_length", status=400, type="invalid_request_error"),
         ErrorShape(kind="content_policy", status=400, type="invalid_request_error"),
         ErrorShape(kind="authentication", status=401, type="authentication_error"),
-        ErrorShape(kind="billing", status=402, type="billing_error"),
         ErrorShape(kind="permission", status=403, type="permission_error"),
         ErrorShape(kind="not_found", status=404, type="not_found_error"),
         ErrorShape(kind="model_not_found", status=404, type="not_found_error"),

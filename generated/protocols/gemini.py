@@ -64,7 +64,6 @@ FACTS: WireProtocol = WireProtocol(
         ErrorShape(kind="context_length", status=400, type="INVALID_ARGUMENT"),
         ErrorShape(kind="content_policy", status=400, type="INVALID_ARGUMENT"),
         ErrorShape(kind="authentication", status=401, type="UNAUTHENTICATED"),
-        ErrorShape(kind="billing", status=403, type="PERMISSION_DENIED"),
         ErrorShape(kind="permission", status=403, type="PERMISSION_DENIED"),
         ErrorShape(kind="not_found", status=404, type="NOT_FOUND"),
         ErrorShape(kind="model_not_found", status=404, type="NOT_FOUND"),

@@ -19,7 +19,6 @@ FACTS: WireProtocol = WireProtocol(
         ErrorShape(kind="context_length", status=400, type="error"),
         ErrorShape(kind="content_policy", status=400, type="error"),
         ErrorShape(kind="authentication", status=401, type="error"),
-        ErrorShape(kind="billing", status=402, type="error"),
         ErrorShape(kind="permission", status=403, type="error"),
         ErrorShape(kind="not_found", status=404, type="error"),
         ErrorShape(kind="model_not_found", status=404, type="error"),

@@ -32,7 +32,6 @@ FACTS: WireProtocol = WireProtocol(
         ErrorShape(kind="context_length", status=400, type="invalid_request_error", code="context_length_exceeded"),
         ErrorShape(kind="content_policy", status=400, type="invalid_request_error", code="content_policy_violation"),
         ErrorShape(kind="authentication", status=401, type="invalid_request_error", code="invalid_api_key"),
-        ErrorShape(kind="billing", status=402, type="insufficient_quota", code="insufficient_quota"),
         ErrorShape(kind="permission", status=403, type="permission_error"),
         ErrorShape(kind="not_found", status=404, type="invalid_request_error"),
         ErrorShape(kind="model_not_found", status=404, type="invalid_request_error", code="model_not_found"),
