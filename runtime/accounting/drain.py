@@ -114,7 +114,7 @@ class Drain:
             if OWN not in self._troubles:  # else the store would say the same again
                 if loop.time() >= adopt_at:
                     adopt_at = loop.time() + ADOPT_S
-                    await self._quietly(OTHERS, self._catch_up())
+                    await self._quietly(OTHERS, self.catch_up())
                 self._begun.set()
                 if loop.time() >= prune_at:
                     prune_at = loop.time() + PRUNE_S
@@ -158,7 +158,7 @@ class Drain:
                 os.close(lock)
         return adopted
 
-    async def _catch_up(self) -> int:
+    async def catch_up(self) -> int:
         """`adopt`, and note that it was done once. What can never be read is not waited for; a store that is away is."""
         try:
             adopted = await self.adopt()

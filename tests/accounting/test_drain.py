@@ -475,11 +475,11 @@ async def test_it_has_caught_up_when_what_the_dead_left_is_in_or_can_never_be(
     take = books.store.take
     books.store.take = _gone  # type: ignore[method-assign]
     with contextlib.suppress(StoreError):
-        await books.drain._catch_up()
+        await books.drain.catch_up()
     assert not books.drain.caught_up
 
     books.store.take = take  # type: ignore[method-assign]
-    await books.drain._catch_up()
+    await books.drain.catch_up()
     assert books.drain.caught_up
 
     odd, other = Books(tmp_path, database, "w2"), Books(tmp_path, database, "w3")
@@ -487,5 +487,5 @@ async def test_it_has_caught_up_when_what_the_dead_left_is_in_or_can_never_be(
     odd.journal.close_files()
     (odd.journal.directory / "00000000.log").mkdir()
     with pytest.raises(IsADirectoryError):
-        await other.drain._catch_up()
+        await other.drain.catch_up()
     assert other.drain.caught_up

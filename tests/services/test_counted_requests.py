@@ -64,6 +64,7 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     made = Desk(tmp_path, LIMITED.replace("providers:\n", PROVIDER.replace("PORT", str(port)), 1))
+    await made.built.parts.drain.catch_up()
     yield made
     await made.built.parts.upstream.aclose()
     server.close()

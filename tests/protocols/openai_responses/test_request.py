@@ -35,7 +35,7 @@ from runtime.errors import InvalidRequest
 from runtime.protocols import CODECS, codec
 from runtime.protocols.openai_responses.conversation import NATIVE_ITEMS
 from tests.protocols.openai_responses.support import CODEC, decode, user
-from tests.protocols.test_pairs import PARAMS
+from tests.protocols.test_pairs import PARAMS, reader
 from tests.protocols.test_pairs import target as any_target
 
 WIRE = Path(__file__).parents[2] / "fixtures/wire/openai_responses"
@@ -433,7 +433,7 @@ def test_a_coding_agents_turn_fits_every_vendors_types(protocol: str) -> None:
     request = CODEC.decode_request(CODEC.peek(agent), {})
     outgoing = codec(protocol).encode_request(request, any_target(protocol), {})
 
-    PARAMS[protocol][0].validate_python(msgspec.json.decode(outgoing.body))
+    reader(PARAMS[protocol][0]).validate_python(msgspec.json.decode(outgoing.body))
 
 
 @pytest.mark.parametrize("protocol", ["anthropic_messages", "gemini", "ollama_chat"])
