@@ -18,9 +18,10 @@ from tests.support.postgres import Postgres, postgres
 from tests.support.redis_server import RedisServer, redis_server
 from tests.support.shared import BACKENDS, Backend, backend
 
-settings.register_profile("dev", max_examples=30, deadline=None)
-settings.register_profile("ci", max_examples=30, deadline=None, derandomize=True, database=None)
+# How long anything takes is the machine's: no test fails for it, be it in drawing examples.
 settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", settings.get_profile("nightly"), max_examples=30)
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 LONG = ("tests/clients/", "tests/e2e/", "tests/sweeps/", "tests/services/", "tests/stores/")
