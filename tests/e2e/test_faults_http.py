@@ -17,6 +17,7 @@ import pytest
 
 from tests.routing.test_faults import SSE, healthy
 from tests.support.gateway import Running, gateway
+from tests.support.lines import workers
 from tests.support.pipeline import Act, acts
 from tests.support.raw_server import RawConnection, RawRequest, RawServer, chunk, head, raw_server
 
@@ -203,7 +204,7 @@ async def test_fault_33_a_worker_that_dies_is_replaced_and_the_others_serve(tmp_
     async with served(tmp_path, server="workers: 2") as (running, _):
         await works(running)
         parent = running.process.pid
-        before = _workers(parent)
+        before = workers(parent)
         os.kill(before[0], signal.SIGKILL)
 
         worked, until_s = 0, time.monotonic() + 60
@@ -213,20 +214,11 @@ async def test_fault_33_a_worker_that_dies_is_replaced_and_the_others_serve(tmp_
                 worked += 1
             except aiohttp.ClientError:
                 pass
-            if worked > 10 and len(set(_workers(parent)) - {before[0]}) >= len(before):
+            if worked > 10 and len(set(workers(parent)) - {before[0]}) >= len(before):
                 break
             await asyncio.sleep(0.1)
 
-        assert len(set(_workers(parent)) - {before[0]}) >= len(before)
+        assert len(set(workers(parent)) - {before[0]}) >= len(before)
         assert worked > 10
         for _ in range(20):
             await works(running)
-
-
-def _workers(parent: int) -> list[int]:
-    """Its children that serve, the oldest first."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    lines = {
-        child: Path(f"/proc/{child}/cmdline").read_bytes() for child in children if Path(f"/proc/{child}").exists()
-    }
-    return [int(child) for child, line in lines.items() if b"resource_tracker" not in line]

@@ -20,6 +20,7 @@ from runtime.limits.base import SHARE
 from runtime.limits.reserves import ANSWER_S
 from runtime.stores.database import DATABASE_FILE
 from tests.support.gateway import Running, gateway
+from tests.support.lines import a_worker, workers
 from tests.support.redis_server import RedisServer, redis_server
 
 KEYS = {"limited": "gw-limited-of-the-tests-0123456789", "free": "gw-free-of-the-tests-0123456789"}
@@ -172,12 +173,8 @@ def test_fault_33_a_worker_that_is_killed_takes_no_budget_with_it(tmp_path: Path
             assert 200 == status
             spent += cost(body)
         main = running.process.pid
-        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        served = [
-            int(each) for each in children if b"resource_tracker" not in Path(f"/proc/{each}/cmdline").read_bytes()
-        ]
-        os.kill(served[0], signal.SIGKILL)
-        until(lambda: str(served[0]) not in Path(f"/proc/{main}/task/{main}/children").read_text().split())
+        os.kill(killed := a_worker(main), signal.SIGKILL)
+        until(lambda: killed not in workers(main))
         until(lambda: ask(running, "free")[0] == 200)
         spent += spend_all(running)
         in_advance = LIMIT_NANO_USD // SHARE  # which comes back when the dead is not heard of for long enough

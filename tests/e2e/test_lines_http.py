@@ -18,6 +18,7 @@ import pytest
 from tests.e2e.test_faults_http import CHAT, CONFIG, HI, PIECE, asking, line_to, works
 from tests.routing.test_faults import SSE, healthy
 from tests.support.gateway import Running, gateway
+from tests.support.lines import a_worker
 from tests.support.pipeline import acts
 from tests.support.raw_server import RawConnection, RawRequest, chunk, head, raw_server
 
@@ -30,12 +31,6 @@ DIALECTS = (
     ("/v1/messages", {"model": "a/m", "max_tokens": 9, "messages": HI}, ("error", "message")),
     ("/api/chat", {"model": "a/m", "messages": HI, "stream": False}, ("error",)),
 )
-
-
-def worker(running: Running) -> int:
-    parent = running.process.pid
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return next(int(one) for one in children if b"resource_tracker" not in Path(f"/proc/{one}/cmdline").read_bytes())
 
 
 def files(pid: int) -> int:
@@ -92,7 +87,7 @@ async def test_fault_43_more_clients_than_files_wait_and_cost_nothing(tmp_path: 
         with gateway(
             tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s", body_read="30s"), files=192
         ) as running:
-            pid = worker(running)
+            pid = a_worker(running.process.pid)
             before = files(pid)
             writers: list[asyncio.StreamWriter] = []
             for _ in range(200):
@@ -108,13 +103,13 @@ async def test_fault_43_more_clients_than_files_wait_and_cost_nothing(tmp_path: 
             async with asyncio.timeout(60):
                 await soon_works(running)
             await until_files(pid, before + 40)  # the journal and the store are opened meanwhile
-            assert pid == worker(running), "the worker lives"
+            assert pid == a_worker(running.process.pid), "the worker lives"
 
 
 async def test_fault_43_a_call_without_a_socket_is_told_to_come_again_and_nobody_is_blamed(tmp_path: Path) -> None:
     async with raw_server(acts(then=healthy)) as fake:
         with gateway(tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s", body_read="30s")) as running:
-            pid = worker(running)
+            pid = a_worker(running.process.pid)
             headers = {"authorization": f"Bearer {running.key}"}
             async with aiohttp.ClientSession(headers=headers) as session:
                 async with session.get(f"{running.url}/v1/models") as got:  # the line that the calls below go over
@@ -144,7 +139,7 @@ async def test_fault_43_a_call_without_a_socket_is_told_to_come_again_and_nobody
 async def test_fault_22_two_hundred_heads_that_come_byte_by_byte_meet_a_limit_and_hinder_nobody(tmp_path: Path) -> None:
     async with raw_server(acts(then=healthy)) as fake:
         with gateway(tmp_path, CONFIG.format(a=fake.url, server="shutdown_grace: 1s", body_read="1s")) as running:
-            pid = worker(running)
+            pid = a_worker(running.process.pid)
             before = files(pid)
             lines = [await line_to(running) for _ in range(200)]
 
@@ -202,7 +197,7 @@ async def test_fault_23_a_client_behind_a_frozen_relay_is_given_up_and_its_provi
             a=fake.url, server="shutdown_grace: 1s"
         )
         with gateway(tmp_path, config) as running:
-            pid = worker(running)
+            pid = a_worker(running.process.pid)
             await works(running)
             before = files(pid)
             relay = await asyncio.create_subprocess_exec(

@@ -14,17 +14,26 @@ from urllib.parse import urlsplit
 from tests.support.asking import ADMIN
 from tests.support.gateway import Running
 
-__all__ = ["HELLO", "Line", "a_worker", "lines"]
+__all__ = ["HELLO", "Line", "a_worker", "lines", "workers"]
 
 HELLO = {"model": "sim/echo", "messages": [{"role": "user", "content": "hi"}]}
 PAUSE_S = 0.02
 """Until one that is not there yet is looked for again: it needs the processor, too."""
 
 
+def workers(parent: int) -> list[int]:
+    """The processes that serve, the oldest first."""
+    found: list[int] = []
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            if b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found
+
+
 def a_worker(parent: int) -> int:
     """One of the processes that serve."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return next(int(each) for each in children if b"resource_tracker" not in Path(f"/proc/{each}/cmdline").read_bytes())
+    return workers(parent)[0]
 
 
 class Line:
